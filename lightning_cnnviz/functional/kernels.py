@@ -1,0 +1,153 @@
+"""Convolution kernels as a grid of small signed pictures."""
+
+from typing import Literal, TypeAlias
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+
+from lightning_cnnviz.functional.caption import colour_scale, titled
+from lightning_cnnviz.functional.image import (
+    DIVERGING,
+    Array,
+    ArrayLike,
+    Picture,
+    diverging,
+    enlarge,
+    finite_limit,
+    signed_rgb,
+    tile,
+    to_array,
+)
+
+Channel: TypeAlias = int | Literal["auto", "mean", "rgb"]
+Scale: TypeAlias = Literal["layer", "kernel"]
+
+GRID_WIDTH = 960
+SMALLEST_KERNEL, LARGEST_WEIGHT = 24, 24
+"""Pixels: a kernel's longer side is at least this, a single weight at most that."""
+
+
+def conv_weight(module: nn.Module) -> torch.Tensor:
+    """The weight of a convolution as (out_channels, in_channels / groups, *kernel_size).
+
+    Transposed convolutions store it as (in_channels, out_channels / groups, *kernel_size); their kernels
+    are brought into the same order, so that kernel i makes output channel i.
+
+    Args:
+        module: A 1-D, 2-D or 3-D convolution, transposed and grouped ones included.
+
+    Raises:
+        TypeError: If it is no convolution.
+
+    Example:
+        >>> conv_weight(nn.ConvTranspose2d(4, 6, 3, groups=2)).shape
+        torch.Size([6, 2, 3, 3])
+    """
+    if not isinstance(module, _ConvNd):
+        raise TypeError(f"expected a convolution (torch.nn.Conv1d ... ConvTranspose3d), got {type(module).__name__}")
+    weight = module.weight
+    if not isinstance(module, _ConvTransposeNd):
+        return weight
+    kernel = weight.shape[2:]
+    grouped = weight.reshape(module.groups, -1, *weight.shape[1:]).transpose(1, 2)
+    return grouped.reshape(module.out_channels, module.in_channels // module.groups, *kernel)
+
+
+def kernel_grid(
+    weight: ArrayLike,
+    *,
+    channel: Channel = "auto",
+    scale: Scale = "layer",
+    max_kernels: int = 512,
+    title: str = "",
+) -> Picture:
+    """Draws each kernel as a small picture: blue is negative, red positive, white zero.
+
+    Args:
+        weight: Shape (out_channels, in_channels / groups, *kernel_size) with one to three kernel dimensions,
+            as `conv_weight` gives it. One-dimensional kernels are strips, of three-dimensional ones the
+            slices stand side by side.
+        channel: The input channel to show; `"mean"` over the input channels; `"rgb"` where there are three
+            (grey is zero); `"auto"`: RGB for two-dimensional kernels with three input channels, otherwise the
+            first channel.
+        scale: `"layer"`: one colour scale for all, the strongest colour is the largest magnitude shown.
+            `"kernel"`: each kernel has its own.
+        max_kernels: How many are drawn at most, the first ones; the number left out stands on the picture.
+        title: Written above, e.g. layer and step.
+
+    Returns:
+        Height × width × 3, uint8. Non-finite weights are magenta and counted in the caption.
+
+    Raises:
+        ValueError: If the shape or the channel does not fit.
+
+    Example:
+        >>> kernel_grid(torch.randn(6, 1, 5, 5), title="conv1").shape
+        (165, 630, 3)
+    """
+    values = to_array(weight)
+    if not 3 <= values.ndim <= 5:
+        raise ValueError(f"expected a weight of shape (out, in, *kernel) with 1 to 3 kernel sizes, got {values.shape}")
+    channel = _resolve_channel(channel, values.shape)
+    count = len(values)
+    shown = _select_channel(values[:max_kernels], channel)
+    limit = finite_limit(shown) if scale == "layer" else finite_limit(shown, axis=tuple(range(1, shown.ndim)))
+    cells = (signed_rgb if channel == "rgb" else diverging)(shown, limit)
+
+    height, width = cells.shape[2:4]
+    depth = cells.shape[1]
+    columns = len(cells) if len(cells) <= 8 else int(np.ceil(np.sqrt(2 * len(cells))))
+    smallest = -(-SMALLEST_KERNEL // max(height, width))
+    factor = int(np.clip(GRID_WIDTH // (columns * depth * width), smallest, LARGEST_WEIGHT))
+    slices = enlarge(cells, factor)
+    if depth > 1:
+        slices = np.stack([tile(kernel, columns=depth, gap=0) for kernel in slices])[:, None]
+    return titled(
+        tile(slices[:, 0], columns),
+        title,
+        _count_note(count, len(shown), channel, values.shape[1]),
+        _non_finite_note(shown),
+        scale=_legend(channel, scale, float(limit.max(initial=0))),
+    )
+
+
+def _resolve_channel(channel: Channel, shape: tuple[int, ...]) -> int | Literal["mean", "rgb"]:
+    inputs = shape[1]
+    if channel == "auto":
+        return "rgb" if inputs == 3 and len(shape) == 4 else 0
+    if channel == "rgb" and inputs != 3:
+        raise ValueError(f'channel="rgb" needs three input channels, this layer has {inputs}; use a number or "mean"')
+    if isinstance(channel, int) and not 0 <= channel < inputs:
+        raise ValueError(f"channel={channel} does not exist: this layer has {inputs} input channels, 0 to {inputs - 1}")
+    return channel
+
+
+def _select_channel(values: Array, channel: int | Literal["mean", "rgb"]) -> Array:
+    """(kernels, depth, height, width), with a last dimension of 3 for RGB."""
+    if values.ndim < 5:  # kernels without depth have one slice, strips have one row
+        values = values.reshape(*values.shape[:2], *[1] * (5 - values.ndim), *values.shape[2:])
+    if channel == "rgb":
+        return np.moveaxis(values, 1, -1)
+    if channel == "mean":
+        return np.asarray(values.mean(axis=1), dtype=np.float32)
+    return values[:, channel]
+
+
+def _count_note(count: int, shown: int, channel: int | str, inputs: int) -> str:
+    kernels = f"{shown} of {count} kernels, {count - shown} left out" if shown < count else f"{count} kernels"
+    of_inputs = {"rgb": "input channels as RGB", "mean": f"mean of {inputs} input channels"}
+    return f"{kernels} · {of_inputs.get(str(channel), f'input channel {channel} of {inputs}')}"
+
+
+def _non_finite_note(values: Array) -> str:
+    broken = int((~np.isfinite(values)).sum())
+    return f"{broken} non-finite weights (magenta)" if broken else ""
+
+
+def _legend(channel: int | str, scale: Scale, limit: float) -> Picture:
+    low, high = (f"−{limit:.3g}", f"+{limit:.3g}") if scale == "layer" else ("−max", "+max of each kernel")
+    if channel == "rgb":
+        return colour_scale(np.linspace(0, 255, 255)[:, None].repeat(3, 1).astype(np.uint8), low, high)
+    return colour_scale(DIVERGING, low, high)
