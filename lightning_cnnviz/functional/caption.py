@@ -5,10 +5,9 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
-from PIL import Image
-from PIL import ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont
 
-from lightning_cnnviz.functional.image import Picture, enlarge
+from lightning_cnnviz.functional.image import Array, Picture, enlarge
 
 INK = (34, 34, 34)
 TITLE_SIZE, TEXT_SIZE = 15, 12
@@ -26,21 +25,24 @@ def text_width(text: str, size: int = TEXT_SIZE) -> int:
     return int(np.ceil(_font(size).getlength(text)))
 
 
-def shorten(text: str, width: int, size: int = TEXT_SIZE) -> str:
-    """Cuts the middle out of a text that is wider than `width` pixels: a layer's ends tell it apart.
+def shorten(text: str, width: int, size: int = TEXT_SIZE, keep_end: bool = False) -> str:
+    """Cuts a text that is wider than `width` pixels at its end, or with `keep_end` at its start.
 
     Example:
-        >>> shorten("features.denseblock3.denselayer24.conv2", 120)
-        'features.…4.conv2'
+        >>> shorten("features.denseblock3.denselayer24.conv2", 120, keep_end=True).endswith("24.conv2")
+        True
     """
-    if text_width(text, size) <= width:
-        return text
-    keep = next((n for n in range(len(text) - 1, 1, -1) if text_width(_ends(text, n), size) <= width), 1)
-    return _ends(text, keep)
+    for drop in range(len(text)):
+        shown = text if not drop else f"…{text[drop:]}" if keep_end else f"{text[:-drop]}…"
+        if text_width(shown, size) <= width:
+            return shown
+    return "…"
 
 
-def _ends(text: str, keep: int) -> str:
-    return f"{text[: (keep + 1) // 2]}…{text[len(text) - keep // 2 :]}"
+def non_finite_note(values: Array, what: str) -> str:
+    """How many values are NaN or infinite, in words; empty if none is."""
+    broken = int((~np.isfinite(values)).sum())
+    return f"{broken} non-finite {what} (magenta)" if broken else ""
 
 
 def pad(picture: Picture, height: int, width: int) -> Picture:
@@ -49,9 +51,9 @@ def pad(picture: Picture, height: int, width: int) -> Picture:
     return np.pad(picture, ((0, rows), (0, columns), (0, 0)), constant_values=255)
 
 
-def text_line(text: str, width: int = 0, size: int = TEXT_SIZE) -> Picture:
+def text_line(text: str, width: int = 0, size: int = TEXT_SIZE, keep_end: bool = False) -> Picture:
     """One line of dark text on white; shortened and centred if a width in pixels is given."""
-    shown = shorten(text, width, size) if width else text
+    shown = shorten(text, width, size, keep_end) if width else text
     length = text_width(shown, size)
     strip = Image.new("RGB", (width or length + 1, size + 6), "white")
     left = (width - length) // 2 if width else 0
@@ -59,23 +61,16 @@ def text_line(text: str, width: int = 0, size: int = TEXT_SIZE) -> Picture:
     return np.array(strip)
 
 
-def labelled(cell: Picture, *lines: str) -> Picture:
-    """Puts centred lines of text under a cell, shortened to its width."""
-    return np.concatenate([cell, *(text_line(line, cell.shape[1]) for line in lines)])
+def labelled(cell: Picture, name: str) -> Picture:
+    """Puts a centred name under a cell; of a name wider than the cell the end is kept, as layers' ends differ."""
+    return np.concatenate([cell, text_line(name, cell.shape[1], keep_end=True)])
 
 
-def colour_scale(colours: Picture, low: str, high: str, middle: str = "") -> Picture:
-    """A horizontal bar of a colour map with its values written beside it.
-
-    Args:
-        colours: The map, shape (entries, 3), from low to high.
-        low: Text at the left.
-        high: Text at the right.
-        middle: Text for the middle; named before the bar as `… = middle`.
-    """
-    bar = enlarge(np.broadcast_to(colours[None, ::2], (6, -(-len(colours) // 2), 3)), 2)
-    bar = np.pad(bar[:, ::2], ((3, 3), (6, 6), (0, 0)), constant_values=255)
-    return beside(text_line(low), bar, text_line(f"{high}{f'   white = {middle}' if middle else ''}"), gap=0)
+def colour_scale(colours: Picture, low: str, high: str) -> Picture:
+    """A horizontal bar of a colour map, shape (entries, 3), with its lowest and highest value beside it."""
+    bar = enlarge(colours[None, ::2], 12)[:, ::12]
+    bar = np.pad(bar, ((3, 3), (6, 6), (0, 0)), constant_values=255)
+    return beside(text_line(low), bar, text_line(high), gap=0)
 
 
 def beside(*pictures: Picture, gap: int = MARGIN) -> Picture:
@@ -105,8 +100,8 @@ def titled(picture: Picture, title: str, *notes: str, scale: Picture | None = No
         A larger picture, at least as wide as its longest line.
 
     Example:
-        >>> titled(np.zeros((10, 10, 3), dtype=np.uint8), "conv1", "6 kernels").shape
-        (75, 71, 3)
+        >>> titled(np.zeros((10, 10, 3), dtype=np.uint8), "conv1", "6 kernels").shape[0]
+        74
     """
     head = [text_line(title, size=TITLE_SIZE)] if title else []
     head += [text_line(note) for note in notes if note]

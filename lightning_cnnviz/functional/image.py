@@ -25,6 +25,7 @@ def _colours(name: str, count: int) -> Picture:
 
 # Both maps are safe for colour-blind readers. An odd number of entries puts zero exactly in the middle.
 DIVERGING = _colours("RdBu_r", 255)
+DIVERGING[127] = 247  # from (247, 246, 246), so that zero has no hue at all
 SEQUENTIAL = _colours("viridis", 256)
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
-from lightning_cnnviz.functional.caption import colour_scale, titled
+from lightning_cnnviz.functional.caption import colour_scale, non_finite_note, titled
 from lightning_cnnviz.functional.image import (
     DIVERGING,
     Array,
@@ -85,7 +85,7 @@ def kernel_grid(
 
     Example:
         >>> kernel_grid(torch.randn(6, 1, 5, 5), title="conv1").shape
-        (165, 630, 3)
+        (205, 768, 3)
     """
     values = to_array(weight)
     if not 3 <= values.ndim <= 5:
@@ -108,7 +108,7 @@ def kernel_grid(
         tile(slices[:, 0], columns),
         title,
         _count_note(count, len(shown), channel, values.shape[1]),
-        _non_finite_note(shown),
+        non_finite_note(shown, "weights"),
         scale=_legend(channel, scale, float(limit.max(initial=0))),
     )
 
@@ -120,7 +120,9 @@ def _resolve_channel(channel: Channel, shape: tuple[int, ...]) -> int | Literal[
     if channel == "rgb" and inputs != 3:
         raise ValueError(f'channel="rgb" needs three input channels, this layer has {inputs}; use a number or "mean"')
     if isinstance(channel, int) and not 0 <= channel < inputs:
-        raise ValueError(f"channel={channel} does not exist: this layer has {inputs} input channels, 0 to {inputs - 1}")
+        raise ValueError(
+            f"channel={channel} does not exist: this layer has {inputs} input channels, 0 to {inputs - 1}"
+        )
     return channel
 
 
@@ -139,11 +141,6 @@ def _count_note(count: int, shown: int, channel: int | str, inputs: int) -> str:
     kernels = f"{shown} of {count} kernels, {count - shown} left out" if shown < count else f"{count} kernels"
     of_inputs = {"rgb": "input channels as RGB", "mean": f"mean of {inputs} input channels"}
     return f"{kernels} · {of_inputs.get(str(channel), f'input channel {channel} of {inputs}')}"
-
-
-def _non_finite_note(values: Array) -> str:
-    broken = int((~np.isfinite(values)).sum())
-    return f"{broken} non-finite weights (magenta)" if broken else ""
 
 
 def _legend(channel: int | str, scale: Scale, limit: float) -> Picture:

@@ -1,0 +1,101 @@
+"""Loss and accuracy over the epochs: which logged metric is which, the best epoch, and the chart."""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Literal, NamedTuple, TypeAlias
+
+import numpy as np
+
+from lightning_cnnviz.functional.figure import line_chart
+from lightning_cnnviz.functional.image import Picture
+
+Quantity: TypeAlias = Literal["loss", "accuracy"]
+Stage: TypeAlias = Literal["train", "val"]
+WORDS: dict[str, frozenset[str]] = {
+    "loss": frozenset({"loss", "nll", "ce", "bce", "xent"}),
+    "accuracy": frozenset({"accuracy", "acc", "acc1", "top1", "multiclassaccuracy", "binaryaccuracy"}),
+    "train": frozenset({"train", "training", "tr"}),
+    "val": frozenset({"val", "valid", "validation", "dev", "eval"}),
+    "test": frozenset({"test", "testing", "predict"}),
+}
+
+
+class Point(NamedTuple):
+    """One measured value: its time in epochs completed (2.5 is in the middle of the third) and itself."""
+
+    epoch: float
+    value: float
+
+
+def find_metric(names: Iterable[str], quantity: Quantity, stage: Stage) -> str | None:
+    """The logged metric that most plainly is the loss or the accuracy of a stage.
+
+    Names are split at everything that is no letter or digit. A training metric may leave out its stage
+    (`"loss"`), a validation metric may not. Among several the epoch's mean comes before a step's value, and
+    the name with the fewest words first (`"val_loss"` before `"val_loss_head_b"`).
+
+    Args:
+        names: What the module logs.
+        quantity: `"loss"` or `"accuracy"`.
+        stage: `"train"` or `"val"`.
+
+    Returns:
+        A name, or None if none fits.
+
+    Example:
+        >>> find_metric(["val/acc_epoch", "val/acc_step", "val/loss", "loss", "lr"], "accuracy", "val")
+        'val/acc_epoch'
+        >>> find_metric(["val/acc", "val/loss", "loss", "lr"], "loss", "train")
+        'loss'
+    """
+
+    def rank(name: str) -> tuple[bool, int, str] | None:
+        words = re.findall(r"[a-z]+[0-9]*|[0-9]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())
+        stages = [kind for kind in ("train", "val", "test") if WORDS[kind] & set(words)]
+        if not WORDS[quantity] & set(words) or (stages or ["train"]) != [stage]:
+            return None
+        return ("step" in words, len(words), name)
+
+    ranked = [found for found in map(rank, names) if found is not None]
+    return min(ranked)[-1] if ranked else None
+
+
+def best_point(points: Sequence[Point], quantity: Quantity) -> Point | None:
+    """The lowest loss or the highest accuracy, the first of equals; None if no value is finite.
+
+    Example:
+        >>> best_point([Point(1, 0.7), Point(2, 0.9), Point(3, 0.9)], "accuracy")
+        Point(epoch=2, value=0.9)
+    """
+    finite = [point for point in points if np.isfinite(point.value)]
+    sign = 1 if quantity == "loss" else -1
+    return min(finite, key=lambda point: sign * point.value, default=None)
+
+
+def curve_chart(train: Sequence[Point], val: Sequence[Point], *, quantity: Quantity, title: str = "") -> Picture:
+    """Training and validation in one chart, the best epoch ringed (of validation where there is one).
+
+    Args:
+        train: Training values, times rising. May be empty.
+        val: Validation values, times rising. May be empty.
+        quantity: `"loss"` (lower is better) or `"accuracy"` (higher is better).
+        title: Written above.
+
+    Returns:
+        Height × width × 3, uint8.
+
+    Example:
+        >>> curve_chart([Point(1, 0.7)], [], quantity="loss").shape
+        (400, 700, 3)
+    """
+    series = {name: np.array(points, dtype=float).T for name, points in (("train", train), ("val", val)) if points}
+    best = best_point(val or train, quantity)
+    name = "val" if val else "train"
+    mark = best and (*best, f"best {name}: {best.value:.4g} after epoch {best.epoch:.4g}")
+    return line_chart(
+        {name: (points[0], points[1]) for name, points in series.items()},
+        title=title,
+        x_label="epochs completed",
+        y_label=quantity,
+        mark=mark,
+    )

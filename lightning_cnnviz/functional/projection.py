@@ -1,0 +1,179 @@
+"""High-dimensional activations in two dimensions: PCA and t-SNE, and a number that says how good it is."""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from openTSNE import TSNEEmbedding, affinity, initialization
+from sklearn.decomposition import PCA
+from sklearn.neighbors import NearestNeighbors
+
+from lightning_cnnviz.functional.figure import Floats, scatter_chart
+from lightning_cnnviz.functional.image import Array, ArrayLike, Picture, to_array
+
+Method: TypeAlias = Literal["tsne", "pca"]
+PCA_COMPONENTS = 50
+FEWEST_SAMPLES = 5
+
+
+class Layout(NamedTuple):
+    """Where the samples lie.
+
+    Attributes:
+        points: Shape (samples, 2), float32; NaN for samples with non-finite activations.
+        perplexity: The perplexity that was used; None for PCA.
+    """
+
+    points: Array
+    perplexity: float | None
+
+
+def project(
+    activations: ArrayLike,
+    *,
+    method: Method = "tsne",
+    perplexity: float = 30.0,
+    init: Array | None = None,
+    seed: int = 0,
+) -> Layout:
+    """Lays samples out in the plane so that similar activations lie near each other.
+
+    Activations are flattened, reduced to 50 dimensions by PCA and then, for t-SNE, embedded by openTSNE with
+    exact neighbours and the Barnes-Hut gradient. From `init` the embedding moves on: no early exaggeration
+    and few iterations, so that points move instead of jumping.
+
+    Args:
+        activations: Shape (samples, ...), at least 5 samples with finite values.
+        method: `"tsne"` or `"pca"`.
+        perplexity: t-SNE's effective number of neighbours; lowered to a third of the samples where there are
+            too few. Unused for PCA.
+        init: The last layout of the same samples, shape (samples, 2); NaN rows start at its median. For PCA
+            it settles the signs of the axes, which are arbitrary.
+        seed: Of the randomised parts.
+
+    Raises:
+        ValueError: If fewer than five samples are finite, or all are equal.
+
+    References:
+        van der Maaten and Hinton: Visualizing Data using t-SNE. JMLR 9 (2008).
+        Poličar et al.: openTSNE. Journal of Statistical Software 109 (2024).
+
+    Example:
+        >>> project(np.random.default_rng(0).normal(size=(60, 8)), method="pca").points.shape
+        (60, 2)
+    """
+    values = to_array(activations).reshape(len(activations), -1)
+    finite = np.isfinite(values.sum(axis=1))
+    if finite.sum() < FEWEST_SAMPLES:
+        raise ValueError(f"expected at least {FEWEST_SAMPLES} samples with finite activations, got {finite.sum()}")
+    values = values[finite]
+    if (values == values[0]).all():
+        raise ValueError(f"the activations of all {len(values)} samples are equal, there is nothing to lay out")
+
+    components = min(PCA_COMPONENTS, *values.shape)
+    reduced = PCA(components, svd_solver="randomized", random_state=seed).fit_transform(values)
+    start = None if init is None else _fill(init[finite])
+    used: float | None = None
+    if method == "pca":
+        flat = _two_columns(reduced)
+        points = flat if start is None else flat * np.where((flat * start).sum(axis=0) < 0, -1, 1)
+    else:
+        used = min(perplexity, (len(values) - 1) / 3)
+        points = _tsne(reduced, used, start, seed)
+    layout = np.full((len(finite), 2), np.nan, dtype=np.float32)
+    layout[finite] = points
+    return Layout(layout, used)
+
+
+def _tsne(values: Floats, perplexity: float, start: Array | None, seed: int) -> Floats:
+    affinities = affinity.PerplexityBasedNN(values, perplexity, method="exact", random_state=seed, n_jobs=-1)
+    first = start is None
+    embedding = TSNEEmbedding(
+        initialization.rescale(_two_columns(values).copy()) if start is None else start.astype(float),
+        affinities,
+        negative_gradient_method="bh",
+        learning_rate="auto",
+        n_jobs=-1,
+        random_state=seed,
+    )
+    if first:
+        embedding.optimize(250, exaggeration=12, momentum=0.5, inplace=True)
+    embedding.optimize(500 if first else 100, momentum=0.8, inplace=True)
+    return np.asarray(embedding)
+
+
+def _two_columns(values: Floats) -> Floats:
+    return np.pad(values[:, :2], ((0, 0), (0, max(0, 2 - values.shape[1]))))
+
+
+def _fill(points: Array) -> Array:
+    there = np.isfinite(points.sum(axis=1, keepdims=True))
+    middle = np.median(points[there[:, 0]], axis=0) if there.any() else np.zeros(2)
+    return np.asarray(np.where(there, points, middle), dtype=np.float32)
+
+
+def knn_accuracy(points: Floats, labels: npt.NDArray[np.intp], k: int = 10) -> float:
+    """Share of samples whose class is the most frequent one among their nearest neighbours in the layout.
+
+    Leave-one-out: a sample is no neighbour of itself. Of equally frequent classes the lowest number wins.
+
+    Args:
+        points: Shape (samples, dimensions); rows that are not finite are left out.
+        labels: Shape (samples,), class numbers; negative ones (unknown) are left out.
+        k: Number of neighbours, lowered to what is there.
+
+    Returns:
+        0…1, or NaN with fewer than two samples.
+
+    Example:
+        >>> knn_accuracy(np.array([[0.0], [0.1], [5.0], [5.1]]), np.array([0, 0, 1, 1]), k=1)
+        1.0
+    """
+    usable = np.isfinite(points).all(axis=1) & (labels >= 0)
+    points, labels = points[usable], labels[usable]
+    k = min(k, len(points) - 1)
+    if k < 1:
+        return float("nan")
+    neighbours = NearestNeighbors(n_neighbors=k).fit(points).kneighbors(return_distance=False)
+    votes = np.zeros((len(points), int(labels.max()) + 1), dtype=np.intp)
+    np.add.at(votes, (np.arange(len(points))[:, None], labels[neighbours]), 1)
+    return float((votes.argmax(axis=1) == labels).mean())
+
+
+def projection_chart(
+    layout: Layout,
+    labels: npt.NDArray[np.intp],
+    class_names: Sequence[str],
+    *,
+    method: Method,
+    title: str = "",
+) -> Picture:
+    """Draws a layout: classes in colours with their names at their medians, and what it is in words.
+
+    Args:
+        layout: From `project`.
+        labels: Shape (samples,), class numbers; negative where unknown.
+        class_names: A name for each class number.
+        method: How the layout was made.
+        title: First line, e.g. layer, epoch and step.
+
+    Returns:
+        Height × width × 3, uint8. The second line gives method, number of samples and k-NN accuracy of the
+        layout.
+
+    Example:
+        >>> layout = Layout(np.random.default_rng(0).normal(size=(20, 2)), None)
+        >>> projection_chart(layout, np.repeat([0, 1], 10), ["cat", "dog"], method="pca").shape
+        (700, 750, 3)
+    """
+    shown = int(np.isfinite(layout.points).all(axis=1).sum())
+    left_out = len(layout.points) - shown
+    name = "PCA" if method == "pca" else f"t-SNE (perplexity {layout.perplexity:.3g})"
+    words = [
+        name,
+        f"{shown} samples" + (f", {left_out} with non-finite activations left out" if left_out else ""),
+    ]
+    if (labels >= 0).any():
+        words.append(f"10-NN accuracy {knn_accuracy(layout.points, labels):.1%}")
+    return scatter_chart(layout.points, labels, class_names, title=f"{title}\n{' · '.join(words)}".strip())
