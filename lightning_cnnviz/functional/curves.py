@@ -21,9 +21,16 @@ WORDS: dict[str, frozenset[str]] = {
 
 
 class Point(NamedTuple):
-    """One measured value: its time in epochs completed (2.5 is in the middle of the third) and itself."""
+    """One measured value.
+
+    Attributes:
+        epoch: Time in epochs completed, 2.5 is in the middle of the third; NaN where epochs have no known length.
+        step: Time in optimizer steps.
+        value: The loss or the accuracy.
+    """
 
     epoch: float
+    step: int
     value: float
 
 
@@ -64,8 +71,8 @@ def best_point(points: Sequence[Point], quantity: Quantity) -> Point | None:
     """The lowest loss or the highest accuracy, the first of equals; None if no value is finite.
 
     Example:
-        >>> best_point([Point(1, 0.7), Point(2, 0.9), Point(3, 0.9)], "accuracy")
-        Point(epoch=2, value=0.9)
+        >>> best_point([Point(1, 60, 0.7), Point(2, 120, 0.9), Point(3, 180, 0.9)], "accuracy")
+        Point(epoch=2, step=120, value=0.9)
     """
     finite = [point for point in points if np.isfinite(point.value)]
     sign = 1 if quantity == "loss" else -1
@@ -85,17 +92,23 @@ def curve_chart(train: Sequence[Point], val: Sequence[Point], *, quantity: Quant
         Height × width × 3, uint8.
 
     Example:
-        >>> curve_chart([Point(1, 0.7)], [], quantity="loss").shape
+        >>> curve_chart([Point(1, 60, 0.7)], [], quantity="loss").shape
         (400, 700, 3)
     """
-    series = {name: np.array(points, dtype=float).T for name, points in (("train", train), ("val", val)) if points}
+    in_epochs = not any(np.isnan(point.epoch) for point in (*train, *val))
+    series = {
+        name: (
+            np.array([point.epoch if in_epochs else point.step for point in points], dtype=float),
+            np.array([point.value for point in points]),
+        )
+        for name, points in (("train", train), ("val", val))
+        if points
+    }
     best = best_point(val or train, quantity)
-    name = "val" if val else "train"
-    mark = best and (*best, f"best {name}: {best.value:.4g} after epoch {best.epoch:.4g}")
-    return line_chart(
-        {name: (points[0], points[1]) for name, points in series.items()},
-        title=title,
-        x_label="epochs completed",
-        y_label=quantity,
-        mark=mark,
-    )
+    mark = None
+    if best is not None:
+        when = f"after epoch {best.epoch:.4g}" if in_epochs else f"at step {best.step}"
+        words = f"best {'val' if val else 'train'}: {best.value:.4g} {when}"
+        mark = (best.epoch if in_epochs else best.step, best.value, words)
+    x_label = "epochs completed" if in_epochs else "optimizer step"
+    return line_chart(series, title=title, x_label=x_label, y_label=quantity, mark=mark)

@@ -15,10 +15,12 @@ from lightning_cnnviz.functional.caption import (
     titled,
 )
 from lightning_cnnviz.functional.image import (
+    DIVERGING,
     SEQUENTIAL,
     Array,
     ArrayLike,
     Picture,
+    diverging,
     enlarge,
     photograph,
     planes,
@@ -52,8 +54,9 @@ def feature_maps(
         title: Written above, e.g. layer and step.
 
     Returns:
-        Height × width × 3, uint8. One colour scale from the smallest to the largest value shown; non-finite
-        values are magenta and counted.
+        Height × width × 3, uint8. One colour scale for all: values of both signs are blue below zero, white at
+        zero and red above, others go from dark (smallest) to bright (largest). Non-finite values are magenta
+        and counted.
 
     Raises:
         ValueError: If the numbers of samples differ or a shape does not fit.
@@ -68,11 +71,16 @@ def feature_maps(
     channels = maps.shape[1]
     shown = maps[:, :max_channels]
     low, high = _finite_range(shown)
+    if low < 0 < high:
+        low, high = min(low, -high), max(high, -low)
+        colours, coloured = DIVERGING, diverging(shown, high)
+    else:
+        colours, coloured = SEQUENTIAL, sequential(shown, low, high)
     columns = shown.shape[1] if shown.shape[1] <= 8 else min(16, -(-shown.shape[1] // 2))
     size = int(np.clip(MAPS_WIDTH // columns, *TILE_SIZE_RANGE))
     rows = [
-        beside(_input(image, lines), tile(fit(sequential(sample, low, high), size), columns))
-        for image, sample, lines in zip(images, shown, captions, strict=True)
+        beside(_input(image, lines), tile(fit(sample, size), columns))
+        for image, sample, lines in zip(images, coloured, captions, strict=True)
     ]
     left_out = channels - shown.shape[1]
     return titled(
@@ -80,7 +88,7 @@ def feature_maps(
         title,
         f"{shown.shape[1]} of {channels} channels, {left_out} left out" if left_out else f"{channels} channels",
         non_finite_note(shown, "values"),
-        scale=colour_scale(SEQUENTIAL, f"{low:.3g}", f"{high:.3g}"),
+        scale=colour_scale(colours, f"{low:.3g}", f"{high:.3g}"),
     )
 
 

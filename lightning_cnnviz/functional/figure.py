@@ -13,12 +13,11 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 from matplotlib.typing import ColorType
 
-from lightning_cnnviz.functional.image import NON_FINITE, Picture
+from lightning_cnnviz.functional.image import Picture
 
 DPI = 100
 # Made for colour-blind readers: https://arxiv.org/abs/2107.02270
 COLOURS: list[ColorType] = color_sequences["petroff10"]
-MAGENTA = "#{:02x}{:02x}{:02x}".format(*NON_FINITE)
 Floats = npt.NDArray[np.floating]
 
 
@@ -132,7 +131,7 @@ def heat_map(
     """A matrix of positive values in log colours, row names at the left.
 
     Args:
-        values: Shape (rows, columns). NaN is light grey (no value), infinite magenta, zero the darkest colour.
+        values: Shape (rows, columns). NaN is light grey (no value), zero the darkest colour.
         rows: Names, from the top.
         columns: A number for each column, written under some of them.
         title: Above the chart.
@@ -146,8 +145,8 @@ def heat_map(
     axes = new_axes(9, 1.5 + 0.25 * len(rows), title)
     positive = values[np.isfinite(values) & (values > 0)]
     low, high = (positive.min(), positive.max()) if positive.size else (1e-8, 1.0)
-    colours = colormaps["viridis"].with_extremes(bad="#dddddd", over=MAGENTA)
-    shown = np.ma.masked_invalid(np.where(np.isposinf(values), np.finfo(float).max, np.maximum(values, low)))
+    colours = colormaps["viridis"].with_extremes(bad="#dddddd")
+    shown = np.ma.masked_invalid(np.maximum(values, low))
     norm = LogNorm(low, max(high, low * 1.01))
     picture = axes.imshow(shown, aspect="auto", interpolation="nearest", norm=norm, cmap=colours)
     ticks = np.unique(np.linspace(0, len(columns) - 1, min(len(columns), 10)).round().astype(int))

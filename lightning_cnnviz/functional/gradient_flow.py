@@ -28,7 +28,7 @@ def gradient_sums(gradients: Sequence[torch.Tensor]) -> GradientSums:
     """Reads gradients with a handful of fused kernels and without waiting for the device.
 
     Args:
-        gradients: Dense tensors of any shapes and floating dtypes, on one device; at least one.
+        gradients: Tensors of any shapes and floating dtypes, dense or sparse, on one device; at least one.
 
     Returns:
         One number per tensor and statistic, accumulated in float32 whatever the gradients' dtype.
@@ -38,11 +38,11 @@ def gradient_sums(gradients: Sequence[torch.Tensor]) -> GradientSums:
         >>> [round(value.item(), 6) for value in sums]
         [7.0, 4.0, 5.0, 1.0, 0.0]
     """
-    tensors = [gradient.detach() for gradient in gradients]
+    tensors = [gradient.coalesce().values() if gradient.is_sparse else gradient.detach() for gradient in gradients]
     sum_abs, norm, max_abs = (
         torch.stack(torch._foreach_norm(tensors, order, dtype=torch.float32)) for order in (1, 2, torch.inf)
     )
-    sizes = torch.tensor([tensor.numel() for tensor in tensors], dtype=torch.float32)
+    sizes = torch.tensor([gradient.numel() for gradient in gradients], dtype=torch.float32)
     non_zeros = torch.stack([torch.count_nonzero(tensor) for tensor in tensors])
     zeros = sizes.to(non_zeros.device, non_blocking=True) - non_zeros
     if sum_abs.device.type == "cpu" and bool(sum_abs.isfinite().all()):
@@ -99,8 +99,6 @@ def gradient_bars(names: Sequence[str], mean_abs: Floats, max_abs: Floats, *, ti
             notes[row] = "no finite gradient"
         elif largest == 0:
             notes[row] = "all zero"
-        elif not np.isfinite(largest):
-            notes[row] = "infinite"
     return bar_chart(
         names,
         {"max |g|": max_abs, "mean |g|": mean_abs},
@@ -126,16 +124,12 @@ def gradient_heat_map(names: Sequence[str], steps: Sequence[int], mean_abs: Floa
         >>> gradient_heat_map(["conv1", "fc"], [10, 20], np.array([[1e-3, 1e-4], [1e-2, 1e-2]])).shape
         (200, 900, 3)
     """
-    notes = []
-    if np.isnan(mean_abs).any():
-        notes.append("grey: no finite gradient")
-    if np.isposinf(mean_abs).any():
-        notes.append("magenta: infinite")
+    note = " · grey: no finite gradient" if np.isnan(mean_abs).any() else ""
     return heat_map(
         mean_abs,
         names,
         steps,
-        title=" · ".join([title, *notes]) if title else " · ".join(notes),
+        title=title + note,
         x_label="optimizer step",
         value_label="mean |g|",
     )

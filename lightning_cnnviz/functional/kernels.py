@@ -90,7 +90,10 @@ def kernel_grid(
     values = to_array(weight)
     if not 3 <= values.ndim <= 5:
         raise ValueError(f"expected a weight of shape (out, in, *kernel) with 1 to 3 kernel sizes, got {values.shape}")
-    channel = _resolve_channel(channel, values.shape)
+    inputs = values.shape[1]
+    if channel == "auto":
+        channel = "rgb" if inputs == 3 and values.ndim == 4 else 0
+    check_channel(channel, inputs)
     count = len(values)
     shown = _select_channel(values[:max_kernels], channel)
     limit = finite_limit(shown) if scale == "layer" else finite_limit(shown, axis=tuple(range(1, shown.ndim)))
@@ -113,20 +116,22 @@ def kernel_grid(
     )
 
 
-def _resolve_channel(channel: Channel, shape: tuple[int, ...]) -> int | Literal["mean", "rgb"]:
-    inputs = shape[1]
-    if channel == "auto":
-        return "rgb" if inputs == 3 and len(shape) == 4 else 0
+def check_channel(channel: Channel, inputs: int) -> None:
+    """Raises ValueError if a layer with this number of input channels (per group) has no such channel.
+
+    Example:
+        >>> check_channel("rgb", 1)
+        Traceback (most recent call last):
+            ...
+        ValueError: channel="rgb" needs three input channels, this layer has 1; use a number or "mean"
+    """
     if channel == "rgb" and inputs != 3:
         raise ValueError(f'channel="rgb" needs three input channels, this layer has {inputs}; use a number or "mean"')
     if isinstance(channel, int) and not 0 <= channel < inputs:
-        raise ValueError(
-            f"channel={channel} does not exist: this layer has {inputs} input channels, 0 to {inputs - 1}"
-        )
-    return channel
+        raise ValueError(f"channel={channel} does not exist, this layer has {inputs} input channels from 0")
 
 
-def _select_channel(values: Array, channel: int | Literal["mean", "rgb"]) -> Array:
+def _select_channel(values: Array, channel: Channel) -> Array:
     """(kernels, depth, height, width), with a last dimension of 3 for RGB."""
     if values.ndim < 5:  # kernels without depth have one slice, strips have one row
         values = values.reshape(*values.shape[:2], *[1] * (5 - values.ndim), *values.shape[2:])
@@ -134,7 +139,7 @@ def _select_channel(values: Array, channel: int | Literal["mean", "rgb"]) -> Arr
         return np.moveaxis(values, 1, -1)
     if channel == "mean":
         return np.asarray(values.mean(axis=1), dtype=np.float32)
-    return values[:, channel]
+    return values[:, int(channel)]
 
 
 def _count_note(count: int, shown: int, channel: int | str, inputs: int) -> str:

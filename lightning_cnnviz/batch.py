@@ -1,0 +1,114 @@
+"""What in a batch is what: the inputs and the class numbers, whatever the batch is made of."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import is_dataclass
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+Key: TypeAlias = int | str
+INPUT_NAMES = ("x", "input", "inputs", "image", "images", "img", "imgs", "pixel_values", "data")
+TARGET_NAMES = ("y", "label", "labels", "target", "targets", "class", "classes")
+
+
+def split_batch(batch: Any, inputs: Key | None = None, targets: Key | None = None) -> tuple[Tensor, Tensor | None]:
+    """Finds the inputs and the class numbers in a batch.
+
+    Args:
+        batch: A tensor, or any nesting of tuples, lists, mappings, dataclasses and named tuples of them.
+        inputs: Index, key or attribute of the inputs. Default: the first floating-point tensor with at least
+            two dimensions, one with a usual name (`"image"`, `"x"`, ...) before the others.
+        targets: Index, key or attribute of the class numbers. Default: the first tensor of whole numbers (or
+            of zeros and ones) with one entry per sample, one with a usual name (`"label"`, ...) first.
+
+    Returns:
+        Inputs of shape (samples, ...) and int64 class numbers of shape (samples,), None if there are none.
+
+    Raises:
+        ValueError: If there are no inputs, or what `inputs` or `targets` names is not there.
+
+    Example:
+        >>> x, y = split_batch({"label": torch.tensor([1, 0]), "image": torch.rand(2, 3, 8, 8)})
+        >>> x.shape, y
+        (torch.Size([2, 3, 8, 8]), tensor([1, 0]))
+    """
+    leaves = list(_leaves(batch))
+    if inputs is None:
+        candidates = [leaf for leaf in leaves if leaf[1].is_floating_point() and leaf[1].ndim >= 2]
+        x = _preferred(candidates, INPUT_NAMES)
+    else:
+        x = _entry(batch, inputs)
+    if not isinstance(x, Tensor) or x.ndim < 1:
+        found = ", ".join(f"{name or 'tensor'} {tuple(leaf.shape)} {leaf.dtype}" for name, leaf in leaves)
+        raise ValueError(
+            f"expected a batch with a floating-point tensor of shape (samples, ...), got {type(batch).__name__} "
+            f"with {found or 'no tensors'}; say where the inputs are: Probe(inputs=<index, key or attribute>)"
+        )
+    if targets is None:
+        y = _preferred([leaf for leaf in leaves if leaf[1] is not x and _is_class(leaf[1], len(x))], TARGET_NAMES)
+    else:
+        y = _entry(batch, targets)
+    return x, None if y is None else y.detach().reshape(len(x), -1)[:, 0].long()
+
+
+def predicted_classes(output: Tensor | None, samples: int) -> Tensor | None:
+    """Class numbers out of a classifier's scores.
+
+    Args:
+        output: Scores of shape (samples, classes), or for two classes (samples,) or (samples, 1): then a
+            value is taken as a probability if all lie in 0…1, otherwise as a logit.
+        samples: Number of samples that went in.
+
+    Returns:
+        int64 of shape (samples,), on the output's device; None if the output has another shape.
+
+    Example:
+        >>> predicted_classes(torch.tensor([[0.1, 2.0], [1.0, 0.0]]), 2)
+        tensor([1, 0])
+    """
+    if output is None or not output.is_floating_point() or len(output.shape) not in (1, 2) or len(output) != samples:
+        return None
+    if output.ndim == 2 and output.shape[1] > 1:
+        return output.argmax(dim=1)
+    scores = output.reshape(-1)
+    threshold = torch.where(((scores >= 0) & (scores <= 1)).all(), 0.5, 0.0)
+    return (scores > threshold).long() if len(scores) == samples else None
+
+
+def _leaves(value: Any, name: Key | None = None) -> Iterator[tuple[Key | None, Tensor]]:
+    if isinstance(value, Tensor):
+        yield name, value
+    elif isinstance(value, Mapping):
+        for key, part in value.items():
+            yield from _leaves(part, key)
+    elif isinstance(value, tuple) and hasattr(value, "_fields"):
+        yield from _leaves(dict(zip(value._fields, value, strict=True)))
+    elif isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
+        for part in value:
+            yield from _leaves(part)
+    elif is_dataclass(value):
+        yield from _leaves(vars(value))
+
+
+def _entry(batch: Any, key: Key) -> Tensor:
+    try:
+        value = getattr(batch, key) if isinstance(key, str) and hasattr(batch, key) else batch[key]
+    except (KeyError, IndexError, TypeError) as error:
+        there = list(batch) if isinstance(batch, Mapping) else type(batch).__name__
+        raise ValueError(f"expected the batch to have {key!r}, got {there}") from error
+    if not isinstance(value, Tensor):
+        raise ValueError(f"expected {key!r} in the batch to be a tensor, got {type(value).__name__}")
+    return value
+
+
+def _preferred(leaves: Sequence[tuple[Key | None, Tensor]], names: Sequence[str]) -> Tensor | None:
+    named = [tensor for name, tensor in leaves if name in names]
+    return next(iter(named or [tensor for _, tensor in leaves]), None)
+
+
+def _is_class(tensor: Tensor, samples: int) -> bool:
+    one_per_sample = tensor.ndim in (1, 2) and tensor.numel() == samples and len(tensor) == samples
+    if not one_per_sample or tensor.is_complex():
+        return False
+    return not tensor.is_floating_point() or bool(((tensor == 0) | (tensor == 1)).all())

@@ -1,0 +1,1 @@
+"""The callbacks: one thin file per visual, the twin of its room in `functional`."""

@@ -1,0 +1,189 @@
+"""The template that every callback fills in: when, what, and that a run never suffers from it."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal, TypeAlias
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.utilities import rank_zero_warn
+
+from lightning_cnnviz.capture import isolated_rng
+from lightning_cnnviz.functional.image import Picture
+from lightning_cnnviz.schedule import Schedule
+from lightning_cnnviz.writer import Writer
+
+OnError: TypeAlias = Literal["warn", "raise"]
+Layers: TypeAlias = str | list[str] | None
+Drawing: TypeAlias = tuple[str, Callable[[], Picture]]
+"""A tag, and what makes the picture later on another thread."""
+
+
+class VisualCallback(Callback):
+    """What all callbacks of this package share.
+
+    A subclass says which layers it shows (`_select`), what is to be drawn now (`_drawings`) and which numbers
+    go with it (`_numbers`). Hooks of its own do their work inside `with self._duty():`, which measures the time
+    and keeps errors from the run, and only while `self._writer` is not None.
+
+    Args:
+        every_n_epochs: Draw at the end of every n-th epoch. Default: every epoch.
+        every_n_train_steps: Draw at every n-th optimizer step instead.
+        layers: Exact names or globs such as `"features.*"`; None for the callback's default.
+        tag: First part of the tags.
+        on_error: `"warn"`: a failing picture gives one warning and training goes on. `"raise"`: it ends the
+            run, with its traceback, for debugging.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If an argument has an impossible value; at the start of `fit`, if `layers` matches nothing.
+    """
+
+    def __init__(
+        self,
+        *,
+        every_n_epochs: int | None,
+        every_n_train_steps: int | None,
+        layers: Layers,
+        tag: str,
+        on_error: OnError,
+    ) -> None:
+        super().__init__()
+        if layers is not None and (not layers or not all(isinstance(name, str) for name in layers)):
+            raise TypeError(f"expected layers to be a name, a list of names or None, got {layers!r}")
+        if not isinstance(tag, str) or not tag:
+            raise TypeError(f"expected tag to be a text, got {tag!r}")
+        if on_error not in ("warn", "raise"):
+            raise ValueError(f'expected on_error to be "warn" or "raise", got {on_error!r}')
+        self.schedule = Schedule(every_n_epochs, every_n_train_steps)
+        self.layers = layers
+        self.tag = tag
+        self.on_error = on_error
+        self._writer: Writer | None = None
+        self._selected: Sequence[str] = []
+        self._cost_tag = ""
+        self._seconds = 0.0
+        self._last_step = 0
+        self._failures: list[Exception] = []
+        self._warned = False
+
+    @property
+    def state_key(self) -> str:
+        """Tells callbacks of one class apart in a checkpoint, by their tag."""
+        return self._generate_state_key(tag=self.tag)
+
+    # ---- what a subclass fills in
+
+    def _select(self, module: LightningModule) -> Sequence[str]:
+        """Names of the layers to show; raises ValueError where the user's choice does not fit the model."""
+        return []
+
+    def _begin(self, trainer: Trainer, module: LightningModule) -> None:
+        """Called once before the first step."""
+
+    def _drawings(self, trainer: Trainer, module: LightningModule) -> Iterable[Drawing]:
+        """What is to be drawn now. Called on the training thread; what it gives must own its data."""
+        return ()
+
+    def _numbers(self) -> Mapping[str, float]:
+        """Scalars that go with the pictures; called after `_drawings`."""
+        return {}
+
+    # ---- Lightning's hooks
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Checks the choice of layers against the model and opens the way to the loggers."""
+        self._selected = self._select(pl_module)
+        if not trainer.loggers:
+            rank_zero_warn(
+                "lightning_cnnviz: the Trainer has no logger, so nothing is drawn; "
+                "use Trainer(logger=TensorBoardLogger(...))"
+            )
+        elif not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            same = [callback for callback in trainer.callbacks if type(callback) is type(self)]  # type: ignore[attr-defined]
+            number = next((index for index, callback in enumerate(same, start=1) if callback is self), 1)
+            self._cost_tag = f"cnnviz/cost/{type(self).__name__}" + (f"-{number}" if number > 1 else "")
+            self._writer = Writer.open(trainer)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Prepares for the first picture."""
+        if self._writer is not None:
+            self._last_step = trainer.global_step
+            with self._duty():
+                self._writer.resume(trainer.global_step)
+                self._begin(trainer, pl_module)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Draws if this optimizer step is due."""
+        if self.schedule.step_due(self._last_step, trainer.global_step):
+            self._draw(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draws if this epoch is due."""
+        if self.schedule.epoch_due(trainer.current_epoch):
+            self._draw(trainer, pl_module)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Writes what is still waiting; an ordinary exception skips `teardown`."""
+        self._end(trainer)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Writes what is still waiting and lets go of everything."""
+        self._end(trainer)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_writer": None}
+
+    # ---- how it is done
+
+    def _draw(self, trainer: Trainer, module: LightningModule) -> None:
+        step = trainer.global_step
+        if self._writer is None or step == self._last_step:
+            return
+        self._last_step = step
+        with self._duty(), isolated_rng():
+            for tag, draw in self._drawings(trainer, module):
+                self._writer.picture(tag, draw, step, self._failures.append, at_once=self.on_error == "raise")
+            self._writer.scalars(self._numbers(), step, self._failures.append)
+        self._writer.scalars({self._cost_tag: 1000 * self._seconds}, step, self._failures.append)
+        self._seconds = 0.0
+
+    @contextmanager
+    def _duty(self) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            with self._forgiving():
+                yield
+        finally:
+            self._seconds += time.perf_counter() - start
+            self._report_failures()
+
+    @contextmanager
+    def _forgiving(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            if self.on_error == "raise":
+                raise
+            self._failures.append(error)
+
+    def _report_failures(self) -> None:
+        if self._failures and not self._warned:
+            self._warned = True
+            error = self._failures[0]
+            rank_zero_warn(
+                f"{type(self).__name__} could not draw and training goes on: {type(error).__name__}: {error} "
+                '(once only; on_error="raise" shows where)'
+            )
+        self._failures.clear()
+
+    def _end(self, trainer: Trainer) -> None:
+        if self._writer is not None:
+            self._writer.close(trainer)
+            self._writer = None
+            self._report_failures()
+
+    def _title(self, name: str, trainer: Trainer) -> str:
+        return f"{name} · epoch {trainer.current_epoch + 1} · step {trainer.global_step}"

@@ -1,0 +1,93 @@
+"""Kernels of every convolution through training."""
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.utilities import rank_zero_warn
+
+from lightning_cnnviz.callbacks.base import Drawing, Layers, OnError, VisualCallback
+from lightning_cnnviz.capture import convolutions, evaluating, select_layers
+from lightning_cnnviz.functional.kernels import Channel, Scale, check_channel, conv_weight, kernel_grid
+
+
+class KernelGrid(VisualCallback):
+    """Draws the kernels of convolutions as grids: image `kernels/<layer>`.
+
+    Works on 1-D, 2-D, 3-D, transposed and grouped convolutions. Blue is negative, red positive, white zero.
+
+    Args:
+        every_n_epochs: Draw at the end of every n-th epoch. Default: every epoch.
+        every_n_train_steps: Draw at every n-th optimizer step instead.
+        layers: Exact names or globs such as `"features.*"`. Default: every convolution.
+        tag: First part of the tags.
+        on_error: `"warn"` or `"raise"`.
+        channel: The input channel to show, `"mean"` over them, `"rgb"` where there are three, or `"auto"`:
+            RGB for two-dimensional kernels with three input channels, otherwise the first channel.
+        scale: One colour scale per `"layer"` or per `"kernel"`.
+        max_kernels: Kernels per picture at most; the number left out is written on it.
+
+    Raises:
+        ValueError: If an argument is impossible; at the start of `fit`, if `layers` matches no convolution or
+            `channel` does not exist in a chosen layer. A model without convolutions gets one warning.
+
+    Example:
+        >>> KernelGrid(layers=["conv1"], every_n_train_steps=100).schedule.every_n_train_steps
+        100
+    """
+
+    def __init__(
+        self,
+        *,
+        every_n_epochs: int | None = None,
+        every_n_train_steps: int | None = None,
+        layers: Layers = None,
+        tag: str = "kernels",
+        on_error: OnError = "warn",
+        channel: Channel = "auto",
+        scale: Scale = "layer",
+        max_kernels: int = 512,
+    ) -> None:
+        super().__init__(
+            every_n_epochs=every_n_epochs,
+            every_n_train_steps=every_n_train_steps,
+            layers=layers,
+            tag=tag,
+            on_error=on_error,
+        )
+        if channel not in ("auto", "mean", "rgb") and (not isinstance(channel, int) or channel < 0):
+            raise ValueError(f'expected channel to be a number from 0, "auto", "mean" or "rgb", got {channel!r}')
+        if scale not in ("layer", "kernel"):
+            raise ValueError(f'expected scale to be "layer" or "kernel", got {scale!r}')
+        if max_kernels < 1:
+            raise ValueError(f"expected max_kernels to be at least 1, got {max_kernels}")
+        self.channel = channel
+        self.scale = scale
+        self.max_kernels = max_kernels
+
+    def _select(self, module: LightningModule) -> Sequence[str]:
+        selected = select_layers(module, self.layers, convolutions(module), "convolution")
+        if not selected:
+            rank_zero_warn("KernelGrid: the model has no convolution, so there are no kernels to draw")
+        for name in selected:
+            try:
+                check_channel(self.channel, conv_weight(module.get_submodule(name)).shape[1])
+            except ValueError as error:
+                raise ValueError(f"layer {name}: {error}") from None
+        return selected
+
+    def _drawings(self, trainer: Trainer, module: LightningModule) -> Iterable[Drawing]:
+        with evaluating(module):  # a parametrized weight is computed when it is read
+            weights = {name: conv_weight(module.get_submodule(name)).detach().cpu().clone() for name in self._selected}
+        for name, weight in weights.items():
+            yield (
+                f"{self.tag}/{name}",
+                partial(
+                    kernel_grid,
+                    weight,
+                    channel=self.channel,
+                    scale=self.scale,
+                    max_kernels=self.max_kernels,
+                    title=self._title(name, trainer),
+                ),
+            )

@@ -1,0 +1,68 @@
+"""The template of callbacks that show activations of a probe."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pytorch_lightning import LightningModule, Trainer
+
+from lightning_cnnviz.callbacks.base import Layers, OnError, VisualCallback
+from lightning_cnnviz.capture import Activations, record
+from lightning_cnnviz.probe import Probe, Samples
+
+
+class ProbingCallback(VisualCallback):
+    """Collects the probe before the first step, or from passing batches, and runs it through the model.
+
+    Args:
+        every_n_epochs: As in `VisualCallback`.
+        every_n_train_steps: As in `VisualCallback`.
+        layers: As in `VisualCallback`.
+        tag: As in `VisualCallback`.
+        on_error: As in `VisualCallback`.
+        probe: The samples.
+    """
+
+    def __init__(
+        self,
+        *,
+        every_n_epochs: int | None,
+        every_n_train_steps: int | None,
+        layers: Layers,
+        tag: str,
+        on_error: OnError,
+        probe: Probe,
+    ) -> None:
+        super().__init__(
+            every_n_epochs=every_n_epochs,
+            every_n_train_steps=every_n_train_steps,
+            layers=layers,
+            tag=tag,
+            on_error=on_error,
+        )
+        self.probe = probe
+
+    def _begin(self, trainer: Trainer, module: LightningModule) -> None:
+        self.probe.collect(trainer, module)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Lets the probe take samples out of the batch where it could not read them from the data."""
+        if self._writer is not None and not self.probe.full:
+            with self._duty():
+                self.probe.offer(batch)
+
+    def _look(
+        self, trainer: Trainer, module: LightningModule, layers: Sequence[str], count: int
+    ) -> tuple[Samples, Activations]:
+        """The first samples, and what the model makes of them in the precision that it trains in."""
+        samples = self.probe.samples
+        assert samples is not None
+        shown = Samples(samples.inputs[:count], samples.targets[:count], samples.class_names)
+        precision = trainer.precision_plugin
+        with precision.forward_context():
+            inputs = precision.convert_input(shown.inputs.to(module.device))
+            seen = record(module, inputs, layers)
+        silent = [name for name in layers if name not in seen.layers]
+        if silent:
+            with self._forgiving():
+                raise ValueError(f"{', '.join(silent)} did not run or gave no tensor with one row per sample")
+        return shown, seen

@@ -1,0 +1,110 @@
+"""Gradients and weight updates since the last picture, summed up on the device."""
+
+from collections.abc import Container, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from lightning_cnnviz.functional.gradient_flow import STATISTICS, gradient_sums
+
+UPDATE_EVERY = 16
+"""Optimizer steps from one look at the weights' update to the next; a look takes a copy of the weights."""
+
+
+class GradientWindow:
+    """Sums statistics of gradients over optimizer steps; waits for the device only in `statistics`.
+
+    Args:
+        weights: Name → parameter. One whose gradient is None in a step is left out of that step.
+
+    Example:
+        >>> weight = nn.Parameter(torch.tensor([3.0, 4.0]))
+        >>> (weight**2).sum().backward()
+        >>> window = GradientWindow({"fc": weight})
+        >>> window.add()
+        >>> window.statistics()["fc"]["norm"]
+        10.0
+    """
+
+    def __init__(self, weights: Mapping[str, nn.Parameter]) -> None:
+        self._names = list(weights)
+        self._weights = list(weights.values())
+        self._steps = 0
+        # Several optimizers step different weights: sums are kept for each set of rows that came together.
+        self._sums: dict[tuple[int, ...], dict[str, Tensor]] = {}
+        self._updates: dict[tuple[int, ...], tuple[Tensor, int]] = {}
+        self._before: tuple[tuple[int, ...], list[Tensor]] | None = None
+
+    def add(self, owned: Container[int] | None = None, loss_scale: Tensor | None = None) -> None:
+        """Takes the gradients as they are now. To be called before an optimizer step.
+
+        Args:
+            owned: `id`s of the parameters that will step; None for all.
+            loss_scale: By how much the gradients are too large (mixed precision), a scalar on their device.
+        """
+        self.end_update()
+        chosen = [
+            (row, weight)
+            for row, weight in enumerate(self._weights)
+            if weight.grad is not None and weight.numel() and (owned is None or id(weight) in owned)
+        ]
+        if not chosen:
+            return
+        rows = tuple(row for row, _ in chosen)
+        sums = gradient_sums([weight.grad for _, weight in chosen if weight.grad is not None])
+        finite = sums.sum_abs.isfinite()
+        scaled = [sums.sum_abs, sums.max_abs, sums.norm]
+        if loss_scale is not None:
+            scaled = [value / loss_scale for value in scaled]
+        sum_abs, max_abs, norm = (torch.where(finite, value, 0) for value in scaled)
+        step = {
+            "sum_abs": sum_abs,
+            "norm": norm,
+            "zeros": sums.zeros,
+            "non_finite": sums.non_finite,
+            "finite_steps": finite.float(),
+            "steps": torch.ones_like(norm),
+        }
+        if rows in self._sums:
+            total = self._sums[rows]
+            torch._foreach_add_([total[name] for name in step], list(step.values()))
+            total["max_abs"] = torch.maximum(total["max_abs"], max_abs)
+        else:
+            self._sums[rows] = {**step, "max_abs": max_abs}
+        if self._steps % UPDATE_EVERY == 0:
+            self._before = rows, [weight.detach().clone() for _, weight in chosen]
+        self._steps += 1
+
+    def end_update(self) -> None:
+        """Compares the weights with what they were at the last `add`. To be called after the optimizer step."""
+        if self._before is None:
+            return
+        (rows, before), self._before = self._before, None
+        change = torch._foreach_sub([self._weights[row].detach() for row in rows], before)
+        lengths = [torch.stack(torch._foreach_norm(part, 2, dtype=torch.float32)) for part in (change, before)]
+        ratio, count = self._updates.get(rows, (torch.zeros_like(lengths[0]), 0))
+        self._updates[rows] = ratio + lengths[0] / lengths[1], count + 1
+
+    def statistics(self) -> dict[str, dict[str, float]]:
+        """Name → values of `STATISTICS` over the steps so far; names without any gradient are left out.
+
+        Mean, maximum and norm are over the steps whose gradient was finite, NaN if none was.
+        """
+        found: dict[str, dict[str, float]] = {}
+        for rows, sums in self._sums.items():
+            ratios, looks = self._updates.get(rows, (torch.full_like(sums["norm"], torch.nan), 1))
+            values = torch.stack([*sums.values(), ratios / looks]).double().cpu()
+            for row, column in zip(rows, values.T.tolist(), strict=True):
+                of = dict(zip([*sums, "update_ratio"], column, strict=True))
+                entries = self._weights[row].numel()
+                steps = of["finite_steps"] or float("nan")
+                found[self._names[row]] = {
+                    "mean_abs": of["sum_abs"] / (steps * entries),
+                    "max_abs": of["max_abs"] + 0 * steps,
+                    "norm": of["norm"] / steps,
+                    "zero_share": of["zeros"] / (of["steps"] * entries),
+                    "non_finite": of["non_finite"],
+                    "update_ratio": of["update_ratio"],
+                }
+        assert all(tuple(values) == STATISTICS for values in found.values())
+        return {name: found[name] for name in self._names if name in found}

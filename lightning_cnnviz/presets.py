@@ -1,0 +1,54 @@
+"""Sets of callbacks that work together."""
+
+import inspect
+from typing import Any, Literal
+
+from pytorch_lightning import Callback
+
+from lightning_cnnviz.callbacks.embedding_projection import EmbeddingProjection
+from lightning_cnnviz.callbacks.feature_maps import FeatureMaps
+from lightning_cnnviz.callbacks.gradient_flow import GradientFlow
+from lightning_cnnviz.callbacks.kernel_grid import KernelGrid
+from lightning_cnnviz.callbacks.loss_accuracy import LossAccuracy
+
+MINIMAL = [LossAccuracy, GradientFlow]
+STANDARD = [*MINIMAL, KernelGrid, FeatureMaps, EmbeddingProjection]
+
+
+def cnnviz_callbacks(preset: Literal["minimal", "standard", "full"] = "standard", **options: Any) -> list[Callback]:
+    """Makes callbacks that show the inside of any image classifier, with nothing to set.
+
+    Args:
+        preset: `"minimal"`: curves and gradients. `"standard"`: kernels, feature maps and a t-SNE projection
+            as well. `"full"`: also a PCA projection beside the t-SNE.
+        **options: Arguments of the callbacks, each given to those of the set that take it, e.g.
+            `every_n_epochs=5`, `on_error="raise"`, `probe=Probe(class_names=[...])`, `num_samples=500`.
+
+    Returns:
+        Callbacks for `Trainer(callbacks=...)`.
+
+    Raises:
+        TypeError: If no callback of the set takes an option.
+        ValueError: If the preset is unknown or an option has an impossible value.
+
+    Example:
+        >>> [type(callback).__name__ for callback in cnnviz_callbacks("minimal", every_n_epochs=5)]
+        ['LossAccuracy', 'GradientFlow']
+    """
+    sets: dict[str, list[type[Callback]]] = {"minimal": MINIMAL, "standard": STANDARD, "full": STANDARD}
+    if preset not in sets:
+        raise ValueError(f"expected preset to be one of {', '.join(sets)}, got {preset!r}")
+    accepted = {kind: set(inspect.signature(kind).parameters) for kind in sets[preset]}
+    known = sorted(set().union(*accepted.values()))
+    unknown = sorted(set(options).difference(known))
+    if unknown:
+        raise TypeError(f"no callback of the {preset} set takes {', '.join(unknown)}; options are: {', '.join(known)}")
+
+    def make(kind: type[Callback], **fixed: Any) -> Callback:
+        return kind(**{**{name: value for name, value in options.items() if name in accepted[kind]}, **fixed})
+
+    callbacks = [make(kind) for kind in sets[preset]]
+    if preset == "full":
+        other = "pca" if options.get("method", "tsne") == "tsne" else "tsne"
+        callbacks.append(make(EmbeddingProjection, method=other))
+    return callbacks

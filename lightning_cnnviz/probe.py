@@ -1,0 +1,248 @@
+"""The fixed samples on which activations are shown."""
+
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.utilities import rank_zero_info
+from torch import Tensor
+from torch.utils.data import ConcatDataset, DataLoader, IterableDataset, Subset, TensorDataset
+
+from lightning_cnnviz.batch import Key, split_batch
+from lightning_cnnviz.capture import isolated_rng
+
+MOST_BYTES = 256 * 2**20
+
+
+class Samples(NamedTuple):
+    """Samples on the CPU, ordered so that every beginning of the set is balanced over the classes.
+
+    Attributes:
+        inputs: Shape (samples, ...), as the model takes them.
+        targets: Class numbers, shape (samples,); -1 where there are none.
+        class_names: A name for each class number.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    class_names: list[str]
+
+    def class_name(self, number: int) -> str:
+        """The name of a class, its number where it has no name."""
+        return self.class_names[number] if 0 <= number < len(self.class_names) else str(number)
+
+
+class Probe:
+    """The samples on which activations are shown, chosen once and the same in every epoch.
+
+    By itself it finds the validation data (or the training data where there is none), what in a batch are
+    inputs and class numbers, and the class names; each can be overridden. Samples are balanced over the
+    classes. They are read straight from the dataset, beside the trainer's loaders and with all random states
+    put back. Where that can't be done, as with a stream (`IterableDataset`), they are taken from the first
+    training batches that pass by.
+
+    Args:
+        num_samples: How many samples, at least 1. With less data all of it is taken, and a set of more than
+            256 MiB is cut; one line says so.
+        split: `"val"` or `"train"`.
+        inputs: Index, key or attribute of the inputs in a batch; see `lightning_cnnviz.batch.split_batch`.
+        targets: Index, key or attribute of the class numbers in a batch.
+        class_names: Names by class number. Default: `class_names` or `classes` of the dataset, the data
+            module or the model.
+        seed: Of the choice of samples.
+
+    Raises:
+        TypeError: If `num_samples` is no whole number.
+        ValueError: If `num_samples` is below 1 or `split` is unknown.
+
+    Example:
+        >>> probe = Probe.from_tensors(torch.rand(4, 1, 8, 8), torch.tensor([0, 0, 1, 1]), ["cat", "dog"])
+        >>> probe.samples.targets
+        tensor([0, 1, 0, 1])
+    """
+
+    def __init__(
+        self,
+        num_samples: int = 1000,
+        *,
+        split: Literal["val", "train"] = "val",
+        inputs: Key | None = None,
+        targets: Key | None = None,
+        class_names: list[str] | None = None,
+        seed: int = 0,
+    ) -> None:
+        if not isinstance(num_samples, int) or isinstance(num_samples, bool):
+            raise TypeError(f"expected the number of samples to be a whole number, got {num_samples!r}")
+        if num_samples < 1:
+            raise ValueError(f"expected at least 1 sample, got {num_samples}")
+        if split not in ("val", "train"):
+            raise ValueError(f'expected split to be "val" or "train", got {split!r}')
+        self.num_samples = num_samples
+        self.split = split
+        self.inputs = inputs
+        self.targets = targets
+        self.class_names = class_names
+        self.seed = seed
+        self._found_names: list[str] | None = None
+        self._samples: Samples | None = None
+        self._passing: list[tuple[Tensor, Tensor]] = []
+
+    @classmethod
+    def from_tensors(
+        cls, inputs: Tensor, targets: Tensor | None = None, class_names: list[str] | None = None
+    ) -> "Probe":
+        """A probe of given samples.
+
+        Args:
+            inputs: Shape (samples, ...), as the model takes them.
+            targets: Class numbers, shape (samples,).
+            class_names: Names by class number.
+
+        Raises:
+            ValueError: If the numbers of inputs and targets differ, or there are fewer names than classes.
+        """
+        if targets is not None and len(targets) != len(inputs):
+            raise ValueError(f"expected one target per input, got {len(inputs)} inputs and {len(targets)} targets")
+        probe = cls(len(inputs), class_names=class_names)
+        probe._passing = [_on_cpu(inputs, targets)]
+        probe._choose()
+        return probe
+
+    @property
+    def samples(self) -> Samples | None:
+        """The samples; None before any are known. With the first look at them the choice is fixed."""
+        if self._samples is None and self._passing:
+            self._choose()
+        return self._samples
+
+    def collect(self, trainer: Trainer, module: LightningModule) -> None:
+        """Reads the samples from the trainer's data; does nothing where they are known or the data is a stream.
+
+        Raises:
+            ValueError: If the inputs are not found in a batch, or there are fewer names than classes.
+        """
+        if self._samples is not None:
+            return
+        loader = _first_loader(trainer.val_dataloaders if self.split == "val" else None)
+        evaluating = loader is not None
+        loader = loader or _first_loader(trainer.train_dataloader)
+        dataset = None if loader is None else loader.dataset
+        self._found_names = _find_names(dataset, getattr(trainer, "datamodule", None), module)
+        if loader is None or isinstance(dataset, IterableDataset) or loader.batch_size is None:
+            return
+        with isolated_rng():
+            try:  # transforms on the device may ask the trainer whether this is training
+                trainer.validating = evaluating
+                self._read(trainer, loader)
+            finally:
+                trainer.training = True
+        self._choose()
+
+    @property
+    def full(self) -> bool:
+        """Whether the samples are known, or enough of them have passed by."""
+        return self._samples is not None or sum(len(inputs) for inputs, _ in self._passing) >= self.num_samples
+
+    def offer(self, batch: Any) -> None:
+        """Takes samples out of a training batch while the set is neither known nor full."""
+        if not self.full:
+            self._passing.append(_on_cpu(*split_batch(batch, self.inputs, self.targets)))
+
+    def _read(self, trainer: Trainer, loader: DataLoader[Any]) -> None:
+        dataset, at_once = loader.dataset, loader.batch_size or 1
+        size = len(dataset)  # type: ignore[arg-type]
+        order = np.random.default_rng(self.seed).permutation(size)
+        known = _known_targets(dataset)
+        if known is not None and len(known) == size:
+            order = order[balanced_order(known[order])][: self.num_samples]
+        else:  # some more than needed, to be balanced when their classes are known
+            order = order[: max(2 * self.num_samples, 64)]
+        self._passing = []
+        for start in range(0, len(order), at_once):
+            items = [dataset[int(index)] for index in order[start : start + at_once]]
+            batch = trainer.strategy.batch_to_device(loader.collate_fn(items), dataloader_idx=0)
+            self._passing.append(_on_cpu(*split_batch(batch, self.inputs, self.targets)))
+            if sum(inputs.nbytes for inputs, _ in self._passing) > MOST_BYTES:
+                break
+
+    def _choose(self) -> None:
+        inputs, targets = (torch.cat(parts) for parts in zip(*self._passing, strict=True))
+        order = torch.from_numpy(balanced_order(targets.numpy()))
+        fits = max(1, MOST_BYTES * len(inputs) // max(1, inputs.nbytes))
+        order = order[: min(self.num_samples, fits)]
+        if len(order) < self.num_samples:
+            reason = "more would take over 256 MiB" if len(inputs) > fits else "there are no more"
+            rank_zero_info(f"Probe: showing {len(order)} samples instead of {self.num_samples}, {reason}")
+        classes = int(targets.max()) + 1
+        if self.class_names is not None and len(self.class_names) < classes:
+            raise ValueError(
+                f"expected a name for each of {classes} classes, got {len(self.class_names)}: {self.class_names}"
+            )
+        found = self._found_names if self._found_names and len(self._found_names) >= classes else None
+        names = self.class_names or found or [str(number) for number in range(classes)]
+        self._samples = Samples(inputs[order], targets[order], [str(name) for name in names])
+        self._passing = []
+
+
+def balanced_order(targets: npt.NDArray[np.integer]) -> npt.NDArray[np.intp]:
+    """An order in which every beginning is as balanced over the classes as the samples allow.
+
+    Within a class the order is kept.
+
+    Example:
+        >>> balanced_order(np.array([7, 7, 7, 3, 3]))
+        array([3, 0, 4, 1, 2])
+    """
+    by_class = np.argsort(targets, kind="stable")
+    starts = np.searchsorted(targets[by_class], targets[by_class])
+    rank = np.empty(len(targets), dtype=np.intp)
+    rank[by_class] = np.arange(len(targets)) - starts
+    return np.lexsort((targets, rank))
+
+
+def _on_cpu(inputs: Tensor, targets: Tensor | None) -> tuple[Tensor, Tensor]:
+    if targets is None:
+        targets = torch.full((len(inputs),), -1)
+    return inputs.detach().to("cpu", copy=True), targets.detach().to("cpu", torch.int64, copy=True)
+
+
+def _first_loader(loaders: Any) -> DataLoader[Any] | None:
+    if isinstance(loaders, DataLoader):
+        return loaders
+    parts = getattr(loaders, "flattened", loaders)
+    parts = list(parts.values()) if isinstance(parts, dict) else parts if isinstance(parts, (list, tuple)) else []
+    return next((found for found in map(_first_loader, parts) if found is not None), None)
+
+
+def _known_targets(dataset: Any) -> npt.NDArray[np.integer] | None:
+    """Class numbers that can be had without loading samples; None if there are none."""
+    if isinstance(dataset, Subset):
+        known = _known_targets(dataset.dataset)
+        return None if known is None else known[np.asarray(dataset.indices, dtype=np.intp)]
+    if isinstance(dataset, ConcatDataset):
+        parts = [_known_targets(part) for part in dataset.datasets]
+        known_parts = [part for part in parts if part is not None]
+        return np.concatenate(known_parts) if len(known_parts) == len(parts) else None
+    if isinstance(dataset, TensorDataset):
+        targets: Any = dataset.tensors[-1]
+    else:
+        targets = getattr(dataset, "targets", getattr(dataset, "labels", None))
+    if not isinstance(targets, (Tensor, np.ndarray, list, tuple)):
+        return None
+    numbers = np.asarray(targets)
+    return numbers if numbers.ndim == 1 and np.issubdtype(numbers.dtype, np.integer) else None
+
+
+def _find_names(dataset: Any, *owners: Any) -> list[str] | None:
+    chain = []
+    while dataset is not None:
+        chain.append(dataset)
+        parts = getattr(dataset, "datasets", None)
+        dataset = parts[0] if isinstance(parts, (list, tuple)) and parts else getattr(dataset, "dataset", None)
+    for owner in (*chain, *owners):
+        names = getattr(owner, "class_names", None) or getattr(owner, "classes", None)
+        if isinstance(names, (list, tuple)) and all(isinstance(name, (str, int)) for name in names):
+            return [str(name) for name in names]
+    return None

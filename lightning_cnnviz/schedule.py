@@ -1,0 +1,55 @@
+"""When a picture is due."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Every so many epochs, or every so many optimizer steps.
+
+    Counts as Lightning's `ModelCheckpoint` does: with `every_n_epochs=2` the second, fourth, ... epoch's end is
+    due, with `every_n_train_steps=50` the optimizer steps 50, 100, ... Without arguments every epoch's end is.
+
+    Args:
+        every_n_epochs: Epochs from one picture to the next, at least 1.
+        every_n_train_steps: Optimizer steps (`trainer.global_step`) from one to the next, at least 1.
+
+    Raises:
+        TypeError: If an interval is no whole number.
+        ValueError: If an interval is below 1 or both are given.
+
+    Example:
+        >>> [epoch for epoch in range(6) if Schedule(every_n_epochs=2).epoch_due(epoch)]
+        [1, 3, 5]
+        >>> Schedule(every_n_train_steps=50).step_due(last=49, step=50)
+        True
+    """
+
+    every_n_epochs: int | None = None
+    every_n_train_steps: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.every_n_epochs is not None and self.every_n_train_steps is not None:
+            raise ValueError(
+                "expected every_n_epochs or every_n_train_steps, got both "
+                f"({self.every_n_epochs} and {self.every_n_train_steps}); leave one out"
+            )
+        for name in ("every_n_epochs", "every_n_train_steps"):
+            interval = getattr(self, name)
+            if interval is None:
+                continue
+            if not isinstance(interval, int) or isinstance(interval, bool):
+                raise TypeError(f"expected {name} to be a whole number, got {interval!r}")
+            if interval < 1:
+                raise ValueError(
+                    f"expected {name} to be at least 1, got {interval}; to draw nothing, leave the callback out"
+                )
+
+    def epoch_due(self, epoch: int) -> bool:
+        """Whether a picture is due at the end of an epoch, counted from 0."""
+        return self.every_n_train_steps is None and (epoch + 1) % (self.every_n_epochs or 1) == 0
+
+    def step_due(self, last: int, step: int) -> bool:
+        """Whether a picture became due between two counts of optimizer steps, `last` excluded."""
+        every = self.every_n_train_steps
+        return every is not None and step // every > last // every
