@@ -49,7 +49,8 @@ class VisualCallback(Callback):
         on_error: OnError,
     ) -> None:
         super().__init__()
-        if layers is not None and (not layers or not all(isinstance(name, str) for name in layers)):
+        names = [layers] if isinstance(layers, str) else layers
+        if names is not None and not (isinstance(names, list) and names and all(isinstance(n, str) for n in names)):
             raise TypeError(f"expected layers to be a name, a list of names or None, got {layers!r}")
         if not isinstance(tag, str) or not tag:
             raise TypeError(f"expected tag to be a text, got {tag!r}")

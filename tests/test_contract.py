@@ -1,0 +1,303 @@
+"""The guarantees, over every exported callback: to be in `__all__` is to be tested here."""
+
+import contextlib
+import copy
+import os
+import pickle
+import random
+import signal
+import subprocess
+import sys
+import threading
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+from tiny import TinyNet, events, fit, image_steps, loaders, scalars, trainer
+
+import lightning_cnnviz
+
+EXPORTED = [
+    exported
+    for exported in (getattr(lightning_cnnviz, name) for name in lightning_cnnviz.__all__)
+    if isinstance(exported, type) and issubclass(exported, pl.Callback)
+]
+every_callback = pytest.mark.parametrize("kind", EXPORTED, ids=lambda kind: kind.__name__)
+ALL = "all callbacks"
+
+
+class BrokenError(Exception):
+    pass
+
+
+def failing(kind: type, where: str) -> type:
+    """The callback, failing while it looks at the model or, later, while it draws."""
+
+    def fails(*_):
+        raise BrokenError("no picture today")
+
+    def drawings(self, *_):
+        yield "broken", fails
+
+    return type(kind.__name__, (kind,), {"_drawings": fails if where == "looking" else drawings})
+
+
+def fingerprint(run: pl.Trainer) -> dict[str, object]:
+    """All that a training leaves behind, as bytes."""
+    model, optimizer = run.lightning_module, run.optimizers[0]
+    state = optimizer.state_dict()["state"]
+    states = {f"{group}.{key}": value for group, part in state.items() for key, value in part.items()}
+    tensors = {**model.state_dict(), **states, "torch": torch.get_rng_state()}
+    numpy_state = np.random.get_state()
+    return {
+        **{name: torch.as_tensor(value).numpy().tobytes() for name, value in tensors.items()},
+        "modes": [module.training for module in model.modules()],
+        "numpy": (numpy_state[1].tobytes(), *numpy_state[2:]),
+        "python": random.getstate(),
+    }
+
+
+@pytest.fixture(scope="module", params=[1, 4], ids=lambda n: f"accumulate {n}")
+def bare(request, tmp_path_factory):
+    """What a training without callbacks leaves behind."""
+    options = {"accumulate_grad_batches": request.param}
+    return options, fingerprint(fit(tmp_path_factory.mktemp("bare"), **options))
+
+
+@every_callback
+@pytest.mark.parametrize("when", [{"every_n_epochs": 1}, {"every_n_train_steps": 1}], ids=["epochs", "steps"])
+def test_1_training_is_untouched(kind, when, bare, tmp_path):
+    options, expected = bare
+    run = fit(tmp_path, [kind(**when, on_error="raise")], **options)
+    assert image_steps(tmp_path), "a callback that draws nothing proves nothing"
+    assert fingerprint(run) == expected
+
+
+@every_callback
+@pytest.mark.parametrize("where", ["looking", "drawing"])
+def test_1_and_2_a_failing_picture_leaves_training_untouched_and_warns_once(kind, where, bare, tmp_path):
+    options, expected = bare
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        run = fit(tmp_path, [failing(kind, where)(every_n_train_steps=1)], **options)
+    ours = [str(warning.message) for warning in caught if "no picture today" in str(warning.message)]
+    assert len(ours) == 1
+    assert kind.__name__ in ours[0]
+    assert fingerprint(run) == expected
+
+
+@every_callback
+@pytest.mark.parametrize("where", ["looking", "drawing"])
+def test_2_errors_come_through_where_asked_for(kind, where, tmp_path):
+    with pytest.raises(BrokenError):
+        fit(tmp_path, [failing(kind, where)(every_n_train_steps=1, on_error="raise")])
+
+
+@every_callback
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"every_n_epochs": 0}, "at least 1, got 0"),
+        ({"every_n_train_steps": -3}, "at least 1, got -3"),
+        ({"every_n_epochs": 1, "every_n_train_steps": 1}, "got both"),
+        ({"every_n_epochs": 1.5}, "whole number, got 1.5"),
+        ({"on_error": "ignore"}, '"warn" or "raise"'),
+        ({"layers": 3}, "list of names or None, got 3"),
+        ({"layers": []}, "list of names or None"),
+        ({"tag": ""}, "tag"),
+    ],
+    ids=str,
+)
+def test_2_bad_arguments_fail_when_the_callback_is_made(kind, arguments, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        kind(**arguments)
+
+
+@every_callback
+def test_2_layers_that_match_nothing_fail_before_the_first_step(kind, tmp_path):
+    model = TinyNet()
+    with pytest.raises(ValueError, match=r"layers='conv9' matches no layer of the model; its layers are: conv1, norm"):
+        fit(tmp_path, [kind(layers=["conv9"])], model=model)
+    assert model.trainer.global_step == 0
+
+
+@every_callback
+def test_2_arguments_are_keywords_of_plain_types(kind):
+    with pytest.raises(TypeError, match="positional"):
+        kind(1)
+
+
+class Interrupt(pl.Callback):
+    """Ends the run by an exception after a while."""
+
+    def __init__(self, error: BaseException | None) -> None:
+        self.error = error
+
+    def on_train_batch_end(self, trainer, *_):
+        if self.error is not None and trainer.global_step == 9:
+            raise self.error
+
+
+def hooks_of(model: torch.nn.Module) -> list[object]:
+    return [
+        hook
+        for module in model.modules()
+        for kind in vars(module)
+        if kind.endswith("_hooks") and isinstance(vars(module)[kind], dict)
+        for hook in vars(module)[kind].values()
+    ]
+
+
+@every_callback
+@pytest.mark.parametrize("end", [None, RuntimeError("crash"), KeyboardInterrupt()], ids=["end", "exception", "ctrl-c"])
+def test_3_nothing_stays_behind_and_4_nothing_written_is_lost(kind, end, tmp_path):
+    model, threads = TinyNet(), set(threading.enumerate())
+    handler = signal.getsignal(signal.SIGINT)
+    with contextlib.nullcontext() if end is None else pytest.raises((RuntimeError, SystemExit)):
+        fit(tmp_path, [kind(every_n_epochs=1), Interrupt(end)], model=model)
+    signal.signal(signal.SIGINT, handler)  # Lightning ignores further Ctrl-C while it shuts down
+    assert hooks_of(model) == []
+    assert [thread for thread in threading.enumerate() if thread not in threads and "cnnviz" in thread.name] == []
+    descriptors = Path("/proc/self/fd")
+    if descriptors.exists():
+        targets = [os.path.realpath(entry) for entry in descriptors.iterdir()]
+        assert [target for target in targets if str(tmp_path) in target] == []
+    steps = image_steps(tmp_path)
+    assert steps
+    assert all(found == ([6, 12] if end is None else [6]) for found in steps.values()), steps
+
+
+class Copying(pl.Callback):
+    """Saves and copies everything in mid-run, as a checkpoint or an averaging callback would."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.copies = 0
+
+    def copy_all(self, trainer, pl_module):
+        ours = [callback for callback in trainer.callbacks if type(callback) in EXPORTED]
+        for callback in ours:
+            pickle.loads(pickle.dumps(callback))
+            copy.deepcopy(callback)
+        copy.deepcopy(pl_module.eval().conv1)
+        pl_module.train()
+        torch.save(pl_module, self.folder / "model.pt")
+        copied = torch.load(self.folder / "model.pt", weights_only=False)
+        x = torch.rand(3, 1, 8, 8)
+        assert torch.equal(copied.eval()(x), pl_module.eval()(x))
+        pl_module.train()
+        self.copies += 1
+
+    def on_train_batch_start(self, trainer, pl_module, *_):
+        self.copy_all(trainer, pl_module)
+
+    def on_train_batch_end(self, trainer, pl_module, *_):
+        self.copy_all(trainer, pl_module)
+
+
+@every_callback
+def test_3_callbacks_and_model_can_be_copied_and_saved_in_mid_run(kind, tmp_path):
+    before, after = Copying(tmp_path), Copying(tmp_path)
+    fit(tmp_path, [before, kind(every_n_train_steps=3, on_error="raise"), after])
+    assert before.copies == after.copies == 24
+    assert image_steps(tmp_path)
+
+
+@every_callback
+def test_3_a_callback_can_be_used_again(kind, tmp_path):
+    callback = kind(every_n_epochs=1, on_error="raise")
+    for name in ("first", "second"):
+        fit(tmp_path / name, [callback])
+        assert all(steps == [6, 12] for steps in image_steps(tmp_path / name).values())
+
+
+def test_4_what_is_in_the_file_survives_kill_9(tmp_path):
+    script = Path(__file__).with_name("killed_run.py")
+    run = subprocess.run([sys.executable, script, tmp_path], capture_output=True, text=True, timeout=120, check=False)
+    assert run.returncode == -signal.SIGKILL, run.stderr
+    steps = image_steps(tmp_path)
+    assert {tag.split("/")[0] for tag in steps} >= {"kernels", "feature_maps", "gradient_flow", "projection"}
+    assert all(found == [1, 2, 3, 4] for found in steps.values()), steps
+
+
+@every_callback
+def test_4_a_resumed_run_continues_without_doubled_steps(kind, tmp_path):
+    checkpoints = {"enable_checkpointing": True, "default_root_dir": tmp_path}
+    keep = pl.callbacks.ModelCheckpoint(tmp_path, "{epoch}", save_top_k=-1)
+    with pytest.raises(RuntimeError, match="crash"):  # at step 9, in the second epoch
+        fit(tmp_path, [kind(every_n_train_steps=2), keep, Interrupt(RuntimeError("crash"))], **checkpoints)
+    resumed = trainer(tmp_path, [kind(every_n_train_steps=2)], max_epochs=3)
+    resumed.fit(TinyNet(), *loaders(), ckpt_path=tmp_path / "epoch=0.ckpt")
+    steps = image_steps(tmp_path)
+    assert steps
+    for tag, found in steps.items():
+        assert found == sorted(set(found)), tag
+        assert found[-1] == 18, tag
+    assert [step for step, _ in scalars(tmp_path, f"cnnviz/cost/{kind.__name__}")] == [2, 4, 6, 8, 10, 12, 14, 16, 18]
+
+
+@every_callback
+def test_4_checkpoints_load_without_unpickling_code(kind, tmp_path):
+    run = fit(tmp_path, [kind()], enable_checkpointing=True, default_root_dir=tmp_path)
+    run.save_checkpoint(tmp_path / "last.ckpt")
+    torch.load(tmp_path / "last.ckpt", weights_only=True)
+
+
+@every_callback
+def test_6_cost_is_known(kind, tmp_path):
+    fit(tmp_path, [kind()])
+    costs = scalars(tmp_path, f"cnnviz/cost/{kind.__name__}")
+    assert [step for step, _ in costs] == [6, 12]
+    assert all(0 < milliseconds < 60_000 for _, milliseconds in costs)
+
+
+@every_callback
+def test_steps_rise_and_the_sanity_check_draws_nothing(kind, tmp_path):
+    fit(tmp_path, [kind(every_n_train_steps=2)], num_sanity_val_steps=2, val_check_interval=0.5)
+    for tag, steps in image_steps(tmp_path).items():
+        assert steps == sorted(set(steps)), tag
+        assert steps[0] > 0, tag
+        assert set(steps) <= {2, 4, 6, 8, 10, 12}, tag
+    for image in (image for tag in events(tmp_path).Tags()["images"] for image in events(tmp_path).Images(tag)):
+        assert image.encoded_image_string.startswith(b"\x89PNG")
+
+
+@every_callback
+@pytest.mark.parametrize("options", [{"logger": False}, {"fast_dev_run": True}], ids=str)
+def test_without_a_logger_the_run_is_a_bare_one(kind, options, tmp_path):
+    run = fit(tmp_path, [kind(on_error="raise")], **options)
+    assert run.state.finished
+    assert not (tmp_path / "run").exists()
+
+
+@every_callback
+def test_validate_and_test_alone_draw_nothing(kind, tmp_path):
+    run = trainer(tmp_path, [kind(on_error="raise")])
+    run.validate(TinyNet(), loaders()[1], verbose=False)
+    assert image_steps(tmp_path) == {}
+
+
+@every_callback
+def test_a_logger_that_takes_no_images_gets_the_numbers(kind, tmp_path):
+    logger = pl.loggers.CSVLogger(tmp_path, name="csv", version="")
+    with pytest.warns(UserWarning, match="CSVLogger takes no pictures"):
+        fit(tmp_path, [kind(on_error="raise")], logger=logger)
+    header = (tmp_path / "csv" / "metrics.csv").read_text().splitlines()[0]
+    assert f"cnnviz/cost/{kind.__name__}" in header
+
+
+def test_7_two_processes_write_every_picture_once(tmp_path):
+    script = Path(__file__).with_name("ddp_run.py")
+    run = subprocess.run([sys.executable, script, tmp_path], capture_output=True, text=True, timeout=240, check=False)
+    assert run.returncode == 0, run.stderr[-3000:]
+    assert len(list((tmp_path / "run").glob("events*"))) == 1
+    steps = image_steps(tmp_path)
+    assert {tag.split("/")[0] for tag in steps} >= {"kernels", "feature_maps", "gradient_flow", "projection", "curves"}
+    assert all(found == [3, 6] for found in steps.values()), steps
+    weights = [torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
+    for name, value in weights[0].items():
+        if "running" not in name:  # batch-norm statistics are each rank's own
+            assert torch.equal(value, weights[1][name]), name
