@@ -54,6 +54,8 @@ class FeatureMaps(ProbingCallback):
         max_channels: int = 32,
         probe: Probe | None = None,
     ) -> None:
+        if num_images < 1 or max_channels < 1:
+            raise ValueError(f"expected num_images and max_channels from 1, got {num_images} and {max_channels}")
         super().__init__(
             every_n_epochs=every_n_epochs,
             every_n_train_steps=every_n_train_steps,
@@ -62,8 +64,6 @@ class FeatureMaps(ProbingCallback):
             on_error=on_error,
             probe=probe or Probe(num_images),
         )
-        if num_images < 1 or max_channels < 1:
-            raise ValueError(f"expected num_images and max_channels from 1, got {num_images} and {max_channels}")
         self.num_images = num_images
         self.max_channels = max_channels
         self._convolutions: Sequence[str] = []

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from functools import partial
+from typing import cast
 
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_warn
+from torch import nn
 
 from lightning_cnnviz.callbacks.base import Drawing, Layers, OnError, VisualCallback
 from lightning_cnnviz.capture import convolutions, evaluating, select_layers
@@ -70,8 +72,9 @@ class KernelGrid(VisualCallback):
         if not selected:
             rank_zero_warn("KernelGrid: the model has no convolution, so there are no kernels to draw")
         for name in selected:
+            layer = cast(nn.Conv2d, module.get_submodule(name))  # or of another dimension
             try:
-                check_channel(self.channel, conv_weight(module.get_submodule(name)).shape[1])
+                check_channel(self.channel, layer.in_channels // layer.groups)
             except ValueError as error:
                 raise ValueError(f"layer {name}: {error}") from None
         return selected

@@ -1,0 +1,137 @@
+"""The projection in the event file is the layout of that layer's activations."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+from sklearn.decomposition import PCA
+from tiny import TinyData, TinyNet, events, fit, image_steps
+from torch.utils.data import DataLoader, Subset
+
+from lightning_cnnviz import EmbeddingProjection, Probe
+
+
+def test_by_default_the_last_hidden_layer_is_shown(tmp_path):
+    fit(tmp_path, [EmbeddingProjection()])
+    # the activation in front of the dropout, which does nothing in evaluation
+    assert image_steps(tmp_path) == {"projection/act/tsne": [6, 12]}
+
+
+def test_several_layers_and_what_a_layer_receives(tmp_path):
+    fit(tmp_path, [EmbeddingProjection(layers=["conv*", "fc1.input"], method="pca", on_error="raise")], max_epochs=1)
+    assert set(image_steps(tmp_path)) == {f"projection/{name}/pca" for name in ("conv1", "conv2", "fc1.input")}
+
+
+def test_the_layout_is_the_pca_of_the_activations(tmp_path):
+    probe = Probe.from_tensors(TinyData(32).images, TinyData(32).targets)
+    callback = EmbeddingProjection(layers="fc1", method="pca", probe=probe, on_error="raise")
+    model = fit(tmp_path, [callback], max_epochs=1).lightning_module.eval()
+    caught = []
+    model.fc1.register_forward_hook(lambda _, __, output: caught.append(output.detach().double().numpy()))
+    with torch.no_grad():
+        model(probe.samples.inputs)
+    expected = PCA(2, svd_solver="full").fit_transform(caught[0])
+    layout = callback._layouts["fc1"].numpy()
+    signs = np.sign((layout * expected).sum(axis=0))
+    np.testing.assert_allclose(layout * signs, expected, atol=1e-4)
+
+
+def test_points_move_from_epoch_to_epoch_instead_of_jumping(tmp_path):
+    layouts = []
+
+    class Listening(EmbeddingProjection):
+        def _drawings(self, trainer, module):
+            yield from super()._drawings(trainer, module)
+            layouts.append(self._layouts["act"].numpy().copy())
+
+    class Still(TinyNet):
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.parameters(), 0.0)
+
+    fit(tmp_path, [Listening(layers="act", on_error="raise")], model=Still(), max_epochs=4)
+    moved = [np.median(np.linalg.norm(b - a, axis=1)) / a.std() for a, b in pairwise(layouts)]
+    cold = EmbeddingProjection(layers="act", on_error="raise", seed=1)
+    fit(tmp_path / "cold", [cold], model=Still(), max_epochs=1)
+    jumped = np.median(np.linalg.norm(cold._layouts["act"].numpy() - layouts[0], axis=1)) / layouts[0].std()
+    assert max(moved[1:]) < 0.2 * jumped
+
+
+def test_a_resumed_run_goes_on_from_the_layout(tmp_path):
+    callback = EmbeddingProjection()
+    fit(tmp_path, [callback]).save_checkpoint(tmp_path / "last.ckpt")
+    saved = torch.load(tmp_path / "last.ckpt", weights_only=True)["callbacks"][callback.state_key]
+    resumed = EmbeddingProjection()
+    resumed.load_state_dict(saved)
+    assert torch.equal(resumed._layouts["act"], callback._layouts["act"])
+
+
+def of_class(data, kept):
+    return Subset(data, [index for index in range(len(data)) if int(data.targets[index]) in kept])
+
+
+@pytest.mark.parametrize(("kept", "size"), [({2}, 48), ({0, 1, 2, 3}, 8)], ids=["one class", "few samples"])
+def test_one_class_and_fewer_samples_than_the_perplexity_needs(kept, size, tmp_path):
+    data = DataLoader(of_class(TinyData(size), kept), 4), DataLoader(of_class(TinyData(size), kept), 4)
+    callback = EmbeddingProjection(perplexity=30, on_error="raise")
+    fit(tmp_path, [callback], data=data, max_epochs=1)
+    assert len(image_steps(tmp_path)["projection/act/tsne"]) == 1
+    assert np.isfinite(callback._layouts["act"].numpy()).all()
+
+
+@pytest.mark.parametrize("value", [float("nan"), 0.0], ids=["non-finite", "constant"])
+def test_activations_that_cannot_be_laid_out_get_one_line(value, tmp_path):
+    class Break(pl.Callback):
+        def on_train_epoch_end(self, trainer, pl_module):
+            with torch.no_grad():
+                pl_module.fc1.weight.fill_(value)
+
+    with pytest.warns(UserWarning, match="EmbeddingProjection could not draw .* (finite|equal)") as caught:
+        run = fit(tmp_path, [Break(), EmbeddingProjection()])
+    assert len([warning for warning in caught if "EmbeddingProjection" in str(warning.message)]) == 1
+    assert run.global_step == 12
+
+
+def test_too_few_samples_get_one_line(tmp_path):
+    data = DataLoader(TinyData(4), 2), DataLoader(TinyData(4), 2)
+    with pytest.warns(UserWarning, match="at least 5 samples with finite activations, got 4"):
+        fit(tmp_path, [EmbeddingProjection()], data=data, max_epochs=1)
+
+
+def test_data_without_class_numbers_is_drawn_grey(tmp_path):
+    class Images(TinyData):
+        def __getitem__(self, index):
+            return super().__getitem__(index)[0]
+
+    class Net(TinyNet):
+        def training_step(self, batch, batch_idx):
+            return (self(batch) - batch.mean((1, 2, 3))[:, None]).square().mean()
+
+        def validation_step(self, batch, batch_idx):
+            self(batch)
+
+    data = DataLoader(Images(), 8), DataLoader(Images(), 8)
+    fit(tmp_path, [EmbeddingProjection(on_error="raise")], model=Net(), data=data, max_epochs=1)
+    assert image_steps(tmp_path) == {"projection/act/tsne": [6]}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"method": "umap"}, '"tsne" or "pca", got \'umap\''),
+        ({"num_samples": 4}, "at least 5, got 4"),
+        ({"perplexity": 1}, "above 1, got 1"),
+        ({"perplexity": float("nan")}, "above 1, got nan"),
+    ],
+    ids=str,
+)
+def test_bad_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        EmbeddingProjection(**arguments)
+
+
+def test_nothing_but_the_projection_is_logged(tmp_path):
+    fit(tmp_path, [EmbeddingProjection()], max_epochs=1)
+    ours = [tag for tag in events(tmp_path).Tags()["scalars"] if "rojection" in tag]
+    assert ours == ["cnnviz/cost/EmbeddingProjection"]

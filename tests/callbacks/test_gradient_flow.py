@@ -1,0 +1,207 @@
+"""The statistics in the event file are those of the true gradients."""
+
+import copy
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+from tiny import TinyData, events, fit, image_steps, scalars
+from torch import nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader
+
+from lightning_cnnviz import GradientFlow
+
+
+class Plain(pl.LightningModule):
+    """Without dropout and batch norm, so that its gradients can be computed again from the weights and a batch."""
+
+    def __init__(self, optimizer=torch.optim.SGD, learning_rate=0.1, scale=1.0):
+        super().__init__()
+        self.optimizer, self.learning_rate, self.scale = optimizer, learning_rate, scale
+        self.conv = nn.Conv2d(1, 4, 3)
+        self.fc = nn.Linear(144, 4)
+
+    def loss(self, batch):
+        x, y = batch
+        return self.scale * F.cross_entropy(self.fc(torch.tanh(self.conv(x.to(self.fc.weight.dtype))).flatten(1)), y)
+
+    def training_step(self, batch, batch_idx):
+        return self.loss(batch)
+
+    def configure_optimizers(self):
+        return self.optimizer(self.parameters(), lr=self.learning_rate)
+
+
+class Reference(pl.Callback):
+    """Autograd in float64 on a copy of the model: the gradient of each optimizer step's mean loss."""
+
+    def __init__(self, accumulate):
+        self.accumulate, self.steps, self.pending = accumulate, [], []
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if not self.pending:
+            self.before = copy.deepcopy(pl_module.state_dict())
+        twin = copy.deepcopy(pl_module).double()
+        twin.zero_grad()
+        twin.loss(batch).backward()
+        self.pending.append({name: layer.weight.grad.cpu().numpy() for name, layer in twin.named_children()})
+
+    def on_train_batch_end(self, trainer, pl_module, *_):
+        if len(self.pending) == self.accumulate:
+            mean = {name: sum(part[name] for part in self.pending) / self.accumulate for name in self.pending[0]}
+            after = pl_module.state_dict()
+            ratio = {
+                name: float((after[f"{name}.weight"].double() - old).norm() / old.norm())
+                for name, old in ((name, self.before[f"{name}.weight"].double()) for name in mean)
+            }
+            self.steps.append((mean, ratio))
+            self.pending = []
+
+
+def expected(steps, name):
+    gradients = [mean[name] for mean, _ in steps]
+    return {
+        "mean_abs": np.mean([np.abs(g).mean() for g in gradients]),
+        "max_abs": np.max([np.abs(g).max() for g in gradients]),
+        "norm": np.mean([np.sqrt((g**2).sum()) for g in gradients]),
+        "zero_share": np.mean([(g == 0).mean() for g in gradients]),
+        "non_finite": 0,
+        "update_ratio": steps[0][1][name],  # sampled at the first step, fewer than 16 being in a window
+    }
+
+
+def data(batch_size=8):
+    return DataLoader(TinyData(48), batch_size), None
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"accumulate_grad_batches": 2},
+        {"gradient_clip_val": 1e-3},
+        {"accumulate_grad_batches": 3, "gradient_clip_val": 1e-3},
+    ],
+    ids=str,
+)
+def test_statistics_are_those_of_true_gradients(options, tmp_path):
+    reference = Reference(options.get("accumulate_grad_batches", 1))
+    watching = GradientFlow(every_n_epochs=1, on_error="raise")
+    fit(tmp_path, [reference, watching], model=Plain(), data=data(), **options)
+    per_epoch = len(reference.steps) // 2
+    for name in ("conv", "fc"):
+        for epoch in (0, 1):
+            steps = reference.steps[epoch * per_epoch : (epoch + 1) * per_epoch]
+            for statistic, value in expected(steps, name).items():
+                step, logged = scalars(tmp_path, f"gradient_flow/{name}/{statistic}")[epoch]
+                assert step == (epoch + 1) * per_epoch
+                assert logged == pytest.approx(value, rel=1e-4, abs=1e-12), (name, statistic)
+
+
+def test_pictures_and_every_statistic_have_their_tags(tmp_path):
+    fit(tmp_path, [GradientFlow(every_n_train_steps=4)])
+    assert image_steps(tmp_path) == {"gradient_flow/bars": [4, 8, 12], "gradient_flow/heatmap": [4, 8, 12]}
+    tags = {tag for tag in events(tmp_path).Tags()["scalars"] if tag.startswith("gradient_flow/")}
+    statistics = ("mean_abs", "max_abs", "norm", "zero_share", "non_finite", "update_ratio")
+    # no biases and no normalisation layers by default
+    assert tags == {
+        f"gradient_flow/{layer}/{name}" for layer in ("conv1", "conv2", "fc1", "fc2") for name in statistics
+    }
+
+
+def test_frozen_layers_appear_when_they_are_unfrozen(tmp_path):
+    class Unfreeze(pl.Callback):
+        def on_train_epoch_start(self, trainer, pl_module):
+            pl_module.conv.requires_grad_(trainer.current_epoch == 1)
+
+    model = Plain()
+    model.conv.requires_grad_(False)
+    fit(tmp_path, [Unfreeze(), GradientFlow(on_error="raise")], model=model, data=data())
+    assert [step for step, _ in scalars(tmp_path, "gradient_flow/conv/norm")] == [12]
+    assert [step for step, _ in scalars(tmp_path, "gradient_flow/fc/norm")] == [6, 12]
+
+
+@pytest.mark.parametrize(
+    ("scale", "words"),
+    [
+        (1e-12, "vanishes: mean |g| is"),
+        (1e9, "explodes: mean |g| is"),
+        (float("nan"), "turns non-finite"),
+        (0.0, "zero"),
+    ],
+)
+def test_words_name_the_layer_once(scale, words, tmp_path):
+    model = Plain(scale=scale, learning_rate=0.0)
+    with pytest.warns(UserWarning, match="GradientFlow") as caught:
+        fit(tmp_path, [GradientFlow(every_n_train_steps=2, on_error="raise")], model=model, data=data())
+    said = [str(warning.message) for warning in caught if "GradientFlow: " in str(warning.message)]
+    assert len(said) == 2
+    for layer, message in zip(("conv", "fc"), said, strict=True):
+        assert layer in message
+        assert words in message
+
+
+def test_each_optimizer_counts_its_own_weights(tmp_path):
+    class Two(Plain):
+        automatic_optimization = False
+
+        def __init__(self):
+            super().__init__()
+            self.automatic_optimization = False
+
+        def configure_optimizers(self):
+            return [torch.optim.SGD(self.conv.parameters(), 0.1), torch.optim.SGD(self.fc.parameters(), 0.1)]
+
+        def training_step(self, batch, batch_idx):
+            # The first optimizer steps on every batch, the second on every other one.
+            for index, optimizer in enumerate(self.optimizers()):
+                if batch_idx % (index + 1) == 0:
+                    loss = self.loss(batch)
+                    optimizer.zero_grad()
+                    self.manual_backward(loss)
+                    self.seen.append(
+                        (index, float(self.get_parameter(("conv.weight", "fc.weight")[index]).grad.norm()))
+                    )
+                    optimizer.step()
+
+    model = Two()
+    model.seen = []
+    fit(tmp_path, [GradientFlow(on_error="raise")], model=model, data=data(), max_epochs=1)
+    for index, layer in enumerate(("conv", "fc")):
+        norms = [norm for number, norm in model.seen if number == index]
+        assert len(norms) == (6, 3)[index]
+        assert scalars(tmp_path, f"gradient_flow/{layer}/norm")[0][1] == pytest.approx(np.mean(norms), rel=1e-5)
+
+
+def test_the_heat_map_goes_on_after_a_resume(tmp_path):
+    first = GradientFlow()
+    run = fit(tmp_path / "a", [first])
+    run.save_checkpoint(tmp_path / "last.ckpt")
+    second = GradientFlow()
+    second.load_state_dict(torch.load(tmp_path / "last.ckpt", weights_only=True)["callbacks"][first.state_key])
+    assert [step for step, _ in second._history] == [6, 12]
+
+
+@pytest.mark.parametrize(("vanishing", "exploding"), [(-1, 1), (1, 1), (2, 1)])
+def test_impossible_thresholds(vanishing, exploding):
+    with pytest.raises(ValueError, match="expected 0 <= vanishing < exploding"):
+        GradientFlow(vanishing=vanishing, exploding=exploding)
+
+
+def test_a_model_without_weights_gets_a_line(tmp_path):
+    class Scale(Plain):
+        def __init__(self):
+            pl.LightningModule.__init__(self)
+            self.factor = nn.Parameter(torch.ones(()))
+
+        def loss(self, batch):
+            return (self.factor * batch[0]).mean()
+
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.parameters(), 0.1)
+
+    with pytest.warns(UserWarning, match="no layer with weights"):
+        fit(tmp_path, [GradientFlow(on_error="raise")], model=Scale(), data=data())
+    assert image_steps(tmp_path) == {}
