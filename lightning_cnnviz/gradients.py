@@ -5,7 +5,7 @@ from collections.abc import Container, Mapping
 import torch
 from torch import Tensor, nn
 
-from lightning_cnnviz.functional.gradient_flow import STATISTICS, gradient_sums
+from lightning_cnnviz.functional.gradient_flow import gradient_sums
 
 UPDATE_EVERY = 16
 """Optimizer steps from one look at the weights' update to the next; a look takes a copy of the weights."""
@@ -86,16 +86,19 @@ class GradientWindow:
         self._updates[rows] = ratio + lengths[0] / lengths[1], count + 1
 
     def statistics(self) -> dict[str, dict[str, float]]:
-        """Name → values of `STATISTICS` over the steps so far; names without any gradient are left out.
+        """Name → values of `STATISTICS` over the steps so far, and `weight_norm` ‖w‖ as it is now.
 
-        Mean, maximum and norm are over the steps whose gradient was finite, NaN if none was.
+        Mean, maximum and norm are over the steps whose gradient was finite, NaN if none was. Names without any
+        gradient are left out.
         """
         found: dict[str, dict[str, float]] = {}
         for rows, sums in self._sums.items():
             ratios, looks = self._updates.get(rows, (torch.full_like(sums["norm"], torch.nan), 1))
-            values = torch.stack([*sums.values(), ratios / looks]).double().cpu()
+            weights = [self._weights[row].detach() for row in rows]
+            lengths = torch.stack(torch._foreach_norm(weights, 2, dtype=torch.float32))
+            values = torch.stack([*sums.values(), ratios / looks, lengths]).double().cpu()
             for row, column in zip(rows, values.T.tolist(), strict=True):
-                of = dict(zip([*sums, "update_ratio"], column, strict=True))
+                of = dict(zip([*sums, "update_ratio", "weight_norm"], column, strict=True))
                 entries = self._weights[row].numel()
                 steps = of["finite_steps"] or float("nan")
                 found[self._names[row]] = {
@@ -105,6 +108,6 @@ class GradientWindow:
                     "zero_share": of["zeros"] / (of["steps"] * entries),
                     "non_finite": of["non_finite"],
                     "update_ratio": of["update_ratio"],
+                    "weight_norm": of["weight_norm"],
                 }
-        assert all(tuple(values) == STATISTICS for values in found.values())
         return {name: found[name] for name in self._names if name in found}

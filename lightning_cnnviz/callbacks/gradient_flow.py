@@ -42,7 +42,7 @@ class GradientFlow(VisualCallback):
             weight has at least two dimensions (convolutions, linear layers, embeddings), no biases.
         tag: First part of the tags.
         on_error: `"warn"` or `"raise"`.
-        vanishing: A layer whose mean |g| falls below this is reported, once.
+        vanishing: A layer whose ‖g‖ / ‖w‖ falls below this is reported, once.
         exploding: A layer whose mean |g| rises above this is reported, once.
 
     Raises:
@@ -151,17 +151,20 @@ class GradientFlow(VisualCallback):
 
     def _numbers(self) -> Mapping[str, float]:
         return {
-            f"{self.tag}/{name}/{statistic}": value
+            f"{self.tag}/{name}/{statistic}": row[statistic]
             for name, row in self._latest.items()
-            for statistic, value in row.items()
+            for statistic in STATISTICS
         }
 
     def _report(self, trainer: Trainer) -> None:
         scaled = getattr(trainer.precision_plugin, "scaler", None) is not None
+        found: dict[str, list[str]] = {}
         for name, row in self._latest.items():
             if scaled and np.isfinite(row["mean_abs"]):
                 row = {**row, "non_finite": 0.0}  # the loss scaler tries scales out and skips such steps
-            words = diagnose(row, self.vanishing, self.exploding)
-            if words and (name, words.split(":")[0]) not in self._reported:
-                self._reported.add((name, words.split(":")[0]))
-                rank_zero_warn(f"GradientFlow: {name} {words} (up to step {trainer.global_step})")
+            problem, measured = diagnose(row, self.vanishing, self.exploding) or ("", "")
+            if problem and (name, problem) not in self._reported:
+                self._reported.add((name, problem))
+                found.setdefault(problem, []).append(f"{name} ({measured})")
+        for problem, layers in found.items():
+            rank_zero_warn(f"GradientFlow: {problem} gradients up to step {trainer.global_step}: {', '.join(layers)}")

@@ -53,27 +53,34 @@ def gradient_sums(gradients: Sequence[torch.Tensor]) -> GradientSums:
     return GradientSums(sum_abs, max_abs, norm, zeros.to(torch.float32), non_finite)
 
 
-def diagnose(statistics: Mapping[str, float], vanishing: float, exploding: float) -> str | None:
-    """Says in words what is wrong with a layer's gradients; None if nothing is.
+def diagnose(row: Mapping[str, float], vanishing: float, exploding: float) -> tuple[str, str] | None:
+    """Says in words what is wrong with a layer's gradients.
+
+    Vanishing is measured against the weights, as gradients get small by themselves in large layers: a ratio
+    below float32's resolution of about 1e-7 means that a plain step at a learning rate of 1 would be lost in
+    rounding.
 
     Args:
-        statistics: Values of `STATISTICS` for one layer over a number of steps.
-        vanishing: Mean |g| below this is said to vanish.
-        exploding: Mean |g| above this is said to explode.
+        row: Values of `STATISTICS` for one layer over a number of steps, and its `weight_norm` ‖w‖.
+        vanishing: A ratio ‖g‖ / ‖w‖ below this, or a gradient of nothing but zeros, is vanishing.
+        exploding: A mean |g| above this is exploding.
+
+    Returns:
+        The field's term for it and what was measured; None if nothing is wrong.
 
     Example:
-        >>> diagnose({"mean_abs": 1e-9, "non_finite": 0, "zero_share": 0.5}, 1e-7, 1e2)
-        'vanishes: mean |g| is 1e-09, below 1e-07'
+        >>> row = {"mean_abs": 1e-9, "norm": 1e-8, "weight_norm": 2.0, "non_finite": 0, "zero_share": 0.5}
+        >>> diagnose(row, 1e-7, 1e2)
+        ('vanishing', '‖g‖/‖w‖ = 5e-09, below 1e-07')
     """
-    mean = statistics["mean_abs"]
-    if statistics["non_finite"] > 0:
-        return f"turns non-finite: {statistics['non_finite']:.0f} entries of its gradient were NaN or infinite"
-    if statistics["zero_share"] == 1:
-        return "vanishes: every entry of its gradient is exactly zero"
-    if mean < vanishing:
-        return f"vanishes: mean |g| is {mean:.3g}, below {vanishing:.3g}"
-    if mean > exploding:
-        return f"explodes: mean |g| is {mean:.3g}, above {exploding:.3g}"
+    if row["non_finite"] > 0:
+        return "non-finite", f"{row['non_finite']:.0f} entries NaN or infinite"
+    if row["zero_share"] == 1:
+        return "vanishing", "all exactly zero"
+    if row["norm"] < vanishing * row["weight_norm"]:
+        return "vanishing", f"‖g‖/‖w‖ = {row['norm'] / row['weight_norm']:.3g}, below {vanishing:.3g}"
+    if row["mean_abs"] > exploding:
+        return "exploding", f"mean |g| = {row['mean_abs']:.3g}, above {exploding:.3g}"
     return None
 
 

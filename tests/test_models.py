@@ -1,0 +1,60 @@
+"""`cnnviz_callbacks()` with no arguments on models that nobody tailored to it."""
+
+import io
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+import torchvision
+from PIL import Image
+from tiny import events, fit
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, TensorDataset
+
+from lightning_cnnviz import cnnviz_callbacks
+
+
+class Wrapper(pl.LightningModule):
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.model = getattr(torchvision.models, name)(weights=None, num_classes=5)
+
+    def forward(self, x):
+        return self.model(x)
+
+    def training_step(self, batch, batch_idx):
+        return F.cross_entropy(self(batch[0]), batch[1])
+
+    validation_step = training_step
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), 1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "convolutions", "hidden"),
+    [
+        ("resnet18", 64, 20, "model.avgpool"),
+        ("mobilenet_v3_small", 64, 52, "model.classifier.1"),
+        ("vit_b_16", 224, 1, "model.heads.head.input"),
+    ],
+)
+def test_torchvision_models(name, size, convolutions, hidden, tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    data = TensorDataset(torch.rand(10, 3, size, size, generator=generator), torch.arange(10) % 5)
+    loader = DataLoader(data, batch_size=5)
+    pl.seed_everything(0)
+    fit(tmp_path, cnnviz_callbacks(on_error="raise"), model=Wrapper(name), data=(loader, loader), max_epochs=1)
+    reader = events(tmp_path)
+    images = set(reader.Tags()["images"])
+    assert len([tag for tag in images if tag.startswith("kernels/")]) == convolutions
+    assert len([tag for tag in images if tag.startswith("feature_maps/")]) == convolutions + 1
+    assert images >= {"gradient_flow/bars", "gradient_flow/heatmap", "feature_maps/overview"}
+    assert images >= {"curves/loss", "curves/accuracy", f"projection/{hidden}/tsne"}
+    for tag in images:
+        (image,) = reader.Images(tag)
+        assert image.step == 2
+        picture = np.asarray(Image.open(io.BytesIO(image.encoded_image_string)))
+        assert picture.shape[:2] == (image.height, image.width)
+        assert max(picture.shape) < 4000, tag
