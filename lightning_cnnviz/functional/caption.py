@@ -61,9 +61,9 @@ def text_line(text: str, width: int = 0, size: int = TEXT_SIZE, keep_end: bool =
     return np.array(strip)
 
 
-def labelled(cell: Picture, name: str) -> Picture:
+def labelled(cell: Picture, name: str, text_size: int = TEXT_SIZE) -> Picture:
     """Puts a centred name under a cell; of a name wider than the cell the end is kept, as layers' ends differ."""
-    return np.concatenate([cell, text_line(name, cell.shape[1], keep_end=True)])
+    return np.concatenate([cell, text_line(name, cell.shape[1], text_size, keep_end=True)])
 
 
 def colour_scale(colours: Picture, low: str, high: str) -> Picture:

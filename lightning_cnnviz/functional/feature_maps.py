@@ -122,10 +122,11 @@ def mean_maps(
     means = {name: planes(to_array(values)).mean(axis=1) for name, values in activations.items()}
     for values in means.values():
         _check_samples(len(values), images, captions)
+    size, columns = (INPUT_SIZE, 8) if len(means) <= 16 else (INPUT_SIZE // 2, 15)
     rows = []
     for index, (image, lines) in enumerate(zip(images, captions, strict=True)):
-        cells = [_named_map(name, values[index]) for name, values in means.items()]
-        lines_of_cells = [beside(*cells[start : start + 8]) for start in range(0, len(cells), 8)]
+        cells = [_named_map(name, values[index], size) for name, values in means.items()]
+        lines_of_cells = [beside(*cells[start : start + columns]) for start in range(0, len(cells), columns)]
         rows.append(beside(_input(image, lines), stack(*lines_of_cells)))
     everything = np.concatenate([values.ravel() for values in means.values()])
     return titled(
@@ -147,10 +148,10 @@ def fit(cells: Picture, size: int) -> Picture:
     return np.stack(small).reshape(*cells.shape[:-3], height, width, 3)
 
 
-def _named_map(name: str, values: Array) -> Picture:
+def _named_map(name: str, values: Array, size: int) -> Picture:
     low, high = _finite_range(values)
-    cell = fit(sequential(values, low, high)[None], INPUT_SIZE)
-    return labelled(_centred(tile(cell, columns=1)[None], INPUT_SIZE + 2)[0], name)
+    cell = fit(sequential(values, low, high)[None], size)
+    return labelled(_centred(tile(cell, columns=1)[None], size + 2)[0], name, text_size=12 if size > 60 else 9)
 
 
 def _input(image: ArrayLike, lines: Sequence[str]) -> Picture:
