@@ -87,14 +87,14 @@ def project(
 
 
 def _tsne(values: Floats, perplexity: float, start: Array | None, seed: int) -> Floats:
-    affinities = affinity.PerplexityBasedNN(values, perplexity, method="exact", random_state=seed, n_jobs=-1)
+    affinities = affinity.PerplexityBasedNN(values, perplexity, method="exact", random_state=seed, n_jobs=1)
     first = start is None
     embedding = TSNEEmbedding(
         initialization.rescale(_two_columns(values).copy()) if start is None else start.astype(float),
         affinities,
         negative_gradient_method="bh",
         learning_rate="auto",
-        n_jobs=-1,
+        n_jobs=1,
         random_state=seed,
     )
     if first:

@@ -1,0 +1,1 @@
+"""Training recipes that put the callbacks to work: ``python -m recipes NAME``."""

@@ -1,0 +1,89 @@
+"""From a configuration and command-line overrides to a trained and tested model."""
+
+import logging
+import os
+import sys
+import warnings
+from pathlib import Path
+
+from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
+
+# The classes that a configuration may name without their module
+from recipes.classifier import Classifier
+from recipes.data import MNIST, Digits, FashionMNIST  # noqa: F401
+from recipes.errors import RecipeError
+from recipes.fashion_cnn import FashionCNN  # noqa: F401
+from recipes.image_data import ImageData
+from recipes.lenet5 import LeNet5  # noqa: F401
+from recipes.records import Metrics, save_metrics
+from recipes.report import closing
+from recipes.vgg16 import VGG16  # noqa: F401
+
+
+class RecipeCLI(LightningCLI):
+    """Builds trainer, model and data, every setting of which can be overridden.
+
+    Args:
+        config: The configuration that the overrides change.
+        overrides: Command-line arguments such as ``--trainer.max_epochs=3``.
+        prog: The command that these follow, for the help.
+    """
+
+    def __init__(self, config: Path, overrides: list[str], prog: str) -> None:
+        super().__init__(
+            Classifier,
+            ImageData,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            parser_kwargs={"prog": prog, "description": None, "default_config_files": [str(config)]},
+            auto_configure_optimizers=False,
+            args=overrides,
+            run=False,
+        )
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Parse the overrides, which differ from ``sys.argv`` by intent: the recipe's name is taken off."""
+        self.config = parser.parse_args(args)
+
+
+def train(config: Path, overrides: list[str], prog: str) -> Metrics:
+    """Train, validate and test, save the final metrics beside the configuration, and print the closing lines.
+
+    Args:
+        config: Configuration file.
+        overrides: Command-line arguments that change it.
+        prog: The command that these follow, for the help.
+
+    Returns:
+        The final metrics.
+
+    Raises:
+        RecipeError: The data are not to be had, or the run folder is another run's.
+    """
+    _quieten()
+    cli = RecipeCLI(config, overrides, prog)
+    trainer = cli.trainer
+    # None under fast_dev_run, which leaves nothing behind
+    folder = Path(trainer.log_dir) if trainer.log_dir else None
+    if folder and (folder / "config.yaml").exists():
+        raise RecipeError(f"{folder} already holds a run: choose another --trainer.logger.version")
+    trainer.fit(cli.model, cli.datamodule)
+    metrics = dict(trainer.callback_metrics)
+    trainer.test(cli.model, cli.datamodule, verbose=False)
+    metrics = {name: float(value) for name, value in (metrics | trainer.callback_metrics).items()}
+    if folder and trainer.is_global_zero:
+        save_metrics(folder, metrics)
+        print(closing(metrics, folder, {type(callback).__name__ for callback in trainer.callbacks}))
+    return metrics
+
+
+def _quieten() -> None:
+    """Silence Lightning's advice, which is not about the recipes, and keep log files short."""
+    for name in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", ".*does not have many workers.*")
+    warnings.filterwarnings("ignore", ".*The number of training batches.*")
+    warnings.filterwarnings("ignore", ".*LeafSpec.*")
+    if not sys.stdout.isatty():
+        # A progress bar that cannot overwrite itself shows epochs, not batches
+        os.environ.setdefault("TQDM_MINITERS", "1000000")

@@ -1,0 +1,71 @@
+"""What only a GPU can show: mixed precision with a loss scale, and that nothing is waited for between pictures."""
+
+import pytest
+import torch
+from tiny import TinyData, TinyNet, fit, image_steps, scalars
+from torch.utils.data import DataLoader
+
+from lightning_cnnviz import GradientFlow, cnnviz_callbacks
+from lightning_cnnviz.gradients import GradientWindow
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA GPU")
+
+
+class Adam(TinyNet):
+    def __init__(self, fused: bool) -> None:
+        super().__init__(learning_rate=0.0)
+        self.fused = fused
+        self.drop.p = 0.0
+
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.parameters(), lr=0.0, fused=self.fused)
+
+
+def norms(folder, fused, precision):
+    data = DataLoader(TinyData(48), 8), DataLoader(TinyData(40, seed=1), 8)
+    watching = GradientFlow(on_error="raise")
+    fit(
+        folder,
+        [watching],
+        model=Adam(fused),
+        data=data,
+        accelerator="gpu",
+        devices=1,
+        precision=precision,
+        max_epochs=1,
+    )
+    return {layer: scalars(folder, f"gradient_flow/{layer}/norm")[0][1] for layer in ("conv1", "conv2", "fc1", "fc2")}
+
+
+@pytest.mark.parametrize("fused", [False, True], ids=["foreach", "fused"])
+def test_gradients_are_unscaled_under_mixed_precision(fused, tmp_path):
+    exact = norms(tmp_path / "64", False, "64-true")
+    mixed = norms(tmp_path / "16", fused, "16-mixed")
+    for layer, norm in exact.items():
+        assert mixed[layer] == pytest.approx(norm, rel=0.05), layer  # a loss scale would be off by thousands
+
+
+@pytest.mark.parametrize("precision", ["32-true", "16-mixed", "bf16-mixed", "bf16-true"])
+def test_everything_is_drawn_on_the_gpu(precision, tmp_path):
+    options = {"accelerator": "gpu", "devices": 1, "precision": precision}
+    fit(tmp_path, cnnviz_callbacks(on_error="raise"), **options)
+    steps = image_steps(tmp_path)
+    assert {tag.split("/")[0] for tag in steps} == {"kernels", "feature_maps", "gradient_flow", "projection", "curves"}
+    assert all(found == [6, 12] for found in steps.values())
+
+
+def test_reading_gradients_does_not_wait_for_the_device():
+    weights = {str(index): torch.nn.Parameter(torch.randn(64, 64, device="cuda")) for index in range(8)}
+    for weight in weights.values():
+        weight.grad = torch.randn_like(weight)
+    window = GradientWindow(weights)
+    window.add()
+    window.end_update()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for _ in range(20):
+            window.add()
+            window.end_update()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert window.statistics()["0"]["norm"] == pytest.approx(float(weights["0"].grad.norm()), rel=1e-4)
