@@ -1,11 +1,12 @@
 """Gradients and weight updates since the last picture, summed up on the device."""
 
+from collections import Counter
 from collections.abc import Container, Mapping
 
 import torch
 from torch import Tensor, nn
 
-from lightning_cnnviz.functional.gradient_flow import gradient_sums
+from lightning_cnnviz.functional.gradient_flow import gradient_sums, norms
 
 UPDATE_EVERY = 16
 """Optimizer steps from one look at the weights' update to the next; a look takes a copy of the weights."""
@@ -29,10 +30,9 @@ class GradientWindow:
     def __init__(self, weights: Mapping[str, nn.Parameter]) -> None:
         self._names = list(weights)
         self._weights = list(weights.values())
-        self._steps = 0
+        self._steps: Counter[tuple[int, ...]] = Counter()
         # Several optimizers step different weights: sums are kept for each set of rows that came together.
         self._sums: dict[tuple[int, ...], dict[str, Tensor]] = {}
-        self._updates: dict[tuple[int, ...], tuple[Tensor, int]] = {}
         self._before: tuple[tuple[int, ...], list[Tensor]] | None = None
 
     def add(self, owned: Container[int] | None = None, loss_scale: Tensor | None = None) -> None:
@@ -60,20 +60,21 @@ class GradientWindow:
         step = {
             "sum_abs": sum_abs,
             "norm": norm,
-            "zeros": sums.zeros,
+            "non_zeros": sums.non_zeros,
             "non_finite": sums.non_finite,
-            "finite_steps": finite.float(),
-            "steps": torch.ones_like(norm),
+            "finite_steps": finite.long(),
+            "steps": torch.ones_like(sums.non_zeros),
         }
         if rows in self._sums:
             total = self._sums[rows]
             torch._foreach_add_([total[name] for name in step], list(step.values()))
             total["max_abs"] = torch.maximum(total["max_abs"], max_abs)
         else:
-            self._sums[rows] = {**step, "max_abs": max_abs}
-        if self._steps % UPDATE_EVERY == 0:
+            none = {"ratios": torch.zeros_like(norm), "looks": torch.zeros_like(sums.non_zeros)}
+            self._sums[rows] = {**step, **none, "max_abs": max_abs}
+        if self._steps[rows] % UPDATE_EVERY == 0:
             self._before = rows, [weight.detach().clone() for _, weight in chosen]
-        self._steps += 1
+        self._steps[rows] += 1
 
     def end_update(self) -> None:
         """Compares the weights with what they were at the last `add`. To be called after the optimizer step."""
@@ -81,9 +82,9 @@ class GradientWindow:
             return
         (rows, before), self._before = self._before, None
         change = torch._foreach_sub([self._weights[row].detach() for row in rows], before)
-        lengths = [torch.stack(torch._foreach_norm(part, 2, dtype=torch.float32)) for part in (change, before)]
-        ratio, count = self._updates.get(rows, (torch.zeros_like(lengths[0]), 0))
-        self._updates[rows] = ratio + lengths[0] / lengths[1], count + 1
+        lengths = [norms(part) for part in (change, before)]
+        self._sums[rows]["ratios"] += lengths[0] / lengths[1]
+        self._sums[rows]["looks"] += 1
 
     def statistics(self) -> dict[str, dict[str, float]]:
         """Name → values of `STATISTICS` over the steps so far, and `weight_norm` ‖w‖ as it is now.
@@ -91,23 +92,28 @@ class GradientWindow:
         Mean, maximum and norm are over the steps whose gradient was finite, NaN if none was. Names without any
         gradient are left out.
         """
-        found: dict[str, dict[str, float]] = {}
+        totals: dict[int, dict[str, float]] = {}
         for rows, sums in self._sums.items():
-            ratios, looks = self._updates.get(rows, (torch.full_like(sums["norm"], torch.nan), 1))
-            weights = [self._weights[row].detach() for row in rows]
-            lengths = torch.stack(torch._foreach_norm(weights, 2, dtype=torch.float32))
-            values = torch.stack([*sums.values(), ratios / looks, lengths]).double().cpu()
-            for row, column in zip(rows, values.T.tolist(), strict=True):
-                of = dict(zip([*sums, "update_ratio", "weight_norm"], column, strict=True))
-                entries = self._weights[row].numel()
-                steps = of["finite_steps"] or float("nan")
-                found[self._names[row]] = {
-                    "mean_abs": of["sum_abs"] / (steps * entries),
-                    "max_abs": of["max_abs"] + 0 * steps,
-                    "norm": of["norm"] / steps,
-                    "zero_share": of["zeros"] / (of["steps"] * entries),
-                    "non_finite": of["non_finite"],
-                    "update_ratio": of["update_ratio"],
-                    "weight_norm": of["weight_norm"],
+            lengths = norms([self._weights[row].detach() for row in rows])
+            columns = torch.stack([part.cpu().double() for part in (*sums.values(), lengths)]).T.tolist()
+            for row, column in zip(rows, columns, strict=True):
+                own = dict(zip([*sums, "weight_norm"], column, strict=True))
+                before = totals.get(row, dict.fromkeys(own, 0.0))
+                totals[row] = {name: before[name] + value for name, value in own.items()} | {
+                    "max_abs": max(before["max_abs"], own["max_abs"]),
+                    "weight_norm": own["weight_norm"],
                 }
-        return {name: found[name] for name in self._names if name in found}
+        return {self._names[row]: _means(totals[row], self._weights[row].numel()) for row in sorted(totals)}
+
+
+def _means(total: dict[str, float], entries: int) -> dict[str, float]:
+    finite_steps = total["finite_steps"] or float("nan")
+    return {
+        "mean_abs": total["sum_abs"] / (finite_steps * entries),
+        "max_abs": total["max_abs"] if total["finite_steps"] else float("nan"),
+        "norm": total["norm"] / finite_steps,
+        "zero_share": 1 - total["non_zeros"] / (total["steps"] * entries),
+        "non_finite": total["non_finite"],
+        "update_ratio": total["ratios"] / (total["looks"] or float("nan")),
+        "weight_norm": total["weight_norm"],
+    }

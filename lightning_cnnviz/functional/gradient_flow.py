@@ -15,12 +15,20 @@ STATISTICS = ("mean_abs", "max_abs", "norm", "zero_share", "non_finite", "update
 
 
 class GradientSums(NamedTuple):
-    """What one step adds to the statistics; each of shape (tensors,), float32, on the gradients' device."""
+    """What one step adds to the statistics; each of shape (tensors,), on the gradients' device.
+
+    Attributes:
+        sum_abs: Sum of |g|, float32 (float64 for such gradients).
+        max_abs: Largest |g|, likewise.
+        norm: L2 norm, likewise.
+        non_zeros: Number of entries that are not exactly zero, int64.
+        non_finite: Number of entries that are NaN or infinite, int64.
+    """
 
     sum_abs: torch.Tensor
     max_abs: torch.Tensor
     norm: torch.Tensor
-    zeros: torch.Tensor
+    non_zeros: torch.Tensor
     non_finite: torch.Tensor
 
 
@@ -31,26 +39,33 @@ def gradient_sums(gradients: Sequence[torch.Tensor]) -> GradientSums:
         gradients: Tensors of any shapes and floating dtypes, dense or sparse, on one device; at least one.
 
     Returns:
-        One number per tensor and statistic, accumulated in float32 whatever the gradients' dtype.
+        One number per tensor and statistic, accumulated in at least float32 whatever the gradients' dtype.
 
     Example:
         >>> sums = gradient_sums([torch.tensor([3.0, -4.0, 0.0])])
         >>> [round(value.item(), 6) for value in sums]
-        [7.0, 4.0, 5.0, 1.0, 0.0]
+        [7.0, 4.0, 5.0, 2, 0]
     """
     tensors = [gradient.coalesce().values() if gradient.is_sparse else gradient.detach() for gradient in gradients]
-    sum_abs, norm, max_abs = (
-        torch.stack(torch._foreach_norm(tensors, order, dtype=torch.float32)) for order in (1, 2, torch.inf)
-    )
-    sizes = torch.tensor([gradient.numel() for gradient in gradients], dtype=torch.float32)
+    sum_abs, norm, max_abs = (norms(tensors, order) for order in (1, 2, torch.inf))
     non_zeros = torch.stack([torch.count_nonzero(tensor) for tensor in tensors])
-    zeros = sizes.to(non_zeros.device, non_blocking=True) - non_zeros
     if sum_abs.device.type == "cpu" and bool(sum_abs.isfinite().all()):
-        non_finite = torch.zeros_like(sum_abs)  # here looking costs nothing; elsewhere it would be a wait
+        non_finite = torch.zeros_like(non_zeros)  # here looking costs nothing; elsewhere it would be a wait
     else:  # 0 · g is zero where g is finite, and NaN, which counts as non-zero, where it is not
         broken = [torch.count_nonzero(product) for product in torch._foreach_mul(tensors, 0.0)]
-        non_finite = torch.stack(broken).to(torch.float32)
-    return GradientSums(sum_abs, max_abs, norm, zeros.to(torch.float32), non_finite)
+        non_finite = torch.stack(broken)
+    return GradientSums(sum_abs, max_abs, norm, non_zeros, non_finite)
+
+
+def norms(tensors: Sequence[torch.Tensor], order: float = 2) -> torch.Tensor:
+    """Norms of tensors on one device in one fused pass, in float32, or in float64 if one of them is.
+
+    Example:
+        >>> norms([torch.tensor([3.0, 4.0]), torch.zeros(1)])
+        tensor([5., 0.])
+    """
+    precision = torch.float64 if any(tensor.dtype == torch.float64 for tensor in tensors) else torch.float32
+    return torch.stack(torch._foreach_norm(list(tensors), order, dtype=precision))
 
 
 def diagnose(row: Mapping[str, float], vanishing: float, exploding: float) -> tuple[str, str] | None:

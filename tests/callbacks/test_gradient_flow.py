@@ -45,6 +45,7 @@ class Reference(pl.Callback):
             self.before = copy.deepcopy(pl_module.state_dict())
         twin = copy.deepcopy(pl_module).double()
         twin.zero_grad()
+        twin.requires_grad_(True)
         twin.loss(batch).backward()
         self.pending.append({name: layer.weight.grad.cpu().numpy() for name, layer in twin.named_children()})
 
@@ -204,3 +205,18 @@ def test_a_model_without_weights_gets_a_line(tmp_path):
     with pytest.warns(UserWarning, match="no layer with weights"):
         fit(tmp_path, [GradientFlow(on_error="raise")], model=Scale(), data=data())
     assert image_steps(tmp_path) == {}
+
+
+def test_steps_with_and_without_a_layer_add_up(tmp_path):
+    class Unfreeze(pl.Callback):
+        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+            pl_module.conv.requires_grad_(batch_idx >= 2)
+
+    model = Plain()
+    model.conv.requires_grad_(False)
+    reference = Reference(1)
+    fit(tmp_path, [Unfreeze(), reference, GradientFlow(on_error="raise")], model=model, data=data(), max_epochs=1)
+    # `Reference` follows the layers that train: all six steps of fc, the last four of conv
+    for name, first in (("fc", 0), ("conv", 2)):
+        norms = [np.sqrt((mean[name] ** 2).sum()) for mean, _ in reference.steps[first:]]
+        assert scalars(tmp_path, f"gradient_flow/{name}/norm")[0][1] == pytest.approx(np.mean(norms), rel=1e-4)
