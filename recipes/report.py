@@ -34,7 +34,7 @@ def closing(metrics: Metrics, folder: Path, callbacks: set[str]) -> str:
             "",
             f"Run folder   {folder}",
             f"TensorBoard  {tensorboard_command(folder)}",
-            "Look at",
+            'Look at (in the Images tab, tick "Show actual image size")',
             *_columns([(f"  {tab} tab", tags, meaning) for tab, tags, meaning in shown]),
         ]
     )
