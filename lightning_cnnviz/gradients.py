@@ -30,6 +30,10 @@ class GradientWindow:
     def __init__(self, weights: Mapping[str, nn.Parameter]) -> None:
         self._names = list(weights)
         self._weights = list(weights.values())
+        self.clear()
+
+    def clear(self) -> None:
+        """Begins a new window."""
         self._steps: Counter[tuple[int, ...]] = Counter()
         # Several optimizers step different weights: sums are kept for each set of rows that came together.
         self._sums: dict[tuple[int, ...], dict[str, Tensor]] = {}

@@ -39,6 +39,7 @@ def cnnviz_callbacks(preset: Literal["minimal", "standard", "full"] = "standard"
     if preset not in sets:
         raise ValueError(f"expected preset to be one of {', '.join(sets)}, got {preset!r}")
     accepted = {kind: set(inspect.signature(kind).parameters) for kind in sets[preset]}
+    accepted[LossAccuracy].discard("layers")  # there it is not what to show, but where the class scores come from
     known = sorted(set().union(*accepted.values()))
     unknown = sorted(set(options).difference(known))
     if unknown:

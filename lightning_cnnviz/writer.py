@@ -56,6 +56,11 @@ class Writer:
                 "for pictures use Trainer(logger=TensorBoardLogger(...))"
             )
 
+    @property
+    def takes_pictures(self) -> bool:
+        """Whether pictures go anywhere: not without a logger for them, nor on other ranks than zero."""
+        return bool(self._boards)
+
     @classmethod
     def open(cls, trainer: Trainer) -> "Writer":
         """The trainer's writer, made at the first call. Every `open` wants its `close`."""
@@ -100,7 +105,7 @@ class Writer:
             failed: Called on the other thread with what `draw` raised.
             at_once: Draw on the caller's thread and let errors through, for debugging.
         """
-        if not self._boards:
+        if not self.takes_pictures:
             return
         if at_once:
             picture = draw()

@@ -103,6 +103,8 @@ class EmbeddingProjection(ProbingCallback):
                 few = trainer.precision_plugin.convert_input(samples.inputs[:2].to(module.device))
                 self._selected = [last_hidden_layer(module, few)]
         shown, seen = self._look(trainer, module, self._selected, self.num_samples)
+        if self._writer is None or not self._writer.takes_pictures:
+            return  # after the forward pass, which every rank takes part in
         for name in seen.layers:
             with self._forgiving():  # one layer that can't be laid out leaves the others their pictures
                 last = self._layouts.get(name)

@@ -101,8 +101,9 @@ class GradientFlow(VisualCallback):
         return selected
 
     def _begin(self, trainer: Trainer, module: LightningModule) -> None:
-        self._names = list(weights_of(module, self._selected))
-        self._window = GradientWindow(weights_of(module, self._selected))
+        weights = weights_of(module, self._selected)
+        self._names = list(weights)
+        self._window = GradientWindow(weights)
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         """Reads the gradients; here they are accumulated, unscaled and not yet clipped."""
@@ -133,7 +134,7 @@ class GradientFlow(VisualCallback):
         if self._window is None:
             return
         self._latest = self._window.statistics()
-        self._begin(trainer, module)
+        self._window.clear()
         if not self._latest:
             return
         self._report(trainer)

@@ -139,8 +139,16 @@ class LossAccuracy(VisualCallback):
         """Takes the metrics of an epoch that had ended, and writes what is still waiting."""
         for means in self._means.values():
             means.deafen()
-        self._settle(trainer, pl_module)
-        super().on_exception(trainer, pl_module, exception)
+        try:
+            self._settle(trainer, pl_module)
+        finally:
+            super().on_exception(trainer, pl_module, exception)
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Takes the metrics of an epoch that has just ended, so that the checkpoint has its points."""
+        if self._ended is not None and "callbacks" in checkpoint:
+            self._settle(trainer, pl_module)
+            checkpoint["callbacks"][self.state_key] = self.state_dict()
 
     # ---- validation
 

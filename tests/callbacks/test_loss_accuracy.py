@@ -207,3 +207,12 @@ def test_curves_go_on_after_a_resume(tmp_path):
     resumed.load_state_dict(torch.load(tmp_path / "last.ckpt", weights_only=True)["callbacks"][curves.state_key])
     assert resumed._points == curves._points
     assert [point.step for point in resumed._points["loss", "train"]] == [6, 12]
+
+
+def test_a_checkpoint_at_the_epochs_end_has_that_epochs_points(tmp_path):
+    curves, keep = LossAccuracy(on_error="raise"), pl.callbacks.ModelCheckpoint(tmp_path, "{epoch}", save_top_k=-1)
+    fit(tmp_path, [curves, keep], enable_checkpointing=True)
+    saved = torch.load(tmp_path / "epoch=0.ckpt", weights_only=True)["callbacks"][curves.state_key]["points"]
+    assert [step for _, step, _ in saved["loss/train"]] == [step for _, step, _ in saved["loss/val"]] == [6]
+    assert saved["loss/train"][0] == tuple(curves._points["loss", "train"][0])
+    assert [point.step for point in curves._points["loss", "train"]] == [6, 12]
