@@ -136,16 +136,22 @@ class Writer:
         self._queue.put(job)
 
     def _work(self) -> None:
-        while (job := self._queue.get()) is not None:
+        job: Job | None = None
+        while True:
+            last, job = job, self._queue.get()
             try:
-                proto = job.make()
-                for board in self._boards:
-                    _file_of(board).add_summary(proto, job.step)
+                if job is not None:
+                    proto = job.make()
+                    for board in self._boards:
+                        _file_of(board).add_summary(proto, job.step)
                 if self._queue.empty():  # what is in the file survives the process
                     for board in self._boards:
                         board.flush()
             except Exception as error:
-                job.failed(error)
+                if (blamed := job or last) is not None:
+                    blamed.failed(error)
+            if job is None:
+                return
 
 
 def _file_of(board: SummaryWriter) -> FileWriter:
