@@ -1,7 +1,7 @@
 """What in a batch is what: the inputs and the class numbers, whatever the batch is made of."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from typing import Any, TypeAlias
 
 import torch
@@ -49,7 +49,22 @@ def split_batch(batch: Any, inputs: Key | None = None, targets: Key | None = Non
         y = _preferred([leaf for leaf in leaves if leaf[1] is not x and _is_class(leaf[1], len(x))], TARGET_NAMES)
     else:
         y = _entry(batch, targets)
+        if not _is_class(y, len(x)):
+            raise ValueError(
+                f"expected {targets!r} in the batch to be class numbers, whole and one for each of {len(x)} samples, "
+                f"got shape {tuple(y.shape)} of {y.dtype}"
+            )
     return x, None if y is None else y.detach().reshape(len(x), -1)[:, 0].long()
+
+
+def batch_size(batch: Any) -> int:
+    """Samples in a batch: the length of its first tensor that has one; 1 if there is none.
+
+    Example:
+        >>> batch_size({"scale": torch.tensor(2.0), "image": torch.rand(5, 1, 8, 8)})
+        5
+    """
+    return next((len(leaf) for _, leaf in _leaves(batch) if leaf.ndim), 1)
 
 
 def predicted_classes(output: Tensor | None, samples: int) -> Tensor | None:
@@ -87,14 +102,15 @@ def _leaves(value: Any, name: Key | None = None) -> Iterator[tuple[Key | None, T
     elif isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
         for part in value:
             yield from _leaves(part)
-    elif is_dataclass(value):
-        yield from _leaves(vars(value))
+    elif is_dataclass(value) and not isinstance(value, type):
+        yield from _leaves({field.name: getattr(value, field.name) for field in fields(value)})
 
 
 def _entry(batch: Any, key: Key) -> Tensor:
     try:
-        value = getattr(batch, key) if isinstance(key, str) and hasattr(batch, key) else batch[key]
-    except (KeyError, IndexError, TypeError) as error:
+        by_name = isinstance(key, str) and not isinstance(batch, Mapping)
+        value = getattr(batch, str(key)) if by_name else batch[key]
+    except (AttributeError, KeyError, IndexError, TypeError) as error:
         there = list(batch) if isinstance(batch, Mapping) else type(batch).__name__
         raise ValueError(f"expected the batch to have {key!r}, got {there}") from error
     if not isinstance(value, Tensor):

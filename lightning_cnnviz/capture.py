@@ -1,108 +1,17 @@
-"""Looking into a model without leaving a trace: choose layers, run one forward pass, read activations."""
+"""Looking into a model without a trace: hooks for one forward pass, guards of modes, buffers and randomness."""
 
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd
 from torch.utils.hooks import RemovableHandle
 
 INPUT = ".input"
 """Behind a layer's name: what the layer receives instead of what it returns."""
-
-
-def convolutions(module: nn.Module) -> list[str]:
-    """Names of the 1-D, 2-D and 3-D convolutions, plain or transposed, shared ones once.
-
-    Example:
-        >>> convolutions(nn.Sequential(nn.Conv2d(1, 6, 5), nn.ReLU(), nn.ConvTranspose1d(6, 16, 5)))
-        ['0', '2']
-    """
-    return [name for name, layer in module.named_modules() if name and isinstance(layer, _ConvNd)]
-
-
-def weights_of(module: nn.Module, layers: Sequence[str]) -> dict[str, nn.Parameter]:
-    """The weights (no biases) of layers, by the layer's name, or by the weight's own where it has several.
-
-    Example:
-        >>> list(weights_of(nn.Sequential(nn.Linear(4, 3), nn.LSTM(3, 2)), ["0", "1"]))
-        ['0', '1.weight_ih_l0', '1.weight_hh_l0']
-    """
-    found = {name: weights for name, weights in _weights_by_layer(module).items() if name in layers}
-    return {
-        layer if len(weights) == 1 else f"{layer}.{name}": weight
-        for layer, weights in found.items()
-        for name, weight in weights.items()
-    }
-
-
-def layers_with_weights(module: nn.Module, fewest_dimensions: int) -> list[str]:
-    """Names of the layers with a weight of at least so many dimensions: two leave out normalisation layers."""
-    found = _weights_by_layer(module).items()
-    return [name for name, weights in found if any(part.ndim >= fewest_dimensions for part in weights.values())]
-
-
-def _weights_by_layer(module: nn.Module) -> dict[str, dict[str, nn.Parameter]]:
-    found: dict[str, dict[str, nn.Parameter]] = {}
-    for path, parameter in module.named_parameters():
-        layer, _, name = path.replace(".parametrizations.", ".", 1).rpartition(".")
-        if ".parametrizations." in path:  # layer.parametrizations.weight.original
-            layer, _, part = layer.rpartition(".")
-            name = f"{part}.{name}"
-        if layer and "weight" in name and not isinstance(parameter, nn.UninitializedParameter):
-            found.setdefault(layer, {})[name] = parameter
-    return found
-
-
-def select_layers(
-    module: nn.Module, patterns: str | Sequence[str] | None, fitting: Sequence[str] | None, what: str
-) -> list[str]:
-    """Names of the layers that a user asked for, in the order of `named_modules`.
-
-    Args:
-        module: The model.
-        patterns: Exact names or globs like `"features.*"`; None for every layer that fits. If `fitting` is
-            None, `.input` may stand behind a name or glob, for what the layer receives.
-        fitting: Names of the layers that can be shown, None for all. Of what a glob matches the others are
-            passed over.
-        what: What such layers are called in messages, e.g. `"convolution"`.
-
-    Raises:
-        ValueError: If a pattern matches nothing, or nothing that fits. Names what could be had.
-
-    Example:
-        >>> net = nn.Sequential(nn.Conv2d(1, 6, 5), nn.ReLU(), nn.Conv2d(6, 16, 5))
-        >>> select_layers(net, "*", convolutions(net), "convolution")
-        ['0', '2']
-    """
-    layers = [name for name, _ in module.named_modules() if name]
-    candidates = list(fitting) if fitting is not None else [*layers, *(name + INPUT for name in layers)]
-    if patterns is None:
-        return candidates
-    chosen: set[str] = set()
-    for pattern in [patterns] if isinstance(patterns, str) else patterns:
-        found = [name for name in layers if name == pattern or fnmatchcase(name, pattern)]
-        if fitting is None and not found:
-            found = [name for name in candidates if name.endswith(INPUT) and fnmatchcase(name, pattern)]
-        if not found:
-            raise ValueError(f"layers={pattern!r} matches no layer of the model; its layers are: {_listed(layers)}")
-        if not set(found).intersection(candidates):
-            raise ValueError(
-                f"layers={pattern!r} matches {_listed(found)}, but no {what}; "
-                f"to choose from there are: {_listed(candidates) or 'none'}"
-            )
-        chosen.update(found)
-    return [name for name in candidates if name in chosen]
-
-
-def _listed(names: Sequence[str], at_most: int = 40) -> str:
-    more = len(names) - at_most
-    return ", ".join(names[:at_most]) + (f" and {more} more" if more > 0 else "")
 
 
 @contextmanager
@@ -124,7 +33,7 @@ def evaluating(module: nn.Module) -> Iterator[None]:
     modules = list(module.modules())
     modes = [submodule.training for submodule in modules]
     registered = [dict(submodule._buffers) for submodule in modules]
-    values = [(buffer, buffer.detach().clone()) for buffer in module.buffers()]
+    values = [(buffer, buffer._version, buffer.detach().clone()) for buffer in module.buffers()]
     try:
         with isolated_rng(), torch.no_grad():
             for submodule in modules:  # not `.eval()`: users override it, and it would set frozen parts free
@@ -135,8 +44,9 @@ def evaluating(module: nn.Module) -> Iterator[None]:
             submodule.training = mode
             submodule._buffers.update(buffers)
         with torch.no_grad():
-            for buffer, value in values:
-                buffer.copy_(value)
+            for buffer, version, value in values:
+                if buffer._version != version:
+                    buffer.copy_(value)
 
 
 class Activations(NamedTuple):
@@ -173,7 +83,11 @@ def record(module: nn.Module, inputs: Tensor, layers: Sequence[str], batch_size:
     outputs = [part.output for part in parts if part.output is not None]
     return Activations(
         torch.cat(outputs) if len(outputs) == len(parts) else None,
-        {name: torch.cat([part.layers[name] for part in parts]) for name in parts[0].layers},
+        {
+            name: torch.cat([part.layers[name] for part in parts])
+            for name in layers
+            if all(name in part.layers for part in parts)
+        },
     )
 
 
@@ -206,55 +120,6 @@ def first_tensor(value: Any) -> Tensor | None:
         return value
     parts = value.values() if hasattr(value, "values") else value if isinstance(value, (tuple, list)) else ()
     return next((tensor for tensor in map(first_tensor, parts) if tensor is not None), None)
-
-
-def last_hidden_layer(module: nn.Module, inputs: Tensor) -> str:
-    """The name under which `record` gives what the last layer with weights receives: the model's embedding.
-
-    That is the earliest layer that returned these very values (so a ReLU rather than the dropout behind it,
-    which does nothing in evaluation), or, where no module did, the last layer's name and `.input`.
-
-    Args:
-        module: The model.
-        inputs: A few samples, on the model's device.
-
-    Raises:
-        ValueError: If no layer with a weight matrix ran.
-
-    Example:
-        >>> net = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Dropout(), nn.Linear(3, 2))
-        >>> last_hidden_layer(net, torch.randn(5, 4))
-        '1'
-    """
-    trail: list[tuple[str, Tensor | None, Tensor | None]] = []
-    leaves = {name: leaf for name, leaf in module.named_modules() if name and not list(leaf.children())}
-
-    def keep(name: str, received: Any, returned: Any) -> None:
-        trail.append((name, _flat_copy(received), _flat_copy(returned)))
-
-    with ExitStack() as stack:
-        for name, leaf in leaves.items():
-            hook = leaf.register_forward_hook(lambda _, args, result, name=name: keep(name, args, result))
-            stack.callback(hook.remove)
-        record(module, inputs, [])
-    weighted = [
-        at for at, (name, *_) in enumerate(trail) if getattr(getattr(leaves[name], "weight", None), "ndim", 0) >= 2
-    ]
-    if not weighted:
-        raise ValueError("expected a layer with a weight matrix, but none ran; name layers with layers=...")
-    head, embedding, _ = trail[weighted[-1]]
-    for name, _, returned in trail[: weighted[-1]]:
-        if embedding is not None and returned is not None and torch.equal(embedding, returned):
-            return name
-    return head + INPUT
-
-
-def _flat_copy(value: Any, at_most: int = 2**16) -> Tensor | None:
-    """One row per sample; None where the rows are too long to be an embedding, which saves the memory."""
-    tensor = first_tensor(value)
-    if tensor is None or tensor.ndim < 1 or tensor.numel() > at_most * len(tensor):
-        return None
-    return tensor.detach().flatten(1).clone() if tensor.ndim > 1 else tensor.detach().clone()
 
 
 class Tap:

@@ -7,7 +7,7 @@ import torch
 from pytorch_lightning.strategies import Strategy
 from torch import Tensor, nn
 
-from lightning_cnnviz.batch import predicted_classes, split_batch
+from lightning_cnnviz.batch import batch_size, predicted_classes, split_batch
 from lightning_cnnviz.capture import Tap, first_tensor
 
 
@@ -32,6 +32,7 @@ class EpochMeans:
 
     def listen(self, module: nn.Module, batch: Any, layer: str | None = None) -> None:
         """Listens to the class scores of the coming forward pass, if the batch has class numbers."""
+        self.deafen()  # a step that was skipped may have left its tap
         try:
             inputs, targets = split_batch(batch)
         except ValueError:  # then there is no accuracy to be had
@@ -55,8 +56,7 @@ class EpochMeans:
             batch: The batch.
             scale: Factor for the loss.
         """
-        first = first_tensor(batch)
-        samples = 1 if first is None or not first.ndim else len(first)
+        samples = batch_size(batch)
         loss = first_tensor(outputs.get("loss") if isinstance(outputs, Mapping) else outputs)
         if loss is not None and loss.numel() == 1:
             self._add("loss", loss.detach().reshape(()) * scale, samples)

@@ -1,5 +1,6 @@
 """The fixed samples on which activations are shown."""
 
+import contextlib
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -37,9 +38,9 @@ class Samples(NamedTuple):
 class Probe:
     """The samples on which activations are shown, chosen once and the same in every epoch.
 
-    By itself it finds the validation data (or the training data where there is none), what in a batch are
-    inputs and class numbers, and the class names; each can be overridden. Samples are balanced over the
-    classes. They are read straight from the dataset, beside the trainer's loaders and with all random states
+    By itself it finds the validation data (or the training data where there is none as training starts), what
+    in a batch are inputs and class numbers, and the class names; each can be overridden. Samples are balanced
+    over the classes. They are read straight from the dataset, beside the trainer's loaders and with all random states
     put back. Where that can't be done, as with a stream (`IterableDataset`), they are taken from the first
     training batches that pass by.
 
@@ -127,7 +128,7 @@ class Probe:
             return
         loader = _first_loader(trainer.val_dataloaders if self.split == "val" else None)
         evaluating = loader is not None
-        loader = loader or _first_loader(trainer.train_dataloader)
+        loader = loader if evaluating else _first_loader(trainer.train_dataloader)
         dataset = None if loader is None else loader.dataset
         self._found_names = _find_names(dataset, getattr(trainer, "datamodule", None), module)
         if loader is None or isinstance(dataset, IterableDataset) or loader.batch_size is None:
@@ -217,7 +218,8 @@ def _first_loader(loaders: Any) -> DataLoader[Any] | None:
 
 
 def _known_targets(dataset: Any) -> npt.NDArray[np.integer] | None:
-    """Class numbers that can be had without loading samples; None if there are none."""
+    """What seem to be class numbers and can be had without loading samples; None if there are none."""
+    targets: Any = None
     if isinstance(dataset, Subset):
         known = _known_targets(dataset.dataset)
         return None if known is None else known[np.asarray(dataset.indices, dtype=np.intp)]
@@ -226,7 +228,8 @@ def _known_targets(dataset: Any) -> npt.NDArray[np.integer] | None:
         known_parts = [part for part in parts if part is not None]
         return np.concatenate(known_parts) if len(known_parts) == len(parts) else None
     if isinstance(dataset, TensorDataset):
-        targets: Any = dataset.tensors[-1]
+        with contextlib.suppress(ValueError):
+            targets = split_batch(dataset.tensors)[1]  # all samples as one batch
     else:
         targets = getattr(dataset, "targets", getattr(dataset, "labels", None))
     if not isinstance(targets, (Tensor, np.ndarray, list, tuple)):

@@ -9,8 +9,8 @@ from pytorch_lightning import LightningModule, Trainer
 
 from lightning_cnnviz.callbacks.base import Drawing, Layers, OnError
 from lightning_cnnviz.callbacks.probing import ProbingCallback
-from lightning_cnnviz.capture import last_hidden_layer, select_layers
 from lightning_cnnviz.functional.projection import FEWEST_SAMPLES, Method, project, projection_chart
+from lightning_cnnviz.layers import last_hidden_layer, select_layers
 from lightning_cnnviz.probe import Probe
 
 

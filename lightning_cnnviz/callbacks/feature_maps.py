@@ -10,8 +10,8 @@ from pytorch_lightning.utilities import rank_zero_warn
 from lightning_cnnviz.batch import predicted_classes
 from lightning_cnnviz.callbacks.base import Drawing, Layers, OnError
 from lightning_cnnviz.callbacks.probing import ProbingCallback
-from lightning_cnnviz.capture import convolutions, select_layers
 from lightning_cnnviz.functional.feature_maps import feature_maps, mean_maps
+from lightning_cnnviz.layers import convolutions, select_layers
 from lightning_cnnviz.probe import Probe
 
 

@@ -12,7 +12,6 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from lightning_cnnviz.callbacks.base import Drawing, Layers, OnError, VisualCallback
-from lightning_cnnviz.capture import layers_with_weights, select_layers, weights_of
 from lightning_cnnviz.functional.gradient_flow import (
     STATISTICS,
     diagnose,
@@ -20,6 +19,7 @@ from lightning_cnnviz.functional.gradient_flow import (
     gradient_heat_map,
 )
 from lightning_cnnviz.gradients import GradientWindow
+from lightning_cnnviz.layers import layers_with_weights, select_layers, weights_of
 
 MOST_COLUMNS = 1000
 """Columns of the heat map; beyond, every second one is dropped."""

@@ -9,8 +9,9 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch import nn
 
 from lightning_cnnviz.callbacks.base import Drawing, Layers, OnError, VisualCallback
-from lightning_cnnviz.capture import convolutions, evaluating, select_layers
-from lightning_cnnviz.functional.kernels import Channel, Scale, check_channel, conv_weight, kernel_grid
+from lightning_cnnviz.capture import evaluating
+from lightning_cnnviz.functional.kernels import Channel, Scale, check_channel, check_options, conv_weight, kernel_grid
+from lightning_cnnviz.layers import convolutions, select_layers
 
 
 class KernelGrid(VisualCallback):
@@ -57,12 +58,7 @@ class KernelGrid(VisualCallback):
             tag=tag,
             on_error=on_error,
         )
-        if channel not in ("auto", "mean", "rgb") and (not isinstance(channel, int) or channel < 0):
-            raise ValueError(f'expected channel to be a number from 0, "auto", "mean" or "rgb", got {channel!r}')
-        if scale not in ("layer", "kernel"):
-            raise ValueError(f'expected scale to be "layer" or "kernel", got {scale!r}')
-        if max_kernels < 1:
-            raise ValueError(f"expected max_kernels to be at least 1, got {max_kernels}")
+        check_options(channel, scale, max_kernels)
         self.channel = channel
         self.scale = scale
         self.max_kernels = max_kernels

@@ -8,8 +8,8 @@ from typing import Any
 from pytorch_lightning import LightningModule, Trainer
 
 from lightning_cnnviz.callbacks.base import Drawing, Layers, OnError, VisualCallback
-from lightning_cnnviz.capture import select_layers
 from lightning_cnnviz.functional.curves import Point, Quantity, Stage, curve_chart, find_metric
+from lightning_cnnviz.layers import select_layers
 from lightning_cnnviz.means import EpochMeans
 
 QUANTITIES: tuple[Quantity, ...] = ("loss", "accuracy")

@@ -32,7 +32,7 @@ def shorten(text: str, width: int, size: int = TEXT_SIZE, keep_end: bool = False
         >>> shorten("features.denseblock3.denselayer24.conv2", 120, keep_end=True).endswith("24.conv2")
         True
     """
-    for drop in range(len(text)):
+    for drop in range(len(text) or 1):
         shown = text if not drop else f"…{text[drop:]}" if keep_end else f"{text[:-drop]}…"
         if text_width(shown, size) <= width:
             return shown

@@ -12,11 +12,12 @@ from lightning_cnnviz.functional.image import Picture
 Quantity: TypeAlias = Literal["loss", "accuracy"]
 Stage: TypeAlias = Literal["train", "val"]
 WORDS: dict[str, frozenset[str]] = {
-    "loss": frozenset({"loss", "nll", "ce", "bce", "xent"}),
+    "loss": frozenset({"loss", "nll", "ce", "bce", "xent", "crossentropy"}),
     "accuracy": frozenset({"accuracy", "acc", "acc1", "top1", "multiclassaccuracy", "binaryaccuracy"}),
     "train": frozenset({"train", "training", "tr"}),
     "val": frozenset({"val", "valid", "validation", "dev", "eval"}),
     "test": frozenset({"test", "testing", "predict"}),
+    "summary": frozenset({"epoch", "step", "total", "mean", "avg"}),
 }
 
 
@@ -37,9 +38,9 @@ class Point(NamedTuple):
 def find_metric(names: Iterable[str], quantity: Quantity, stage: Stage) -> str | None:
     """The logged metric that most plainly is the loss or the accuracy of a stage.
 
-    Names are split at everything that is no letter or digit. A training metric may leave out its stage
-    (`"loss"`), a validation metric may not. Among several the epoch's mean comes before a step's value, and
-    the name with the fewest words first (`"val_loss"` before `"val_loss_head_b"`).
+    Names are split into words (`"val_NLLLoss"` is val, nll, loss). A training metric may leave out its stage
+    (`"loss"`), a validation metric may not. Among several the epoch's mean comes before a step's value, a name
+    without further words before one with (`"val_loss"` before `"val_aux_loss"`), and the shortest first.
 
     Args:
         names: What the module logs.
@@ -56,12 +57,19 @@ def find_metric(names: Iterable[str], quantity: Quantity, stage: Stage) -> str |
         'loss'
     """
 
-    def rank(name: str) -> tuple[bool, int, str] | None:
-        words = re.findall(r"[a-z]+[0-9]*|[0-9]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())
-        stages = [kind for kind in ("train", "val", "test") if WORDS[kind] & set(words)]
-        if not WORDS[quantity] & set(words) or (stages or ["train"]) != [stage]:
+    def rank(name: str) -> tuple[bool, int, bool, int, str] | None:
+        spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name).lower()
+        words = re.findall(r"[a-z]+[0-9]*|[0-9]+", re.sub(r"cross[ _/-]?entropy", "crossentropy", spaced))
+        stages = {
+            word: kind
+            for word in words
+            for kind in ("train", "val", "test")
+            if word.rstrip("0123456789") in WORDS[kind]
+        }
+        if not WORDS[quantity] & set(words) or set(stages.values() or ["train"]) != {stage}:
             return None
-        return ("step" in words, len(words), name)
+        further = [word for word in words if word not in {*stages, *WORDS[quantity], *WORDS["summary"]}]
+        return ("step" in words, len(further), not stages, len(words), name)
 
     ranked = [found for found in map(rank, names) if found is not None]
     return min(ranked)[-1] if ranked else None
@@ -102,7 +110,6 @@ def curve_chart(train: Sequence[Point], val: Sequence[Point], *, quantity: Quant
             np.array([point.value for point in points]),
         )
         for name, points in (("train", train), ("val", val))
-        if points
     }
     best = best_point(val or train, quantity)
     mark = None

@@ -20,11 +20,13 @@ from lightning_cnnviz.functional.image import (
     Array,
     ArrayLike,
     Picture,
+    channel_mean,
     diverging,
     enlarge,
     photograph,
     planes,
     sequential,
+    thicken,
     tile,
     to_array,
 )
@@ -59,13 +61,15 @@ def feature_maps(
         and counted.
 
     Raises:
-        ValueError: If the numbers of samples differ or a shape does not fit.
+        ValueError: If the numbers of samples differ, a shape does not fit or `max_channels` is below 1.
 
     Example:
         >>> maps, inputs = np.random.rand(2, 6, 12, 12), np.random.rand(2, 1, 28, 28)
         >>> feature_maps(maps, inputs, [["true: 3"], ["true: 5"]]).shape
         (277, 752, 3)
     """
+    if max_channels < 1:
+        raise ValueError(f"expected max_channels to be at least 1, got {max_channels}")
     maps = planes(to_array(activations))
     _check_samples(len(maps), images, captions)
     channels = maps.shape[1]
@@ -79,7 +83,7 @@ def feature_maps(
     columns = shown.shape[1] if shown.shape[1] <= 8 else min(16, -(-shown.shape[1] // 2))
     size = int(np.clip(MAPS_WIDTH // columns, *TILE_SIZE_RANGE))
     rows = [
-        beside(_input(image, lines), tile(fit(sample, size), columns))
+        beside(_input(image, lines), tile(thicken(fit(sample, size)), columns))
         for image, sample, lines in zip(images, coloured, captions, strict=True)
     ]
     left_out = channels - shown.shape[1]
@@ -112,14 +116,16 @@ def mean_maps(
         bright, since the layers' values differ by orders of magnitude.
 
     Raises:
-        ValueError: If the numbers of samples differ or a shape does not fit.
+        ValueError: If there is no layer, the numbers of samples differ or a shape does not fit.
 
     Example:
         >>> maps = {"conv1": np.random.rand(1, 6, 24, 24), "conv2": np.random.rand(1, 16, 8, 8)}
         >>> mean_maps(maps, np.random.rand(1, 1, 28, 28), [["true: 3"]]).shape
         (158, 516, 3)
     """
-    means = {name: planes(to_array(values)).mean(axis=1) for name, values in activations.items()}
+    if not activations:
+        raise ValueError("expected at least one layer, got none")
+    means = {name: channel_mean(planes(to_array(values)), axis=1) for name, values in activations.items()}
     for values in means.values():
         _check_samples(len(values), images, captions)
     size, columns = (INPUT_SIZE, 8) if len(means) <= 16 else (INPUT_SIZE // 2, 15)
@@ -150,12 +156,12 @@ def fit(cells: Picture, size: int) -> Picture:
 
 def _named_map(name: str, values: Array, size: int) -> Picture:
     low, high = _finite_range(values)
-    cell = fit(sequential(values, low, high)[None], size)
+    cell = thicken(fit(sequential(values, low, high)[None], size))
     return labelled(_centred(tile(cell, columns=1)[None], size + 2)[0], name, text_size=12 if size > 60 else 9)
 
 
 def _input(image: ArrayLike, lines: Sequence[str]) -> Picture:
-    framed = tile(fit(photograph(image)[None], INPUT_SIZE), columns=1)
+    framed = tile(thicken(fit(photograph(image)[None], INPUT_SIZE)), columns=1)
     words = [text_line(line, INPUT_SIZE + 24) for line in lines]
     return stack(_centred(framed[None], INPUT_SIZE + 24)[0], *words, gap=0)
 

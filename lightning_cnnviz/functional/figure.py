@@ -26,6 +26,11 @@ def plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
+def row_names(names: Sequence[str], at_most: int = 40) -> list[str]:
+    """Names of rows, of long ones the end, since layers' ends differ; they leave room for what they name."""
+    return [plain(name if len(name) <= at_most else f"…{name[1 - at_most :]}") for name in names]
+
+
 def new_axes(width: float, height: float, title: str) -> Axes:
     """Axes on a new figure of a size in inches (at 100 pixels each), with a title at the left."""
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
@@ -52,7 +57,8 @@ def line_chart(
     """Lines over a common axis; single points are drawn as points.
 
     Args:
-        series: Name → (x, y). Non-finite values leave a gap.
+        series: Name → (x, y), in an order that gives each its colour; an empty one keeps it for later. Non-finite
+            values leave a gap.
         title: Above the chart.
         x_label: What the x axis is, with its unit.
         y_label: What the y axis is, with its unit.
@@ -65,22 +71,24 @@ def line_chart(
     """
     axes = new_axes(7, 4, title)
     for (name, (x, y)), colour in zip(series.items(), COLOURS, strict=False):
-        axes.plot(
-            x,
-            y,
-            color=colour,
-            label=plain(name),
-            linewidth=1.6,
-            marker="o",
-            markersize=3 if len(x) < 60 else 0,
-        )
+        if len(x):
+            axes.plot(
+                x,
+                y,
+                color=colour,
+                label=plain(name),
+                linewidth=1.6,
+                marker="o",
+                markersize=3 if len(x) < 60 else 0,
+            )
     if mark is not None:
         axes.plot(*mark[:2], "o", markersize=10, fillstyle="none", color="black", label=plain(mark[2]))
     axes.set_xlabel(x_label)
     axes.set_ylabel(plain(y_label))
     axes.grid(alpha=0.3)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(fontsize=9)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize=9)
     return render(axes)
 
 
@@ -117,7 +125,7 @@ def bar_chart(
         axes.barh(rows, values - low / 3, left=low / 3, height=0.7, color=colour, label=plain(label))
     for row, words in notes.items():
         axes.text(low / 2.7, row, plain(words), va="center", fontsize=9, style="italic")
-    axes.set_yticks(rows, [plain(name) for name in names], fontsize=9)
+    axes.set_yticks(rows, row_names(names), fontsize=9)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_xlabel(plain(value_label))
     axes.grid(axis="x", alpha=0.3)
@@ -151,7 +159,7 @@ def heat_map(
     picture = axes.imshow(shown, aspect="auto", interpolation="nearest", norm=norm, cmap=colours)
     ticks = np.unique(np.linspace(0, len(columns) - 1, min(len(columns), 10)).round().astype(int))
     axes.set_xticks(ticks, [str(columns[tick]) for tick in ticks])
-    axes.set_yticks(np.arange(len(rows)), [plain(name) for name in rows], fontsize=9)
+    axes.set_yticks(np.arange(len(rows)), row_names(rows), fontsize=9)
     axes.set_xlabel(plain(x_label))
     axes.figure.colorbar(picture, ax=axes, label=plain(value_label), pad=0.01)
     return render(axes)

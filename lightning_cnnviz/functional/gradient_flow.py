@@ -46,7 +46,7 @@ def gradient_sums(gradients: Sequence[torch.Tensor]) -> GradientSums:
         >>> [round(value.item(), 6) for value in sums]
         [7.0, 4.0, 5.0, 2, 0]
     """
-    tensors = [gradient.coalesce().values() if gradient.is_sparse else gradient.detach() for gradient in gradients]
+    tensors = [_stored(gradient.detach()) for gradient in gradients]
     sum_abs, norm, max_abs = (norms(tensors, order) for order in (1, 2, torch.inf))
     non_zeros = torch.stack([torch.count_nonzero(tensor) for tensor in tensors])
     if sum_abs.device.type == "cpu" and bool(sum_abs.isfinite().all()):
@@ -55,6 +55,13 @@ def gradient_sums(gradients: Sequence[torch.Tensor]) -> GradientSums:
         broken = [torch.count_nonzero(product) for product in torch._foreach_mul(tensors, 0.0)]
         non_finite = torch.stack(broken)
     return GradientSums(sum_abs, max_abs, norm, non_zeros, non_finite)
+
+
+def _stored(gradient: torch.Tensor) -> torch.Tensor:
+    if not gradient.is_sparse:
+        return gradient
+    values = gradient.coalesce().values()
+    return values if values.numel() else values.new_zeros(1)
 
 
 def norms(tensors: Sequence[torch.Tensor], order: float = 2) -> torch.Tensor:
@@ -117,7 +124,7 @@ def gradient_bars(names: Sequence[str], mean_abs: Floats, max_abs: Floats, *, ti
     """
     notes = {}
     for row, (mean, largest) in enumerate(zip(mean_abs, max_abs, strict=True)):
-        if np.isnan(mean) and np.isnan(largest):
+        if not (np.isfinite(mean) and np.isfinite(largest)):
             notes[row] = "no finite gradient"
         elif largest == 0:
             notes[row] = "all zero"

@@ -14,6 +14,8 @@ Picture: TypeAlias = npt.NDArray[np.uint8]
 
 NON_FINITE = (255, 0, 255)
 """Magenta, in neither colour map: what is NaN or infinite looks like nothing else."""
+SHORTEST_SIDE = 8
+"""Pixels that are still seen: the least height of a cell."""
 OUTLINE = 120
 """The grey around tiles. Darker than zero weight, so that an all-zero tile keeps its shape."""
 
@@ -64,7 +66,7 @@ def diverging(values: Array, limit: Array | float) -> Picture:
     middle = len(DIVERGING) // 2
     share = values / np.where(np.asarray(limit) > 0, limit, 1)
     index = np.round(np.clip(np.nan_to_num(share), -1, 1) * middle).astype(np.intp) + middle
-    return _mark_non_finite(DIVERGING[index], values)
+    return _mark(DIVERGING[index], ~np.isfinite(values))
 
 
 def sequential(values: Array, low: Array | float, high: Array | float) -> Picture:
@@ -85,7 +87,7 @@ def sequential(values: Array, low: Array | float, high: Array | float) -> Pictur
     span = np.asarray(high) - np.asarray(low)
     share = (values - low) / np.where(span > 0, span, 1)
     index = np.round(np.clip(np.nan_to_num(share), 0, 1) * (len(SEQUENTIAL) - 1)).astype(np.intp)
-    return _mark_non_finite(SEQUENTIAL[index], values)
+    return _mark(SEQUENTIAL[index], ~np.isfinite(values))
 
 
 def signed_rgb(values: Array, limit: Array | float) -> Picture:
@@ -104,7 +106,7 @@ def signed_rgb(values: Array, limit: Array | float) -> Picture:
     """
     share = np.clip(np.nan_to_num(values / np.where(np.asarray(limit) > 0, limit, 1)), -1, 1)
     colours = np.round((share + 1) * 127.5).astype(np.uint8)
-    return _mark_non_finite(colours, values.sum(-1))
+    return _mark(colours, np.asarray(~np.isfinite(values).all(axis=-1)))
 
 
 def photograph(image: ArrayLike) -> Picture:
@@ -122,12 +124,13 @@ def photograph(image: ArrayLike) -> Picture:
         [[[0, 0, 0], [255, 255, 255]]]
     """
     values = planes(to_array(image)[None])[0]
-    values = values if len(values) == 3 else values.mean(axis=0, keepdims=True).repeat(3, axis=0)
+    values = values if len(values) == 3 else channel_mean(values, axis=0)[None].repeat(3, axis=0)
     values = np.moveaxis(values, 0, -1)
     finite = values[np.isfinite(values)]
     low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
     share = (values - low) / ((high - low) or 1)
-    return _mark_non_finite(np.round(np.clip(np.nan_to_num(share), 0, 1) * 255).astype(np.uint8), values.sum(-1))
+    pixels = np.round(np.clip(np.nan_to_num(share), 0, 1) * 255).astype(np.uint8)
+    return _mark(pixels, np.asarray(~np.isfinite(values).all(axis=-1)))
 
 
 def planes(values: Array) -> Array:
@@ -157,6 +160,11 @@ def enlarge(cells: Picture, factor: int) -> Picture:
     return cells.repeat(factor, axis=-3).repeat(factor, axis=-2)
 
 
+def thicken(cells: Picture) -> Picture:
+    """Repeats the rows of cells (..., height, width, 3) that are too flat to be seen, such as long strips."""
+    return cells.repeat(-(-SHORTEST_SIDE // cells.shape[-3]), axis=-3)
+
+
 def tile(cells: Picture, columns: int, gap: int = 4) -> Picture:
     """Lays equal cells out in rows, a thin grey outline around each, white between them.
 
@@ -184,9 +192,12 @@ def tile(cells: Picture, columns: int, gap: int = 4) -> Picture:
     return picture
 
 
-def _mark_non_finite(colours: Picture, values: Array) -> Picture:
-    broken = ~np.isfinite(values)
-    if broken.any():
-        colours = colours.copy()
-        colours[broken] = NON_FINITE
+def channel_mean(values: Array, axis: int) -> Array:
+    """The mean over channels; where they are not all finite, neither is it."""
+    with np.errstate(invalid="ignore"):  # opposite infinities have no mean, which is what NaN says
+        return np.asarray(values.mean(axis=axis), dtype=np.float32)
+
+
+def _mark(colours: Picture, broken: npt.NDArray[np.bool_]) -> Picture:
+    colours[broken] = NON_FINITE
     return colours

@@ -13,10 +13,12 @@ from lightning_cnnviz.functional.image import (
     Array,
     ArrayLike,
     Picture,
+    channel_mean,
     diverging,
     enlarge,
     finite_limit,
     signed_rgb,
+    thicken,
     tile,
     to_array,
 )
@@ -81,12 +83,13 @@ def kernel_grid(
         Height × width × 3, uint8. Non-finite weights are magenta and counted in the caption.
 
     Raises:
-        ValueError: If the shape or the channel does not fit.
+        ValueError: If an argument is impossible, or does not fit the shape.
 
     Example:
         >>> kernel_grid(torch.randn(6, 1, 5, 5), title="conv1").shape
         (205, 768, 3)
     """
+    check_options(channel, scale, max_kernels)
     values = to_array(weight)
     if not 3 <= values.ndim <= 5:
         raise ValueError(f"expected a weight of shape (out, in, *kernel) with 1 to 3 kernel sizes, got {values.shape}")
@@ -104,7 +107,7 @@ def kernel_grid(
     columns = len(cells) if len(cells) <= 8 else int(np.ceil(np.sqrt(2 * len(cells))))
     smallest = -(-SMALLEST_KERNEL // max(height, width))
     factor = int(np.clip(GRID_WIDTH // (columns * depth * width), smallest, LARGEST_WEIGHT))
-    slices = enlarge(cells, factor)
+    slices = thicken(enlarge(cells, factor))
     if depth > 1:
         slices = np.stack([tile(kernel, columns=depth, gap=0) for kernel in slices])[:, None]
     return titled(
@@ -114,6 +117,20 @@ def kernel_grid(
         non_finite_note(shown, "weights"),
         scale=_legend(channel, scale, float(limit.max(initial=0))),
     )
+
+
+def check_options(channel: Channel, scale: Scale, max_kernels: int) -> None:
+    """Raises ValueError if an argument of `kernel_grid` is impossible for any layer.
+
+    Example:
+        >>> check_options("auto", "layer", max_kernels=512)
+    """
+    if channel not in ("auto", "mean", "rgb") and (not isinstance(channel, int) or channel < 0):
+        raise ValueError(f'expected channel to be a number from 0, "auto", "mean" or "rgb", got {channel!r}')
+    if scale not in ("layer", "kernel"):
+        raise ValueError(f'expected scale to be "layer" or "kernel", got {scale!r}')
+    if max_kernels < 1:
+        raise ValueError(f"expected max_kernels to be at least 1, got {max_kernels}")
 
 
 def check_channel(channel: Channel, inputs: int) -> None:
@@ -138,7 +155,7 @@ def _select_channel(values: Array, channel: Channel) -> Array:
     if channel == "rgb":
         return np.moveaxis(values, 1, -1)
     if channel == "mean":
-        return np.asarray(values.mean(axis=1), dtype=np.float32)
+        return channel_mean(values, axis=1)
     return values[:, int(channel)]
 
 

@@ -64,7 +64,7 @@ def project(
         (60, 2)
     """
     values = to_array(activations).reshape(len(activations), -1)
-    finite = np.isfinite(values.sum(axis=1))
+    finite = np.asarray(np.isfinite(values).all(axis=1))
     if finite.sum() < FEWEST_SAMPLES:
         raise ValueError(f"expected at least {FEWEST_SAMPLES} samples with finite activations, got {finite.sum()}")
     values = values[finite]
@@ -73,7 +73,7 @@ def project(
 
     components = min(PCA_COMPONENTS, *values.shape)
     reduced = PCA(components, svd_solver="randomized", random_state=seed).fit_transform(values)
-    start = None if init is None else _fill(init[finite])
+    start = None if init is None or not np.isfinite(init[finite]).all(axis=1).any() else _fill(init[finite])
     used: float | None = None
     if method == "pca":
         flat = _two_columns(reduced)
@@ -108,8 +108,8 @@ def _two_columns(values: Floats) -> Floats:
 
 
 def _fill(points: Array) -> Array:
-    there = np.isfinite(points.sum(axis=1, keepdims=True))
-    middle = np.median(points[there[:, 0]], axis=0) if there.any() else np.zeros(2)
+    there = np.asarray(np.isfinite(points).all(axis=1, keepdims=True))
+    middle = np.median(points[there[:, 0]], axis=0)
     return np.asarray(np.where(there, points, middle), dtype=np.float32)
 
 
@@ -136,6 +136,7 @@ def knn_accuracy(points: Floats, labels: npt.NDArray[np.intp], k: int = 10) -> f
     if k < 1:
         return float("nan")
     neighbours = NearestNeighbors(n_neighbors=k).fit(points).kneighbors(return_distance=False)
+    labels = np.unique(labels, return_inverse=True)[1]
     votes = np.zeros((len(points), int(labels.max()) + 1), dtype=np.intp)
     np.add.at(votes, (np.arange(len(points))[:, None], labels[neighbours]), 1)
     return float((votes.argmax(axis=1) == labels).mean())

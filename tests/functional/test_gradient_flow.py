@@ -1,0 +1,296 @@
+import warnings
+
+import matplotlib
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+
+from lightning_cnnviz.functional.gradient_flow import diagnose, gradient_bars, gradient_heat_map, gradient_sums
+
+nan, inf = np.nan, np.inf
+BLUE = (63, 144, 218)
+VIRIDIS = np.round(np.array(matplotlib.colormaps["viridis"].colors) * 255)
+
+
+def expected_sums(tensors):
+    """Sum and maximum of |g|, L2 norm, entries that are no zero and that are not finite, in float64 by hand."""
+    arrays = [np.abs(tensor.to_dense().double().numpy()) for tensor in tensors]
+    return [
+        [array.sum() for array in arrays],
+        [array.max() for array in arrays],
+        [np.sqrt((array**2).sum()) for array in arrays],
+        [(array != 0).sum() for array in arrays],
+        [(~np.isfinite(array)).sum() for array in arrays],
+    ]
+
+
+def assert_sums(tensors, tolerance=1e-5):
+    sums = gradient_sums(tensors)
+    assert sums._fields == ("sum_abs", "max_abs", "norm", "non_zeros", "non_finite")
+    for name, got, expected in zip(sums._fields, sums, expected_sums(tensors), strict=True):
+        assert got.shape == (len(tensors),)
+        assert got.dtype in ([torch.int64] if name.startswith("non") else [torch.float32, torch.float64])
+        assert np.allclose(got.double().numpy(), expected, rtol=tolerance, atol=0, equal_nan=True), name
+
+
+def gradients(dtype, scale=1.0):
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(), (1,), (7,), (3, 4), (6, 1, 5, 5), (2, 3, 2, 2, 2), (300, 400)]
+    return [(torch.randn(shape, generator=generator) * scale).to(dtype) for shape in shapes]
+
+
+DTYPES = [torch.float32, torch.float16, torch.bfloat16, torch.float64]
+
+
+def test_double_precision_is_kept():
+    gradient = torch.full((1000,), 1 + 1e-12, dtype=torch.float64)
+    assert gradient_sums([gradient]).max_abs.item() == 1 + 1e-12
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_sums_agree_with_float64(dtype):
+    assert_sums(gradients(dtype), tolerance=1e-4)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_exact_zeros_are_counted(dtype):
+    tensors = gradients(dtype)
+    for tensor in tensors[2:]:
+        tensor.view(-1)[::3] = 0
+    tensors.append(torch.zeros(4, 5, dtype=dtype))
+    tensors.append(-torch.zeros(3, dtype=dtype))
+    assert_sums(tensors)
+
+
+def test_dtypes_may_be_mixed():
+    assert_sums([tensor for dtype in DTYPES for tensor in gradients(dtype)])
+
+
+def test_views_are_read_in_any_memory_order():
+    dense = torch.randn(4, 6, 5, generator=torch.Generator().manual_seed(0))
+    assert_sums([dense.transpose(0, 2), dense[:, ::2], dense.expand(3, 4, 6, 5)])
+
+
+def test_half_precision_does_not_overflow():
+    tensors = [torch.full((1000,), 60000.0, dtype=torch.float16), torch.full((1000,), -60000.0, dtype=torch.float16)]
+    assert expected_sums(tensors)[0] == [6e7, 6e7]
+    assert_sums(tensors)
+
+
+def test_half_precision_does_not_underflow():
+    assert_sums([torch.full((1000,), 6e-8, dtype=torch.float16)], tolerance=1e-4)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("bad", [[nan], [inf], [-inf], [nan, inf, -inf], [inf, inf]])
+def test_non_finite_entries_are_counted_in_their_own_tensor(dtype, bad):
+    tensors = gradients(dtype)
+    broken = torch.tensor([1.0, 0.0, *bad, 2.0], dtype=dtype)
+    tensors.insert(2, broken)
+    sums = gradient_sums(tensors)
+    assert sums.non_finite.tolist() == [0, 0, len(bad)] + [0] * 5
+    assert sums.non_zeros[2] == len(broken) - 1
+    assert not sums.sum_abs[2].isfinite()
+    others = [index for index in range(len(tensors)) if index != 2]
+    assert np.allclose(sums.norm[others].double(), np.array(expected_sums(tensors)[2])[others], rtol=1e-5)
+
+
+def test_sums_beyond_float32_are_no_broken_entries():
+    sums = gradient_sums([torch.full((10,), 3e38)])
+    assert sums.non_finite.tolist() == [0]
+    assert sums.max_abs.tolist() == [pytest.approx(3e38)]
+
+
+def test_sparse_gradients_count_what_they_do_not_store_as_zeros():
+    table = torch.nn.Embedding(10, 4, sparse=True)
+    torch.nn.init.normal_(table.weight, generator=torch.Generator().manual_seed(0))
+    (table(torch.tensor([1, 7, 7, 3])) * torch.tensor([1.0, 0.0, 2.0, -3.0])).sum().backward()
+    gradient = table.weight.grad
+    assert gradient.is_sparse
+    assert_sums([gradient, torch.ones(2)])
+    assert gradient_sums([gradient]).non_zeros.tolist() == [9]
+
+
+def test_a_sparse_gradient_that_stores_nothing_is_all_zero():
+    empty = torch.zeros(10, 4).to_sparse(1)
+    sums = gradient_sums([empty, torch.ones(2)])
+    assert [value.tolist() for value in sums] == [[0, 2], [0, 1], [0, pytest.approx(2**0.5)], [0, 2], [0, 0]]
+
+
+def test_gradients_are_left_as_they_are():
+    gradient = torch.tensor([1.0, nan, 0.0, inf])
+    before = gradient.clone()
+    gradient_sums([gradient])
+    assert torch.equal(gradient.view(torch.int32), before.view(torch.int32))
+
+
+# ---- words
+
+
+FINE = {"mean_abs": 1e-3, "max_abs": 1.0, "norm": 0.5, "zero_share": 0.4, "non_finite": 0.0, "weight_norm": 10.0}
+BROKEN = ("non-finite", "3 entries NaN or infinite")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({}, None),
+        ({"norm": 1.01e-6}, None),
+        ({"norm": 9.9e-7}, ("vanishing", "‖g‖/‖w‖ = 9.9e-08, below 1e-07")),
+        ({"norm": 9.9e-7, "weight_norm": 1.0}, None),
+        ({"mean_abs": 1e-12}, None),  # small by itself says nothing in a large layer
+        ({"norm": 0.0, "mean_abs": 0.0, "zero_share": 1.0}, ("vanishing", "all exactly zero")),
+        ({"norm": 0.0, "mean_abs": 0.0, "zero_share": 1.0, "weight_norm": 0.0}, ("vanishing", "all exactly zero")),
+        ({"zero_share": 0.999}, None),
+        ({"weight_norm": 0.0}, None),
+        ({"mean_abs": 100.0}, None),
+        ({"mean_abs": 250.0}, ("exploding", "mean |g| = 250, above 100")),
+        ({"non_finite": 3.0}, BROKEN),
+        ({"non_finite": 3.0, "mean_abs": nan, "norm": nan}, BROKEN),
+        ({"non_finite": 3.0, "mean_abs": 250.0}, BROKEN),
+        ({"non_finite": 3.0, "zero_share": 1.0}, BROKEN),
+    ],
+)
+def test_diagnosis_says_what_is_wrong_and_nothing_else(change, words):
+    assert diagnose({**FINE, **change}, vanishing=1e-7, exploding=1e2) == words
+
+
+# ---- pictures
+
+
+@pytest.fixture
+def strict():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+def names(count):
+    return [f"layer{number}" for number in range(count)]
+
+
+def bar_widths(picture, colour, count):
+    """Pixels from the left to the right end of each bar, from the top."""
+    mask = (picture == colour).all(-1)
+    bands, _ = ndimage.label(mask.any(axis=1))
+    columns = [np.flatnonzero(mask[rows].any(axis=0)) for (rows,) in ndimage.find_objects(bands)]
+    return np.array([places[-1] - places[0] + 1 for places in columns[:count]])
+
+
+@pytest.mark.parametrize(
+    ("mean_abs", "max_abs"),
+    [
+        ([1e-3], [1e-1]),
+        ([nan], [nan]),
+        ([0.0], [0.0]),
+        ([inf], [inf]),
+        ([1e-3, nan, 0.0, inf], [1e-1, nan, 0.0, inf]),
+        ([nan, nan], [nan, nan]),
+        ([1e-12, 1e12], [1e-11, 1e13]),
+        ([1e-3] * 100, [1e-1] * 100),
+    ],
+)
+@pytest.mark.usefixtures("strict")
+def test_bars_render_without_a_warning_whatever_the_values(mean_abs, max_abs):
+    picture = gradient_bars(names(len(mean_abs)), np.array(mean_abs), np.array(max_abs), title="gradient flow")
+    assert picture.dtype == np.uint8
+    assert picture.ndim == 3
+
+
+@pytest.mark.usefixtures("strict")
+def test_very_long_layer_names_leave_room_for_bars():
+    long = ["model.backbone.encoder.layers.11.residual_block.mlp.parametrizations.weight.original" + "x" * 30] * 3
+    picture = gradient_bars(long, np.full(3, 1e-3), np.full(3, 1e-2))
+    assert (bar_widths(picture, BLUE, 3) > 100).all()
+
+
+@pytest.mark.usefixtures("strict")
+def test_pictures_grow_with_the_layers():
+    heights = {count: len(gradient_bars(names(count), np.ones(count), np.ones(count))) for count in (1, 10, 100)}
+    assert heights[100] - heights[10] == 90 * (heights[10] - heights[1]) / 9
+    maps = {count: len(gradient_heat_map(names(count), [1, 2], np.ones((count, 2)))) for count in (1, 10, 100)}
+    assert maps[100] - maps[10] == 90 * (maps[10] - maps[1]) / 9
+
+
+@pytest.mark.usefixtures("strict")
+def test_bars_grow_with_the_logarithm_of_the_value():
+    largest = np.array([1e-1, 1e-3, 1e-2, 1e-4])
+    widths = bar_widths(gradient_bars(names(4), np.full(4, nan), largest), BLUE, 4)
+    decade = (widths[0] - widths[3]) / 3
+    assert decade > 50
+    assert np.abs(widths - widths[3] - decade * np.log10(largest / 1e-4)).max() <= 2
+
+
+@pytest.mark.usefixtures("strict")
+def test_layers_without_a_bar_say_why():
+    drawn = [gradient_bars(["a", "b"], np.array([1.0, value]), np.array([1.0, value])) for value in (nan, 0.0)]
+    assert not np.array_equal(*drawn)
+    for picture in drawn:
+        dark = (picture < 120).all(-1)[:, 200:-200].sum()
+        assert dark > 100  # words inside the axes
+
+
+@pytest.mark.usefixtures("strict")
+def test_an_infinite_gradient_says_so_too():
+    infinite = gradient_bars(["a", "b"], np.array([1.0, inf]), np.array([1.0, inf]))
+    assert np.array_equal(infinite, gradient_bars(["a", "b"], np.array([1.0, nan]), np.array([1.0, nan])))
+
+
+def cells(picture, rows, columns):
+    """The colours in the middle of the cells of the matrix, the largest area that has the map's colours."""
+    colours = np.vstack([VIRIDIS, [221, 221, 221]])
+    different, where = np.unique(picture.reshape(-1, 3), axis=0, return_inverse=True)
+    known = np.abs(different[:, None] - colours).max(axis=-1).min(axis=-1) <= 1
+    inside = known[where].reshape(picture.shape[:2])
+    areas, count = ndimage.label(inside)
+    largest = np.argmax(ndimage.sum(inside, areas, range(1, count + 1)))
+    high, wide = ndimage.find_objects(areas)[largest]
+    middle_rows = high.start + (np.arange(rows) + 0.5) * (high.stop - high.start) / rows
+    middle_columns = wide.start + (np.arange(columns) + 0.5) * (wide.stop - wide.start) / columns
+    return picture[np.ix_(middle_rows.astype(int), middle_columns.astype(int))]
+
+
+@pytest.mark.usefixtures("strict")
+def test_heat_map_colours_are_the_logarithms_of_the_values_in_their_places():
+    values = 10.0 ** np.random.default_rng(0).permutation(np.linspace(-6, 1, 15)).reshape(3, 5)
+    pixels = cells(gradient_heat_map(names(3), [10, 20, 30, 40, 50], values), 3, 5)
+    index = np.abs(pixels[..., None, :] - VIRIDIS).sum(-1).argmin(-1)
+    assert np.abs(index / 255 - (np.log10(values) + 6) / 7).max() < 0.02
+
+
+@pytest.mark.usefixtures("strict")
+def test_heat_map_shows_zero_darkest_and_what_is_not_finite_grey():
+    values = np.array([[1e-3, 0.0, 1e-2], [nan, 1e-1, inf]])
+    pixels = cells(gradient_heat_map(names(2), [1, 2, 3], values), 2, 3)
+    expected = [[None, VIRIDIS[0], None], [[221] * 3, VIRIDIS[-1], [221] * 3]]
+    for row, column in ((0, 1), (1, 0), (1, 1), (1, 2)):
+        assert np.abs(pixels[row, column] - np.array(expected[row][column])).max() <= 1
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [[1e-3]],
+        [[0.0]],
+        [[nan]],
+        [[inf]],
+        [[1e-3, 1e-3], [1e-3, 1e-3]],
+        [[0.0, nan], [inf, 0.0]],
+        np.geomspace(1e-30, 1e30, 200).reshape(2, 100),
+        np.ones((100, 1000)),
+    ],
+)
+@pytest.mark.usefixtures("strict")
+def test_heat_map_renders_without_a_warning_whatever_the_values(values):
+    values = np.array(values)
+    steps = list(range(1, values.shape[1] + 1))
+    assert gradient_heat_map(names(len(values)), steps, values, title="gradient flow").dtype == np.uint8
+
+
+@pytest.mark.usefixtures("strict")
+def test_a_dollar_sign_in_a_name_is_no_formula():
+    one = gradient_bars(["$x_1$"], np.ones(1), np.ones(1))
+    other = gradient_bars(["x_1"], np.ones(1), np.ones(1))
+    assert not np.array_equal(one, other)
+    assert gradient_bars(["$\\broken"], np.ones(1), np.ones(1), title="$\\broken").shape == one.shape

@@ -1,0 +1,327 @@
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from sklearn.decomposition import PCA
+
+from lightning_cnnviz.functional.projection import Layout, knn_accuracy, project, projection_chart
+
+nan, inf = np.nan, np.inf
+
+
+@pytest.fixture(autouse=True)
+def _no_warnings():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+def blobs(classes=4, each=25, dimensions=30, seed=0):
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(size=(classes, dimensions)) * 20
+    labels = np.repeat(np.arange(classes), each)
+    return (centres[labels] + rng.normal(size=(len(labels), dimensions))).astype(np.float32), labels
+
+
+def by_hand(values):
+    """The first two principal components, from a singular value decomposition in float64."""
+    centred = values.astype(np.float64) - values.astype(np.float64).mean(axis=0)
+    u, s, _ = np.linalg.svd(centred, full_matrices=False)
+    return (u * s)[:, :2]
+
+
+def assert_equal_up_to_signs(points, expected, tolerance=1e-3):
+    signs = np.sign((points * expected).sum(axis=0))
+    assert np.abs(points * signs - expected).max() <= tolerance * np.abs(expected).max()
+
+
+# ---- PCA
+
+
+@pytest.mark.parametrize(
+    "shape", [(60, 8), (10, 300), (200, 120), (20, 2)], ids=["tall", "wide", "more than 50 dimensions", "plane"]
+)
+def test_pca_is_that_of_a_singular_value_decomposition_and_of_scikit_learn(shape):
+    values = (np.random.default_rng(0).normal(size=shape) * np.geomspace(10, 1, shape[1])).astype(np.float32)
+    layout = project(values, method="pca")
+    assert layout.points.shape == (shape[0], 2)
+    assert layout.points.dtype == np.float32
+    assert layout.perplexity is None
+    assert_equal_up_to_signs(layout.points, by_hand(values))
+    assert_equal_up_to_signs(layout.points, PCA(2, svd_solver="full").fit_transform(values.astype(np.float64)))
+
+
+def test_activations_of_any_shape_and_dtype_are_flattened():
+    values = torch.randn(20, 3, 4, 5, generator=torch.Generator().manual_seed(0))
+    expected = project(values.numpy().reshape(20, 60), method="pca").points
+    assert np.array_equal(project(values.requires_grad_(), method="pca").points, expected)
+    assert_equal_up_to_signs(project(values.double(), method="pca").points, expected)
+
+
+def test_one_dimension_becomes_a_line():
+    layout = project(np.arange(10.0)[:, None], method="pca")
+    assert np.abs(np.abs(layout.points[:, 0]) - np.abs(np.arange(10.0) - 4.5)).max() < 1e-5
+    assert (layout.points[:, 1] == 0).all()
+
+
+@pytest.mark.parametrize("signs", [(1, 1), (1, -1), (-1, 1), (-1, -1)])
+def test_the_last_layout_settles_the_signs_of_pca(signs):
+    values, _ = blobs()
+    last = project(values, method="pca").points * np.float32(signs)
+    moved = project(values + 0.01, method="pca", init=last).points
+    assert np.abs(moved - last).max() < 0.05 * np.abs(last).max()
+
+
+# ---- t-SNE
+
+
+def test_tsne_separates_what_is_well_separated():
+    values, labels = blobs()
+    layout = project(values, perplexity=10)
+    assert layout.points.shape == (100, 2)
+    assert layout.points.dtype == np.float32
+    assert layout.perplexity == 10
+    assert nearest_agree(layout.points, labels, 5) == 1
+    distances = np.linalg.norm(layout.points[:, None] - layout.points, axis=-1)
+    same = labels[:, None] == labels
+    assert distances[same].max() < distances[~same].max()
+    assert distances[~same].min() > np.median(distances[same])
+
+
+def test_equal_seeds_give_equal_layouts():
+    values, _ = blobs(each=15)
+    first, second = (project(values, perplexity=8, seed=3).points for _ in range(2))
+    assert np.array_equal(first, second)
+
+
+def test_a_warm_start_moves_points_little_where_a_cold_start_jumps():
+    values, _ = blobs(classes=6, each=20)
+    values = values + np.random.default_rng(1).normal(size=values.shape).astype(np.float32) * 5
+    last = project(values, perplexity=10).points
+    again = project(values, perplexity=10, init=last, seed=9).points
+    scale = np.linalg.norm(last - last.mean(axis=0), axis=1).mean()
+    warm = np.linalg.norm(again - last, axis=1).mean() / scale
+    shuffled = np.random.default_rng(2).permutation(len(values))
+    other = np.empty_like(last)
+    other[shuffled] = project(values[shuffled] * np.float32(-1), perplexity=10, seed=9).points
+    cold = np.linalg.norm(other - last, axis=1).mean() / scale
+    assert warm < 0.1
+    assert cold > 3 * warm
+
+
+def test_the_layout_that_it_starts_from_stays_as_it_is():
+    values, _ = blobs(each=10)
+    last = project(values, perplexity=5).points
+    before = last.copy()
+    project(values, perplexity=5, init=last)
+    project(values, method="pca", init=last)
+    assert np.array_equal(last, before)
+
+
+@pytest.mark.parametrize(("samples", "asked", "used"), [(5, 30, 4 / 3), (31, 30, 10), (91, 30, 30), (40, 7.5, 7.5)])
+def test_perplexity_is_lowered_to_a_third_of_the_neighbours_and_reported(samples, asked, used):
+    values = np.random.default_rng(0).normal(size=(samples, 6))
+    layout = project(values, perplexity=asked)
+    assert layout.perplexity == pytest.approx(used)
+    assert np.isfinite(layout.points).all()
+
+
+@pytest.mark.parametrize("dimensions", [1, 2])
+def test_tsne_of_few_dimensions_is_finite_and_no_single_point(dimensions):
+    values = np.random.default_rng(0).normal(size=(30, dimensions))
+    points = project(values, perplexity=5).points
+    assert np.isfinite(points).all()
+    assert len(np.unique(points, axis=0)) == 30
+
+
+def test_repeated_samples_do_not_break_tsne():
+    values = np.random.default_rng(0).normal(size=(10, 6)).repeat(4, axis=0)
+    assert np.isfinite(project(values, perplexity=5).points).all()
+
+
+# ---- both
+
+
+@pytest.mark.parametrize("method", ["pca", "tsne"])
+@pytest.mark.parametrize("bad", [nan, inf, -inf])
+def test_samples_that_are_not_finite_have_no_place_and_the_others_keep_theirs(method, bad):
+    values, _ = blobs(each=10)
+    broken = np.insert(values, [0, 7], values[:2], axis=0)
+    broken[[0, 8], 3] = bad
+    layout = project(broken, method=method, perplexity=5)
+    assert np.isnan(layout.points).any(axis=1).nonzero()[0].tolist() == [0, 8]
+    expected = project(values, method=method, perplexity=5)
+    assert layout.perplexity == expected.perplexity
+    assert np.array_equal(layout.points[np.isfinite(layout.points).all(axis=1)], expected.points)
+
+
+def test_opposite_infinities_in_one_sample_are_not_finite():
+    values = np.random.default_rng(0).normal(size=(10, 4))
+    values[2] = inf, -inf, 0, 0
+    assert np.isnan(project(values, method="pca").points).any(axis=1).nonzero()[0].tolist() == [2]
+
+
+@pytest.mark.parametrize("method", ["pca", "tsne"])
+@pytest.mark.parametrize("size", [1e-12, 1e15])
+def test_very_small_and_very_large_activations_have_a_place(method, size):
+    values, labels = blobs(each=10)
+    points = project(values * np.float32(size), method=method, perplexity=5).points
+    assert nearest_agree(points, labels, 3) == 1
+
+
+@pytest.mark.parametrize("method", ["pca", "tsne"])
+def test_samples_without_a_last_place_get_one(method):
+    values, _ = blobs(each=10)
+    last = project(values, method=method, perplexity=5).points
+    last[[3, 20]] = nan
+    moved = project(values, method=method, perplexity=5, init=last).points
+    assert np.isfinite(moved).all()
+
+
+def test_a_last_layout_without_any_place_is_as_good_as_none():
+    values, labels = blobs(each=10)
+    points = project(values, perplexity=5, init=np.full((40, 2), nan, dtype=np.float32)).points
+    assert nearest_agree(points, labels, 3) == 1
+
+
+@pytest.mark.parametrize("method", ["pca", "tsne"])
+@pytest.mark.parametrize(("samples", "broken"), [(4, 0), (1, 0), (8, 4), (6, 6)])
+def test_fewer_than_five_finite_samples_are_refused_with_their_number(method, samples, broken):
+    values = np.random.default_rng(0).normal(size=(samples, 3))
+    values[:broken, 1] = nan
+    message = f"expected at least 5 samples with finite activations, got {samples - broken}"
+    with pytest.raises(ValueError, match=message):
+        project(values, method=method)
+
+
+@pytest.mark.parametrize("method", ["pca", "tsne"])
+@pytest.mark.parametrize("value", [0.0, -7.5])
+def test_equal_samples_are_refused(method, value):
+    with pytest.raises(ValueError, match="activations of all 9 samples are equal"):
+        project(np.full((9, 4), value), method=method)
+
+
+@pytest.mark.parametrize("method", ["pca", "tsne"])
+def test_the_global_random_state_and_the_activations_are_untouched(method):
+    values, _ = blobs(each=10)
+    before = values.copy()
+    np.random.seed(7)
+    expected = np.random.random(3)
+    np.random.seed(7)
+    project(values, method=method, perplexity=5)
+    assert np.array_equal(np.random.random(3), expected)
+    assert np.array_equal(values, before)
+
+
+# ---- k-NN accuracy
+
+
+def nearest_agree(points, labels, k):
+    """By brute force in float64: each sample's nearest others, counted one by one."""
+    points = np.asarray(points, dtype=np.float64)
+    right = 0
+    for index, point in enumerate(points):
+        distances = [
+            (float(((other - point) ** 2).sum()), place) for place, other in enumerate(points) if place != index
+        ]
+        votes = {}
+        for _, place in sorted(distances)[:k]:
+            votes[labels[place]] = votes.get(labels[place], 0) + 1
+        most = max(votes.values())
+        right += min(label for label, count in votes.items() if count == most) == labels[index]
+    return right / len(points)
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 10])
+@pytest.mark.parametrize("classes", [2, 3, 10])
+def test_knn_accuracy_agrees_with_brute_force(k, classes):
+    rng = np.random.default_rng(classes)
+    labels = rng.integers(0, classes, 80)
+    points = rng.normal(size=(80, 2)) + labels[:, None] * 0.7
+    expected = nearest_agree(points, labels, k)
+    assert 0 < expected < 1
+    assert knn_accuracy(points, labels, k) == pytest.approx(expected)
+
+
+def test_a_sample_is_no_neighbour_of_itself():
+    points, labels = np.array([[0.0], [1.0], [10.0], [11.0]]), np.array([0, 1, 0, 1])
+    assert knn_accuracy(points, labels, k=1) == 0
+
+
+def test_samples_that_coincide_are_neighbours_but_never_their_own():
+    assert knn_accuracy(np.zeros((2, 2)), np.array([0, 1]), k=1) == 0
+    assert knn_accuracy(np.zeros((6, 2)), np.zeros(6, dtype=int), k=3) == 1
+
+
+def test_of_equally_frequent_classes_the_lowest_wins():
+    points = np.array([[0.0], [1.0], [-1.1]])
+    assert knn_accuracy(points, np.array([0, 0, 1]), k=2) == pytest.approx(2 / 3)
+    assert knn_accuracy(points, np.array([1, 1, 0]), k=2) == 0
+
+
+def test_unknown_classes_and_missing_places_take_no_part():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 60)
+    points = rng.normal(size=(60, 2)) + labels[:, None]
+    expected = nearest_agree(points, labels, 5)
+    more = np.concatenate([points, rng.normal(size=(20, 2)), np.full((4, 2), nan)])
+    assert knn_accuracy(more, np.concatenate([labels, [-1] * 20, [0, 1, 2, 0]]), 5) == pytest.approx(expected)
+
+
+def test_the_number_of_neighbours_is_lowered_to_what_is_there():
+    rng = np.random.default_rng(0)
+    points, labels = rng.normal(size=(6, 2)), np.array([0, 0, 0, 0, 1, 1])
+    assert knn_accuracy(points, labels, k=100) == pytest.approx(nearest_agree(points, labels, 5))
+
+
+@pytest.mark.parametrize("samples", [0, 1])
+def test_accuracy_of_fewer_than_two_samples_is_unknown(samples):
+    assert np.isnan(knn_accuracy(np.zeros((samples, 2)), np.zeros(samples, dtype=int)))
+    assert np.isnan(knn_accuracy(np.zeros((5, 2)), np.full(5, -1)))
+
+
+def test_large_class_numbers_cost_no_memory():
+    points, labels = np.array([[0.0], [0.1], [5.0], [5.1]]), np.array([2**40, 2**40, 3, 3])
+    assert knn_accuracy(points, labels, k=1) == 1
+
+
+# ---- the chart
+
+
+@pytest.mark.parametrize(
+    ("layout", "labels", "names", "method"),
+    [
+        (Layout(np.eye(6, 2, dtype=np.float32), None), np.arange(6) % 2, ["cat", "dog"], "pca"),
+        (Layout(np.eye(6, 2, dtype=np.float32), 4 / 3), np.full(6, -1), [], "tsne"),
+        (Layout(np.full((6, 2), nan, dtype=np.float32), 2.0), np.zeros(6, dtype=int), ["cat"], "tsne"),
+        (Layout(np.zeros((6, 2), dtype=np.float32), None), np.zeros(6, dtype=int), ["cat"], "pca"),
+    ],
+)
+def test_a_layout_is_drawn_without_a_warning(layout, labels, names, method):
+    picture = projection_chart(layout, labels, names, method=method, title="fc1")
+    assert picture.shape == (700, 750, 3)
+    assert picture.dtype == np.uint8
+
+
+def test_method_perplexity_and_accuracy_are_written():
+    points = np.random.default_rng(0).normal(size=(30, 2)).astype(np.float32)
+    labels = np.repeat([0, 1], 15)
+
+    def chart(perplexity, method, labels=labels):
+        return projection_chart(Layout(points, perplexity), labels, ["a", "b"], method=method)[:60]
+
+    heads = [chart(5.0, "tsne"), chart(6.0, "tsne"), chart(None, "pca"), chart(5.0, "tsne", np.tile([0, 1], 15))]
+    for one in range(4):
+        for other in range(one):
+            assert not np.array_equal(heads[one], heads[other])
+
+
+def test_the_chart_shows_classes_apart():
+    values, labels = blobs()
+    layout = project(values, method="pca")
+    named = projection_chart(layout, labels, ["a", "b", "c", "d"], method="pca")
+    unknown = projection_chart(layout, np.full(100, -1), [], method="pca")
+    colourful = [(picture.max(-1).astype(int) - picture.min(-1) > 60).sum() for picture in (named, unknown)]
+    assert colourful[0] > 100
+    assert colourful[1] == 0

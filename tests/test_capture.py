@@ -1,0 +1,626 @@
+import copy
+import io
+import pickle
+import random
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from torch import nn
+from torch.nn import functional as F
+from torch.nn.utils import parametrizations
+from torch.nn.utils import parametrize as parametrize_module
+from torchvision.models import VisionTransformer
+
+from lightning_cnnviz.capture import Tap, evaluating, first_tensor, isolated_rng, record
+from lightning_cnnviz.layers import convolutions, last_hidden_layer, layers_with_weights, select_layers, weights_of
+
+
+class Net(nn.Module):
+    """Everything that a look from outside could disturb: batch norm, dropout, an in-place ReLU, random numbers."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv = nn.Conv2d(1, 4, 3)
+        self.norm = nn.BatchNorm2d(4)
+        self.relu = nn.ReLU(inplace=True)
+        self.drop = nn.Dropout(0.5)
+        self.fc = nn.Linear(4 * 16, 3)
+        self.norm.running_mean.normal_()
+        self.norm.running_var.uniform_(0.5, 2)
+        self.register_buffer("calls", torch.tensor(0))
+        self.register_buffer("cache", torch.zeros(1), persistent=False)
+        self.fail = False
+
+    def forward(self, x):
+        self.calls += 1
+        self.cache = torch.ones(5)
+        random.random(), np.random.random(), torch.rand(3)
+        x = self.drop(self.relu(self.norm(self.conv(x))))
+        if self.fail:
+            raise RuntimeError("out of memory")
+        return self.fc(x.flatten(1))
+
+
+X = torch.randn(7, 1, 6, 6, generator=torch.Generator().manual_seed(1))
+
+
+def by_hand(net, x):
+    """The forward pass in evaluation mode, written out."""
+    conv = F.conv2d(x, net.conv.weight, net.conv.bias)
+    norm = F.batch_norm(conv, net.norm.running_mean, net.norm.running_var, net.norm.weight, net.norm.bias)
+    relu = norm.clamp(min=0)
+    return {
+        "conv": conv,
+        "norm": norm,
+        "relu": relu,
+        "drop": relu,
+        "fc": F.linear(relu.flatten(1), *net.fc.parameters()),
+    }
+
+
+def hooks(module):
+    return sum(
+        len(part._forward_hooks) + len(part._forward_pre_hooks) + len(part._backward_hooks)
+        for part in module.modules()
+    )
+
+
+def traces(module):
+    """Everything that must be the same afterwards, to the bit."""
+    return (
+        [part.training for part in module.modules()],
+        {name: (id(buffer), buffer.numpy().tobytes()) for name, buffer in module.named_buffers()},
+        {name: (id(weight), weight.detach().numpy().tobytes()) for name, weight in module.named_parameters()},
+        [weight.grad is None for weight in module.parameters()],
+        hooks(module),
+        random.getstate(),
+        [part.tobytes() if isinstance(part, np.ndarray) else part for part in np.random.get_state()],
+        torch.get_rng_state().numpy().tobytes(),
+        torch.is_grad_enabled(),
+    )
+
+
+# ---- record
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 7, 64])
+def test_record_gives_what_the_forward_pass_in_evaluation_gives(batch_size):
+    net = Net()
+    expected = by_hand(net, X)
+    seen = record(net, X, ["conv", "norm", "relu", "drop", "fc"], batch_size)
+    assert list(seen.layers) == list(expected)
+    for name, activations in seen.layers.items():
+        assert torch.allclose(activations, expected[name], atol=1e-6), name
+    assert torch.allclose(seen.output, expected["fc"], atol=1e-6)
+    assert (seen.layers["norm"] < 0).any()  # and not what the in-place ReLU made of it
+    assert not any(activations.requires_grad for activations in [*seen.layers.values(), seen.output])
+
+
+def test_an_input_is_what_the_layer_receives():
+    net = Net()
+    expected = by_hand(net, X)
+    seen = record(net, X, ["conv.input", "relu.input", "fc.input"]).layers
+    assert torch.equal(seen["conv.input"], X)
+    assert torch.allclose(seen["relu.input"], expected["norm"], atol=1e-6)
+    assert torch.allclose(seen["fc.input"], expected["relu"].flatten(1), atol=1e-6)
+
+
+def frozen(net):
+    net.train()
+    net.norm.eval()
+    return net
+
+
+@pytest.mark.parametrize("prepare", [nn.Module.train, nn.Module.eval, frozen], ids=["train", "eval", "partly frozen"])
+@pytest.mark.parametrize("fail", [False, True], ids=["", "forward fails"])
+def test_record_leaves_no_trace(prepare, fail):
+    net = prepare(Net())
+    net(X)  # in training mode the batch norm has counted something
+    before = traces(net)
+    net.fail = fail
+    if fail:
+        with pytest.raises(RuntimeError, match="out of memory"):
+            record(net, X, ["conv", "fc.input"], batch_size=3)
+    else:
+        record(net, X, ["conv", "fc.input"], batch_size=3)
+    assert traces(net) == before
+
+
+def test_training_goes_on_as_if_nobody_had_looked():
+    nets = [Net(), Net()]
+    for look, net in enumerate(nets):
+        torch.manual_seed(5)
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
+        for _ in range(3):
+            optimizer.zero_grad()
+            net(X).square().mean().backward()
+            if look:
+                record(net, X, ["conv", "drop"])
+            optimizer.step()
+    for one, other in zip(nets[0].state_dict().items(), nets[1].state_dict().items(), strict=True):
+        assert one[0] == other[0]
+        assert torch.equal(one[1], other[1])
+
+
+class Expanded(nn.Module):
+    """A mask whose entries share their memory, as expanded position numbers or masks do."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mask", torch.ones(1).expand(4))
+        self.fc = nn.Linear(4, 4)
+
+    def forward(self, x):
+        return self.fc(x) * self.mask
+
+
+def test_buffers_that_share_memory_can_stay():
+    net = Expanded()
+    assert torch.equal(record(net, torch.ones(2, 4), ["fc"]).output, net.fc(torch.ones(2, 4)))
+
+
+def test_users_of_train_and_eval_are_not_called():
+    class Stubborn(Net):
+        def train(self, mode=True):
+            raise AssertionError("somebody called train")
+
+    seen = record(Stubborn(), X, ["drop"]).layers["drop"]
+    assert torch.allclose(seen, by_hand(Net(), X)["drop"], atol=1e-6)
+
+
+def test_of_a_layer_that_runs_several_times_the_last_run_counts():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = nn.Linear(3, 3)
+
+        def forward(self, x):
+            return self.fc(self.fc(x))
+
+    net, x = Twice(), torch.ones(2, 3)
+    assert torch.allclose(record(net, x, ["fc"]).layers["fc"], net(x))
+
+
+class Branching(nn.Module):
+    """Which layer runs depends on the samples."""
+
+    def __init__(self):
+        super().__init__()
+        self.low, self.high, self.head = nn.Linear(3, 3), nn.Linear(3, 3), nn.Linear(3, 2)
+
+    def forward(self, x):
+        return self.head(self.high(x) if x.mean() > 0 else self.low(x))
+
+
+def test_layers_that_did_not_run_are_missing():
+    seen = record(Branching(), torch.ones(4, 3), ["low", "high", "head"]).layers
+    assert list(seen) == ["high", "head"]
+
+
+@pytest.mark.parametrize("first", [1, -1])
+def test_layers_that_ran_for_some_of_the_samples_only_are_missing(first):
+    x = torch.cat([torch.full((2, 3), float(first)), torch.full((2, 3), float(-first))])
+    seen = record(Branching(), x, ["low", "high", "head"], batch_size=2).layers
+    assert list(seen) == ["head"]
+    assert len(seen["head"]) == 4
+
+
+def test_layers_without_one_row_per_sample_are_missing():
+    class Summary(nn.Module):
+        def forward(self, x):
+            return x.mean(0)
+
+    seen = record(nn.Sequential(nn.Linear(3, 3), Summary()), torch.ones(4, 3), ["0", "1"])
+    assert list(seen.layers) == ["0"]
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda t: (t, 1), lambda t: [None, t], lambda t: {"logits": t}, lambda t: ({"a": t},)]
+)
+def test_the_first_tensor_of_what_is_returned_counts(wrap):
+    class Wrapped(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = nn.Linear(3, 2)
+
+        def forward(self, x):
+            return wrap(self.fc(x))
+
+    net = Wrapped()
+    expected = net.fc(torch.ones(4, 3))
+    assert torch.equal(record(net, torch.ones(4, 3), []).output, expected)
+    assert torch.equal(first_tensor(wrap(expected)), expected)
+
+
+def test_without_a_tensor_there_is_none():
+    assert first_tensor(None) is None
+    assert first_tensor({"a": [1, "b"], "c": ()}) is None
+
+
+def test_record_owns_what_it_gives():
+    class Echo(nn.Module):
+        def forward(self, x):
+            return x
+
+    x = torch.ones(2, 3)
+    seen = record(nn.Sequential(Echo()), x, ["0"])
+    x.fill_(7)
+    assert (seen.layers["0"] == 1).all()
+    assert (seen.output == 1).all()
+
+
+@pytest.mark.parametrize("in_place", [False, True], ids=["torch.compile", "Module.compile"])
+def test_compiled_submodules_are_seen_and_stay_compiled(in_place):
+    net = Net()
+    plain = copy.deepcopy(net)
+    body = nn.Sequential(net.norm, net.relu)
+    if in_place:
+        body.compile(backend="eager")
+    net.norm, net.relu = (body if in_place else torch.compile(body, backend="eager")), nn.Identity()
+    net(X)
+    net.eval()
+    names = ["norm.0", "norm.1"] if in_place else ["norm._orig_mod.0", "norm._orig_mod.1"]
+    plain.load_state_dict(
+        {key.replace("norm._orig_mod.0", "norm").replace("norm.0", "norm"): v for key, v in net.state_dict().items()}
+    )
+    seen, expected = record(net, X, names), by_hand(plain, X)
+    assert torch.allclose(seen.layers[names[0]], expected["norm"], atol=1e-6)
+    assert torch.allclose(seen.layers[names[1]], expected["relu"], atol=1e-6)
+    assert torch.allclose(seen.output, expected["fc"], atol=1e-6)
+    assert torch.allclose(net(X), expected["fc"], atol=1e-6)
+    assert hooks(net) == 0
+
+
+# ---- guards
+
+
+def test_random_states_come_back_also_after_an_error():
+    def draws():
+        return random.random(), np.random.random(), torch.rand(1).item()
+
+    random.seed(1), np.random.seed(1), torch.manual_seed(1)
+    expected = draws()
+    random.seed(1), np.random.seed(1), torch.manual_seed(1)
+    with isolated_rng():
+        draws()
+    with pytest.raises(ZeroDivisionError, match="division"), isolated_rng():
+        draws()[0] / 0
+    assert draws() == expected
+
+
+def test_evaluating_sets_every_part_to_evaluation_without_gradients():
+    net = Net()
+    with evaluating(net):
+        assert not any(part.training for part in net.modules())
+        assert not torch.is_grad_enabled()
+        assert torch.equal(net.drop(X), X)
+    assert all(part.training for part in net.modules())
+    assert torch.is_grad_enabled()
+
+
+# ---- which layers
+
+
+def lenet():
+    return nn.Sequential(
+        nn.Sequential(nn.Conv2d(1, 6, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5)),
+        nn.Flatten(),
+        nn.Linear(16, 10),
+    )
+
+
+def test_convolutions_of_every_kind_are_found_and_shared_ones_once():
+    shared = nn.Conv2d(3, 3, 1)
+    net = nn.Sequential(
+        nn.Conv1d(1, 1, 1),
+        nn.Conv3d(1, 1, 1),
+        shared,
+        nn.Sequential(nn.ConvTranspose1d(1, 1, 1), shared),
+        nn.ConvTranspose2d(1, 1, 1),
+        nn.ConvTranspose3d(1, 1, 1),
+        nn.Linear(1, 1),
+    )
+    assert convolutions(net) == ["0", "1", "2", "3.0", "4", "5"]
+    assert convolutions(nn.Conv2d(1, 1, 1)) == []  # the model itself has no name
+
+
+@pytest.mark.parametrize(
+    ("patterns", "expected"),
+    [
+        (None, ["0.0", "0.3"]),
+        ("0.3", ["0.3"]),
+        (["0.3", "0.0"], ["0.0", "0.3"]),
+        (["0.3", "0.*"], ["0.0", "0.3"]),
+        ("*", ["0.0", "0.3"]),
+        ("0.[3-9]", ["0.3"]),
+        ("?.0", ["0.0"]),
+    ],
+)
+def test_names_and_globs_select_what_fits_in_the_order_of_the_model(patterns, expected):
+    net = lenet()
+    assert select_layers(net, patterns, convolutions(net), "convolution") == expected
+
+
+@pytest.mark.parametrize(
+    ("patterns", "expected"),
+    [
+        ("0.1", ["0.1"]),
+        ("2.input", ["2.input"]),
+        (["2.input", "0.0"], ["0.0", "2.input"]),
+        ("0.*", ["0.0", "0.1", "0.2", "0.3"]),
+        ("0.*.input", ["0.0.input", "0.1.input", "0.2.input", "0.3.input"]),
+        ("*.input", ["0.input", "0.0.input", "0.1.input", "0.2.input", "0.3.input", "1.input", "2.input"]),
+    ],
+)
+def test_where_all_layers_fit_inputs_can_be_selected_too(patterns, expected):
+    assert select_layers(lenet(), patterns, None, "layer") == expected
+
+
+def test_case_matters_in_names():
+    net = nn.ModuleDict({"conv": nn.Conv2d(1, 1, 1), "Conv": nn.Conv2d(1, 1, 1)})
+    assert select_layers(net, "C*", None, "layer") == ["Conv"]
+
+
+def test_a_name_that_matches_nothing_is_refused_with_the_names_there_are():
+    with pytest.raises(ValueError, match=r"layers='conv1' matches no layer of the model; its layers are: 0, 0.0, 0.1"):
+        select_layers(lenet(), ["0.0", "conv1"], convolutions(lenet()), "convolution")
+
+
+def test_a_name_that_does_not_fit_is_refused_with_what_does():
+    with pytest.raises(
+        ValueError, match=r"layers='2' matches 2, but no convolution; to choose from there are: 0.0, 0.3"
+    ):
+        select_layers(lenet(), "2", convolutions(lenet()), "convolution")
+    with pytest.raises(ValueError, match="but no convolution; to choose from there are: none"):
+        select_layers(nn.Sequential(nn.Linear(1, 1)), "*", [], "convolution")
+
+
+def test_long_lists_of_layers_are_cut_in_messages():
+    net = nn.Sequential(*[nn.Identity() for _ in range(100)])
+    with pytest.raises(ValueError, match="38, 39 and 60 more"):
+        select_layers(net, "x", None, "layer")
+
+
+# ---- which weights
+
+
+def test_weights_are_named_by_their_layer_or_by_themselves_where_it_has_several():
+    net = nn.ModuleDict(
+        {
+            "conv": nn.Conv2d(1, 2, 3),
+            "norm": nn.BatchNorm2d(2),
+            "lstm": nn.LSTM(3, 2, num_layers=2),
+            "attention": nn.MultiheadAttention(4, 2),
+            "table": nn.Embedding(5, 4),
+        }
+    )
+    found = weights_of(net, ["conv", "norm", "lstm", "attention", "attention.out_proj", "table"])
+    expected = {
+        "conv": net["conv"].weight,
+        "norm": net["norm"].weight,
+        "lstm.weight_ih_l0": net["lstm"].weight_ih_l0,
+        "lstm.weight_hh_l0": net["lstm"].weight_hh_l0,
+        "lstm.weight_ih_l1": net["lstm"].weight_ih_l1,
+        "lstm.weight_hh_l1": net["lstm"].weight_hh_l1,
+        "attention": net["attention"].in_proj_weight,
+        "attention.out_proj": net["attention"].out_proj.weight,
+        "table": net["table"].weight,
+    }
+    assert list(found) == list(expected)
+    assert all(found[name] is weight for name, weight in expected.items())
+    assert weights_of(net, ["conv"]) == {"conv": net["conv"].weight}
+
+
+def test_weights_of_attention_with_keys_of_another_size_have_three_projections():
+    net = nn.Sequential(nn.MultiheadAttention(4, 2, kdim=3, vdim=5))
+    assert list(weights_of(net, ["0"])) == ["0.q_proj_weight", "0.k_proj_weight", "0.v_proj_weight"]
+
+
+def test_parametrized_weights_are_those_that_are_trained():
+    net = nn.Sequential(nn.Linear(3, 2), nn.Sequential(nn.Conv2d(1, 2, 3)), nn.Linear(2, 2))
+    parametrizations.weight_norm(net[0])
+    parametrizations.orthogonal(net[1][0])
+    parametrize_module.register_parametrization(net[2], "bias", nn.Identity())
+    found = weights_of(net, ["0", "1.0", "2"])
+    assert list(found) == ["0.weight.original0", "0.weight.original1", "1.0", "2"]
+    assert found["0.weight.original1"] is net[0].parametrizations.weight.original1
+    assert found["1.0"] is net[1][0].parametrizations.weight.original
+    assert found["2"] is net[2].weight
+
+
+def test_a_shared_weight_is_watched_once():
+    net = nn.Sequential(nn.Embedding(5, 4), nn.Linear(4, 5))
+    net[1].weight = net[0].weight
+    assert list(weights_of(net, ["0", "1"])) == ["0"]
+
+
+def test_layers_with_matrices_leave_out_normalisation_and_what_has_no_weight():
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.PReLU(), nn.ReLU(), nn.LSTM(2, 2), nn.LazyLinear(3))
+    assert layers_with_weights(net, 2) == ["0", "4"]
+    assert layers_with_weights(net, 1) == ["0", "1", "2", "4"]
+    assert layers_with_weights(nn.Sequential(parametrizations.weight_norm(nn.Linear(3, 2))), 2) == ["0"]
+
+
+# ---- the last hidden layer
+
+
+class FunctionalLeNet(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv2d(1, 6, 5), nn.Conv2d(6, 16, 5)
+        self.fc1, self.fc2, self.fc3 = nn.Linear(256, 120), nn.Linear(120, 84), nn.Linear(84, 10)
+
+    def forward(self, x):
+        x = F.max_pool2d(F.relu(self.conv1(x)), 2)
+        x = F.max_pool2d(F.relu(self.conv2(x)), 2).flatten(1)
+        return self.fc3(F.relu(self.fc2(F.relu(self.fc1(x)))))
+
+
+class SideBranch(nn.Module):
+    """One ReLU for everything; it runs once more after it has made the embedding."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc, self.side, self.head, self.relu = nn.Linear(4, 3), nn.Linear(3, 3), nn.Linear(3, 2), nn.ReLU()
+
+    def forward(self, x):
+        hidden = self.relu(self.fc(x))
+        side = self.relu(self.side(hidden))
+        return self.head(hidden), side
+
+
+def images(*shape):
+    return torch.rand(2, *shape, generator=torch.Generator().manual_seed(0))
+
+
+def mlp(*last):
+    return nn.Sequential(nn.Linear(4, 3), nn.ReLU(), *last)
+
+
+MODELS = {
+    "functional": (FunctionalLeNet, images(1, 28, 28), "fc3", "fc3.input"),
+    "dropout": (lambda: mlp(nn.Dropout(), nn.Linear(3, 2)), images(4), "3", "1"),
+    "identity": (lambda: mlp(nn.Identity(), nn.Linear(3, 2), nn.Softmax(1)), images(4), "3", "1"),
+    "nested": (lambda: nn.Sequential(mlp(), nn.Sequential(nn.Linear(3, 2))), images(4), "1.0", "0.1"),
+    "fully convolutional": (
+        lambda: nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 10, 1), nn.AdaptiveAvgPool2d(1)),
+        images(1, 8, 8),
+        "2",
+        "1",
+    ),
+    "one layer": (lambda: nn.Sequential(nn.Flatten(), nn.Linear(16, 2)), images(1, 4, 4), "1", "0"),
+    "normalised weight": (lambda: mlp(parametrizations.weight_norm(nn.Linear(3, 2))), images(4), "2", "1"),
+    "orthogonal weight": (lambda: mlp(parametrizations.orthogonal(nn.Linear(3, 2))), images(4), "2", "1"),
+    "side branch": (SideBranch, images(4), "head", "head.input"),
+    "resnet18": (lambda: torchvision.models.resnet18(num_classes=10), images(3, 64, 64), "fc", "avgpool"),
+    "resnet18, small images": (lambda: torchvision.models.resnet18(), images(3, 32, 32), "fc", "layer4.1.relu"),
+    "vision transformer": (
+        lambda: VisionTransformer(32, 16, 2, 2, 16, 32),
+        images(3, 32, 32),
+        "heads.head",
+        "heads.head.input",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_last_hidden_layer_is_what_the_last_weights_receive(name):
+    make, x, head, expected = MODELS[name]
+    torch.manual_seed(0)
+    net = make()
+    chosen = last_hidden_layer(net, x)
+    received = []
+    handle = net.get_submodule(head).register_forward_pre_hook(
+        lambda _, args: received.append(args[0].detach().clone())
+    )
+    net.eval()
+    with torch.no_grad():
+        net(x)
+    handle.remove()
+    assert chosen == expected
+    assert torch.allclose(record(net, x, [chosen]).layers[chosen].flatten(1), received[0].flatten(1), atol=1e-6)
+
+
+def test_finding_the_last_hidden_layer_leaves_no_trace():
+    net = frozen(Net())
+    net(X)
+    before = traces(net)
+    assert last_hidden_layer(net, X) == "relu"
+    assert traces(net) == before
+
+
+def test_without_a_weight_matrix_there_is_no_hidden_layer():
+    with pytest.raises(
+        ValueError, match="expected a layer with a weight matrix, but none ran; name layers with layers="
+    ):
+        last_hidden_layer(nn.Sequential(nn.ReLU(), nn.BatchNorm1d(4)), images(4))
+
+
+# ---- tap
+
+
+class Classifier(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.Linear(4, 5), nn.Linear(5, 3)
+
+    def forward(self, x):
+        return self.head(self.body(x))
+
+
+def test_tap_hears_the_models_own_output():
+    net, x = Classifier(), torch.rand(6, 4)
+    tap = Tap(net, samples=6)
+    expected = net(x)
+    net.body(x)  # afterwards a part runs by itself
+    heard = tap.close()
+    assert torch.equal(heard, expected)
+    assert not heard.requires_grad
+    assert expected.requires_grad
+
+
+def test_tap_hears_the_last_child_where_forward_is_not_called():
+    net, x = Classifier(), torch.rand(6, 4)
+    tap = Tap(net, samples=6)
+    expected = net.head(net.body(x))
+    assert torch.equal(tap.close(), expected)
+
+
+def test_tap_hears_one_layer_only_where_told_so():
+    net, x = Classifier(), torch.rand(6, 4)
+    tap = Tap(net, samples=6, layer="body")
+    net(x)
+    assert torch.equal(tap.close(), net.body(x))
+
+
+def test_tap_hears_nothing_that_is_no_score_of_these_samples():
+    net = Classifier()
+    for x in (torch.rand(5, 4), torch.rand(6, 2, 4), torch.rand(4)):
+        tap = Tap(net, samples=6)
+        net(x)
+        assert tap.close() is None
+    tap = Tap(nn.Sequential(nn.Identity()), samples=6)
+    assert tap.close() is None
+
+
+def test_tap_is_gone_once_it_is_closed():
+    net, x = Classifier(), torch.rand(6, 4)
+    tap = Tap(net, samples=6)
+    assert hooks(net) > 0
+    net(x)
+    heard = tap.close()
+    assert hooks(net) == 0
+    net(x + 1)
+    assert torch.equal(tap.close(), heard)
+
+
+@pytest.mark.parametrize("copy_of", ["pickle", "deepcopy", "torch.save"])
+def test_a_model_can_be_saved_while_it_is_tapped(copy_of):
+    net, x = Classifier(), torch.rand(6, 4)
+    tap = Tap(net, samples=6)
+    net(x)
+    if copy_of == "pickle":
+        other = pickle.loads(pickle.dumps(net))
+    elif copy_of == "deepcopy":
+        other = copy.deepcopy(net)
+    else:
+        torch.save(net, file := io.BytesIO())
+        file.seek(0)
+        other = torch.load(file, weights_only=False)
+    expected = net(x)
+    assert torch.equal(other(x), expected)
+    other(x + 1)  # what the copy does is not heard
+    assert torch.equal(tap.close(), expected)
+    assert hooks(net) == 0
+
+
+def test_tap_does_not_listen_to_compiled_parts():
+    net, x = Classifier(), torch.rand(6, 4)
+    net.head = torch.compile(net.head, backend="eager")
+    tap = Tap(net, samples=6)
+    assert hooks(net.head) == 0
+    expected = net(x)
+    assert torch.equal(tap.close(), expected)

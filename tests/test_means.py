@@ -1,0 +1,211 @@
+import copy
+import pickle
+from collections import namedtuple
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from pytorch_lightning.strategies import SingleDeviceStrategy
+from torch import nn
+
+from lightning_cnnviz.means import EpochMeans
+
+CPU = SingleDeviceStrategy(device="cpu")
+Named = namedtuple("Named", ["image", "label"])
+
+
+@dataclass
+class Batch:
+    image: torch.Tensor
+    label: torch.Tensor
+
+
+def net():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
+
+
+def batches(*sizes):
+    generator = torch.Generator().manual_seed(1)
+    return [
+        (torch.randn(size, 4, generator=generator), torch.randint(0, 3, (size,), generator=generator))
+        for size in sizes
+    ]
+
+
+def by_hand(model, data):
+    """Loss and accuracy over all samples, in float64."""
+    x, y = (torch.cat(parts).numpy() for parts in zip(*data, strict=True))
+    layer = model[-1]
+    scores = x.astype(np.float64) @ layer.weight.detach().double().numpy().T + layer.bias.detach().double().numpy()
+    log = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+    return {"loss": -log[np.arange(len(y)), y].mean(), "accuracy": (scores.argmax(axis=1) == y).mean()}
+
+
+def hooks(module):
+    return sum(len(part._forward_hooks) for part in module.modules())
+
+
+def run(means, model, data, wrap=lambda x, y: (x, y), returned=lambda loss: loss, scale=1.0):
+    for x, y in data:
+        batch = wrap(x, y)
+        means.listen(model, batch)
+        loss = nn.functional.cross_entropy(model(x), y) / scale
+        means.add(returned(loss), batch, scale=scale)
+    return means.end(CPU)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda x, y: (x, y),
+        lambda x, y: [x, y],
+        lambda x, y: {"image": x, "label": y},
+        lambda x, y: {"count": torch.tensor(3), "image": x, "label": y},
+        Named,
+        Batch,
+    ],
+    ids=["tuple", "list", "dict", "dict with a number", "named tuple", "dataclass"],
+)
+def test_means_are_over_the_samples_not_over_the_batches(wrap):
+    data, model = batches(8, 8, 1), net()
+    expected = by_hand(model, data)
+    found = run(EpochMeans(), model, data, wrap)
+    assert found == pytest.approx(expected, rel=1e-5)
+    over_batches = np.mean([by_hand(model, [one])["loss"] for one in data])
+    assert abs(over_batches - expected["loss"]) > 1e-3
+
+
+@pytest.mark.parametrize(
+    "returned",
+    [
+        lambda loss: loss,
+        lambda loss: {"loss": loss, "other": 1},
+        lambda loss: loss[None],
+        lambda loss: {"loss": loss[None]},
+    ],
+)
+def test_the_loss_is_taken_out_of_what_a_step_returns(returned):
+    data, model = batches(8, 3), net()
+    assert run(EpochMeans(), model, data, returned=returned) == pytest.approx(by_hand(model, data), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "returned", [lambda _: None, lambda _: {}, lambda _: {"other": 1}, lambda loss: loss.repeat(2)]
+)
+def test_without_a_loss_there_is_only_accuracy(returned):
+    data, model = batches(8, 3), net()
+    found = run(EpochMeans(), model, data, returned=returned)
+    assert found == {"accuracy": pytest.approx(by_hand(model, data)["accuracy"])}
+
+
+def test_the_share_of_an_accumulated_batch_is_scaled_back():
+    data, model = batches(8, 3), net()
+    assert run(EpochMeans(), model, data, scale=4.0) == pytest.approx(by_hand(model, data), rel=1e-5)
+
+
+def test_without_class_numbers_there_is_only_the_loss():
+    data, model = batches(8, 3), net()
+    found = run(EpochMeans(), model, data, wrap=lambda x, y: x)
+    assert found == {"loss": pytest.approx(by_hand(model, data)["loss"], rel=1e-5)}
+    assert hooks(model) == 0
+
+
+def test_a_batch_without_inputs_is_no_error():
+    means = EpochMeans()
+    means.listen(net(), ["text"])
+    means.add(torch.tensor(2.0), ["text"])
+    means.add(torch.tensor(4.0), None)
+    assert means.end(CPU) == {"loss": 3.0}
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_a_loss_of_any_precision_is_summed_in_float32(dtype):
+    means = EpochMeans()
+    for _ in range(1000):
+        means.add(torch.tensor(0.5, dtype=dtype), torch.zeros(3, 4))
+    means.add(torch.tensor(1.0, dtype=dtype), torch.zeros(3, 4))
+    assert means.end(CPU)["loss"] == pytest.approx(501 / 1001, rel=1e-5)
+
+
+def test_a_loss_that_is_not_finite_shows():
+    means = EpochMeans()
+    means.add(torch.tensor(1.0), torch.zeros(3, 4))
+    means.add(torch.tensor(float("nan")), torch.zeros(3, 4))
+    assert np.isnan(means.end(CPU)["loss"])
+
+
+def test_every_epoch_begins_anew():
+    model, means = net(), EpochMeans()
+    first, second = batches(8, 3), batches(5)
+    assert run(means, model, first) == pytest.approx(by_hand(model, first), rel=1e-5)
+    assert run(means, model, second) == pytest.approx(by_hand(model, second), rel=1e-5)
+    assert means.end(CPU) == {}
+
+
+def test_the_loss_keeps_its_graph_and_the_sums_have_none():
+    model, means = net(), EpochMeans()
+    ((x, y),) = batches(4)
+    means.listen(model, (x, y))
+    loss = nn.functional.cross_entropy(model(x), y)
+    means.add(loss, (x, y))
+    assert not any(total.requires_grad for total in means.sums.values())
+    loss.backward()
+    assert model[1].weight.grad is not None
+
+
+def test_a_named_layer_gives_the_scores():
+    model = nn.ModuleDict({"scores": nn.Linear(4, 3), "other": nn.Linear(3, 3)})
+    ((x, y),) = batches(6)
+    means = EpochMeans()
+    means.listen(model, (x, y), layer="scores")
+    scores = model["scores"](x)
+    model["other"](scores)
+    means.add(None, (x, y))
+    assert means.end(CPU) == {"accuracy": pytest.approx((scores.argmax(1) == y).float().mean().item())}
+
+
+# ---- nothing stays behind
+
+
+def test_after_every_batch_nobody_listens():
+    model, means = net(), EpochMeans()
+    run(means, model, batches(4, 4))
+    assert hooks(model) == 0
+
+
+def test_deafen_stops_listening():
+    model, means = net(), EpochMeans()
+    ((x, y),) = batches(4)
+    means.listen(model, (x, y))
+    assert hooks(model) > 0
+    model(x)
+    assert means.deafen() == pytest.approx((model(x).argmax(1) == y).float().mean().item())
+    assert hooks(model) == 0
+    assert means.deafen() is None
+
+
+def test_a_batch_that_was_skipped_leaves_no_hook_behind():
+    model, means = net(), EpochMeans()
+    (one, other) = batches(4, 4)
+    means.listen(model, one)  # its end never comes
+    means.listen(model, other)
+    model(other[0])
+    means.add(None, other)
+    assert hooks(model) == 0
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda means: pickle.loads(pickle.dumps(means))])
+def test_copies_keep_the_sums_and_do_not_listen(copied):
+    model, means = net(), EpochMeans()
+    one, other = batches(4, 6)
+    means.listen(model, one)
+    model(one[0])
+    means.add(torch.tensor(2.0), one)
+    means.listen(model, other)
+    twin = copied(means)
+    assert twin.deafen() is None
+    assert twin.end(CPU)["loss"] == 2
+    assert means.deafen() is None or hooks(model) == 0
+    assert means.end(CPU)["loss"] == 2

@@ -1,0 +1,91 @@
+import pytest
+from pytorch_lightning import Callback
+
+from lightning_cnnviz import (
+    EmbeddingProjection,
+    FeatureMaps,
+    GradientFlow,
+    KernelGrid,
+    LossAccuracy,
+    Probe,
+    cnnviz_callbacks,
+)
+
+STANDARD = [LossAccuracy, GradientFlow, KernelGrid, FeatureMaps, EmbeddingProjection]
+PRESETS = ["minimal", "standard", "full"]
+
+
+def of(callbacks, kind):
+    return [callback for callback in callbacks if type(callback) is kind]
+
+
+def test_presets_hold_what_they_promise():
+    kinds = {preset: [type(callback) for callback in cnnviz_callbacks(preset)] for preset in PRESETS}
+    assert kinds["minimal"] == [LossAccuracy, GradientFlow]
+    assert set(kinds["standard"]) == set(STANDARD)
+    assert set(kinds["standard"]) <= set(kinds["full"])
+    assert len(kinds["full"]) > len(kinds["standard"])
+    assert [type(callback) for callback in cnnviz_callbacks()] == kinds["standard"]
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_call_makes_new_callbacks_that_can_be_told_apart(preset):
+    one, other = cnnviz_callbacks(preset), cnnviz_callbacks(preset)
+    assert all(isinstance(callback, Callback) for callback in one)
+    assert not {id(callback) for callback in one} & {id(callback) for callback in other}
+    assert len({callback.state_key for callback in one}) == len(one)
+
+
+@pytest.mark.parametrize(("asked", "methods"), [({}, ["tsne", "pca"]), ({"method": "pca"}, ["pca", "tsne"])])
+def test_the_full_set_projects_both_ways(asked, methods):
+    assert [callback.method for callback in of(cnnviz_callbacks("full", **asked), EmbeddingProjection)] == methods
+
+
+def test_options_go_to_every_callback_that_takes_them():
+    callbacks = cnnviz_callbacks("full", every_n_epochs=5, on_error="raise")
+    assert all(callback.schedule.every_n_epochs == 5 for callback in callbacks)
+    assert all(callback.on_error == "raise" for callback in callbacks)
+
+
+def test_options_of_one_callback_leave_the_others_alone():
+    probe = Probe(50)
+    callbacks = cnnviz_callbacks("standard", perplexity=12.0, max_kernels=7, num_images=3, exploding=9.0, probe=probe)
+    (projection,) = of(callbacks, EmbeddingProjection)
+    (kernels,) = of(callbacks, KernelGrid)
+    (maps,) = of(callbacks, FeatureMaps)
+    (gradients,) = of(callbacks, GradientFlow)
+    assert projection.perplexity == 12
+    assert kernels.max_kernels == 7
+    assert maps.num_images == 3
+    assert gradients.exploding == 9
+    assert projection.probe is probe
+    assert maps.probe is probe
+
+
+def test_an_unknown_preset_is_refused_with_those_there_are():
+    with pytest.raises(ValueError, match="expected preset to be one of minimal, standard, full, got 'everything'"):
+        cnnviz_callbacks("everything")
+
+
+def test_an_option_that_nobody_takes_is_refused_with_those_there_are():
+    with pytest.raises(TypeError, match=r"no callback of the minimal set takes colour; options are: .*every_n_epochs"):
+        cnnviz_callbacks("minimal", colour="red")
+
+
+def test_an_option_of_a_larger_set_is_refused_in_a_smaller_one():
+    assert cnnviz_callbacks("standard", perplexity=12.0)
+    with pytest.raises(TypeError, match="no callback of the minimal set takes perplexity"):
+        cnnviz_callbacks("minimal", perplexity=12.0)
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"every_n_epochs": 0}, "expected every_n_epochs to be at least 1"),
+        ({"on_error": "ignore"}, "expected on_error to be"),
+        ({"every_n_epochs": 1, "every_n_train_steps": 5}, "leave one out"),
+    ],
+)
+def test_an_impossible_value_is_refused_by_the_callback_that_gets_it(option, message):
+    with pytest.raises(ValueError, match=message):
+        cnnviz_callbacks(**option)
