@@ -99,6 +99,12 @@ def test_without_class_numbers_there_are_none(target):
     assert y is None
 
 
+def test_inputs_of_zeros_and_ones_are_not_taken_for_the_classes():
+    x = torch.tensor([[1.0], [0.0], [1.0], [1.0]])
+    assert torch.equal(split_batch((x, Y))[1], Y)
+    assert split_batch((x, None))[1] is None
+
+
 def test_a_lone_tensor_is_the_inputs():
     assert split_batch(X) == (X, None)
 

@@ -123,10 +123,11 @@ def test_a_batch_without_inputs_is_no_error():
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
 def test_a_loss_of_any_precision_is_summed_in_float32(dtype):
     means = EpochMeans()
-    for _ in range(1000):
-        means.add(torch.tensor(0.5, dtype=dtype), torch.zeros(3, 4))
-    means.add(torch.tensor(1.0, dtype=dtype), torch.zeros(3, 4))
-    assert means.end(CPU)["loss"] == pytest.approx(501 / 1001, rel=1e-5)
+    low, high = (torch.tensor(value, dtype=dtype) for value in (0.3, 1.1))
+    for _ in range(999):
+        means.add(low, torch.zeros(7, 4))
+    means.add(high, torch.zeros(7, 4))
+    assert means.end(CPU)["loss"] == pytest.approx((999 * low.double().item() + high.double().item()) / 1000, rel=1e-5)
 
 
 def test_a_loss_that_is_not_finite_shows():

@@ -15,7 +15,7 @@ WORDS: dict[str, frozenset[str]] = {
     "loss": frozenset({"loss", "nll", "ce", "bce", "xent", "crossentropy"}),
     "accuracy": frozenset({"accuracy", "acc", "acc1", "top1", "multiclassaccuracy", "binaryaccuracy"}),
     "train": frozenset({"train", "training", "tr"}),
-    "val": frozenset({"val", "valid", "validation", "dev", "eval"}),
+    "val": frozenset({"val", "valid", "validate", "validation", "dev", "eval", "evaluation"}),
     "test": frozenset({"test", "testing", "predict"}),
     "summary": frozenset({"epoch", "step", "total", "mean", "avg"}),
 }

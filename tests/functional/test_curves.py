@@ -71,6 +71,9 @@ def _no_warnings():
         ("val_NLLLoss", "loss", "val"),
         ("val_BCELoss", "loss", "val"),
         ("val_cross_entropy", "loss", "val"),
+        ("evaluation/loss", "loss", "val"),
+        ("validate_loss", "loss", "val"),
+        ("train_crossentropy", "loss", "train"),
     ],
 )
 def test_a_metric_is_found_under_its_usual_names_and_taken_for_nothing_else(name, quantity, stage):
@@ -122,6 +125,7 @@ def test_a_numbered_validation_or_test_set_is_no_training(name):
         (["train_loss_step", "train_loss", "train_loss_epoch"], "loss", "train", "train_loss"),
         (["train_loss_step", "train_loss_epoch"], "loss", "train", "train_loss_epoch"),
         (["train_loss_step"], "loss", "train", "train_loss_step"),
+        (["train_step_loss", "train_epoch_mean_loss"], "loss", "train", "train_epoch_mean_loss"),
         (["val_loss_head_b", "val_loss"], "loss", "val", "val_loss"),
         (["val/acc_best", "val/acc"], "accuracy", "val", "val/acc"),
         (["best_val_acc", "val_acc"], "accuracy", "val", "val_acc"),
@@ -237,6 +241,15 @@ def test_the_best_of_validation_is_ringed_where_there_is_one():
     # Two lists of points that differ only in which end is the better one for the quantity
     assert not np.array_equal(
         curve_chart([], points(0.2, 0.4), quantity="loss"), curve_chart([], points(0.2, 0.4), quantity="accuracy")
+    )
+
+
+def test_the_axis_is_in_epochs_where_they_have_a_length():
+    once, twice = points(0.9, 0.5, 0.4), [point._replace(step=2 * point.step) for point in points(0.9, 0.5, 0.4)]
+    assert np.array_equal(curve_chart(once, once, quantity="loss"), curve_chart(twice, twice, quantity="loss"))
+    stretched = [point._replace(epoch=point.epoch**2) for point in once]
+    assert not np.array_equal(
+        curve_chart(once, once, quantity="loss"), curve_chart(stretched, stretched, quantity="loss")
     )
 
 

@@ -61,6 +61,13 @@ def test_any_text_can_be_a_title_or_a_name(chart, text):
 
 
 def test_text_between_dollar_signs_is_written_as_it_is():
+    def width(text):
+        axes = new_axes(3, 2, text)
+        axes.set_axis_off()
+        columns = np.flatnonzero((render(axes) < 128).any(axis=(0, 2)))
+        return columns[-1] - columns[0]
+
+    assert width("$a$") > 2 * width("a")
     assert not np.array_equal(scatter(name="$a$"), scatter(name="a"))
 
 

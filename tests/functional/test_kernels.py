@@ -1,9 +1,11 @@
 import warnings
+from pathlib import Path
 
 import matplotlib
 import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 from torch import nn
 
@@ -30,6 +32,16 @@ def cells(picture):
             found.append((rows.start, columns.start, picture[rows, columns][1:-1, 1:-1]))
     assert count >= len(found)
     return [cell for *_, cell in sorted(found, key=lambda entry: entry[:2])]
+
+
+def written(picture, text, size=12):
+    """Whether a text stands somewhere in the picture, pixel by pixel."""
+    fonts = Path(matplotlib.get_data_path(), "fonts", "ttf")
+    font = ImageFont.truetype(str(fonts / "DejaVuSans.ttf"), size)
+    strip = Image.new("L", (int(font.getlength(text)), size + 6), 255)
+    ImageDraw.Draw(strip).text((0, 1), text, fill=34, font=font)
+    places = np.lib.stride_tricks.sliding_window_view(picture[:120, :, 0], (size + 6, strip.width))
+    return bool((places == np.asarray(strip)).all(axis=(2, 3)).any())
 
 
 def weights_in(cell, height, width, limit):
@@ -206,9 +218,10 @@ def test_opposite_infinities_that_meet_in_one_pixel_are_magenta(channel):
 
 def test_the_number_of_non_finite_weights_is_written():
     weight = np.ones((2, 1, 3, 3))
-    before = kernel_grid(weight)
+    assert not written(kernel_grid(weight), "magenta")
     weight[0, 0, 0, 0] = np.nan
-    assert len(kernel_grid(weight)) > len(before)
+    weight[1, 0, :2, 0] = np.inf
+    assert written(kernel_grid(weight), "3 non-finite weights (magenta)")
 
 
 def test_beyond_the_cap_the_first_kernels_are_drawn_and_the_rest_is_announced():
@@ -217,9 +230,9 @@ def test_beyond_the_cap_the_first_kernels_are_drawn_and_the_rest_is_announced():
     assert_shows(capped, weight[:8, 0], [np.abs(weight[:8]).max()] * 8)
     for one, other in zip(cells(capped), cells(alone), strict=True):
         assert np.array_equal(one, other)
-    assert not np.array_equal(capped, alone)  # "8 of 12 kernels, 4 left out"
-    one_more = kernel_grid(np.concatenate([weight, weight[:1]]), max_kernels=8)
-    assert not np.array_equal(capped, one_more)
+    assert written(capped, "8 of 12 kernels, 4 left out")
+    assert written(alone, "8 kernels")
+    assert not written(alone, "left out")
 
 
 def test_a_cap_that_does_not_bite_changes_nothing():
@@ -230,9 +243,20 @@ def test_a_cap_that_does_not_bite_changes_nothing():
 def test_title_and_channel_are_written():
     weight = np.random.default_rng(0).normal(size=(6, 1, 5, 5)).repeat(2, axis=1)
     plain, titled = kernel_grid(weight), kernel_grid(weight, title="conv1 · step 3")
-    assert len(titled) > len(plain)
-    assert not np.array_equal(titled, kernel_grid(weight, title="conv1 · step 4"))
-    assert not np.array_equal(plain, kernel_grid(weight, channel=1))
+    assert written(titled, "conv1 · step 3", size=15)
+    assert written(plain, "6 kernels · input channel 0 of 2")
+    assert written(kernel_grid(weight, channel=1), "6 kernels · input channel 1 of 2")
+    assert written(kernel_grid(weight, channel="mean"), "6 kernels · mean of 2 input channels")
+
+
+def test_the_scale_of_the_colours_is_written():
+    weight = np.random.default_rng(0).normal(size=(6, 3, 5, 5))
+    for channel, shown in (("rgb", weight), ("mean", weight.mean(axis=1)), (2, weight[:, 2])):
+        limit = f"{np.abs(shown).max():.3g}"
+        picture = kernel_grid(weight, channel=channel)
+        assert written(picture, f"−{limit}")
+        assert written(picture, f"+{limit}")
+    assert written(kernel_grid(weight, scale="kernel"), "+max of each kernel")
 
 
 def test_512_kernels_are_drawn_and_stay_readable():
@@ -240,6 +264,14 @@ def test_512_kernels_are_drawn_and_stay_readable():
     picture = kernel_grid(weight)
     assert_shows(picture, weight[:, 0], [np.abs(weight).max()] * 512)
     assert max(picture.shape[:2]) < 2000
+
+
+@pytest.mark.parametrize("shape", [(1500, 1, 3, 3), (512, 1, 3, 3, 3), (1500, 1, 2, 2)])
+def test_kernels_stay_readable_however_many_there_are(shape):
+    weight = np.random.default_rng(0).normal(size=shape)
+    found = cells(kernel_grid(weight, max_kernels=2000))
+    assert len(found) == shape[0]
+    assert all(max(cell.shape[0], cell.shape[1] / (3 if len(shape) == 5 else 1)) >= 24 for cell in found)
 
 
 def test_the_weight_is_left_as_it_is():
