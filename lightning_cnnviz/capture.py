@@ -33,7 +33,9 @@ def evaluating(module: nn.Module) -> Iterator[None]:
     modules = list(module.modules())
     modes = [submodule.training for submodule in modules]
     registered = [dict(submodule._buffers) for submodule in modules]
-    values = [(buffer, buffer._version, buffer.detach().clone()) for buffer in module.buffers()]
+    # What was made in inference mode, in which Lightning validates, can't be written to outside of it.
+    changeable = [buffer for buffer in module.buffers() if not buffer.is_inference()]
+    values = [(buffer, buffer._version, buffer.detach().clone()) for buffer in changeable]
     try:
         with isolated_rng(), torch.no_grad():
             for submodule in modules:  # not `.eval()`: users override it, and it would set frozen parts free

@@ -56,7 +56,7 @@ class GradientWindow:
             return
         rows = tuple(row for row, _ in chosen)
         sums = gradient_sums([weight.grad for _, weight in chosen if weight.grad is not None])
-        finite = sums.sum_abs.isfinite()
+        finite = sums.max_abs.isfinite()
         scaled = [sums.sum_abs, sums.max_abs, sums.norm]
         if loss_scale is not None:
             scaled = [value / loss_scale for value in scaled]
@@ -87,8 +87,9 @@ class GradientWindow:
         (rows, before), self._before = self._before, None
         change = torch._foreach_sub([self._weights[row].detach() for row in rows], before)
         lengths = [norms(part) for part in (change, before)]
-        self._sums[rows]["ratios"] += lengths[0] / lengths[1]
-        self._sums[rows]["looks"] += 1
+        sized = lengths[1] > 0  # a weight that starts at zero has no ratio yet
+        self._sums[rows]["ratios"] += torch.where(sized, lengths[0] / lengths[1], 0)
+        self._sums[rows]["looks"] += sized
 
     def statistics(self) -> dict[str, dict[str, float]]:
         """Name → values of `STATISTICS` over the steps so far, and `weight_norm` ‖w‖ as it is now.

@@ -38,7 +38,8 @@ def cnnviz_callbacks(preset: Literal["minimal", "standard", "full"] = "standard"
     sets: dict[str, list[type[Callback]]] = {"minimal": MINIMAL, "standard": STANDARD, "full": STANDARD}
     if preset not in sets:
         raise ValueError(f"expected preset to be one of {', '.join(sets)}, got {preset!r}")
-    accepted = {kind: set(inspect.signature(kind).parameters) for kind in sets[preset]}
+    # Each has its own tag, or pictures of two callbacks would share one.
+    accepted = {kind: set(inspect.signature(kind).parameters) - {"tag"} for kind in sets[preset]}
     accepted[LossAccuracy].discard("layers")  # there it is not what to show, but where the class scores come from
     known = sorted(set().union(*accepted.values()))
     unknown = sorted(set(options).difference(known))

@@ -15,6 +15,8 @@ from lightning_cnnviz.batch import Key, split_batch
 from lightning_cnnviz.capture import isolated_rng
 
 MOST_BYTES = 256 * 2**20
+MOST_CLASSES = 100_000
+"""Larger numbers are no classes."""
 
 
 class Samples(NamedTuple):
@@ -170,6 +172,8 @@ class Probe:
 
     def _choose(self) -> None:
         inputs, targets = (torch.cat(parts) for parts in zip(*self._passing, strict=True))
+        if int(targets.max()) >= MOST_CLASSES:  # rather identities or times
+            targets = torch.full_like(targets, -1)
         order = torch.from_numpy(balanced_order(targets.numpy()))
         fits = max(1, MOST_BYTES * len(inputs) // max(1, inputs.nbytes))
         order = order[: min(self.num_samples, fits)]

@@ -162,6 +162,24 @@ def test_buffers_that_share_memory_can_stay():
     assert torch.equal(record(net, torch.ones(2, 4), ["fc"]).output, net.fc(torch.ones(2, 4)))
 
 
+def test_buffers_that_were_made_in_inference_mode_can_stay():
+    class Cached(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("cache", None)
+            self.fc = nn.Linear(4, 4)
+
+        def forward(self, x):
+            self.cache = torch.arange(4.0) if self.cache is None else self.cache
+            return self.fc(x) + self.cache
+
+    net, x = Cached(), torch.ones(2, 4)
+    with torch.inference_mode():  # in which Lightning validates
+        net(x)
+    net(x).sum().backward()
+    assert torch.equal(record(net, x, ["fc"]).output, net(x))
+
+
 def test_users_of_train_and_eval_are_not_called():
     class Stubborn(Net):
         def train(self, mode=True):

@@ -195,6 +195,17 @@ def test_with_no_finite_step_the_means_are_unknown():
     assert_agree(window, by_hand)
 
 
+def test_a_finite_gradient_whose_sum_is_beyond_float32_is_no_lost_step():
+    weight = nn.Parameter(torch.ones(4))
+    weight.grad = torch.full((4,), 3e38)
+    window = GradientWindow({"exploding": weight})
+    window.add()
+    found = window.statistics()["exploding"]
+    assert found["max_abs"] == pytest.approx(3e38)
+    assert found["mean_abs"] > 1e38
+    assert found["non_finite"] == 0
+
+
 def test_all_zero_gradients_are_all_zero():
     weight = nn.Parameter(torch.ones(3, 4))
     weight.grad = torch.zeros(3, 4)
@@ -258,6 +269,18 @@ def test_update_ratio_is_that_of_the_first_and_every_sixteenth_step(dtype):
     for name, of in ratios.items():
         assert found[name]["update_ratio"] == pytest.approx((of[0] + of[16]) / 2, rel=1e-3)
         assert abs(of[0] - of[16]) > 0.01 * of[0]
+
+
+def test_a_weight_that_starts_at_zero_is_measured_once_it_has_a_size():
+    weight = nn.Parameter(torch.zeros(4))
+    window = GradientWindow({"head": weight})
+    for _ in range(20):
+        weight.grad = torch.ones(4)
+        window.add()
+        with torch.no_grad():
+            weight -= 0.5
+        window.end_update()
+    assert window.statistics()["head"]["update_ratio"] == pytest.approx(0.5 / (16 * 0.5), rel=1e-5)
 
 
 def test_a_skipped_step_is_no_update():

@@ -129,6 +129,7 @@ def bar_chart(
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_xlabel(plain(value_label))
     axes.grid(axis="x", alpha=0.3)
+    axes.set_axisbelow(True)
     axes.figure.legend(loc="outside lower right", ncols=len(bars), fontsize=9, frameon=False)
     return render(axes)
 
@@ -177,7 +178,7 @@ def scatter_chart(points: Floats, labels: npt.NDArray[np.intp], names: Sequence[
 
     Args:
         points: Shape (samples, 2); rows that are not finite are left out.
-        labels: Shape (samples,); index into `names`; negative means no class (grey).
+        labels: Shape (samples,); index into `names`; without a name they are grey.
         names: Class names.
         title: Above the chart; may have several lines.
 
@@ -187,7 +188,8 @@ def scatter_chart(points: Floats, labels: npt.NDArray[np.intp], names: Sequence[
     """
     axes = new_axes(7.5, 7, title)
     there = np.isfinite(points).all(axis=1)
-    axes.scatter(points[there & (labels < 0), 0], points[there & (labels < 0), 1], s=10, color="#777777", linewidths=0)
+    nameless = there & ((labels < 0) | (labels >= len(names)))
+    axes.scatter(points[nameless, 0], points[nameless, 1], s=10, color="#777777", linewidths=0)
     for index, colour in enumerate(class_colours(len(names))):
         own = points[there & (labels == index)]
         if len(own):

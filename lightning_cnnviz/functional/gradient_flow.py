@@ -153,12 +153,12 @@ def gradient_heat_map(names: Sequence[str], steps: Sequence[int], mean_abs: Floa
         >>> gradient_heat_map(["conv1", "fc"], [10, 20], np.array([[1e-3, 1e-4], [1e-2, 1e-2]])).shape
         (200, 900, 3)
     """
-    note = " · grey: no finite gradient" if np.isnan(mean_abs).any() else ""
+    note = "grey: no finite gradient" if np.isnan(mean_abs).any() else ""
     return heat_map(
         mean_abs,
         names,
         steps,
-        title=title + note,
+        title=" · ".join(filter(None, [title, note])),
         x_label="optimizer step",
         value_label="mean |g|",
     )

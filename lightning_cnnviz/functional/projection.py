@@ -53,7 +53,8 @@ def project(
         seed: Of the randomised parts.
 
     Raises:
-        ValueError: If fewer than five samples are finite, or all are equal.
+        ValueError: If fewer than five samples are finite, all are equal, `method` is unknown or `init` is of
+            other samples.
 
     References:
         van der Maaten and Hinton: Visualizing Data using t-SNE. JMLR 9 (2008).
@@ -63,6 +64,10 @@ def project(
         >>> project(np.random.default_rng(0).normal(size=(60, 8)), method="pca").points.shape
         (60, 2)
     """
+    if method not in ("tsne", "pca"):
+        raise ValueError(f'expected method to be "tsne" or "pca", got {method!r}')
+    if init is not None and len(init) != len(activations):
+        raise ValueError(f"expected init to have a row for each of {len(activations)} samples, got {len(init)}")
     values = to_array(activations).reshape(len(activations), -1)
     finite = np.asarray(np.isfinite(values).all(axis=1))
     if finite.sum() < FEWEST_SAMPLES:

@@ -135,6 +135,7 @@ def test_a_numbered_validation_or_test_set_is_no_training(name):
         (["val_loss", "loss", "test_loss"], "loss", "val", "val_loss"),
         (["loss", "acc", "test_loss"], "loss", "val", None),
         # What names its stage comes before what does not.
+        (["loss", "train_loss"], "loss", "train", "train_loss"),
         (["loss_scale", "train_loss"], "loss", "train", "train_loss"),
         (["aux_loss", "train/loss"], "loss", "train", "train/loss"),
         (["loss_reg", "train/loss_epoch"], "loss", "train", "train/loss_epoch"),

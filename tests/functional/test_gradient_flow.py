@@ -205,6 +205,14 @@ def test_very_long_layer_names_leave_room_for_bars():
     assert (bar_widths(picture, BLUE, 3) > 100).all()
 
 
+def test_of_long_layer_names_the_end_is_kept_by_which_they_differ():
+    start = "model.backbone.encoder.layers.11.residual_block.mlp.parametrizations.weight."
+    bars = [gradient_bars([start + end], np.ones(1), np.ones(1)) for end in ("original0", "original1")]
+    maps = [gradient_heat_map([start + end], [1], np.ones((1, 1))) for end in ("original0", "original1")]
+    assert not np.array_equal(*bars)
+    assert not np.array_equal(*maps)
+
+
 @pytest.mark.usefixtures("strict")
 def test_pictures_grow_with_the_layers():
     heights = {count: len(gradient_bars(names(count), np.ones(count), np.ones(count))) for count in (1, 10, 100)}

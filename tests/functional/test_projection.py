@@ -198,6 +198,18 @@ def test_equal_samples_are_refused(method, value):
         project(np.full((9, 4), value), method=method)
 
 
+def test_an_unknown_method_is_refused_with_those_there_are():
+    with pytest.raises(ValueError, match=r"tsne.*pca.*'umap'"):
+        project(np.random.default_rng(0).normal(size=(10, 4)), method="umap")
+
+
+@pytest.mark.parametrize("method", ["pca", "tsne"])
+def test_a_last_layout_of_other_samples_is_refused_with_both_numbers(method):
+    values = np.random.default_rng(0).normal(size=(10, 4))
+    with pytest.raises(ValueError, match=r"10.*8"):
+        project(values, method=method, init=np.zeros((8, 2), dtype=np.float32))
+
+
 @pytest.mark.parametrize("method", ["pca", "tsne"])
 def test_the_global_random_state_and_the_activations_are_untouched(method):
     values, _ = blobs(each=10)
