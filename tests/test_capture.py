@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from lightning_cnnviz.capture import Tap, evaluating, first_tensor, isolated_rng, record
+from lightning_cnnviz.layers import last_hidden_layer
 
 
 class Net(nn.Module):
@@ -318,6 +319,14 @@ def test_evaluating_sets_every_part_to_evaluation_without_gradients():
         assert torch.equal(net.drop(X), X)
     assert all(part.training for part in net.modules())
     assert torch.is_grad_enabled()
+
+
+def test_finding_the_last_hidden_layer_leaves_no_trace():
+    net = frozen(Net())
+    net(X)
+    before = traces(net)
+    assert last_hidden_layer(net, X) == "relu"
+    assert traces(net) == before
 
 
 # ---- tap

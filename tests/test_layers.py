@@ -303,14 +303,6 @@ def test_the_last_hidden_layer_is_what_the_last_weights_receive(name):
     assert torch.allclose(record(net, x, [chosen]).layers[chosen].flatten(1), received[0].flatten(1), atol=1e-6)
 
 
-def test_finding_the_last_hidden_layer_leaves_no_trace():
-    net = frozen(Net())
-    net(X)
-    before = traces(net)
-    assert last_hidden_layer(net, X) == "relu"
-    assert traces(net) == before
-
-
 def test_without_a_weight_matrix_there_is_no_hidden_layer():
     with pytest.raises(
         ValueError, match="expected a layer with a weight matrix, but none ran; name layers with layers="
