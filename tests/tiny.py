@@ -75,6 +75,18 @@ class TinyNet(pl.LightningModule):
         return torch.optim.Adam(self.parameters(), lr=self.learning_rate)
 
 
+class Flat(TinyNet):
+    """Without any convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Flatten(), nn.Linear(64, 4))
+        del self.conv1, self.conv2
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.net(x)
+
+
 def loaders(size: int = 48, batch_size: int = 8) -> tuple[DataLoader, DataLoader]:
     """Training (shuffled, augmented) and validation batches."""
     train = DataLoader(TinyData(size, augment=True), batch_size, shuffle=True)

@@ -9,7 +9,7 @@ import torch
 from matplotlib import colormaps
 from PIL import Image
 from scipy.signal import correlate2d
-from tiny import TinyData, TinyNet, events, fit, image_steps, loaders
+from tiny import Flat, TinyData, TinyNet, events, fit, image_steps, loaders
 from torch import nn
 from torch.utils.data import DataLoader, IterableDataset
 
@@ -182,15 +182,6 @@ def test_inputs_of_a_dict_can_be_named(tmp_path):
 
 
 def test_a_model_without_convolutions_gets_a_line(tmp_path):
-    class Flat(TinyNet):
-        def __init__(self):
-            super().__init__()
-            self.net = nn.Sequential(nn.Flatten(), nn.Linear(64, 4))
-            del self.conv1, self.conv2
-
-        def forward(self, x):
-            return self.net(x)
-
     with pytest.warns(UserWarning, match="no convolution; choose what to show with layers="):
         fit(tmp_path, [FeatureMaps(on_error="raise")], model=Flat())
     assert image_steps(tmp_path) == {}

@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 import torch
 from matplotlib import colormaps
 from PIL import Image
-from tiny import TinyNet, events, fit, image_steps
+from tiny import Flat, TinyNet, events, fit, image_steps
 from torch import nn
 
 from lightning_cnnviz import KernelGrid
@@ -148,15 +148,6 @@ def test_what_does_not_fit_the_model_fails_before_the_first_step(arguments, mess
 
 
 def test_a_model_without_convolutions_gets_a_line_and_trains(tmp_path):
-    class Flat(TinyNet):
-        def __init__(self):
-            super().__init__()
-            self.net = nn.Sequential(nn.Flatten(), nn.Linear(64, 4))
-            del self.conv1, self.conv2
-
-        def forward(self, x):
-            return self.net(x)
-
     with pytest.warns(UserWarning, match="the model has no convolution"):
         run = fit(tmp_path, [KernelGrid(on_error="raise")], model=Flat())
     assert run.global_step == 12
