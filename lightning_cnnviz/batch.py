@@ -7,6 +7,8 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
+from lightning_cnnviz.errors import ConfigurationError
+
 Key: TypeAlias = int | str
 INPUT_NAMES = ("x", "input", "inputs", "image", "images", "img", "imgs", "pixel_values", "data")
 TARGET_NAMES = ("y", "label", "labels", "target", "targets", "class", "classes")
@@ -26,7 +28,8 @@ def split_batch(batch: Any, inputs: Key | None = None, targets: Key | None = Non
         Inputs of shape (samples, ...) and int64 class numbers of shape (samples,), None if there are none.
 
     Raises:
-        ValueError: If there are no inputs, or what `inputs` or `targets` names is not there.
+        ValueError: If there are no inputs.
+        ConfigurationError: If what `inputs` or `targets` names is not there, or is something else.
 
     Example:
         >>> x, y = split_batch({"label": torch.tensor([1, 0]), "image": torch.rand(2, 3, 8, 8)})
@@ -50,7 +53,7 @@ def split_batch(batch: Any, inputs: Key | None = None, targets: Key | None = Non
     else:
         y = _entry(batch, targets)
         if not _is_class(y, len(x)):
-            raise ValueError(
+            raise ConfigurationError(
                 f"expected {targets!r} in the batch to be class numbers, whole and one for each of {len(x)} samples, "
                 f"got shape {tuple(y.shape)} of {y.dtype}"
             )
@@ -112,9 +115,9 @@ def _entry(batch: Any, key: Key) -> Tensor:
         value = getattr(batch, str(key)) if by_name else batch[key]
     except (AttributeError, KeyError, IndexError, TypeError) as error:
         there = list(batch) if isinstance(batch, Mapping) else type(batch).__name__
-        raise ValueError(f"expected the batch to have {key!r}, got {there}") from error
+        raise ConfigurationError(f"expected the batch to have {key!r}, got {there}") from error
     if not isinstance(value, Tensor):
-        raise ValueError(f"expected {key!r} in the batch to be a tensor, got {type(value).__name__}")
+        raise ConfigurationError(f"expected {key!r} in the batch to be a tensor, got {type(value).__name__}")
     return value
 
 

@@ -13,6 +13,7 @@ from torch.utils.data import ConcatDataset, DataLoader, IterableDataset, Subset,
 
 from lightning_cnnviz.batch import Key, split_batch
 from lightning_cnnviz.capture import isolated_rng
+from lightning_cnnviz.errors import ConfigurationError
 
 MOST_BYTES = 256 * 2**20
 MOST_CLASSES = 100_000
@@ -124,7 +125,8 @@ class Probe:
         """Reads the samples from the trainer's data; does nothing where they are known or the data is a stream.
 
         Raises:
-            ValueError: If the inputs are not found in a batch, or there are fewer names than classes.
+            ValueError: If the inputs are not found in a batch.
+            ConfigurationError: If they are not where `inputs` says, or there are fewer names than classes.
         """
         if self._samples is not None:
             return
@@ -182,7 +184,7 @@ class Probe:
             rank_zero_info(f"Probe: showing {len(order)} samples instead of {self.num_samples}, {reason}")
         classes = int(targets.max()) + 1
         if self.class_names is not None and len(self.class_names) < classes:
-            raise ValueError(
+            raise ConfigurationError(
                 f"expected a name for each of {classes} classes, got {len(self.class_names)}: {self.class_names}"
             )
         found = self._found_names if self._found_names and len(self._found_names) >= classes else None

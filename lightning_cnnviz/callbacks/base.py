@@ -9,6 +9,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_cnnviz.capture import isolated_rng
+from lightning_cnnviz.errors import ConfigurationError
 from lightning_cnnviz.functional.image import Picture
 from lightning_cnnviz.schedule import Schedule
 from lightning_cnnviz.writer import Writer
@@ -166,7 +167,7 @@ class VisualCallback(Callback):
         try:
             yield
         except Exception as error:
-            if self.on_error == "raise":
+            if self.on_error == "raise" or isinstance(error, ConfigurationError):
                 raise
             self._failures.append(error)
 

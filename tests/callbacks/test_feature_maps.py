@@ -187,9 +187,20 @@ def test_a_model_without_convolutions_gets_a_line(tmp_path):
     assert image_steps(tmp_path) == {}
 
 
-def test_too_few_class_names_are_named(tmp_path):
-    with pytest.warns(UserWarning, match="expected a name for each of 4 classes, got 2"):
-        fit(tmp_path, [FeatureMaps(probe=Probe(4, class_names=["a", "b"]))], data=loaders())
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"class_names": ["a", "b"]}, "expected a name for each of 4 classes, got 2"),
+        ({"inputs": "scan"}, "expected the batch to have 'scan', got list"),
+        ({"targets": 0}, "expected 0 in the batch to be class numbers"),
+    ],
+    ids=str,
+)
+def test_a_probe_that_does_not_fit_the_data_fails_before_the_first_step(arguments, message, tmp_path):
+    model = TinyNet()
+    with pytest.raises(ValueError, match=message):
+        fit(tmp_path, [FeatureMaps(probe=Probe(4, **arguments))], model=model, data=loaders())
+    assert model.trainer.global_step == 0
 
 
 @pytest.mark.parametrize("arguments", [{"num_images": 0}, {"max_channels": 0}], ids=str)

@@ -1,0 +1,35 @@
+"""The benchmark of the README runs and its figures are consistent."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def test_overhead(data_root, tmp_path):
+    command = [sys.executable, "-m", "benchmarks.overhead", "--rounds", "1", "--epochs", "1", "--batch-size", "1000"]
+    run = subprocess.run(
+        [*command, "--json", tmp_path / "figures.json"],
+        cwd=Path(__file__).resolve().parents[1],
+        env={**os.environ, "CNNVIZ_DATA": str(data_root)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert set(figures["seconds"]) == {"bare", "bare again", "standard without projection", "standard"}
+    (bare,), (ours,) = figures["seconds"]["bare"], figures["seconds"]["standard"]
+    assert figures["ratio_to_bare"]["standard"] == [pytest.approx(ours / bare)]
+    assert set(figures["share_on_training_thread"]) == {
+        "EmbeddingProjection",
+        "FeatureMaps",
+        "GradientFlow",
+        "KernelGrid",
+        "LossAccuracy",
+    }
+    assert "ratio to bare" in run.stdout
