@@ -212,6 +212,11 @@ def test_3_a_callback_can_be_used_again(kind, tmp_path):
     for name in ("first", "second"):
         fit(tmp_path / name, [callback])
         assert all(steps == [6, 12] for steps in image_steps(tmp_path / name).values())
+    pictures = [
+        {tag: events(tmp_path / name).Images(tag)[-1].encoded_image_string for tag in image_steps(tmp_path / name)}
+        for name in ("first", "second")
+    ]
+    assert pictures[0] == pictures[1]  # nothing of the first run shows in the second
 
 
 def test_4_what_is_in_the_file_survives_kill_9(tmp_path):

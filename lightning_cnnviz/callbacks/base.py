@@ -111,6 +111,7 @@ class VisualCallback(Callback):
         """Prepares for the first picture."""
         if self._writer is not None:
             self._last_step = trainer.global_step
+            self._warned = False
             with self._duty():
                 self._writer.resume(trainer.global_step)
                 self._begin(trainer, pl_module)
@@ -172,14 +173,15 @@ class VisualCallback(Callback):
             self._failures.append(error)
 
     def _report_failures(self) -> None:
-        if self._failures and not self._warned:
+        count = len(self._failures)  # more may arrive from the writer's thread meanwhile
+        if count and not self._warned:
             self._warned = True
             error = self._failures[0]
             rank_zero_warn(
                 f"{type(self).__name__} could not draw and training goes on: {type(error).__name__}: {error} "
                 '(once only; on_error="raise" shows where)'
             )
-        self._failures.clear()
+        del self._failures[:count]
 
     def _end(self, trainer: Trainer) -> None:
         if self._writer is not None:

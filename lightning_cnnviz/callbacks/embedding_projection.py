@@ -94,6 +94,11 @@ class EmbeddingProjection(ProbingCallback):
     def _select(self, module: LightningModule) -> Sequence[str]:
         return [] if self.layers is None else select_layers(module, self.layers, None, "layer")
 
+    def _begin(self, trainer: Trainer, module: LightningModule) -> None:
+        if trainer.global_step == 0:  # a run that begins anew has no last layout
+            self._layouts = {}
+        super()._begin(trainer, module)
+
     def _drawings(self, trainer: Trainer, module: LightningModule) -> Iterable[Drawing]:
         samples = self.probe.samples
         if samples is None:

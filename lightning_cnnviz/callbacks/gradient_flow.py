@@ -101,6 +101,9 @@ class GradientFlow(VisualCallback):
         return selected
 
     def _begin(self, trainer: Trainer, module: LightningModule) -> None:
+        # A run that begins anew, or from an earlier step, leaves what came later behind.
+        self._history = [(step, column) for step, column in self._history if step <= trainer.global_step]
+        self._reported.clear()
         weights = weights_of(module, self._selected)
         self._names = list(weights)
         self._window = GradientWindow(weights)

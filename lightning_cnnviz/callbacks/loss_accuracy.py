@@ -93,6 +93,9 @@ class LossAccuracy(VisualCallback):
 
     def _begin(self, trainer: Trainer, module: LightningModule) -> None:
         self._ended = self._step_values = None
+        # A run that begins anew, or from an earlier step, leaves what came later behind.
+        for kind, points in self._points.items():
+            self._points[kind] = [point for point in points if point.step <= trainer.global_step]
         # What is not logged is not known before the first epoch ends: until then both are listened to.
         self._listening = {
             "train": self.names["accuracy", "train"] is None,
