@@ -1,12 +1,10 @@
 import warnings
-from pathlib import Path
 
 import matplotlib
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageDraw, ImageFont
-from scipy import ndimage
+from reading import frames, written
 from torch import nn
 
 from lightning_cnnviz.functional.kernels import check_channel, conv_weight, kernel_grid
@@ -22,28 +20,6 @@ def _no_warnings():
         yield
 
 
-def cells(picture):
-    """What stands inside the grey frames, from the top left, found by looking for frames."""
-    frames, count = ndimage.label((picture == 120).all(-1), structure=np.ones((3, 3)))
-    found = []
-    for number, (rows, columns) in enumerate(ndimage.find_objects(frames), start=1):
-        line = frames[rows, columns] == number
-        if min(line.shape) >= 3 and max(line.shape) > 5 and line[[0, -1]].all() and line[:, [0, -1]].all():
-            found.append((rows.start, columns.start, picture[rows, columns][1:-1, 1:-1]))
-    assert count >= len(found)
-    return [cell for *_, cell in sorted(found, key=lambda entry: entry[:2])]
-
-
-def written(picture, text, size=12):
-    """Whether a text stands somewhere in the picture, pixel by pixel."""
-    fonts = Path(matplotlib.get_data_path(), "fonts", "ttf")
-    font = ImageFont.truetype(str(fonts / "DejaVuSans.ttf"), size)
-    strip = Image.new("L", (int(font.getlength(text)), size + 6), 255)
-    ImageDraw.Draw(strip).text((0, 1), text, fill=34, font=font)
-    places = np.lib.stride_tricks.sliding_window_view(picture[:120, :, 0], (size + 6, strip.width))
-    return bool((places == np.asarray(strip)).all(axis=(2, 3)).any())
-
-
 def weights_in(cell, height, width, limit):
     """The weights that a cell shows, from the middle of each weight's square."""
     tall, wide = cell.shape[0] // height, cell.shape[1] // width
@@ -55,7 +31,7 @@ def weights_in(cell, height, width, limit):
 
 
 def assert_shows(picture, expected, limits):
-    found = cells(picture)
+    found = frames(picture)
     assert len(found) == len(expected)
     for cell, kernel, limit in zip(found, expected, limits, strict=True):
         assert max(cell.shape[:2]) >= 24
@@ -145,7 +121,7 @@ def test_each_kernel_may_have_its_own_scale():
 def test_three_input_channels_are_red_green_and_blue(scale):
     weight = np.random.default_rng(0).normal(size=(7, 3, 4, 4)) * np.arange(1, 8).reshape(7, 1, 1, 1)
     picture = kernel_grid(weight, scale=scale)
-    found = cells(picture)
+    found = frames(picture)
     assert len(found) == 7
     for cell, kernel in zip(found, weight, strict=True):
         limit = np.abs(weight if scale == "layer" else kernel).max()
@@ -161,7 +137,7 @@ def test_one_dimensional_kernels_are_strips():
 
 
 def test_strips_of_long_kernels_stay_visible():
-    found = cells(kernel_grid(np.random.default_rng(0).normal(size=(4, 1, 251))))
+    found = frames(kernel_grid(np.random.default_rng(0).normal(size=(4, 1, 251))))
     assert len(found) == 4
     assert all(len(cell) >= 8 for cell in found)
 
@@ -169,7 +145,7 @@ def test_strips_of_long_kernels_stay_visible():
 def test_slices_of_three_dimensional_kernels_stand_side_by_side():
     weight = np.random.default_rng(0).normal(size=(4, 1, 3, 2, 5))
     limit = np.abs(weight).max()
-    found = cells(kernel_grid(weight))
+    found = frames(kernel_grid(weight))
     assert len(found) == 4
     for cell, kernel in zip(found, weight[:, 0], strict=True):
         inner = cell[~(cell == 120).all(axis=(1, 2))]
@@ -189,7 +165,7 @@ def test_dtype_and_device_of_the_weight_do_not_matter():
 
 
 def test_all_zero_kernels_are_neutral():
-    for cell in cells(kernel_grid(np.zeros((4, 1, 3, 3)))):
+    for cell in frames(kernel_grid(np.zeros((4, 1, 3, 3)))):
         assert (cell == cell[0, 0, 0]).all()
         assert cell[0, 0, 0] > 200
 
@@ -198,7 +174,7 @@ def test_non_finite_weights_are_magenta_and_leave_the_scale_to_the_others():
     weight = np.random.default_rng(0).normal(size=(3, 1, 3, 3))
     weight[0, 0, 1, 1], weight[1, 0, 0, 2] = np.nan, -np.inf
     limit = np.abs(weight[np.isfinite(weight)]).max()
-    found = cells(kernel_grid(weight))
+    found = frames(kernel_grid(weight))
     for cell, kernel in zip(found, weight[:, 0], strict=True):
         shown = weights_in(cell, 3, 3, limit)
         finite = np.isfinite(kernel)
@@ -211,7 +187,7 @@ def test_non_finite_weights_are_magenta_and_leave_the_scale_to_the_others():
 def test_opposite_infinities_that_meet_in_one_pixel_are_magenta(channel):
     weight = np.ones((2, 3, 2, 2))
     weight[0, :, 0, 0] = np.inf, -np.inf, 0
-    first, second = cells(kernel_grid(weight, channel=channel))
+    first, second = frames(kernel_grid(weight, channel=channel))
     assert first[0, 0].tolist() == MAGENTA
     assert not (second == MAGENTA).all(-1).any()
 
@@ -228,7 +204,7 @@ def test_beyond_the_cap_the_first_kernels_are_drawn_and_the_rest_is_announced():
     weight = np.random.default_rng(0).normal(size=(12, 1, 5, 5))
     capped, alone = kernel_grid(weight, max_kernels=8), kernel_grid(weight[:8])
     assert_shows(capped, weight[:8, 0], [np.abs(weight[:8]).max()] * 8)
-    for one, other in zip(cells(capped), cells(alone), strict=True):
+    for one, other in zip(frames(capped), frames(alone), strict=True):
         assert np.array_equal(one, other)
     assert written(capped, "8 of 12 kernels, 4 left out")
     assert written(alone, "8 kernels")
@@ -269,7 +245,7 @@ def test_512_kernels_are_drawn_and_stay_readable():
 @pytest.mark.parametrize("shape", [(1500, 1, 3, 3), (512, 1, 3, 3, 3), (1500, 1, 2, 2)])
 def test_kernels_stay_readable_however_many_there_are(shape):
     weight = np.random.default_rng(0).normal(size=shape)
-    found = cells(kernel_grid(weight, max_kernels=2000))
+    found = frames(kernel_grid(weight, max_kernels=2000))
     assert len(found) == shape[0]
     assert all(max(cell.shape[0], cell.shape[1] / (3 if len(shape) == 5 else 1)) >= 24 for cell in found)
 
