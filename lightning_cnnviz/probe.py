@@ -50,7 +50,8 @@ class Probe:
     Args:
         num_samples: How many samples, at least 1. With less data all of it is taken, and a set of more than
             256 MiB is cut; one line says so.
-        split: `"val"` or `"train"`.
+        split: `"val"`, `"train"` or `"test"`.
+        indices: Places in the dataset: these samples in this order, whatever `num_samples` and `seed` say.
         inputs: Index, key or attribute of the inputs in a batch; see `lightning_cnnviz.batch.split_batch`.
         targets: Index, key or attribute of the class numbers in a batch.
         class_names: Names by class number. Default: `class_names` or `classes` of the dataset, the data
@@ -59,7 +60,7 @@ class Probe:
 
     Raises:
         TypeError: If `num_samples` is no whole number.
-        ValueError: If `num_samples` is below 1 or `split` is unknown.
+        ValueError: If `num_samples` is below 1, `split` is unknown or `indices` are no places.
 
     Example:
         >>> probe = Probe.from_tensors(torch.rand(4, 1, 8, 8), torch.tensor([0, 0, 1, 1]), ["cat", "dog"])
@@ -71,7 +72,8 @@ class Probe:
         self,
         num_samples: int = 1000,
         *,
-        split: Literal["val", "train"] = "val",
+        split: Literal["val", "train", "test"] = "val",
+        indices: list[int] | None = None,
         inputs: Key | None = None,
         targets: Key | None = None,
         class_names: list[str] | None = None,
@@ -81,10 +83,13 @@ class Probe:
             raise TypeError(f"expected the number of samples to be a whole number, got {num_samples!r}")
         if num_samples < 1:
             raise ValueError(f"expected at least 1 sample, got {num_samples}")
-        if split not in ("val", "train"):
-            raise ValueError(f'expected split to be "val" or "train", got {split!r}')
-        self.num_samples = num_samples
+        if split not in ("val", "train", "test"):
+            raise ValueError(f'expected split to be "val", "train" or "test", got {split!r}')
+        if indices is not None and not (indices and all(isinstance(index, int) and index >= 0 for index in indices)):
+            raise ValueError(f"expected indices to be a list of places in the dataset, from 0, got {indices!r}")
+        self.num_samples = num_samples if indices is None else len(indices)
         self.split = split
+        self.indices = indices
         self.inputs = inputs
         self.targets = targets
         self.class_names = class_names
@@ -126,16 +131,19 @@ class Probe:
 
         Raises:
             ValueError: If the inputs are not found in a batch.
-            ConfigurationError: If they are not where `inputs` says, or there are fewer names than classes.
+            ConfigurationError: If they are not where `inputs` says, there are fewer names than classes, the test
+                data can't be had or there are no such `indices`.
         """
         if self._samples is not None:
             return
-        loader = _first_loader(trainer.val_dataloaders if self.split == "val" else None)
+        loader = _first_loader(self._loaders(trainer))
         evaluating = loader is not None
         loader = loader if evaluating else _first_loader(trainer.train_dataloader)
         dataset = None if loader is None else loader.dataset
         self._found_names = _find_names(dataset, getattr(trainer, "datamodule", None), module)
         if loader is None or isinstance(dataset, IterableDataset) or loader.batch_size is None:
+            if self.indices is not None:
+                raise ConfigurationError("a stream has no places: leave indices out, the first samples are taken")
             return
         with isolated_rng():
             try:  # transforms on the device may ask the trainer whether this is training
@@ -155,12 +163,28 @@ class Probe:
         if not self.full:
             self._passing.append(_on_cpu(*split_batch(batch, self.inputs, self.targets)))
 
+    def _loaders(self, trainer: Trainer) -> Any:
+        if self.split != "test":
+            return trainer.val_dataloaders if self.split == "val" else None
+        owner = getattr(trainer, "datamodule", None) or trainer.lightning_module
+        try:  # Lightning itself asks for them only after the training
+            return owner.test_dataloader()
+        except Exception as error:
+            raise ConfigurationError(
+                f'Probe(split="test") found no test data: {type(owner).__name__}.test_dataloader() gave '
+                f'{type(error).__name__}: {error}; make them in setup("fit") too, or use split="val"'
+            ) from error
+
     def _read(self, trainer: Trainer, loader: DataLoader[Any]) -> None:
         dataset, at_once = loader.dataset, loader.batch_size or 1
         size = len(dataset)  # type: ignore[arg-type]
+        if self.indices is not None and max(self.indices) >= size:
+            raise ConfigurationError(f"expected indices below {size}, the size of the data, got {max(self.indices)}")
         order = np.random.default_rng(self.seed).permutation(size)
         known = _known_targets(dataset)
-        if known is not None and len(known) == size:
+        if self.indices is not None:
+            order = np.asarray(self.indices)
+        elif known is not None and len(known) == size:
             order = order[balanced_order(known[order])][: self.num_samples]
         else:  # some more than needed, to be balanced when their classes are known
             order = order[: max(2 * self.num_samples, 64)]
@@ -176,7 +200,8 @@ class Probe:
         inputs, targets = (torch.cat(parts) for parts in zip(*self._passing, strict=True))
         if int(targets.max()) >= MOST_CLASSES:  # rather identities or times
             targets = torch.full_like(targets, -1)
-        order = torch.from_numpy(balanced_order(targets.numpy()))
+        balanced = balanced_order(targets.numpy()) if self.indices is None else np.arange(len(targets))
+        order = torch.from_numpy(balanced)
         fits = max(1, MOST_BYTES * len(inputs) // max(1, inputs.nbytes))
         order = order[: min(self.num_samples, fits)]
         if len(order) < self.num_samples:

@@ -3,6 +3,7 @@
 import queue
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from io import BytesIO
 from typing import Any, ClassVar, NamedTuple
 from weakref import WeakKeyDictionary
@@ -122,6 +123,11 @@ class Writer:
             self._put(Job(lambda: proto, step, failed))
         for logger in self._others:
             logger.log_metrics(dict(values), step=step)
+
+    def texts(self, values: Mapping[str, str], step: int, failed: Callable[[Exception], None]) -> None:
+        """Logs Markdown, tag → text; `failed` as for pictures."""
+        for tag, text in values.items() if self._boards else ():
+            self._put(Job(partial(summary.text, tag, text), step, failed))
 
     def chart_layout(self, layout: Mapping[str, Mapping[str, list[Any]]], failed: Callable[[Exception], None]) -> None:
         """Says which scalars TensorBoard's Custom Scalars tab draws together: category → chart → [kind, tags]."""

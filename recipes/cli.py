@@ -6,14 +6,14 @@ import sys
 import warnings
 from pathlib import Path
 
+from pytorch_lightning import LightningDataModule, LightningModule
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
+from pytorch_lightning.utilities.model_helpers import is_overridden
 
 # The classes that a configuration may name without their module
-from recipes.classifier import Classifier
 from recipes.data import MNIST, Digits, FashionMNIST  # noqa: F401
 from recipes.errors import RecipeError
 from recipes.fashion_cnn import FashionCNN  # noqa: F401
-from recipes.image_data import ImageData
 from recipes.lenet5 import LeNet5  # noqa: F401
 from recipes.records import Metrics, save_metrics
 from recipes.report import closing
@@ -31,8 +31,8 @@ class RecipeCLI(LightningCLI):
 
     def __init__(self, config: Path, overrides: list[str], prog: str) -> None:
         super().__init__(
-            Classifier,
-            ImageData,
+            LightningModule,
+            LightningDataModule,
             subclass_mode_model=True,
             subclass_mode_data=True,
             parser_kwargs={"prog": prog, "description": None, "default_config_files": [str(config)]},
@@ -69,7 +69,8 @@ def train(config: Path, overrides: list[str], prog: str) -> Metrics:
         raise RecipeError(f"{folder} already holds a run: choose another --trainer.logger.version")
     trainer.fit(cli.model, cli.datamodule)
     metrics = dict(trainer.callback_metrics)
-    trainer.test(cli.model, cli.datamodule, verbose=False)
+    if is_overridden("test_step", cli.model):
+        trainer.test(cli.model, cli.datamodule, verbose=False)
     metrics = {name: float(value) for name, value in (metrics | trainer.callback_metrics).items()}
     if folder and trainer.is_global_zero:
         save_metrics(folder, metrics)

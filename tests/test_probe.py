@@ -11,6 +11,7 @@ from torch import nn
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, IterableDataset, Subset, TensorDataset, random_split
 
 from lightning_cnnviz import probe as probe_module
+from lightning_cnnviz.errors import ConfigurationError
 from lightning_cnnviz.probe import Probe, balanced_order
 
 # ---- a training run whose samples carry their own number
@@ -559,8 +560,61 @@ def test_at_least_one_sample_is_needed(number):
 
 
 def test_an_unknown_split_is_refused():
-    with pytest.raises(ValueError, match='expected split to be "val" or "train", got \'test\''):
-        Probe(split="test")
+    with pytest.raises(ValueError, match='expected split to be "val", "train" or "test", got \'all\''):
+        Probe(split="all")
+
+
+@pytest.mark.parametrize("indices", [[], [-1], ["a"], [1.5]])
+def test_indices_that_are_no_places_are_refused(indices):
+    with pytest.raises(ValueError, match="expected indices to be a list of places in the dataset, from 0, got"):
+        Probe(indices=indices)
+
+
+# ---- chosen samples, and the test data
+
+
+class WithTests(LightningDataModule):
+    def __init__(self, *test):
+        super().__init__()
+        self.test = test
+
+    def train_dataloader(self):
+        return load(tensors(labels_of(10, 10)))
+
+    def val_dataloader(self):
+        return load(tensors(labels_of(10, 10), offset=100))
+
+    def test_dataloader(self):
+        return load(self.test[0])
+
+
+def test_chosen_samples_are_shown_in_their_order():
+    probe = Probe(split="test", indices=[12, 3, 19])
+    fit(probe, None, datamodule=WithTests(tensors(labels_of(10, 10), offset=200)))
+    assert numbers(probe.samples) == [212, 203, 219]
+    assert probe.samples.targets.tolist() == [1, 0, 1]
+
+
+def test_test_data_are_balanced_as_the_others():
+    probe = Probe(4, split="test")
+    fit(probe, None, datamodule=WithTests(tensors(labels_of(10, 10), offset=200)))
+    assert probe.samples.targets.tolist() == [0, 1, 0, 1]
+    assert min(numbers(probe.samples)) >= 200
+
+
+def test_a_place_beyond_the_data_is_refused():
+    with pytest.raises(ConfigurationError, match="expected indices below 20, the size of the data, got 20"):
+        fit(Probe(indices=[20]), load(tensors(labels_of(10, 10))))
+
+
+def test_a_stream_has_no_places():
+    with pytest.raises(ConfigurationError, match="a stream has no places"):
+        fit(Probe(indices=[0], split="train"), load(Stream(labels_of(8))))
+
+
+def test_missing_test_data_are_refused_with_the_cause():
+    with pytest.raises(ConfigurationError, match=r"found no test data: WithTests\.test_dataloader"):
+        fit(Probe(split="test"), None, datamodule=WithTests())
 
 
 # ---- the order

@@ -66,6 +66,7 @@ class VisualCallback(Callback):
         self._cost_tag = ""
         self._seconds = 0.0
         self._last_step = 0
+        self._drawn: int | None = None
         self._failures: list[Exception] = []
         self._warned = False
 
@@ -91,6 +92,10 @@ class VisualCallback(Callback):
         """Scalars that go with the pictures; called after `_drawings`."""
         return {}
 
+    def _texts(self) -> Mapping[str, str]:
+        """Markdown that goes with the pictures; called after `_numbers`."""
+        return {}
+
     # ---- Lightning's hooks
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -111,6 +116,7 @@ class VisualCallback(Callback):
         """Prepares for the first picture."""
         if self._writer is not None:
             self._last_step = trainer.global_step
+            self._drawn = trainer.global_step or None  # a resumed run has its picture of this step
             self._warned = False
             with self._duty():
                 self._writer.resume(trainer.global_step)
@@ -143,13 +149,14 @@ class VisualCallback(Callback):
 
     def _draw(self, trainer: Trainer, module: LightningModule) -> None:
         step = trainer.global_step
-        if self._writer is None or step == self._last_step:
+        if self._writer is None or step == self._drawn:
             return
-        self._last_step = step
+        self._last_step = self._drawn = step
         with self._duty(), isolated_rng():
             for tag, draw in self._drawings(trainer, module):
                 self._writer.picture(tag, draw, step, self._failures.append, at_once=self.on_error == "raise")
             self._writer.scalars(self._numbers(), step, self._failures.append)
+            self._writer.texts(self._texts(), step, self._failures.append)
         self._writer.scalars({self._cost_tag: 1000 * self._seconds}, step, self._failures.append)
         self._seconds = 0.0
 

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from pytorch_lightning import LightningModule, Trainer
+from torch import Tensor
 
 from lightning_cnnviz.callbacks.base import Layers, OnError, VisualCallback
 from lightning_cnnviz.capture import Activations, record
+from lightning_cnnviz.errors import ConfigurationError
 from lightning_cnnviz.probe import Probe, Samples
 
 
@@ -43,6 +45,8 @@ class ProbingCallback(VisualCallback):
 
     def _begin(self, trainer: Trainer, module: LightningModule) -> None:
         self.probe.collect(trainer, module)
+        if self.probe.class_names is not None and self.probe.samples is not None:
+            self._check_names(self.probe.class_names, self._run(trainer, module, self.probe.samples.inputs[:1], []))
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Lets the probe take samples out of the batch where it could not read them from the data."""
@@ -57,12 +61,21 @@ class ProbingCallback(VisualCallback):
         samples = self.probe.samples
         assert samples is not None
         shown = Samples(samples.inputs[:count], samples.targets[:count], samples.class_names)
-        precision = trainer.precision_plugin
-        with precision.forward_context():
-            inputs = precision.convert_input(shown.inputs.to(module.device))
-            seen = record(module, inputs, layers)
+        seen = self._run(trainer, module, shown.inputs, layers)
         silent = [name for name in layers if name not in seen.layers]
         if silent:
             with self._forgiving():
                 raise ValueError(f"{', '.join(silent)} did not run or gave no tensor with one row per sample")
         return shown, seen
+
+    def _run(self, trainer: Trainer, module: LightningModule, inputs: Tensor, layers: Sequence[str]) -> Activations:
+        precision = trainer.precision_plugin
+        with precision.forward_context():
+            return record(module, precision.convert_input(inputs.to(module.device)), layers)
+
+    def _check_names(self, names: Sequence[str], seen: Activations) -> None:
+        classes = 0 if seen.output is None or seen.output.ndim != 2 else max(2, seen.output.shape[1])
+        if classes and len(names) != classes:
+            raise ConfigurationError(
+                f"expected a name for each of the model's {classes} classes, got {len(names)} class_names: {names}"
+            )

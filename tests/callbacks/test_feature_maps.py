@@ -14,6 +14,7 @@ from torch import nn
 from torch.utils.data import DataLoader, IterableDataset
 
 from lightning_cnnviz import FeatureMaps, Probe
+from lightning_cnnviz.errors import ConfigurationError
 
 
 def pictures(folder, tag):
@@ -207,3 +208,10 @@ def test_a_probe_that_does_not_fit_the_data_fails_before_the_first_step(argument
 def test_bad_arguments(arguments):
     with pytest.raises(ValueError, match=r"expected num_images and max_channels from 1, got"):
         FeatureMaps(**arguments)
+
+
+@pytest.mark.parametrize("names", [["a", "b", "c", "d", "e"], ["a"] * 7])
+def test_names_that_are_not_the_models_classes_are_refused_with_both_counts(names, tmp_path):
+    probe = Probe(4, class_names=names)
+    with pytest.raises(ConfigurationError, match=rf"each of the model's 4 classes, got {len(names)} class_names"):
+        fit(tmp_path, [FeatureMaps(probe=probe)])
