@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from lightning_cnnviz.callbacks.embedding_projection import EmbeddingProjection
     from lightning_cnnviz.callbacks.feature_maps import FeatureMaps
     from lightning_cnnviz.callbacks.gradient_flow import GradientFlow
+    from lightning_cnnviz.callbacks.input_partition import InputPartition
     from lightning_cnnviz.callbacks.kernel_grid import KernelGrid
     from lightning_cnnviz.callbacks.loss_accuracy import LossAccuracy
     from lightning_cnnviz.presets import cnnviz_callbacks
@@ -17,6 +18,7 @@ __all__ = [
     "EmbeddingProjection",
     "FeatureMaps",
     "GradientFlow",
+    "InputPartition",
     "KernelGrid",
     "LossAccuracy",
     "Probe",
@@ -28,6 +30,7 @@ _HOMES = {
     "EmbeddingProjection": "callbacks.embedding_projection",
     "FeatureMaps": "callbacks.feature_maps",
     "GradientFlow": "callbacks.gradient_flow",
+    "InputPartition": "callbacks.input_partition",
     "KernelGrid": "callbacks.kernel_grid",
     "LossAccuracy": "callbacks.loss_accuracy",
     "Probe": "probe",

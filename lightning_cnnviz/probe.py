@@ -94,6 +94,8 @@ class Probe:
         self.targets = targets
         self.class_names = class_names
         self.seed = seed
+        self.origin: Literal["val", "train", "test"] | None = None
+        """Split that the samples were found in; None where they were given."""
         self._found_names: list[str] | None = None
         self._samples: Samples | None = None
         self._passing: list[tuple[Tensor, Tensor]] = []
@@ -138,12 +140,14 @@ class Probe:
             return
         loader = _first_loader(self._loaders(trainer))
         evaluating = loader is not None
+        self.origin = self.split if evaluating else "train"
         loader = loader if evaluating else _first_loader(trainer.train_dataloader)
         dataset = None if loader is None else loader.dataset
         self._found_names = _find_names(dataset, getattr(trainer, "datamodule", None), module)
         if loader is None or isinstance(dataset, IterableDataset) or loader.batch_size is None:
             if self.indices is not None:
                 raise ConfigurationError("a stream has no places: leave indices out, the first samples are taken")
+            self.origin = "train"  # from the batches that pass by
             return
         with isolated_rng():
             try:  # transforms on the device may ask the trainer whether this is training

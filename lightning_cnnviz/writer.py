@@ -19,8 +19,8 @@ from torch.utils.tensorboard import FileWriter, SummaryWriter
 
 from lightning_cnnviz.functional.image import Picture
 
-QUEUE_LENGTH = 64
-"""Pictures that may wait; a caller with one more waits for room, since nothing is to be lost."""
+MOST_WAITING = 64
+"""Pictures that may wait; a caller with one more waits for room, since nothing is to be lost. Numbers take none."""
 
 
 class Job(NamedTuple):
@@ -29,6 +29,7 @@ class Job(NamedTuple):
     make: Callable[[], Summary]
     step: int
     failed: Callable[[Exception], None]
+    is_picture: bool = False
 
 
 class Writer:
@@ -48,7 +49,8 @@ class Writer:
         self._others = [logger for logger, board in experiments if not isinstance(board, SummaryWriter) and writing]
         self._users = 0
         self._resumed = False
-        self._queue: queue.Queue[Job | None] = queue.Queue(QUEUE_LENGTH)
+        self._queue: queue.Queue[Job | None] = queue.Queue()
+        self._room = threading.Semaphore(MOST_WAITING)
         self._thread: threading.Thread | None = None
         if writing and not self._boards:
             names = " and ".join(sorted({type(logger).__name__ for logger in trainer.loggers}))
@@ -110,9 +112,9 @@ class Writer:
             return
         if at_once:
             picture = draw()
-            self._put(Job(lambda: image_summary(tag, picture), step, failed))
+            self._put(Job(lambda: image_summary(tag, picture), step, failed, is_picture=True))
         else:
-            self._put(Job(lambda: image_summary(tag, draw()), step, failed))
+            self._put(Job(lambda: image_summary(tag, draw()), step, failed, is_picture=True))
 
     def scalars(self, values: Mapping[str, float], step: int, failed: Callable[[Exception], None]) -> None:
         """Logs numbers, tag → value; `failed` as for pictures."""
@@ -139,6 +141,8 @@ class Writer:
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="lightning_cnnviz.Writer", daemon=True)
             self._thread.start()
+        if job.is_picture:
+            self._room.acquire()
         self._queue.put(job)
 
     def _work(self) -> None:
@@ -156,6 +160,8 @@ class Writer:
             except Exception as error:
                 if (blamed := job or last) is not None:
                     blamed.failed(error)
+            if job is not None and job.is_picture:
+                self._room.release()
             if job is None:
                 return
 

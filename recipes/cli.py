@@ -11,6 +11,7 @@ from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCL
 from pytorch_lightning.utilities.model_helpers import is_overridden
 
 # The classes that a configuration may name without their module
+from recipes.circles import Circles, TwoCircles  # noqa: F401
 from recipes.data import MNIST, Digits, FashionMNIST  # noqa: F401
 from recipes.errors import RecipeError
 from recipes.fashion_cnn import FashionCNN  # noqa: F401

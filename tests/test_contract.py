@@ -16,7 +16,9 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
-from tiny import TinyNet, events, fit, image_steps, loaders, scalars, trainer
+from plane import PlaneNet, plane_loaders
+from tiny import TinyNet, events, image_steps, loaders, scalars, trainer
+from tiny import fit as fit_model
 
 import lightning_cnnviz
 
@@ -26,11 +28,24 @@ EXPORTED = [
     if isinstance(exported, type) and issubclass(exported, pl.Callback)
 ]
 every_callback = pytest.mark.parametrize("kind", EXPORTED, ids=lambda kind: kind.__name__)
-ALL = "all callbacks"
+OF_THE_PLANE = {"InputPartition"}
+"""Callbacks that want two inputs."""
 
 
 class BrokenError(Exception):
     pass
+
+
+def subject(*kinds):
+    """A model that callbacks can show, and its data."""
+    plane = any(kind.__name__ in OF_THE_PLANE for kind in kinds)
+    return (PlaneNet, plane_loaders) if plane else (TinyNet, loaders)
+
+
+def fit(folder, callbacks, model=None, **options):
+    """Trains a model that the callbacks can show."""
+    net, data = subject(*map(type, callbacks))
+    return fit_model(folder, callbacks, model=model or net, data=data(), **options)
 
 
 def failing(kind: type, where: str) -> type:
@@ -64,7 +79,11 @@ def fingerprint(run: pl.Trainer) -> dict[str, object]:
 def bare(request, tmp_path_factory):
     """What a training without callbacks leaves behind."""
     options = {"accumulate_grad_batches": request.param}
-    return options, fingerprint(fit(tmp_path_factory.mktemp("bare"), **options))
+    runs = {
+        net: fit_model(tmp_path_factory.mktemp("bare"), model=net, data=data(), **options)
+        for net, data in ((TinyNet, loaders), (PlaneNet, plane_loaders))
+    }
+    return options, {net: fingerprint(run) for net, run in runs.items()}
 
 
 @every_callback
@@ -73,7 +92,7 @@ def test_1_training_is_untouched(kind, when, bare, tmp_path):
     options, expected = bare
     run = fit(tmp_path, [kind(**when, on_error="raise")], **options)
     assert image_steps(tmp_path), "a callback that draws nothing proves nothing"
-    assert fingerprint(run) == expected
+    assert fingerprint(run) == expected[type(run.lightning_module)]
 
 
 @every_callback
@@ -86,7 +105,7 @@ def test_1_and_2_a_failing_picture_leaves_training_untouched_and_warns_once(kind
     ours = [str(warning.message) for warning in caught if "no picture today" in str(warning.message)]
     assert len(ours) == 1
     assert kind.__name__ in ours[0]
-    assert fingerprint(run) == expected
+    assert fingerprint(run) == expected[type(run.lightning_module)]
 
 
 @every_callback
@@ -118,7 +137,7 @@ def test_2_bad_arguments_fail_when_the_callback_is_made(kind, arguments, message
 
 @every_callback
 def test_2_layers_that_match_nothing_fail_before_the_first_step(kind, tmp_path):
-    model = TinyNet()
+    model = subject(kind)[0]()
     with pytest.raises(ValueError, match=r"layers='conv9' matches no layer of the model; its layers are: conv1, norm"):
         fit(tmp_path, [kind(layers=["conv9"])], model=model)
     assert model.trainer.global_step == 0
@@ -154,7 +173,7 @@ def hooks_of(model: torch.nn.Module) -> list[object]:
 @every_callback
 @pytest.mark.parametrize("end", [None, RuntimeError("crash"), KeyboardInterrupt()], ids=["end", "exception", "ctrl-c"])
 def test_3_nothing_stays_behind_and_4_nothing_written_is_lost(kind, end, tmp_path):
-    model, threads = TinyNet(), set(threading.enumerate())
+    model, threads = subject(kind)[0](), set(threading.enumerate())
     handler = signal.getsignal(signal.SIGINT)
     with contextlib.nullcontext() if end is None else pytest.raises((RuntimeError, SystemExit)):
         fit(tmp_path, [kind(every_n_epochs=1), Interrupt(end)], model=model)
@@ -186,7 +205,7 @@ class Copying(pl.Callback):
         pl_module.train()
         torch.save(pl_module, self.folder / "model.pt")
         copied = torch.load(self.folder / "model.pt", weights_only=False)
-        x = torch.rand(3, 1, 8, 8)
+        x = torch.rand(3, *trainer.val_dataloaders.dataset[0][0].shape)
         assert torch.equal(copied.eval()(x), pl_module.eval()(x))
         pl_module.train()
         self.copies += 1
@@ -235,7 +254,8 @@ def test_4_a_resumed_run_continues_without_doubled_steps(kind, tmp_path):
     with pytest.raises(RuntimeError, match="crash"):  # at step 9, in the second epoch
         fit(tmp_path, [kind(every_n_train_steps=2), keep, Interrupt(RuntimeError("crash"))], **checkpoints)
     resumed = trainer(tmp_path, [kind(every_n_train_steps=2)], max_epochs=3)
-    resumed.fit(TinyNet(), *loaders(), ckpt_path=tmp_path / "epoch=0.ckpt")
+    net, data = subject(kind)
+    resumed.fit(net(), *data(), ckpt_path=tmp_path / "epoch=0.ckpt")
     steps = image_steps(tmp_path)
     assert steps
     for tag, found in steps.items():
@@ -281,7 +301,8 @@ def test_without_a_logger_the_run_is_a_bare_one(kind, options, tmp_path):
 @every_callback
 def test_validate_and_test_alone_draw_nothing(kind, tmp_path):
     run = trainer(tmp_path, [kind(on_error="raise")])
-    run.validate(TinyNet(), loaders()[1], verbose=False)
+    net, data = subject(kind)
+    run.validate(net(), data()[1], verbose=False)
     assert image_steps(tmp_path) == {}
 
 

@@ -86,6 +86,29 @@ def test_more_pictures_than_the_queue_holds_are_all_written(tmp_path):
     assert image_steps(tmp_path) == {"many": list(range(200))}
 
 
+def test_numbers_do_not_wait_for_pictures(tmp_path):
+    run, failures = opened(tmp_path)
+    writer, drawn = Writer.open(run), threading.Event()
+    writer.picture("slow", lambda: flat(drawn.wait(60)), 1, failures.append)
+    for step in range(500):  # would never end if they took the room of pictures
+        writer.scalars({"a": float(step)}, step, failures.append)
+    drawn.set()
+    writer.close(run)
+    assert failures == []
+    assert [step for step, _ in scalars(tmp_path, "a")] == list(range(500))
+
+
+def test_texts_are_written_as_they_are(tmp_path):
+    run, failures = opened(tmp_path)
+    writer = Writer.open(run)
+    writer.texts({"table": "| a |\n|---|\n| 1 |", "note": "*b*"}, 3, failures.append)
+    writer.close(run)
+    (table,) = events(tmp_path).Tensors("table/text_summary")
+    assert table.step == 3
+    assert table.tensor_proto.string_val[0].decode() == "| a |\n|---|\n| 1 |"
+    assert failures == []
+
+
 def test_pixels_survive_the_encoding(tmp_path):
     picture = np.random.default_rng(0).integers(0, 256, (16, 24, 3), dtype=np.uint8)
     encoded = image_summary("a", picture).value[0].image

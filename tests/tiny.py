@@ -111,11 +111,12 @@ def trainer(folder: Path, callbacks: Sequence[pl.Callback] = (), **options: Any)
 def fit(
     folder: Path, callbacks: Sequence[pl.Callback] = (), model: Any = None, data: Any = None, **options: Any
 ) -> Any:
-    """Trains a new `TinyNet` (or `model`) from a fixed seed; returns the trainer."""
+    """Trains a new `TinyNet` (or `model`, an instance or a class) from a fixed seed; returns the trainer."""
     pl.seed_everything(7)
     run = trainer(folder, callbacks, **options)
     train, val = data or loaders()
-    run.fit(TinyNet() if model is None else model, train, val)
+    model = TinyNet if model is None else model
+    run.fit(model() if isinstance(model, type) else model, train, val)
     return run
 
 

@@ -41,7 +41,14 @@ def new_axes(width: float, height: float, title: str) -> Axes:
 
 def render(axes: Axes) -> Picture:
     """The pixels of the figure that the axes are on."""
-    canvas = FigureCanvasAgg(axes.get_figure(root=True))
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    return render_figure(figure)
+
+
+def render_figure(figure: Figure) -> Picture:
+    """The pixels of a figure."""
+    canvas = FigureCanvasAgg(figure)
     canvas.draw()  # type: ignore[no-untyped-call]
     return np.array(canvas.buffer_rgba(), dtype=np.uint8)[..., :3]  # type: ignore[no-untyped-call]
 

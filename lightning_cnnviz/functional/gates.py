@@ -1,0 +1,219 @@
+"""The units that bend a network: which modules have them, where they switch, and what reaches them."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import product
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from lightning_cnnviz.capture import first_tensor
+
+Floats = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.intp]
+Pattern = npt.NDArray[np.int16]
+
+# Continuous, and affine between the values at which they bend.
+_BENDS: dict[type[nn.Module], Callable[[Any], tuple[float, ...]]] = {
+    nn.ReLU6: lambda _: (0.0, 6.0),  # before Hardtanh, which it is one of
+    nn.Hardtanh: lambda gate: (gate.min_val, gate.max_val),
+    nn.Hardsigmoid: lambda _: (-3.0, 3.0),
+    nn.Softshrink: lambda gate: (-gate.lambd, gate.lambd),
+    **dict.fromkeys((nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.RReLU), lambda _: (0.0,)),
+}
+_POOLS = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
+_ADAPTIVE_POOLS = (nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d)
+# Bent everywhere: the level 0 of what they receive is shown, for the sigmoid its 0.5.
+_SMOOTH = (
+    nn.Sigmoid, nn.Tanh, nn.LogSigmoid, nn.Softsign, nn.Softplus, nn.Tanhshrink,
+    nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish, nn.Hardswish,
+)  # fmt: skip
+_CHOICES = (nn.Softmax, nn.LogSoftmax)
+
+
+class Gate(NamedTuple):
+    """One call of a module that bends, as seen in a forward pass.
+
+    Attributes:
+        name: The layer with weights that feeds it, or its own name where another gate already stands behind
+            that layer. A name that comes again has its number behind it.
+        module_name: Its own name.
+        module: The module.
+        shape: Of what it receives, without the samples' dimension.
+        layer: Name of the layer with weights that feeds it; None behind another gate.
+    """
+
+    name: str
+    module_name: str
+    module: nn.Module
+    shape: tuple[int, ...]
+    layer: str | None
+
+    @property
+    def smooth(self) -> bool:
+        """Whether nothing behind it is affine any more."""
+        return isinstance(self.module, (*_SMOOTH, *_CHOICES))
+
+    @property
+    def bends(self) -> tuple[float, ...] | None:
+        """Values at which a unit switches; None where the largest of several entries wins."""
+        if isinstance(self.module, _SMOOTH):
+            return (0.0,)
+        return next((bends(self.module) for kind, bends in _BENDS.items() if isinstance(self.module, kind)), None)
+
+    def windows(self) -> list[Indices]:
+        """For every output of a gate without `bends` the flat indices of the entries that compete for it."""
+        if isinstance(self.module, _CHOICES):
+            return [np.arange(int(np.prod(self.shape)))]
+        channels, *size = self.shape
+        sides = _adaptive_windows(self.module, size) if isinstance(self.module, _ADAPTIVE_POOLS) else None
+        along = sides or [_windows_along(self.module, axis, length) for axis, length in enumerate(size)]
+        grid = np.arange(int(np.prod(self.shape))).reshape(self.shape)
+        return [grid[channel][np.ix_(*window)].ravel() for channel in range(channels) for window in product(*along)]
+
+    def pattern(self, values: Floats) -> Pattern:
+        """Which side of its bends each unit is on, or which entry of its window wins.
+
+        Args:
+            values: What the gate receives, shape (points, entries).
+
+        Returns:
+            Shape (points, units): the number of bends that lie below; the winner's place in its window, the
+            first of equal ones.
+        """
+        bends = self.bends
+        if bends is not None:
+            return np.asarray(np.sum([values > bend for bend in bends], axis=0), dtype=np.int16)
+        return np.stack([values[:, window].argmax(axis=1) for window in self.windows()], axis=1).astype(np.int16)
+
+    def unit_names(self) -> list[str]:
+        """Names of its entries: nodes, or kernels and the places of their windows."""
+        if len(self.shape) <= 1:
+            return [f"node {index + 1}" for index in range(int(np.prod(self.shape)))]
+        places = product(*(range(1, length + 1) for length in self.shape))
+        return [f"kernel {kernel} · window {', '.join(map(str, place))}" for kernel, *place in places]
+
+
+class Passing(NamedTuple):
+    """What one forward pass showed.
+
+    Attributes:
+        gates: In the order of their calls.
+        inputs: What each gate received, shape (points, *gate.shape).
+        outputs: What it returned.
+        layer_inputs: What the layer with weights before it received; None behind another gate.
+        output: What the model returned.
+    """
+
+    gates: list[Gate]
+    inputs: list[Tensor]
+    outputs: list[Tensor]
+    layer_inputs: list[Tensor | None]
+    output: Tensor
+
+
+def is_gate(module: nn.Module) -> bool:
+    """Whether a module bends in a way that is known.
+
+    Example:
+        >>> is_gate(nn.ReLU()), is_gate(nn.Linear(2, 3))
+        (True, False)
+    """
+    return isinstance(module, (*_BENDS, *_POOLS, *_ADAPTIVE_POOLS, *_SMOOTH, *_CHOICES))
+
+
+def pass_points(model: nn.Module, points: Tensor) -> Passing:
+    """Runs a model on points and notes what reaches each gate.
+
+    Args:
+        model: In evaluation mode.
+        points: Shape (points, ...), as the model takes them.
+
+    Raises:
+        TypeError: If the model returns no tensor.
+
+    Example:
+        >>> net = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
+        >>> [(gate.name, gate.shape) for gate in pass_points(net, torch.zeros(5, 2)).gates]
+        [('0', (3,))]
+    """
+    gates: list[Gate] = []
+    inputs: list[Tensor] = []
+    outputs: list[Tensor] = []
+    layer_inputs: list[Tensor | None] = []
+    feeding: list[tuple[str, Tensor]] = []
+
+    def feed(name: str, value: Any) -> None:
+        feeding.append((name, value))
+
+    def bend(name: str, module: nn.Module, value: Tensor, result: Tensor) -> None:
+        layer, layer_input = feeding[-1] if feeding else (None, None)
+        feeding.clear()
+        shown = layer or name
+        again = sum(gate.name.partition(" #")[0] == shown for gate in gates)
+        gates.append(Gate(f"{shown} #{again + 1}" if again else shown, name, module, tuple(value.shape[1:]), layer))
+        inputs.append(value)
+        outputs.append(result)
+        layer_inputs.append(layer_input)
+
+    with _listening(model, feed, bend), torch.compiler.set_stance("force_eager"):
+        output = first_tensor(model(points))
+    if output is None:
+        raise TypeError("expected the model to return a tensor")
+    return Passing(gates, inputs, outputs, layer_inputs, output)
+
+
+@contextmanager
+def _listening(
+    model: nn.Module, feed: Callable[[str, Any], None], bend: Callable[[str, nn.Module, Tensor, Tensor], None]
+) -> Iterator[None]:
+    before: dict[str, Tensor] = {}  # an in-place gate overwrites what it received
+
+    def keep(name: str, args: Any) -> None:
+        value = first_tensor(args)
+        assert value is not None
+        before[name] = value.clone()
+
+    with ExitStack() as stack:
+        for name, module in model.named_modules():
+            if is_gate(module):
+                handle = module.register_forward_pre_hook(lambda _, args, name=name: keep(name, args))
+                stack.callback(handle.remove)
+                handle = module.register_forward_hook(
+                    lambda module, _, result, name=name: bend(name, module, before[name], result)
+                )
+                stack.callback(handle.remove)
+            elif isinstance(getattr(module, "weight", None), Tensor) and module.weight.ndim >= 2:
+                handle = module.register_forward_pre_hook(lambda _, args, name=name: feed(name, first_tensor(args)))
+                stack.callback(handle.remove)
+        yield
+
+
+def _windows_along(pool: Any, axis: int, length: int) -> list[Indices]:
+    def setting(name: str) -> int:
+        value = getattr(pool, name)
+        return int(value[axis] if isinstance(value, (tuple, list)) else value)
+
+    kernel, stride, padding, dilation = map(setting, ("kernel_size", "stride", "padding", "dilation"))
+    reach = length + 2 * padding - dilation * (kernel - 1) - 1
+    count = (-(-reach // stride) if pool.ceil_mode else reach // stride) + 1
+    if pool.ceil_mode and (count - 1) * stride >= length + padding:  # no window may begin in the padding
+        count -= 1
+    offsets = np.arange(kernel) * dilation
+    return [_inside(start * stride - padding + offsets, length) for start in range(count)]
+
+
+def _adaptive_windows(pool: Any, size: list[int]) -> list[list[Indices]]:
+    asked = pool.output_size if isinstance(pool.output_size, (tuple, list)) else [pool.output_size] * len(size)
+    counts = [length if count is None else count for count, length in zip(asked, size, strict=True)]
+    return [
+        [np.arange(place * length // count, -(-(place + 1) * length // count)) for place in range(count)]
+        for count, length in zip(counts, size, strict=True)
+    ]
+
+
+def _inside(places: Indices, length: int) -> Indices:
+    return places[(places >= 0) & (places < length)]

@@ -1,0 +1,309 @@
+"""How a network with two inputs cuts their plane into cells, in each of which it is affine."""
+
+import copy
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lightning_cnnviz.functional.gates import Floats, Gate, Passing, Pattern, pass_points
+from lightning_cnnviz.functional.polygons import Cell, cut_by_largest, cut_by_signs, rectangle
+
+TOLERANCE = 1e-9
+"""Of a function's largest magnitude: what is closer to its zero line lies on it."""
+CELL_GRID = 400
+"""Points per side where cells can only be guessed."""
+
+Bounds = tuple[float, float, float, float]
+"""x low, x high, y low, y high."""
+
+_STATEFUL = (nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention, nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
+
+
+class TooManyCellsError(ValueError):
+    """A decomposition would have more cells than allowed."""
+
+
+class Stage(NamedTuple):
+    """The plane after one gate.
+
+    Attributes:
+        gate: The gate.
+        cells: Corners of each cell that all gates up to this one make together, shape (corners, 2) each,
+            counter-clockwise; empty where the cells are not exact.
+        pattern: This gate's units in each cell, shape (cells, units); see `Gate.pattern`.
+        patterns: Those of all gates up to this one, shape (cells, units of all).
+    """
+
+    gate: Gate
+    cells: list[Floats]
+    pattern: Pattern
+    patterns: Pattern
+
+    @property
+    def num_patterns(self) -> int:
+        """Different patterns of this gate alone."""
+        return len(np.unique(self.pattern, axis=0))
+
+    @property
+    def num_cells(self) -> int:
+        """Number of cells; where they are not exact, of different patterns of the gates up to this one."""
+        return len(self.cells) or len(np.unique(self.patterns, axis=0))
+
+
+class Partition(NamedTuple):
+    """How a network cuts the plane.
+
+    Attributes:
+        bounds: The rectangle that was looked at.
+        stages: One per gate, in order.
+        exact: Whether the cells are exact. Behind a smooth activation nothing is affine, and then the patterns
+            are those of the points of a fine grid, row by row, and their number a lower bound.
+    """
+
+    bounds: Bounds
+    stages: list[Stage]
+    exact: bool
+
+
+class PlaneModel:
+    """A network with two inputs, frozen in float64 on the CPU, that is evaluated on points of the plane.
+
+    Args:
+        model: Any module; a copy is taken, in evaluation mode.
+        shape: Shape of one input as the model takes it, with two numbers in all.
+
+    Raises:
+        ValueError: If an input has not two numbers, or the model has a recurrent or attention layer.
+
+    Example:
+        >>> net = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+        >>> PlaneModel(net).run(np.zeros((5, 2))).output.dtype
+        torch.float64
+    """
+
+    def __init__(self, model: nn.Module, shape: tuple[int, ...] = (2,)) -> None:
+        if int(np.prod(shape)) != 2:
+            raise ValueError(
+                f"expected a model with two inputs, got inputs of shape {shape} with {int(np.prod(shape))} numbers; "
+                "a partition of the plane has nothing to show for others"
+            )
+        for name, module in model.named_modules():
+            if isinstance(module, _STATEFUL):
+                raise ValueError(
+                    f"expected layers that are affine between their activations, got {name or 'the model'}, a "
+                    f"{type(module).__name__}; recurrent and attention layers are not"
+                )
+        self.model = copy.deepcopy(model).cpu().double().eval().requires_grad_(False)
+        self.shape = shape
+
+    def run(self, points: Floats, keep_graph: bool = False) -> Passing:
+        """Passes points of shape (points, 2); with `keep_graph` derivatives can be taken."""
+        inputs = torch.from_numpy(np.ascontiguousarray(points)).reshape(-1, *self.shape)
+        with torch.inference_mode(False), torch.set_grad_enabled(keep_graph):
+            return pass_points(self.model, inputs.clone().requires_grad_(keep_graph))
+
+
+def partition(
+    model: nn.Module | PlaneModel,
+    bounds: Bounds,
+    *,
+    shape: tuple[int, ...] = (2,),
+    max_cells: int = 50_000,
+) -> Partition:
+    """Finds the cells in which a network with two inputs is affine, layer by layer.
+
+    Inside a cell everything that a layer receives is affine, so that its values at the cell's corners say all:
+    each cell is cut by the zero line of each unit (of a max-pool by the lines where the leading entry changes)
+    and the parts go on to the next layer. Nothing is assumed of the layers between the activations but that
+    they are affine, and that is checked at the middle of each cell.
+
+    Args:
+        model: The network. Activations have to be modules, since hooks do not see functions.
+        bounds: The rectangle to look at.
+        shape: Shape of one input as the model takes it, with two numbers in all.
+        max_cells: Where there would be more, it stops.
+
+    Returns:
+        The decomposition behind each activation or max-pool.
+
+    Raises:
+        ValueError: If the model has not two inputs or is not affine between its activations.
+        TooManyCellsError: If there are more than `max_cells` cells.
+
+    References:
+        Montúfar et al.: On the Number of Linear Regions of Deep Neural Networks. NeurIPS 2014.
+
+    Example:
+        >>> net = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+        >>> _ = net[0].load_state_dict({"weight": torch.eye(2), "bias": torch.zeros(2)})
+        >>> len(partition(net, (-1, 1, -1, 1)).stages[0].cells)
+        4
+    """
+    plane = model if isinstance(model, PlaneModel) else PlaneModel(model, shape)
+    gates = plane.run(rectangle(bounds)).gates
+    if any(gate.smooth for gate in gates[:-1]):
+        return _guessed(plane, bounds)
+    cells = [rectangle(bounds)]
+    patterns: list[Pattern] = [np.empty((1, 0), dtype=np.int16)]
+    stages: list[Stage] = []
+    for index, gate in enumerate(gates):
+        cells, origin, pattern = _cut(cells, _affine_values(plane, cells, index), gate, max_cells)
+        patterns.append(np.concatenate([patterns[-1][origin], pattern], axis=1))
+        stages.append(Stage(gate, cells, pattern, patterns[-1]))
+    if not (gates and gates[-1].smooth):
+        _affine_values(plane, cells, None)
+    return Partition(bounds, stages, exact=True)
+
+
+def activation_patterns(plane: PlaneModel, points: Floats) -> list[Pattern]:
+    """Each gate's pattern at points of shape (points, 2), shape (points, units) each.
+
+    Example:
+        >>> plane = PlaneModel(nn.Sequential(nn.Linear(2, 3), nn.ReLU()))
+        >>> [pattern.shape for pattern in activation_patterns(plane, np.zeros((5, 2)))]
+        [(5, 3)]
+    """
+    seen = plane.run(points)
+    return [gate.pattern(flat(values)) for gate, values in zip(seen.gates, seen.inputs, strict=True)]
+
+
+def affine_maps(plane: PlaneModel, cells: list[Floats]) -> tuple[Floats, Floats]:
+    """The affine map of the model in each cell, by its derivative at the cell's middle.
+
+    Args:
+        plane: The model; of one that ends in a smooth activation, what that receives counts as the output.
+        cells: Corners of each cell, shape (corners, 2).
+
+    Returns:
+        Weights of shape (cells, outputs, 2) and offsets of shape (cells, outputs): in a cell the output is
+        `weights @ point + offset`.
+
+    Example:
+        >>> layer = nn.Linear(2, 3)
+        >>> weights, _ = affine_maps(PlaneModel(layer), [rectangle((0, 1, 0, 1))])
+        >>> np.allclose(weights[0], layer.weight.detach())
+        True
+    """
+    middles = np.array([cell.mean(axis=0) for cell in cells])
+    inputs = torch.from_numpy(middles).reshape(-1, *plane.shape).requires_grad_()
+    with torch.inference_mode(False), torch.enable_grad():
+        seen = pass_points(plane.model, inputs)
+        last = seen.inputs[-1] if seen.gates and seen.gates[-1].smooth else seen.output
+        outputs = last.flatten(1)
+        slopes = [torch.autograd.grad(column.sum(), inputs, retain_graph=True)[0] for column in outputs.T]
+    weights = torch.stack([slope.flatten(1) for slope in slopes], dim=1).numpy()
+    return weights, outputs.detach().numpy() - np.einsum("coi,ci->co", weights, middles)
+
+
+def borders(plane: PlaneModel, partition: Partition, index: int, parts: int = 4) -> Floats:
+    """Where a gate's own pattern changes, found among the edges of the cells.
+
+    Args:
+        plane: The model.
+        partition: Its decomposition.
+        index: Which gate.
+        parts: Into how many parts an edge is divided, since a neighbour's edge may end within it.
+
+    Returns:
+        Segments of shape (count, 2, 2), each from one point to another; none where the cells are not exact.
+    """
+    cells = partition.stages[index].cells
+    if not cells:
+        return np.empty((0, 2, 2))
+    starts = np.concatenate(cells)
+    ends = np.concatenate([np.roll(cell, -1, axis=0) for cell in cells])
+    shares = np.linspace(0, 1, parts + 1)
+    stops = starts + shares[:, None, None] * (ends - starts)
+    segments = np.stack([stops[:-1], stops[1:]], axis=2).reshape(-1, 2, 2)
+    along = segments[:, 1] - segments[:, 0]
+    length = np.linalg.norm(along, axis=1, keepdims=True)
+    extent = max(partition.bounds[1] - partition.bounds[0], partition.bounds[3] - partition.bounds[2])
+    across = 1e-6 * extent * along[:, ::-1] * [1, -1] / np.where(length > 0, length, 1)
+    middles = segments.mean(axis=1)
+    one, other = (activation_patterns(plane, middles + sign * across)[index] for sign in (1, -1))
+    return np.asarray(segments[(one != other).any(axis=1)])
+
+
+def flat(values: Tensor) -> Floats:
+    """Values of points as an array (points, entries)."""
+    return np.asarray(values.detach().flatten(1).numpy(), dtype=np.float64)
+
+
+def grid_points(bounds: Bounds, count: int) -> Floats:
+    """Middles of count × count pixels that fill a rectangle, row by row from below, shape (count², 2)."""
+    x, y = (low + (np.arange(count) + 0.5) / count * (high - low) for low, high in (bounds[:2], bounds[2:]))
+    return np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+
+
+def _affine_values(plane: PlaneModel, cells: list[Floats], gate: int | None) -> list[Floats]:
+    """What a gate receives (None: what the model returns) at the corners of each cell."""
+    corners = [cell[:, :2] for cell in cells]
+    middles = np.array([cell.mean(axis=0) for cell in corners])
+    seen = plane.run(np.concatenate([*corners, middles]))
+    values = flat(seen.output if gate is None else seen.inputs[gate])
+    at_corners = np.split(values[: -len(cells)], np.cumsum([len(cell) for cell in corners])[:-1])
+    expected = np.array([part.mean(axis=0) for part in at_corners])
+    error = np.abs(values[-len(cells) :] - expected).max(initial=0)
+    if not error <= 1e-6 * np.abs(values).max(initial=1e-30):
+        where = "what the model returns" if gate is None else f"what reaches {seen.gates[gate].module_name}"
+        raise ValueError(
+            f"expected {where} to be affine between the activations, but it is not: an activation that is called as a "
+            "function (F.relu, torch.sigmoid) or a layer such as LayerNorm stands before it; hooks see "
+            "modules only, so write nn.ReLU(), nn.Sigmoid(), ... into the model"
+        )
+    return at_corners
+
+
+def _cut(
+    cells: list[Floats], values: list[Floats], gate: Gate, max_cells: int
+) -> tuple[list[Floats], list[int], Pattern]:
+    depth = TOLERANCE * np.max([np.abs(part).max(axis=0) for part in values], axis=0)
+    parts: list[Floats] = []
+    origin: list[int] = []
+    pattern: list[Pattern] = []
+    for index, (corners, own) in enumerate(zip(cells, values, strict=True)):
+        found = _switches(corners, own, gate, depth) if gate.bends is not None else _wins(corners, own, gate, depth)
+        parts += [part for part, _ in found]
+        pattern += [row for _, row in found]
+        origin += [index] * len(found)
+        if len(parts) > max_cells:
+            raise TooManyCellsError(
+                f"{gate.name} cuts the plane into more than max_cells={max_cells} cells; "
+                "look at a smaller rectangle or fewer layers, or raise max_cells"
+            )
+    return parts, origin, np.stack(pattern)
+
+
+def _switches(corners: Floats, values: Floats, gate: Gate, depth: Floats) -> list[tuple[Floats, Pattern]]:
+    bends = gate.bends or ()
+    cell = np.concatenate([corners, *(values - bend for bend in bends)], axis=1)
+    parts = cut_by_signs(cell, slice(2, None), np.tile(depth, len(bends)))
+    # What is zero all over a part, but for rounding, is not above it.
+    above = [part[:, 2:].mean(axis=0).reshape(len(bends), -1) > depth for part in parts]
+    return [(part[:, :2], row.sum(axis=0).astype(np.int16)) for part, row in zip(parts, above, strict=True)]
+
+
+def _wins(corners: Floats, values: Floats, gate: Gate, depth: Floats) -> list[tuple[Floats, Pattern]]:
+    parts: list[tuple[Cell, list[int]]] = [(np.concatenate([corners, values], axis=1), [])]
+    for window in gate.windows():
+        tolerance = float(depth[window].max())
+        parts = [
+            (piece, [*winners, winner])
+            for part, winners in parts
+            for winner, piece in cut_by_largest(part, window + 2, tolerance)
+        ]
+    return [(part[:, :2], np.array(winners, dtype=np.int16)) for part, winners in parts]
+
+
+def _guessed(plane: PlaneModel, bounds: Bounds) -> Partition:
+    points = grid_points(bounds, CELL_GRID)
+    seen = plane.run(points)
+    stages: list[Stage] = []
+    before: Pattern = np.empty((len(points), 0), dtype=np.int16)
+    for gate, values in zip(seen.gates, seen.inputs, strict=True):
+        pattern = gate.pattern(flat(values))
+        before = np.concatenate([before, pattern], axis=1)
+        stages.append(Stage(gate, [], pattern, before))
+    return Partition(bounds, stages, exact=False)

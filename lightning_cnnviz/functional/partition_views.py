@@ -1,0 +1,294 @@
+"""All views of how a network carves up the plane, layer by layer."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from matplotlib import colormaps
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from torch import Tensor
+
+from lightning_cnnviz.batch import predicted_classes
+from lightning_cnnviz.functional.figure import class_colours, render_figure
+from lightning_cnnviz.functional.gates import Floats, Gate, Pattern
+from lightning_cnnviz.functional.image import Picture
+from lightning_cnnviz.functional.partition import CELL_GRID, Partition, PlaneModel, borders, flat, grid_points
+from lightning_cnnviz.functional.partition_panels import (
+    ON_OFF,
+    Points,
+    Space,
+    border_lines,
+    coloured_space,
+    data_points,
+    dress,
+    hyperplane,
+    line_of,
+    paint_cells,
+    panels,
+    pattern_colours,
+    probability_colours,
+    signed_colours,
+)
+
+GRID = 50
+"""Points per side of the grid on which layers are evaluated."""
+
+
+class PartitionViews:
+    """Draws what a network makes of the plane; every view is a picture of its own.
+
+    Args:
+        plane: The network.
+        partition: Its decomposition, from `partition`.
+        train: Training data.
+        test: Held-out data; None where there are none.
+        class_names: A name for each class number.
+        caption: Behind every title, e.g. epoch and step.
+        max_units: Units in the picture of a layer's nodes at most; the number left out is written.
+
+    Example:
+        >>> from lightning_cnnviz.functional.partition import partition
+        >>> plane = PlaneModel(torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU(), torch.nn.Linear(3, 1)))
+        >>> data = Points(np.random.rand(9, 2), np.arange(9) % 2)
+        >>> views = PartitionViews(plane, partition(plane, (0, 1, 0, 1)), data, None, ["a", "b"])
+        >>> sorted(views.all())
+        ['0/cells', '0/layer', '0/nodes', 'input/data', 'output/decision']
+    """
+
+    def __init__(
+        self,
+        plane: PlaneModel,
+        partition: Partition,
+        train: Points,
+        test: Points | None,
+        class_names: Sequence[str],
+        *,
+        caption: str = "",
+        max_units: int = 8,
+    ) -> None:
+        self.plane = plane
+        self.partition = partition
+        self.train = train
+        self.test = test
+        self.class_names = class_names
+        self.caption = caption
+        self.max_units = max_units
+        self._shown = train if test is None else test
+
+    def all(self, layers: Sequence[str] | None = None) -> dict[str, Callable[[], Picture]]:
+        """View → what draws it.
+
+        Args:
+            layers: Layers (or activations and max-pools) to show; None for all.
+        """
+        drawing: dict[str, Callable[[], Picture]] = {"input/data": self.data, "output/decision": self.decision}
+        for index, stage in enumerate(self.partition.stages):
+            if layers is not None and not {stage.gate.layer, stage.gate.module_name} & set(layers):
+                continue
+            name = stage.gate.name
+            if stage.gate.bends is None:
+                drawing[f"{name}/winners"] = partial(self.winners, index)
+            elif stage.gate.layer is not None:
+                drawing[f"{name}/nodes"] = partial(self.nodes, index)
+                drawing[f"{name}/layer"] = partial(self.layer, index)
+            drawing[f"{name}/cells"] = partial(self.cells, index)
+        return drawing
+
+    def data(self) -> Picture:
+        """Training and held-out data side by side."""
+        sets = {"training": self.train, **({} if self.test is None else {"held out": self.test})}
+        figure, axes = panels(1, len(sets), self._title("data"), [False] * len(sets), size=4.2)
+        for place, (name, data) in zip(axes, sets.items(), strict=True):
+            paint_cells(place, self.partition.bounds, [], np.ones((1, 3)), False, f"{name}, {len(data.places)} points")
+            data_points(place, data, self.class_names, at_most=len(data.places), size=10)
+        self._legend(figure, axes[0])
+        return render_figure(figure)
+
+    def decision(self) -> Picture:
+        """Class probabilities over the plane, with the share of data that is classified rightly."""
+        side = 4 * GRID
+        points = grid_points(self.partition.bounds, side)
+        probabilities = _probabilities(self.plane.run(points).output)
+        scores = f"training accuracy {self._score(self.train)}"
+        if self.test is not None:
+            scores += f" · held out {self._score(self.test)}"
+        figure, (axes,) = panels(1, 1, self._title("decision"), [False], size=6)
+        colours = probability_colours(probabilities)
+        paint_cells(axes, self.partition.bounds, [], colours, False, f"class probabilities · {scores}")
+        x, y = points.reshape(side, side, 2).transpose(2, 0, 1)
+        for number in np.unique(probabilities.argmax(axis=1))[:-1]:
+            lead = probabilities[:, number] - np.delete(probabilities, number, axis=1).max(axis=1)
+            axes.contour(x, y, lead.reshape(side, side), levels=[0], colors="black", linewidths=1)
+        data_points(axes, self._shown, self.class_names)
+        self._legend(figure, axes)
+        return render_figure(figure)
+
+    def nodes(self, index: int) -> Picture:
+        """Each unit of a layer: response, activation and on/off over the layer's input space, on/off in the plane."""
+        stage = self.partition.stages[index]
+        gate, names = stage.gate, stage.gate.unit_names()
+        layer = self._affine(index)
+        count, deep = min(len(names), self.max_units), layer.space.dimensions == 3
+        title = (
+            f"{gate.name} · {count} unit{'s' * (count > 1)}"
+            if count == len(names)
+            else f"{gate.name} · {count} of {len(names)} units"
+        )
+        figure, axes = panels(count, 4, self._title(title), [deep, deep, deep, False] * count)
+        after = f"after {type(gate.module).__name__}"
+        for unit, name in enumerate(names[:count]):
+            response, activation, switch, plane = axes[4 * unit : 4 * unit + 4]
+            for place, what, values, raster in (
+                (response, "linear response", layer.responses, layer.raster),
+                (activation, after, _activated(gate, layer.responses), _activated(gate, layer.raster)),
+            ):
+                coloured_space(place, layer.space, signed_colours(values[:, unit]), signed_colours(raster[:, unit]))
+                if layer.space.dimensions == 1:
+                    line_of(place, layer.space, raster[:, unit], what)
+                dress(place, layer.space, f"{name}: {what}")
+            patterns = gate.pattern(layer.responses), gate.pattern(layer.raster)
+            coloured_space(switch, layer.space, *(_on_off(pattern[:, unit]) for pattern in patterns))
+            dress(switch, layer.space, f"{name}: on (orange) or off")
+            for place in (response, activation, switch):
+                layer.draw_hyperplanes(place, unit, gate)
+            colours = _on_off(stage.pattern[:, unit])
+            paint_cells(plane, self.partition.bounds, stage.cells, colours, False, "the same in the plane")
+            data_points(plane, self._shown, self.class_names, size=8)
+        return render_figure(figure)
+
+    def layer(self, index: int) -> Picture:
+        """A layer as a whole: what it makes of its input space, of the points and of the plane."""
+        stage, layer = self.partition.stages[index], self._affine(index)
+        gate = stage.gate
+        before, after = Space(layer.responses), Space(_activated(gate, layer.responses))
+        deep = [space.dimensions == 3 for space in (layer.space, before, after)]
+        figure, axes = panels(1, 4, self._title(f"{gate.name} as a whole"), [*deep, False], size=3.8)
+        patterns = gate.pattern(layer.responses)
+        coloured_space(axes[0], layer.space, pattern_colours(patterns), pattern_colours(gate.pattern(layer.raster)))
+        for unit in range(len(layer.offsets)):
+            layer.draw_hyperplanes(axes[0], unit, gate)
+        dress(axes[0], layer.space, "partition of its input space")
+        coloured_space(axes[1], before, pattern_colours(patterns))
+        dress(axes[1], before, "the plane after the linear map")
+        active = (patterns > 0).sum(axis=1)
+        shades = colormaps["viridis"](active / max(patterns.shape[1], 1))[:, :3]
+        coloured_space(axes[2], after, shades)
+        dress(axes[2], after, "after the activation, by active nodes (bright: all)")
+        own = f"{'' if self.partition.exact else 'at least '}{stage.num_patterns} patterns in the plane"
+        paint_cells(axes[3], self.partition.bounds, stage.cells, pattern_colours(stage.pattern), not stage.cells, own)
+        border_lines(axes[3], borders(self.plane, self.partition, index))
+        return render_figure(figure)
+
+    def cells(self, index: int) -> Picture:
+        """The cells that the layers up to this one cut the plane into, with data over them."""
+        stage = self.partition.stages[index]
+        count = f"{'' if self.partition.exact else 'at least '}{stage.num_cells} cells"
+        figure, (axes,) = panels(1, 1, self._title(f"layers up to {stage.gate.name}"), [False], size=6)
+        paint_cells(axes, self.partition.bounds, stage.cells, pattern_colours(stage.patterns), True, count)
+        data_points(axes, self._shown, self.class_names)
+        self._legend(figure, axes)
+        return render_figure(figure)
+
+    def winners(self, index: int) -> Picture:
+        """Which entry of each window of a max-pool is the largest, over the plane."""
+        stage, bounds = self.partition.stages[index], self.partition.bounds
+        windows = stage.gate.windows()[: self.max_units]
+        middles = (
+            np.array([cell.mean(axis=0) for cell in stage.cells]) if stage.cells else grid_points(bounds, CELL_GRID)
+        )
+        entries = flat(self.plane.run(middles).inputs[index])
+        figure, axes = panels(
+            1, len(windows), self._title(f"{stage.gate.name} · which one wins"), [False] * len(windows)
+        )
+        for unit, (window, place) in enumerate(zip(windows, axes, strict=True)):
+            colours = np.array([to_rgb(colour) for colour in (*class_colours(len(window)), "#bbbbbb")])
+            lead = np.diff(np.sort(entries[:, window], axis=1)[:, -2:], axis=1)[:, 0]
+            winner = np.where(lead > 0, stage.pattern[:, unit], len(window))
+            shown = 0.4 + 0.6 * colours
+            paint_cells(place, bounds, stage.cells, shown[winner], False, f"output {unit + 1}")
+            names = [*(stage.gate.unit_names()[entry] for entry in window), "all equal"]
+            place.legend([Patch(color=colour) for colour in shown], names, fontsize=7, loc="lower right")
+        return render_figure(figure)
+
+    def _affine(self, index: int) -> "AffineLayer":
+        points = grid_points(self.partition.bounds, GRID)
+        layer_input = self.plane.run(points).layer_inputs[index]
+        assert layer_input is not None
+        seen = self.plane.run(points[:1], keep_graph=True)
+        source, responses = seen.layer_inputs[index], seen.inputs[index].flatten()
+        assert source is not None
+        slopes = [torch.autograd.grad(response, source, retain_graph=True)[0].flatten() for response in responses]
+        weights = torch.stack(slopes).numpy()
+        offsets = responses.detach().numpy() - weights @ source.detach().flatten().numpy()
+        return AffineLayer(Space(flat(layer_input)), weights, offsets)
+
+    def _score(self, data: Points) -> str:
+        predicted = predicted_classes(self.plane.run(data.places).output, len(data.places))
+        known = data.labels >= 0
+        if predicted is None or not known.any():
+            return "unknown"
+        return f"{(predicted.numpy() == data.labels)[known].mean():.1%}"
+
+    def _legend(self, figure: Figure, axes: Any) -> None:
+        handles, names = axes.get_legend_handles_labels()
+        if handles:
+            figure.legend(
+                handles, names, loc="outside lower center", ncols=min(len(names), 6), fontsize=9, frameon=False
+            )
+
+    def _title(self, what: str) -> str:
+        note = "" if self.partition.exact else f"guessed on {CELL_GRID} × {CELL_GRID} points (smooth activation)"
+        return f"{what}{' · ' * bool(self.caption)}{self.caption}\n{note}".strip()
+
+
+class AffineLayer(NamedTuple):
+    """What an activation receives, as an affine map of its layer's input space.
+
+    Attributes:
+        space: The input space.
+        weights: Shape (units, dimensions).
+        offsets: Shape (units,).
+    """
+
+    space: Space
+    weights: Floats
+    offsets: Floats
+
+    @property
+    def responses(self) -> Floats:
+        """At the plane's grid, shape (points, units)."""
+        return np.asarray(self.space.points @ self.weights.T + self.offsets)
+
+    @property
+    def raster(self) -> Floats:
+        """All over a space that can be filled, shape (points, units); otherwise no points."""
+        fillable = self.space.whole and self.space.dimensions < 3
+        points = self.space.raster() if fillable else np.empty((0, self.weights.shape[1]))
+        return np.asarray(points @ self.weights.T + self.offsets)
+
+    def draw_hyperplanes(self, axes: Any, unit: int, gate: Gate) -> None:
+        """Where a unit switches."""
+        for bend in gate.bends or ():
+            hyperplane(axes, self.space, self.weights[unit], float(self.offsets[unit]) - bend)
+
+
+def _activated(gate: Gate, responses: Floats) -> Floats:
+    values = torch.from_numpy(responses.copy()).reshape(-1, *gate.shape)
+    return flat(gate.module(values))
+
+
+def _probabilities(output: Tensor) -> Floats:
+    scores = output.flatten(1)
+    if scores.shape[1] == 1:
+        positive = scores if ((scores >= 0) & (scores <= 1)).all() else scores.sigmoid()
+        return flat(torch.cat([1 - positive, positive], dim=1))
+    given = (scores >= 0).all() and torch.allclose(scores.sum(dim=1), torch.ones(len(scores), dtype=scores.dtype))
+    return flat(scores if given else scores.softmax(dim=1))
+
+
+def _on_off(pattern: Pattern) -> Floats:
+    return np.asarray(ON_OFF[(pattern > 0).astype(int)])
