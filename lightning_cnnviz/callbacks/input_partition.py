@@ -19,8 +19,8 @@ from lightning_cnnviz.layers import layers_with_weights, select_layers
 from lightning_cnnviz.probe import Probe, Samples
 
 MARGIN = 0.2
-TRIAL_CELLS = 2000
-"""Enough to see before the first step whether a model can be cut."""
+TRIAL_CELLS, TRIAL_SIZE = 2000, 5
+"""Cells and widths to each side: enough to see before the first step whether a model can be cut."""
 
 
 class InputPartition(ProbingCallback):
@@ -153,7 +153,9 @@ class InputPartition(ProbingCallback):
     def _check(self, module: LightningModule, samples: Samples) -> None:
         try:
             plane = PlaneModel(module, tuple(samples.inputs.shape[1:]))
-            partition(plane, self._rectangle(_points(samples), None), max_cells=TRIAL_CELLS)
+            x_low, x_high, y_low, y_high = self._rectangle(_points(samples), None)
+            width, height = TRIAL_SIZE * (x_high - x_low), TRIAL_SIZE * (y_high - y_low)
+            partition(plane, (x_low - width, x_high + width, y_low - height, y_high + height), max_cells=TRIAL_CELLS)
         except TooManyCellsError:
             pass
         except ValueError as error:

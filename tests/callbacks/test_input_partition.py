@@ -15,7 +15,6 @@ from lightning_cnnviz import InputPartition, Probe
 from lightning_cnnviz.errors import ConfigurationError
 from lightning_cnnviz.functional.partition_history import redraw, saved_steps
 
-
 LAYER_VIEWS = ("nodes", "layer", "cells")
 
 
@@ -80,6 +79,7 @@ def test_chosen_layers_are_shown(tmp_path):
 
 
 def refused(folder, message, model=PlaneNet, callback=None):
+    torch.manual_seed(0)
     net = model()
     with pytest.raises(ConfigurationError, match=message):
         fit(folder, [callback or InputPartition()], model=net, data=plane_loaders())
