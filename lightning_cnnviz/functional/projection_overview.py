@@ -5,13 +5,15 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from lightning_cnnviz.functional.figure import row_names
+from lightning_cnnviz.functional.caption import shorten
 from lightning_cnnviz.functional.image import Picture
 from lightning_cnnviz.functional.projection import Layout, Method, method_words
-from lightning_cnnviz.functional.scatter import scatter_grid
+from lightning_cnnviz.functional.scatter import PANEL_WIDTH, scatter_grid
 from lightning_cnnviz.functional.separation import Separation, separation
 
 MOST_COLUMNS = 5
+TEXT_SIZE = 14
+"""Pixels, of the words above a panel."""
 
 
 def projection_overview(
@@ -46,11 +48,11 @@ def projection_overview(
     layers, methods = (list(dict.fromkeys(part)) for part in zip(*layouts, strict=True))
     blocks = -(-len(layers) // MOST_COLUMNS)
     columns = -(-len(layers) // blocks)
-    names = dict(zip(layers, row_names(layers), strict=True))
     panels = {}
     for (layer, method), layout in layouts.items():
         block, column = divmod(layers.index(layer), columns)
         words = " · ".join(numbers[layer, method].in_words())
-        panels[block * len(methods) + methods.index(method), column] = f"{names[layer]}\n{words}", layout.points
+        above = f"{shorten(layer, PANEL_WIDTH - 20, TEXT_SIZE, keep_end=True)}\n{words}"
+        panels[block * len(methods) + methods.index(method), column] = above, layout.points
     rows = [method_words(method, [layouts[key] for key in layouts if key[1] == method]) for method in methods]
     return scatter_grid(panels, rows * blocks, labels, class_names, title=title)

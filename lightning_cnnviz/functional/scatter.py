@@ -15,6 +15,9 @@ from matplotlib.typing import ColorType
 from lightning_cnnviz.functional.figure import COLOURS, DPI, Floats, new_axes, plain, render
 from lightning_cnnviz.functional.image import Picture
 
+PANEL_WIDTH = 350
+"""Pixels of a chart among others."""
+
 
 def class_colours(count: int) -> list[ColorType]:
     """One colour per class: ten that colour-blind readers can tell apart, beyond that a rainbow."""
@@ -37,7 +40,7 @@ def scatter_chart(points: Floats, labels: npt.NDArray[np.intp], names: Sequence[
         (700, 750, 3)
     """
     axes = new_axes(7.5, 7, title)
-    written = _scatter(axes, points, labels, names, width=7.5, most_names=100)
+    written = _scatter(axes, points, labels, names, 7.5, most_names=100)
     _part(axes, [written])
     return render(axes)
 
@@ -50,7 +53,7 @@ def scatter_grid(
     *,
     title: str,
 ) -> Picture:
-    """Several scatters of the same samples in rows and columns, 350 pixels wide each.
+    """Several scatters of the same samples in rows and columns, 350 pixels (`PANEL_WIDTH`) wide each.
 
     Args:
         panels: (row, column), each from 0 → title of one or two lines, and points of shape (samples, 2).
@@ -66,9 +69,10 @@ def scatter_grid(
         (440, 730, 3)
     """
     columns = 1 + max(column for _, column in panels)
-    size = (0.3 + 3.5 * columns, 0.5 + 3.9 * len(rows))
+    width = PANEL_WIDTH / DPI
+    size = (0.3 + width * columns, 0.5 + (width + 0.4) * len(rows))
     figure = Figure(figsize=size, dpi=DPI, layout="constrained", facecolor="white")
-    figure.suptitle(plain(title), x=0.01 + 0.3 / size[0], ha="left", fontsize=12)
+    figure.suptitle(plain(title), x=0.26 / size[0], ha="left", fontsize=12)
     grid = figure.subplots(len(rows), columns, squeeze=False)
     written = []
     for place, axes in np.ndenumerate(grid):
@@ -77,7 +81,7 @@ def scatter_grid(
             continue
         above, points = panels[place]
         axes.set_title(plain(above), loc="left", fontsize=10)
-        written.append(_scatter(axes, points, labels, names, width=3.5, most_names=20))
+        written.append(_scatter(axes, points, labels, names, width, most_names=20))
     for axes, row in zip(grid[:, 0], rows, strict=True):
         axes.set_ylabel(plain(row), fontsize=11)
     _part(grid[0, 0], written)
