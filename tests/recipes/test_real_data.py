@@ -101,7 +101,7 @@ def test_classes_separate_with_depth_and_tsne_shows_it_where_pca_does_not(data_r
     )
     for numbers in (knn, silhouette):
         for method in ("pca", "tsne"):
-            assert numbers["fc2", method] > numbers["pool1", method] + 0.05
+            assert numbers["fc2", method] > numbers["pool1", method] + 0.03
         for layer, _ in SHOWN:
             assert numbers[layer, "tsne"] > numbers[layer, "pca"] + 0.05
 
