@@ -20,7 +20,7 @@ def cnnviz_callbacks(preset: Literal["minimal", "standard", "full"] = "standard"
 
     Args:
         preset: `"minimal"`: curves and gradients. `"standard"`: kernels, feature maps and a t-SNE projection
-            as well. `"full"`: also a PCA projection beside the t-SNE.
+            as well. `"full"`: with a PCA projection beside the t-SNE.
         **options: Arguments of the callbacks, each given to those of the set that take it, e.g.
             `every_n_epochs=5`, `on_error="raise"`, `probe=Probe(class_names=[...])`, `num_samples=500`.
 
@@ -46,11 +46,8 @@ def cnnviz_callbacks(preset: Literal["minimal", "standard", "full"] = "standard"
     if unknown:
         raise TypeError(f"no callback of the {preset} set takes {', '.join(unknown)}; options are: {', '.join(known)}")
 
-    def make(kind: type[Callback], **fixed: Any) -> Callback:
-        return kind(**{**{name: value for name, value in options.items() if name in accepted[kind]}, **fixed})
-
-    callbacks = [make(kind) for kind in sets[preset]]
     if preset == "full":
-        other = "pca" if options.get("method", "tsne") == "tsne" else "tsne"
-        callbacks.append(make(EmbeddingProjection, method=other))
-    return callbacks
+        options = {"method": ["tsne", "pca"], **options}
+    return [
+        kind(**{name: value for name, value in options.items() if name in accepted[kind]}) for kind in sets[preset]
+    ]

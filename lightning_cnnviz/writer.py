@@ -64,6 +64,11 @@ class Writer:
         """Whether pictures go anywhere: not without a logger for them, nor on other ranks than zero."""
         return bool(self._boards)
 
+    @property
+    def writes(self) -> bool:
+        """Whether anything goes anywhere, be it numbers only: not without a logger, nor on other ranks than zero."""
+        return bool(self._boards or self._others)
+
     @classmethod
     def open(cls, trainer: Trainer) -> "Writer":
         """The trainer's writer, made at the first call. Every `open` wants its `close`."""

@@ -16,6 +16,7 @@ from recipes.data import MNIST, Digits, FashionMNIST  # noqa: F401
 from recipes.errors import RecipeError
 from recipes.fashion_cnn import FashionCNN  # noqa: F401
 from recipes.lenet5 import LeNet5  # noqa: F401
+from recipes.mnist_cnn import MNISTCNN  # noqa: F401
 from recipes.records import Metrics, save_metrics
 from recipes.report import closing
 from recipes.vgg16 import VGG16  # noqa: F401

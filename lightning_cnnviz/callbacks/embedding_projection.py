@@ -1,25 +1,41 @@
 """How the classes come apart in a layer through training."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from pytorch_lightning import LightningModule, Trainer
 
 from lightning_cnnviz.callbacks.base import Drawing, Layers, OnError
 from lightning_cnnviz.callbacks.probing import ProbingCallback
-from lightning_cnnviz.functional.projection import FEWEST_SAMPLES, Method, project, projection_chart
+from lightning_cnnviz.functional.image import Array
+from lightning_cnnviz.functional.projection import (
+    FEWEST_SAMPLES,
+    METHODS,
+    Layout,
+    Method,
+    principal_components,
+    project,
+    projection_chart,
+)
+from lightning_cnnviz.functional.projection_overview import projection_overview
+from lightning_cnnviz.functional.separation import Separation, separation
 from lightning_cnnviz.layers import last_hidden_layer, select_layers
 from lightning_cnnviz.probe import Probe
 
 
 class EmbeddingProjection(ProbingCallback):
-    """Draws a layer's activations for many samples in the plane: image `projection/<layer>/<method>`.
+    """Draws layers' activations for many samples in the plane: images `projection/<layer>/<method>`.
 
     Activations of a fixed, class-balanced sample are reduced to 50 dimensions by PCA and laid out by t-SNE, or
     to 2 by PCA. Each layout starts from the last one, so that points move instead of jumping. Layouts are kept
     in the checkpoint, so that a resumed run goes on from them.
+
+    How far the classes come apart in a layout is written on it and logged as scalars
+    `projection/<layer>/<method>/knn_accuracy` and `.../silhouette`, where they are defined. With several layers or
+    methods there is also the picture `projection/overview` with all of them side by side.
 
     Args:
         every_n_epochs: Draw at the end of every n-th epoch. Default: every epoch.
@@ -28,7 +44,7 @@ class EmbeddingProjection(ProbingCallback):
             Default: the last hidden layer, i.e. what the last layer with weights receives.
         tag: First part of the tags.
         on_error: `"warn"` or `"raise"`.
-        method: `"tsne"` or `"pca"`.
+        method: `"tsne"`, `"pca"` or a list of both.
         num_samples: Samples in the layout, at least 5.
         perplexity: t-SNE's effective number of neighbours, above 1; lowered to a third of the samples where
             there are too few, and written on the picture.
@@ -40,8 +56,8 @@ class EmbeddingProjection(ProbingCallback):
         ValueError: If an argument is impossible; at the start of `fit`, if `layers` matches no layer.
 
     Example:
-        >>> EmbeddingProjection(method="pca", every_n_epochs=5).method
-        'pca'
+        >>> EmbeddingProjection(layers=["pool1", "pool2"], method=["pca", "tsne"]).methods
+        ['pca', 'tsne']
     """
 
     def __init__(
@@ -52,7 +68,7 @@ class EmbeddingProjection(ProbingCallback):
         layers: Layers = None,
         tag: str = "projection",
         on_error: OnError = "warn",
-        method: Method = "tsne",
+        method: Method | list[Method] = "tsne",
         num_samples: int = 1000,
         perplexity: float = 30.0,
         probe: Probe | None = None,
@@ -66,25 +82,27 @@ class EmbeddingProjection(ProbingCallback):
             on_error=on_error,
             probe=probe or Probe(num_samples),
         )
-        if method not in ("tsne", "pca"):
-            raise ValueError(f'expected method to be "tsne" or "pca", got {method!r}')
+        methods = method if isinstance(method, list) else [method]
+        if not methods or len(set(methods)) < len(methods) or not set(methods) <= set(METHODS):
+            raise ValueError(f'expected method to be "tsne", "pca" or a list of both, got {method!r}')
         if num_samples < FEWEST_SAMPLES:
             raise ValueError(f"expected num_samples to be at least {FEWEST_SAMPLES}, got {num_samples}")
         if not perplexity > 1:
             raise ValueError(f"expected perplexity to be above 1, got {perplexity}")
-        self.method = method
+        self.methods = methods
         self.num_samples = num_samples
         self.perplexity = perplexity
         self.seed = seed
-        self._layouts: dict[str, torch.Tensor] = {}
+        self._layouts: dict[tuple[str, Method], torch.Tensor] = {}
+        self._separations: dict[tuple[str, Method], Separation] = {}
 
     @property
     def state_key(self) -> str:
-        """Tells projections apart in a checkpoint, by tag and method."""
-        return self._generate_state_key(tag=self.tag, method=self.method)
+        """Tells projections apart in a checkpoint, by tag and methods."""
+        return self._generate_state_key(tag=self.tag, method="+".join(self.methods))
 
     def state_dict(self) -> dict[str, Any]:
-        """The last layouts, layer → points of shape (samples, 2)."""
+        """The last layouts, (layer, method) → points of shape (samples, 2)."""
         return {"layouts": dict(self._layouts)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -108,18 +126,39 @@ class EmbeddingProjection(ProbingCallback):
                 few = trainer.precision_plugin.convert_input(samples.inputs[:2].to(module.device))
                 self._selected = [last_hidden_layer(module, few)]
         shown, seen = self._look(trainer, module, self._selected, self.num_samples)
-        if self._writer is None or not self._writer.takes_pictures:
+        if self._writer is None or not self._writer.writes:
             return  # after the forward pass, which every rank takes part in
-        for name in seen.layers:
+        classes = shown.targets.numpy(), shown.class_names
+        layouts: dict[tuple[str, Method], Layout] = {}
+        self._separations = {}
+        for name in list(seen.layers):
             with self._forgiving():  # one layer that can't be laid out leaves the others their pictures
-                last = self._layouts.get(name)
-                layout = project(
-                    seen.layers[name],
-                    method=self.method,
-                    perplexity=self.perplexity,
-                    init=last.numpy() if last is not None and len(last) == len(shown.inputs) else None,
-                    seed=self.seed,
-                )
-                self._layouts[name] = torch.from_numpy(layout.points)
-                draw = partial(projection_chart, layout, shown.targets.numpy(), shown.class_names, method=self.method)
-                yield f"{self.tag}/{name}/{self.method}", partial(draw, title=self._title(name, trainer))
+                components = principal_components(seen.layers.pop(name), seed=self.seed)
+                for method in self.methods:
+                    layout = layouts[name, method] = self._lay_out(components, name, method)
+                    numbers = self._separations[name, method] = separation(layout.points, classes[0])
+                    draw = partial(projection_chart, layout, *classes, method=method, numbers=numbers)
+                    yield f"{self.tag}/{name}/{method}", partial(draw, title=self._title(name, trainer))
+        if len(self._selected) * len(self.methods) > 1 and layouts:
+            draw = partial(projection_overview, layouts, *classes, numbers=self._separations)
+            yield f"{self.tag}/overview", partial(draw, title=self._title("overview", trainer))
+
+    def _lay_out(self, components: Array, name: str, method: Method) -> Layout:
+        last = self._layouts.get((name, method))
+        layout = project(
+            components,
+            method=method,
+            perplexity=self.perplexity,
+            init=last.numpy() if last is not None and len(last) == len(components) else None,
+            seed=self.seed,
+        )
+        self._layouts[name, method] = torch.from_numpy(layout.points)
+        return layout
+
+    def _numbers(self) -> Mapping[str, float]:
+        return {
+            f"{self.tag}/{layer}/{method}/{quantity}": value
+            for (layer, method), numbers in self._separations.items()
+            for quantity, value in numbers._asdict().items()
+            if np.isfinite(value)
+        }

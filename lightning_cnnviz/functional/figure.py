@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 from matplotlib.typing import ColorType
 
@@ -170,43 +169,4 @@ def heat_map(
     axes.set_yticks(np.arange(len(rows)), row_names(rows), fontsize=9)
     axes.set_xlabel(plain(x_label))
     axes.figure.colorbar(picture, ax=axes, label=plain(value_label), pad=0.01)
-    return render(axes)
-
-
-def class_colours(count: int) -> list[ColorType]:
-    """One colour per class: ten that colour-blind readers can tell apart, beyond that a rainbow."""
-    if count <= len(COLOURS):
-        return list(COLOURS[:count])
-    return [tuple(colour) for colour in colormaps["turbo"](np.linspace(0.03, 0.97, count))]
-
-
-def scatter_chart(points: Floats, labels: npt.NDArray[np.intp], names: Sequence[str], *, title: str) -> Picture:
-    """Points coloured by class, each class's name at its median.
-
-    Args:
-        points: Shape (samples, 2); rows that are not finite are left out.
-        labels: Shape (samples,); index into `names`; without a name they are grey.
-        names: Class names.
-        title: Above the chart; may have several lines.
-
-    Example:
-        >>> scatter_chart(np.eye(2), np.array([0, 1]), ["cat", "dog"], title="epoch 3").shape
-        (700, 750, 3)
-    """
-    axes = new_axes(7.5, 7, title)
-    there = np.isfinite(points).all(axis=1)
-    nameless = there & ((labels < 0) | (labels >= len(names)))
-    axes.scatter(points[nameless, 0], points[nameless, 1], s=10, color="#777777", linewidths=0)
-    for index, colour in enumerate(class_colours(len(names))):
-        own = points[there & (labels == index)]
-        if len(own):
-            axes.scatter(own[:, 0], own[:, 1], s=12, color=colour, linewidths=0, alpha=0.8)
-    for index, name in enumerate(names):
-        own = points[there & (labels == index)]
-        if len(own):
-            words = axes.annotate(plain(name), np.median(own, axis=0), ha="center", va="center", fontsize=13)
-            words.set(weight="bold", path_effects=[withStroke(linewidth=3, foreground="white")])
-    axes.set_aspect("equal", adjustable="datalim")
-    axes.set_xticks([])
-    axes.set_yticks([])
     return render(axes)

@@ -1,18 +1,20 @@
-"""High-dimensional activations in two dimensions: PCA and t-SNE, and a number that says how good it is."""
+"""High-dimensional activations in two dimensions: PCA and t-SNE."""
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
 from openTSNE import TSNEEmbedding, affinity, initialization
 from sklearn.decomposition import PCA
-from sklearn.neighbors import NearestNeighbors
 
-from lightning_cnnviz.functional.figure import Floats, scatter_chart
+from lightning_cnnviz.functional.figure import Floats
 from lightning_cnnviz.functional.image import Array, ArrayLike, Picture, to_array
+from lightning_cnnviz.functional.scatter import scatter_chart
+from lightning_cnnviz.functional.separation import Separation, separation
 
 Method: TypeAlias = Literal["tsne", "pca"]
+METHODS = get_args(Method)
 PCA_COMPONENTS = 50
 FEWEST_SAMPLES = 5
 
@@ -64,10 +66,45 @@ def project(
         >>> project(np.random.default_rng(0).normal(size=(60, 8)), method="pca").points.shape
         (60, 2)
     """
-    if method not in ("tsne", "pca"):
+    if method not in METHODS:
         raise ValueError(f'expected method to be "tsne" or "pca", got {method!r}')
     if init is not None and len(init) != len(activations):
         raise ValueError(f"expected init to have a row for each of {len(activations)} samples, got {len(init)}")
+    components = principal_components(activations, seed=seed)
+    finite = np.asarray(np.isfinite(components).all(axis=1))
+    reduced = components[finite]
+    start = None if init is None or not np.isfinite(init[finite]).all(axis=1).any() else _fill(init[finite])
+    used: float | None = None
+    if method == "pca":
+        flat = _two_columns(reduced)
+        points = flat if start is None else flat * np.where((flat * start).sum(axis=0) < 0, -1, 1)
+    else:
+        used = min(perplexity, (len(reduced) - 1) / 3)
+        points = _tsne(reduced, used, start, seed)
+    layout = np.full((len(finite), 2), np.nan, dtype=np.float32)
+    layout[finite] = points
+    return Layout(layout, used)
+
+
+def principal_components(activations: ArrayLike, *, seed: int = 0) -> Array:
+    """The first 50 principal components, or as many as there are: for `project` as good as the activations.
+
+    Worth computing once where several layouts of the same activations are to be made.
+
+    Args:
+        activations: As in `project`.
+        seed: As in `project`.
+
+    Returns:
+        Shape (samples, components), float32; NaN for samples with non-finite activations.
+
+    Raises:
+        ValueError: If fewer than five samples are finite or all are equal.
+
+    Example:
+        >>> principal_components(np.random.default_rng(0).normal(size=(60, 4, 8, 8))).shape
+        (60, 50)
+    """
     values = to_array(activations).reshape(len(activations), -1)
     finite = np.asarray(np.isfinite(values).all(axis=1))
     if finite.sum() < FEWEST_SAMPLES:
@@ -75,20 +112,10 @@ def project(
     values = values[finite]
     if (values == values[0]).all():
         raise ValueError(f"the activations of all {len(values)} samples are equal, there is nothing to lay out")
-
-    components = min(PCA_COMPONENTS, *values.shape)
-    reduced = PCA(components, svd_solver="randomized", random_state=seed).fit_transform(values)
-    start = None if init is None or not np.isfinite(init[finite]).all(axis=1).any() else _fill(init[finite])
-    used: float | None = None
-    if method == "pca":
-        flat = _two_columns(reduced)
-        points = flat if start is None else flat * np.where((flat * start).sum(axis=0) < 0, -1, 1)
-    else:
-        used = min(perplexity, (len(values) - 1) / 3)
-        points = _tsne(reduced, used, start, seed)
-    layout = np.full((len(finite), 2), np.nan, dtype=np.float32)
-    layout[finite] = points
-    return Layout(layout, used)
+    count = min(PCA_COMPONENTS, *values.shape)
+    components = np.full((len(finite), count), np.nan, dtype=np.float32)
+    components[finite] = PCA(count, svd_solver="randomized", random_state=seed).fit_transform(values)
+    return components
 
 
 def _tsne(values: Floats, perplexity: float, start: Array | None, seed: int) -> Floats:
@@ -118,41 +145,13 @@ def _fill(points: Array) -> Array:
     return np.asarray(np.where(there, points, middle), dtype=np.float32)
 
 
-def knn_accuracy(points: Floats, labels: npt.NDArray[np.intp], k: int = 10) -> float:
-    """Share of samples whose class is the most frequent one among their nearest neighbours in the layout.
-
-    Leave-one-out: a sample is no neighbour of itself. Of equally frequent classes the lowest number wins.
-
-    Args:
-        points: Shape (samples, dimensions); rows that are not finite are left out.
-        labels: Shape (samples,), class numbers; negative ones (unknown) are left out.
-        k: Number of neighbours, lowered to what is there.
-
-    Returns:
-        0…1, or NaN with fewer than two samples.
-
-    Example:
-        >>> knn_accuracy(np.array([[0.0], [0.1], [5.0], [5.1]]), np.array([0, 0, 1, 1]), k=1)
-        1.0
-    """
-    usable = np.isfinite(points).all(axis=1) & (labels >= 0)
-    points, labels = points[usable], labels[usable]
-    k = min(k, len(points) - 1)
-    if k < 1:
-        return float("nan")
-    neighbours = NearestNeighbors(n_neighbors=k).fit(points).kneighbors(return_distance=False)
-    labels = np.unique(labels, return_inverse=True)[1]
-    votes = np.zeros((len(points), int(labels.max()) + 1), dtype=np.intp)
-    np.add.at(votes, (np.arange(len(points))[:, None], labels[neighbours]), 1)
-    return float((votes.argmax(axis=1) == labels).mean())
-
-
 def projection_chart(
     layout: Layout,
     labels: npt.NDArray[np.intp],
     class_names: Sequence[str],
     *,
     method: Method,
+    numbers: Separation | None = None,
     title: str = "",
 ) -> Picture:
     """Draws a layout: classes in colours with their names at their medians, and what it is in words.
@@ -162,11 +161,12 @@ def projection_chart(
         labels: Shape (samples,), class numbers; negative where unknown.
         class_names: A name for each class number.
         method: How the layout was made.
+        numbers: From `separation`, where they are known already.
         title: First line, e.g. layer, epoch and step.
 
     Returns:
-        Height × width × 3, uint8. The second line gives method, number of samples and k-NN accuracy of the
-        layout.
+        Height × width × 3, uint8. The second line gives method, number of samples, and k-NN accuracy and
+        silhouette of the layout where they are defined.
 
     Example:
         >>> layout = Layout(np.random.default_rng(0).normal(size=(20, 2)), None)
@@ -175,11 +175,21 @@ def projection_chart(
     """
     shown = int(np.isfinite(layout.points).all(axis=1).sum())
     left_out = len(layout.points) - shown
-    name = "PCA" if method == "pca" else f"t-SNE (perplexity {layout.perplexity:.3g})"
     words = [
-        name,
-        f"{shown} samples" + (f", {left_out} with non-finite activations left out" if left_out else ""),
+        method_words(method, [layout]),
+        f"{shown} samples",
+        *(numbers or separation(layout.points, labels)).in_words(),
     ]
-    if (labels >= 0).any():
-        words.append(f"10-NN accuracy {knn_accuracy(layout.points, labels):.1%}")
-    return scatter_chart(layout.points, labels, class_names, title=f"{title}\n{' · '.join(words)}".strip())
+    lines = [title, " · ".join(words), f"{left_out} samples with non-finite activations left out" if left_out else ""]
+    return scatter_chart(layout.points, labels, class_names, title="\n".join(filter(None, lines)))
+
+
+def method_words(method: Method, layouts: Sequence[Layout]) -> str:
+    """A method in words, with the perplexity of its layouts.
+
+    Example:
+        >>> method_words("tsne", [Layout(np.zeros((99, 2)), 30.0)])
+        't-SNE (perplexity 30)'
+    """
+    used = dict.fromkeys(f"{layout.perplexity:.3g}" for layout in layouts if layout.perplexity is not None)
+    return "PCA" if method == "pca" else f"t-SNE (perplexity {', '.join(used)})"

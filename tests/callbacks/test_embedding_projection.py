@@ -1,12 +1,15 @@
 """The projection in the event file is the layout of that layer's activations."""
 
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
 from sklearn.decomposition import PCA
+from sklearn.metrics import silhouette_score
+from sklearn.model_selection import LeaveOneOut, cross_val_score
+from sklearn.neighbors import KNeighborsClassifier
 from tiny import TinyData, TinyNet, events, fit, image_steps
 from torch.utils.data import DataLoader, Subset
 
@@ -21,7 +24,72 @@ def test_by_default_the_last_hidden_layer_is_shown(tmp_path):
 
 def test_several_layers_and_what_a_layer_receives(tmp_path):
     fit(tmp_path, [EmbeddingProjection(layers=["conv*", "fc1.input"], method="pca", on_error="raise")], max_epochs=1)
-    assert set(image_steps(tmp_path)) == {f"projection/{name}/pca" for name in ("conv1", "conv2", "fc1.input")}
+    single = {f"projection/{name}/pca" for name in ("conv1", "conv2", "fc1.input")}
+    assert set(image_steps(tmp_path)) == {*single, "projection/overview"}
+
+
+def test_every_layer_and_method_has_its_picture_and_numbers_and_all_stand_in_an_overview(tmp_path):
+    layers, methods = ["conv1", "pool", "act"], ["pca", "tsne"]
+    callback = EmbeddingProjection(layers=layers, method=methods, on_error="raise")
+    fit(tmp_path, [callback])
+    places = [f"projection/{layer}/{method}" for layer in layers for method in methods]
+    assert image_steps(tmp_path) == {tag: [6, 12] for tag in [*places, "projection/overview"]}
+    reader = events(tmp_path)
+    (overview, *_) = reader.Images("projection/overview")
+    assert (overview.height, overview.width) == (50 + 2 * 390, 30 + 3 * 350)
+    targets = callback.probe.samples.targets.numpy()
+    numbers = {}
+    for layer, method in product(layers, methods):
+        points = callback._layouts[layer, method].numpy()
+        nearest = KNeighborsClassifier(10, algorithm="brute")
+        numbers[f"projection/{layer}/{method}/knn_accuracy"] = cross_val_score(
+            nearest, points, targets, cv=LeaveOneOut()
+        ).mean()
+        numbers[f"projection/{layer}/{method}/silhouette"] = silhouette_score(points, targets)
+    ours = [tag for tag in reader.Tags()["scalars"] if tag.startswith("projection/")]
+    assert set(ours) == set(numbers)
+    for tag in ours:
+        assert [event.step for event in reader.Scalars(tag)] == [6, 12]
+        assert reader.Scalars(tag)[-1].value == pytest.approx(numbers[tag], abs=1e-5)
+
+
+def test_the_layout_of_a_method_is_the_same_beside_another(tmp_path):
+    both = EmbeddingProjection(layers="act", method=["tsne", "pca"], on_error="raise")
+    fit(tmp_path / "both", [both])
+    for method in ("tsne", "pca"):
+        alone = EmbeddingProjection(layers="act", method=method, on_error="raise")
+        fit(tmp_path / method, [alone])
+        assert torch.equal(alone._layouts["act", method], both._layouts["act", method])
+
+
+def test_all_layers_and_methods_share_one_pass_through_the_model(tmp_path):
+    class Counting(TinyNet):
+        passes = 0
+
+        def forward(self, x):
+            Counting.passes += 1
+            return super().forward(x)
+
+    counts = []
+    for name, layers, method in [("one", "act", "pca"), ("many", ["conv1", "conv2", "act"], ["pca", "tsne"])]:
+        Counting.passes = 0
+        fit(tmp_path / name, [EmbeddingProjection(layers=layers, method=method, on_error="raise")], model=Counting())
+        counts.append(Counting.passes)
+    assert counts[0] == counts[1]
+
+
+def test_a_layer_that_cannot_be_laid_out_leaves_the_others_their_places(tmp_path):
+    class Dead(pl.Callback):
+        def on_train_epoch_end(self, trainer, pl_module):
+            with torch.no_grad():
+                pl_module.fc2.weight.zero_()
+                pl_module.fc2.bias.zero_()
+
+    with pytest.warns(UserWarning, match="EmbeddingProjection could not draw .* equal"):
+        fit(tmp_path, [Dead(), EmbeddingProjection(layers=["act", "fc2"], method=["pca", "tsne"])], max_epochs=1)
+    assert set(image_steps(tmp_path)) == {"projection/act/pca", "projection/act/tsne", "projection/overview"}
+    (overview,) = events(tmp_path).Images("projection/overview")
+    assert overview.width == 30 + 350
 
 
 def test_the_layout_is_the_pca_of_the_activations(tmp_path):
@@ -33,7 +101,7 @@ def test_the_layout_is_the_pca_of_the_activations(tmp_path):
     with torch.no_grad():
         model(probe.samples.inputs)
     expected = PCA(2, svd_solver="full").fit_transform(caught[0])
-    layout = callback._layouts["fc1"].numpy()
+    layout = callback._layouts["fc1", "pca"].numpy()
     signs = np.sign((layout * expected).sum(axis=0))
     np.testing.assert_allclose(layout * signs, expected, atol=1e-4)
 
@@ -44,7 +112,7 @@ def test_points_move_from_epoch_to_epoch_instead_of_jumping(tmp_path):
     class Listening(EmbeddingProjection):
         def _drawings(self, trainer, module):
             yield from super()._drawings(trainer, module)
-            layouts.append(self._layouts["act"].numpy().copy())
+            layouts.append(self._layouts["act", "tsne"].numpy().copy())
 
     class Still(TinyNet):
         def configure_optimizers(self):
@@ -54,17 +122,25 @@ def test_points_move_from_epoch_to_epoch_instead_of_jumping(tmp_path):
     moved = [np.median(np.linalg.norm(b - a, axis=1)) / a.std() for a, b in pairwise(layouts)]
     cold = EmbeddingProjection(layers="act", on_error="raise", seed=1)
     fit(tmp_path / "cold", [cold], model=Still(), max_epochs=1)
-    jumped = np.median(np.linalg.norm(cold._layouts["act"].numpy() - layouts[0], axis=1)) / layouts[0].std()
+    jumped = np.median(np.linalg.norm(cold._layouts["act", "tsne"].numpy() - layouts[0], axis=1)) / layouts[0].std()
     assert max(moved[1:]) < 0.2 * jumped
 
 
-def test_a_resumed_run_goes_on_from_the_layout(tmp_path):
-    callback = EmbeddingProjection()
+@pytest.mark.parametrize("method", ["tsne", ["pca", "tsne"]], ids=str)
+def test_a_resumed_run_goes_on_from_the_layout(method, tmp_path):
+    callback = EmbeddingProjection(method=method)
     fit(tmp_path, [callback]).save_checkpoint(tmp_path / "last.ckpt")
     saved = torch.load(tmp_path / "last.ckpt", weights_only=True)["callbacks"][callback.state_key]
-    resumed = EmbeddingProjection()
+    resumed = EmbeddingProjection(method=method)
     resumed.load_state_dict(saved)
-    assert torch.equal(resumed._layouts["act"], callback._layouts["act"])
+    assert resumed._layouts.keys() == {("act", one) for one in callback.methods}
+    assert all(torch.equal(resumed._layouts[key], layout) for key, layout in callback._layouts.items())
+
+
+def test_projections_by_other_methods_have_other_places_in_a_checkpoint():
+    keys = {EmbeddingProjection(method=method).state_key for method in ("tsne", "pca", ["tsne", "pca"])}
+    assert len(keys) == 3
+    assert EmbeddingProjection(method=["pca"]).state_key == EmbeddingProjection(method="pca").state_key
 
 
 def of_class(data, kept):
@@ -77,7 +153,9 @@ def test_one_class_and_fewer_samples_than_the_perplexity_needs(kept, size, tmp_p
     callback = EmbeddingProjection(perplexity=30, on_error="raise")
     fit(tmp_path, [callback], data=data, max_epochs=1)
     assert len(image_steps(tmp_path)["projection/act/tsne"]) == 1
-    assert np.isfinite(callback._layouts["act"].numpy()).all()
+    assert np.isfinite(callback._layouts["act", "tsne"].numpy()).all()
+    numbers = {tag for tag in events(tmp_path).Tags()["scalars"] if tag.startswith("projection/")}
+    assert numbers == {f"projection/act/tsne/{name}" for name in ("knn_accuracy", "silhouette")[: len(kept)]}
 
 
 @pytest.mark.parametrize("value", [float("nan"), 0.0], ids=["non-finite", "constant"])
@@ -114,12 +192,16 @@ def test_data_without_class_numbers_is_drawn_grey(tmp_path):
     data = DataLoader(Images(), 8), DataLoader(Images(), 8)
     fit(tmp_path, [EmbeddingProjection(on_error="raise")], model=Net(), data=data, max_epochs=1)
     assert image_steps(tmp_path) == {"projection/act/tsne": [6]}
+    assert [tag for tag in events(tmp_path).Tags()["scalars"] if tag.startswith("projection/")] == []
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"method": "umap"}, '"tsne" or "pca", got \'umap\''),
+        ({"method": "umap"}, r'"tsne", "pca" or a list of both, got \'umap\''),
+        ({"method": []}, r"a list of both, got \[\]"),
+        ({"method": ["pca", "pca"]}, "a list of both, got"),
+        ({"method": ["pca", "umap"]}, "a list of both, got"),
         ({"num_samples": 4}, "at least 5, got 4"),
         ({"perplexity": 1}, "above 1, got 1"),
         ({"perplexity": float("nan")}, "above 1, got nan"),
@@ -134,4 +216,12 @@ def test_bad_arguments(arguments, message):
 def test_nothing_but_the_projection_is_logged(tmp_path):
     fit(tmp_path, [EmbeddingProjection()], max_epochs=1)
     ours = [tag for tag in events(tmp_path).Tags()["scalars"] if "rojection" in tag]
-    assert ours == ["cnnviz/cost/EmbeddingProjection"]
+    numbers = [f"projection/act/tsne/{name}" for name in ("knn_accuracy", "silhouette")]
+    assert ours == [*numbers, "cnnviz/cost/EmbeddingProjection"]
+
+
+def test_a_logger_that_takes_no_pictures_gets_the_numbers(tmp_path):
+    logger = pl.loggers.CSVLogger(tmp_path, name="csv", version="")
+    with pytest.warns(UserWarning, match="CSVLogger takes no pictures"):
+        fit(tmp_path, [EmbeddingProjection(method="pca", on_error="raise")], logger=logger, max_epochs=1)
+    assert "projection/act/pca/silhouette" in (tmp_path / "csv" / "metrics.csv").read_text().splitlines()[0]

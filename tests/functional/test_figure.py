@@ -7,13 +7,12 @@ import pytest
 
 from lightning_cnnviz.functional.figure import (
     bar_chart,
-    class_colours,
     heat_map,
     line_chart,
     new_axes,
     render,
-    scatter_chart,
 )
+from lightning_cnnviz.functional.scatter import scatter_chart
 
 nan, inf = np.nan, np.inf
 
@@ -113,61 +112,3 @@ def test_lines_have_gaps_where_values_are_missing():
     pictures = [line_chart({"a": (x, y)}, title="", x_label="x", y_label="y") for y in (whole, broken)]
     counts = [(picture == (63, 144, 218)).all(-1).sum() for picture in pictures]
     assert 0.7 < counts[1] / counts[0] < 0.9
-
-
-@pytest.mark.parametrize("count", [1, 2, 10, 11, 100])
-def test_every_class_has_its_own_colour(count):
-    colours = class_colours(count)
-    assert len(colours) == count
-    assert len({tuple(np.round(np.array(colour) * 255)) for colour in colours}) == count
-
-
-def test_ten_classes_keep_their_colours_whatever_their_number():
-    assert class_colours(3) == class_colours(10)[:3]
-
-
-def count_of(picture, colour):
-    return (picture == np.round(np.array(colour) * 255)).all(-1).sum()
-
-
-def test_points_have_the_colour_of_their_class():
-    rng = np.random.default_rng(0)
-    points, labels = rng.normal(size=(300, 2)), np.repeat([0, 1, -1], 100)
-    few, more = (class_colours(2)[number] for number in (0, 1))
-    both = scatter_chart(points, labels, ["a", "b"], title="")
-    alone = scatter_chart(points, np.where(labels == 0, 0, -1), ["a", "b"], title="")
-    shown = [np.abs(picture.astype(int) - np.array(more) * 255).max(-1).min() for picture in (both, alone)]
-    assert shown[0] < 60
-    assert shown[1] > shown[0]
-    assert np.abs(alone.astype(int) - np.array(few) * 255).max(-1).min() < 60
-    assert count_of(both, (119 / 255,) * 3) > 0  # no class: grey
-
-
-def test_rows_that_are_not_finite_are_left_out():
-    rng = np.random.default_rng(0)
-    points, labels = rng.normal(size=(50, 2)), np.arange(50) % 3
-    expected = scatter_chart(points, labels, ["a", "b", "c"], title="")
-    broken = np.concatenate([points, [[nan, 0], [0, inf], [nan, nan]]])
-    assert np.array_equal(
-        scatter_chart(broken, np.concatenate([labels, [0, 1, -1]]), ["a", "b", "c"], title=""), expected
-    )
-
-
-@pytest.mark.parametrize(
-    ("points", "labels", "names"),
-    [
-        (np.zeros((0, 2)), np.zeros(0, dtype=int), ["a"]),
-        (np.full((3, 2), nan), np.zeros(3, dtype=int), ["a"]),
-        (np.zeros((4, 2)), np.zeros(4, dtype=int), ["a"]),
-        (np.eye(2), np.array([-1, -1]), []),
-        (np.eye(2) * 1e30, np.array([0, 1]), ["a", "b"]),
-    ],
-)
-def test_a_scatter_is_drawn_without_a_warning_whatever_the_points(points, labels, names):
-    assert scatter_chart(points, labels, names, title="t").shape == (700, 750, 3)
-
-
-def test_a_title_may_have_several_lines():
-    one, two = scatter(title="one"), scatter(title="one\ntwo")
-    assert one.shape == two.shape
-    assert not np.array_equal(one, two)

@@ -3,9 +3,11 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from brute_force import nearest_agree
 from sklearn.decomposition import PCA
 
-from lightning_cnnviz.functional.projection import Layout, knn_accuracy, project, projection_chart
+from lightning_cnnviz.functional.projection import Layout, principal_components, project, projection_chart
+from lightning_cnnviz.functional.separation import Separation
 
 nan, inf = np.nan, np.inf
 
@@ -139,6 +141,18 @@ def test_repeated_samples_do_not_break_tsne():
 # ---- both
 
 
+def test_fifty_components_are_as_good_as_the_activations():
+    values, labels = blobs(dimensions=80)
+    broken = np.insert(values, 3, nan, axis=0).reshape(-1, 4, 20)
+    components = principal_components(broken)
+    assert components.shape == (101, 50)
+    assert np.isnan(components).all(axis=1).nonzero()[0].tolist() == [3]
+    components = np.delete(components, 3, axis=0)
+    assert_equal_up_to_signs(components[:, :10], PCA(10, svd_solver="full").fit_transform(values.astype(np.float64)))
+    assert_equal_up_to_signs(project(components, method="pca").points, by_hand(values))
+    assert nearest_agree(project(components, perplexity=10).points, labels, 5) == 1
+
+
 @pytest.mark.parametrize("method", ["pca", "tsne"])
 @pytest.mark.parametrize("bad", [nan, inf, -inf])
 def test_samples_that_are_not_finite_have_no_place_and_the_others_keep_theirs(method, bad):
@@ -222,78 +236,6 @@ def test_the_global_random_state_and_the_activations_are_untouched(method):
     assert np.array_equal(values, before)
 
 
-# ---- k-NN accuracy
-
-
-def nearest_agree(points, labels, k):
-    """By brute force in float64: each sample's nearest others, counted one by one."""
-    points = np.asarray(points, dtype=np.float64)
-    right = 0
-    for index, point in enumerate(points):
-        distances = [
-            (float(((other - point) ** 2).sum()), place) for place, other in enumerate(points) if place != index
-        ]
-        votes = {}
-        for _, place in sorted(distances)[:k]:
-            votes[labels[place]] = votes.get(labels[place], 0) + 1
-        most = max(votes.values())
-        right += min(label for label, count in votes.items() if count == most) == labels[index]
-    return right / len(points)
-
-
-@pytest.mark.parametrize("k", [1, 2, 3, 10])
-@pytest.mark.parametrize("classes", [2, 3, 10])
-def test_knn_accuracy_agrees_with_brute_force(k, classes):
-    rng = np.random.default_rng(classes)
-    labels = rng.integers(0, classes, 80)
-    points = rng.normal(size=(80, 2)) + labels[:, None] * 0.7
-    expected = nearest_agree(points, labels, k)
-    assert 0 < expected < 1
-    assert knn_accuracy(points, labels, k) == pytest.approx(expected)
-
-
-def test_a_sample_is_no_neighbour_of_itself():
-    points, labels = np.array([[0.0], [1.0], [10.0], [11.0]]), np.array([0, 1, 0, 1])
-    assert knn_accuracy(points, labels, k=1) == 0
-
-
-def test_samples_that_coincide_are_neighbours_but_never_their_own():
-    assert knn_accuracy(np.zeros((2, 2)), np.array([0, 1]), k=1) == 0
-    assert knn_accuracy(np.zeros((6, 2)), np.zeros(6, dtype=int), k=3) == 1
-
-
-def test_of_equally_frequent_classes_the_lowest_wins():
-    points = np.array([[0.0], [1.0], [-1.1]])
-    assert knn_accuracy(points, np.array([0, 0, 1]), k=2) == pytest.approx(2 / 3)
-    assert knn_accuracy(points, np.array([1, 1, 0]), k=2) == 0
-
-
-def test_unknown_classes_and_missing_places_take_no_part():
-    rng = np.random.default_rng(0)
-    labels = rng.integers(0, 3, 60)
-    points = rng.normal(size=(60, 2)) + labels[:, None]
-    expected = nearest_agree(points, labels, 5)
-    more = np.concatenate([points, rng.normal(size=(20, 2)), np.full((4, 2), nan)])
-    assert knn_accuracy(more, np.concatenate([labels, [-1] * 20, [0, 1, 2, 0]]), 5) == pytest.approx(expected)
-
-
-def test_the_number_of_neighbours_is_lowered_to_what_is_there():
-    rng = np.random.default_rng(0)
-    points, labels = rng.normal(size=(6, 2)), np.array([0, 0, 0, 0, 1, 1])
-    assert knn_accuracy(points, labels, k=100) == pytest.approx(nearest_agree(points, labels, 5))
-
-
-@pytest.mark.parametrize("samples", [0, 1])
-def test_accuracy_of_fewer_than_two_samples_is_unknown(samples):
-    assert np.isnan(knn_accuracy(np.zeros((samples, 2)), np.zeros(samples, dtype=int)))
-    assert np.isnan(knn_accuracy(np.zeros((5, 2)), np.full(5, -1)))
-
-
-def test_large_class_numbers_cost_no_memory():
-    points, labels = np.array([[0.0], [0.1], [5.0], [5.1]]), np.array([2**40, 2**40, 3, 3])
-    assert knn_accuracy(points, labels, k=1) == 1
-
-
 # ---- the chart
 
 
@@ -331,5 +273,17 @@ def test_the_chart_shows_classes_apart():
     named = projection_chart(layout, labels, ["a", "b", "c", "d"], method="pca")
     unknown = projection_chart(layout, np.full(100, -1), [], method="pca")
     colourful = [(picture.max(-1).astype(int) - picture.min(-1) > 60).sum() for picture in (named, unknown)]
-    assert colourful[0] > 100
+    assert colourful[0] > 50  # the names cover some
     assert colourful[1] == 0
+
+
+def test_numbers_that_are_known_are_written_and_not_computed_again():
+    points, labels = np.random.default_rng(0).normal(size=(30, 2)).astype(np.float32), np.repeat([0, 1], 15)
+
+    def head(numbers):
+        return projection_chart(Layout(points, None), labels, ["a", "b"], method="pca", numbers=numbers)[:40]
+
+    own = head(None)
+    assert not np.array_equal(own, head(Separation(0.25, 0.5)))
+    assert np.array_equal(head(Separation(0.25, nan)), head(Separation(0.25, nan)))
+    assert not np.array_equal(head(Separation(0.25, nan)), head(Separation(0.25, 0.5)))

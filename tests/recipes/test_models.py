@@ -5,6 +5,7 @@ from torchmetrics import Metric
 
 from recipes.fashion_cnn import FashionCNN
 from recipes.lenet5 import LeNet5
+from recipes.mnist_cnn import MNISTCNN
 from recipes.vgg16 import VGG16
 
 
@@ -17,8 +18,11 @@ def linear(inputs, outputs):
 
 
 FASHION_CNN = convolution(1, 16, 3) + convolution(16, 32, 3) + linear(1568, 24) + linear(24, 10)
+MNIST_CNN = (
+    convolution(1, 32, 5) + convolution(32, 48, 5) + convolution(48, 64, 5) + linear(3136, 1024) + linear(1024, 10)
+)
 
-MODELS = [(LeNet5, 28, 44_426), (FashionCNN, 28, FASHION_CNN), (VGG16, 32, 15_118_538)]
+MODELS = [(LeNet5, 28, 44_426), (FashionCNN, 28, FASHION_CNN), (MNISTCNN, 28, MNIST_CNN), (VGG16, 32, 15_118_538)]
 
 
 def layers(model):
@@ -51,6 +55,16 @@ def test_lenet5_pools_to_the_sizes_of_its_views():
     assert shapes == {"pool1": (1, 6, 12, 12), "pool2": (1, 16, 4, 4)}
 
 
+def test_mnist_cnn_gives_the_shapes_of_its_five_layers():
+    net, shapes = MNISTCNN(), {}
+    for name, layer in layers(net).items():
+        layer.register_forward_hook(lambda *a, name=name: shapes.update({name: tuple(a[2].shape[1:])}))
+    net(torch.rand(1, 1, 28, 28))
+    shown = [shapes[name] for name in ("pool1", "relu2", "pool2", "relu4", "fc2")]
+    assert shown == [(32, 14, 14), (48, 14, 14), (64, 7, 7), (1024,), (10,)]
+    assert net.dropout.p == 0.5
+
+
 def test_vgg16_names_layers_by_block_and_place():
     found = layers(VGG16())
     blocks = [["1_1", "1_2"], ["2_1", "2_2"]] + [[f"{b}_{i}" for i in (1, 2, 3)] for b in (3, 4, 5)]
@@ -68,6 +82,7 @@ def test_vgg16_names_layers_by_block_and_place():
     [
         (LeNet5, torch.optim.SGD, {"lr": 0.01, "momentum": 0}),
         (FashionCNN, torch.optim.Adam, {"lr": 0.001, "betas": (0.9, 0.999)}),
+        (MNISTCNN, torch.optim.Adam, {"lr": 1e-4, "betas": (0.9, 0.999)}),
         (VGG16, torch.optim.SGD, {"lr": 0.01, "momentum": 0.5}),
     ],
 )

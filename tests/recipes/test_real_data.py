@@ -34,6 +34,17 @@ FASHION = {
     "curves/accuracy",
     "projection/relu3/tsne",
 }
+SHOWN = [(layer, method) for layer in ("pool1", "relu2", "pool2", "relu4", "fc2") for method in ("pca", "tsne")]
+MNIST_CNN = {
+    *(f"kernels/conv{number}" for number in (1, 2, 3)),
+    *(f"feature_maps/{name}" for name in ("conv1", "conv2", "conv3", "overview")),
+    "gradient_flow/bars",
+    "gradient_flow/heatmap",
+    "curves/loss",
+    "curves/accuracy",
+    *(f"projection/{layer}/{method}" for layer, method in SHOWN),
+    "projection/overview",
+}
 CONVOLUTIONS = [
     f"conv{block}_{n}" for block, count in enumerate((2, 2, 3, 3, 3), start=1) for n in range(1, count + 1)
 ]
@@ -69,6 +80,34 @@ VGG16 = {
     ],
 )
 def test_a_shortened_run_draws_every_view(recipe, overrides, tags, accuracy, data_root, tmp_path):
+    metrics, reader = shortened(recipe, overrides, data_root, tmp_path)
+    assert metrics["test_acc"] >= accuracy
+    check_views(reader, tags)
+
+
+def test_classes_separate_with_depth_and_tsne_shows_it_where_pca_does_not(data_root, tmp_path):
+    overrides = [
+        "--trainer.max_epochs=1",
+        "--trainer.limit_train_batches=300",
+        "--trainer.limit_val_batches=10",
+        "--trainer.callbacks.num_samples=500",
+    ]
+    metrics, reader = shortened("mnist_cnn", overrides, data_root, tmp_path)
+    assert metrics["test_acc"] > 0.9
+    check_views(reader, MNIST_CNN)
+    knn, silhouette = (
+        {place: reader.Scalars(f"projection/{'/'.join(place)}/{quantity}")[-1].value for place in SHOWN}
+        for quantity in ("knn_accuracy", "silhouette")
+    )
+    for numbers in (knn, silhouette):
+        for method in ("pca", "tsne"):
+            assert numbers["fc2", method] > numbers["pool1", method] + 0.03
+        for layer, _ in SHOWN:
+            assert numbers[layer, "tsne"] > numbers[layer, "pca"] + 0.05
+
+
+def shortened(recipe, overrides, data_root, tmp_path):
+    """Final metrics of a run, and what TensorBoard finds of it."""
     every_epoch = "--trainer.callbacks.every_n_epochs=1"
     arguments = [
         f"--data.root={data_root}",
@@ -76,9 +115,12 @@ def test_a_shortened_run_draws_every_view(recipe, overrides, tags, accuracy, dat
         "--trainer.enable_progress_bar=false",
     ]
     metrics = train(CONFIGS / f"{recipe}.yaml", [*arguments, *overrides, every_epoch], prog="test")
-    assert metrics["test_acc"] >= accuracy
     (folder,) = (tmp_path / recipe).iterdir()
-    reader = EventAccumulator(str(folder), size_guidance={"images": 0, "scalars": 0}).Reload()
+    return metrics, EventAccumulator(str(folder), size_guidance={"images": 0, "scalars": 0}).Reload()
+
+
+def check_views(reader, tags):
+    """Every view is there, at the same steps, and can be opened."""
     assert set(reader.Tags()["images"]) == tags
     steps = {tag: [image.step for image in reader.Images(tag)] for tag in tags}
     expected = steps["curves/loss"]
