@@ -11,9 +11,10 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from lightning_cnnviz.functional.figure import COLOURS, DPI, class_colours, plain
+from lightning_cnnviz.functional.figure import COLOURS, DPI, plain
 from lightning_cnnviz.functional.gates import Floats, Pattern
 from lightning_cnnviz.functional.partition import Bounds, grid_points
+from lightning_cnnviz.functional.scatter import class_colours
 
 ON_OFF = np.array([to_rgb("#d9d9d9"), to_rgb("#f7b36b")])
 """Colours of units that are off and on."""

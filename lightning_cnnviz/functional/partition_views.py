@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 from torch import Tensor
 
 from lightning_cnnviz.batch import predicted_classes
-from lightning_cnnviz.functional.figure import class_colours, render_figure
+from lightning_cnnviz.functional.figure import render_figure
 from lightning_cnnviz.functional.gates import Floats, Gate, Pattern
 from lightning_cnnviz.functional.image import Picture
 from lightning_cnnviz.functional.partition import CELL_GRID, Partition, PlaneModel, borders, flat, grid_points
@@ -33,6 +33,7 @@ from lightning_cnnviz.functional.partition_panels import (
     probability_colours,
     signed_colours,
 )
+from lightning_cnnviz.functional.scatter import class_colours
 
 GRID = 50
 """Points per side of the grid on which layers are evaluated."""

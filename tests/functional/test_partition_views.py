@@ -10,7 +10,6 @@ from matplotlib.colors import to_rgb
 from torch import nn
 
 from lightning_cnnviz.functional import partition_views
-from lightning_cnnviz.functional.figure import class_colours
 from lightning_cnnviz.functional.partition import PlaneModel, activation_patterns, grid_points, partition
 from lightning_cnnviz.functional.partition_panels import (
     ON_OFF,
@@ -22,6 +21,7 @@ from lightning_cnnviz.functional.partition_panels import (
     probability_colours,
 )
 from lightning_cnnviz.functional.partition_views import PartitionViews
+from lightning_cnnviz.functional.scatter import class_colours
 from recipes.circles import Circles
 
 BOUNDS = (-2.0, 2.0, -2.0, 2.0)
