@@ -161,10 +161,11 @@ def architecture_table(infos: Sequence[LayerInfo], count: ParameterCount) -> str
         shape = "–" if info.output_shape is None else " × ".join(map(str, info.output_shape)) or "1"
         lines.append(f"| {name} | {kind} | {shape} | {info.parameters:,} | {info.multiply_adds:,} |")
     frozen = count.parameters - count.trainable
+    multiply_adds = sum(info.multiply_adds for info in infos)
     sums = [
         f"**{count.parameters:,} parameters**: {count.trainable:,} trainable, {frozen:,} not trainable; "
         f"{count.size / 1e6:,.2f} MB",
-        f"**{sum(info.multiply_adds for info in infos):,} multiply-adds per sample** in the layers above, biases not counted",
+        f"**{multiply_adds:,} multiply-adds per sample** in the layers above, biases not counted",
     ]
     elsewhere = count.parameters - sum(info.parameters for info in infos)
     if elsewhere:
