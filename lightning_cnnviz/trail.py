@@ -1,5 +1,6 @@
 """What ran in a forward pass: modules in their order, the shapes they returned, and what was computed in each."""
 
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from lightning_cnnviz.capture import first_tensor, record
+from lightning_cnnviz.capture import evaluating, first_tensor
 
 
 class Trail:
@@ -83,9 +84,14 @@ def follow(model: nn.Module, inputs: Tensor) -> Trail:
                 leave = module.register_forward_hook(lambda _, __, result, name=name: trail.leave(name, result))
                 stack.callback(enter.remove)
                 stack.callback(leave.remove)
+        stack.enter_context(evaluating(model))
+        stack.enter_context(torch.compiler.set_stance("force_eager"))
         stack.enter_context(_unfused_attention())
         stack.enter_context(counter)
-        record(model, inputs, [], batch_size=len(inputs))
+        stack.enter_context(warnings.catch_warnings())
+        # Of the counter's own hooks, which see a compiled part twice; the sum that is read from it does not.
+        warnings.filterwarnings("ignore", r"Using `torch.compile\(module\)` when there are global hooks")
+        model(inputs)
     return trail
 
 

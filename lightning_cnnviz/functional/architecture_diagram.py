@@ -29,20 +29,23 @@ MOST_ENLARGED = 12
 MOST_NAMED, MOST_WITH_SLICES, MOST_BLOCKS = 36, 100, 300
 """With more blocks than this the slices have no names, are not drawn, and the last blocks are not drawn."""
 
-_PETROFF: dict[Role, int] = {
-    "convolution": 0,
-    "normalisation": 7,
-    "activation": 1,
-    "pooling": 2,
-    "linear": 4,
-    "attention": 9,
-    "dropout": 3,
-    "other": 8,
+
+def _colour(place: int) -> Colour:
+    red, green, blue = (round(255 * part) for part in to_rgb(COLOURS[place]))
+    return red, green, blue
+
+
+FRONTS: dict[Drawn, Colour] = {
+    "input": (236, 236, 236),
+    "convolution": _colour(0),
+    "normalisation": _colour(7),
+    "activation": _colour(1),
+    "pooling": _colour(2),
+    "linear": _colour(4),
+    "attention": _colour(9),
+    "dropout": _colour(3),
+    "other": _colour(8),
 }
-FRONTS: dict[Drawn, Colour] = {"input": (236, 236, 236)}
-for _role, _place in _PETROFF.items():
-    _red, _green, _blue = (round(255 * part) for part in to_rgb(COLOURS[_place]))
-    FRONTS[_role] = (_red, _green, _blue)
 
 
 class _Layer(NamedTuple):
@@ -62,7 +65,7 @@ def architecture_diagram(infos: Sequence[LayerInfo], input_shape: Sequence[int],
     A box is as tall as the maps are high and as deep as they are wide, both by the square root of their share in the
     network's largest map, and as thick as there are channels, by their 0.4th power. Vectors are tall bars that grow
     with the logarithm of their size. Normalisation, activation and dropout are thin slices behind the layer
-    before them. Under each box stand the channels, the layer's name, the maps' size and the names of its slices.
+    before them. Under each box stand the channels, the maps' size and the names of the layer and its slices.
     Branches are not drawn.
 
     Args:
@@ -94,7 +97,7 @@ def architecture_diagram(infos: Sequence[LayerInfo], input_shape: Sequence[int],
     return titled(
         box_rows([_block(block, largest, zoom, shared, named) for block in blocks], WIDTH),
         title,
-        f"{sum(info.parameters for info in infos):,} parameters · "
+        f"{len(infos)} layers with {sum(info.parameters for info in infos):,} parameters · "
         f"{sum(info.multiply_adds for info in infos):,} multiply-adds per sample",
         "in order of execution, branches are not drawn · sizes on compressed scales"
         + (f' · names are within "{shared}"' if shared else "")

@@ -85,6 +85,11 @@ class Slot(NamedTuple):
         """The middle of the words."""
         return place + self.block.thickness / 2
 
+    def span(self, place: float) -> tuple[float, float]:
+        """From where to where words and block reach, in the middle of its depth."""
+        half = max(self.words, self.block.thickness / 2)
+        return self.middle(place) - half, self.middle(place) + half
+
     def front(self, place: float) -> float:
         """The left side of the first front."""
         return place - self.block.boxes[0].depth * RIGHT / 2

@@ -61,18 +61,16 @@ def _draw(row: Sequence[Slot], comes: bool, goes: bool) -> Picture:
     grouped = any(slot.block.group for slot in row)
     picture = pad(picture, 2 * middle + (1 + lines) * LINE + grouped * (LINE + 8), 0)
     for slot, place in zip(row, places, strict=True):
-        block = slot.block
-        _write(
-            picture, block.number, slot.number(place), middle + (block.boxes[0].height + block.boxes[0].depth * UP) / 2
-        )
+        block, first = slot.block, slot.block.boxes[0]
+        _write(picture, block.number, slot.number(place), middle + (first.height + first.depth * UP) / 2 + 2)
         for index, line in enumerate((block.size, *block.names), start=1):
             shown = shorten(line, WIDEST_LABEL, keep_end=True)
             _write(picture, shown, slot.middle(place), 2 * middle + index * LINE, faint=index != 2)
     top = 2 * middle + (1 + lines) * LINE + 4
     for group, members in groupby(zip(row, places, strict=True), key=lambda pair: pair[0].block.group):
-        inside = [(slot.middle(place) - slot.words, slot.middle(place) + slot.words) for slot, place in members]
+        spans = [slot.span(place) for slot, place in members]
         if group:
-            _bracket(picture, group, inside[0][0], inside[-1][1], top)
+            _bracket(picture, group, spans[0][0], spans[-1][1], top)
     return picture
 
 
