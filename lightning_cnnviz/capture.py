@@ -55,7 +55,7 @@ class Activations(NamedTuple):
     """What one pass showed, on the CPU.
 
     Attributes:
-        output: What the model returned, if that is a tensor (or its first tensor); else None.
+        output: What the model returned, if that is a tensor (or its first tensor); else None, as for a single number.
         layers: Layer name → activations of shape (samples, ...). Layers that did not run, or did not give a
             tensor with one row per sample, are missing.
     """
@@ -113,7 +113,9 @@ def _record(module: nn.Module, inputs: Tensor, layers: Sequence[str]) -> Activat
         stack.enter_context(evaluating(module))
         stack.enter_context(torch.compiler.set_stance("force_eager"))
         output = first_tensor(module(inputs))
-    return Activations(None if output is None else output.detach().to("cpu", copy=True), seen)
+    if output is None or output.ndim == 0:
+        return Activations(None, seen)
+    return Activations(output.detach().to("cpu", copy=True), seen)
 
 
 def first_tensor(value: Any) -> Tensor | None:

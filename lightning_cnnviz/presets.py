@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pytorch_lightning import Callback
 
+from lightning_cnnviz.callbacks.architecture import Architecture
 from lightning_cnnviz.callbacks.embedding_projection import EmbeddingProjection
 from lightning_cnnviz.callbacks.feature_maps import FeatureMaps
 from lightning_cnnviz.callbacks.gradient_flow import GradientFlow
@@ -12,17 +13,18 @@ from lightning_cnnviz.callbacks.kernel_grid import KernelGrid
 from lightning_cnnviz.callbacks.loss_accuracy import LossAccuracy
 
 MINIMAL = [LossAccuracy, GradientFlow]
-STANDARD = [*MINIMAL, KernelGrid, FeatureMaps, EmbeddingProjection]
+STANDARD = [*MINIMAL, Architecture, KernelGrid, FeatureMaps, EmbeddingProjection]
 
 
 def cnnviz_callbacks(preset: Literal["minimal", "standard", "full"] = "standard", **options: Any) -> list[Callback]:
     """Makes callbacks that show the inside of any image classifier, with nothing to set.
 
     Args:
-        preset: `"minimal"`: curves and gradients. `"standard"`: kernels, feature maps and a t-SNE projection
-            as well. `"full"`: with a PCA projection beside the t-SNE.
+        preset: `"minimal"`: curves and gradients. `"standard"`: the architecture, kernels, feature maps and a
+            t-SNE projection as well. `"full"`: with a PCA projection beside the t-SNE.
         **options: Arguments of the callbacks, each given to those of the set that take it, e.g.
-            `every_n_epochs=5`, `on_error="raise"`, `probe=Probe(class_names=[...])`, `num_samples=500`.
+            `every_n_epochs=5`, `on_error="raise"`, `probe=Probe(class_names=[...])`, `num_samples=500`. The
+            architecture is drawn once and whole, whatever the interval and the layers.
 
     Returns:
         Callbacks for `Trainer(callbacks=...)`.
@@ -41,6 +43,8 @@ def cnnviz_callbacks(preset: Literal["minimal", "standard", "full"] = "standard"
     # Each has its own tag, or pictures of two callbacks would share one.
     accepted = {kind: set(inspect.signature(kind).parameters) - {"tag"} for kind in sets[preset]}
     accepted[LossAccuracy].discard("layers")  # there it is not what to show, but where the class scores come from
+    if Architecture in accepted:
+        accepted[Architecture] -= {"every_n_epochs", "every_n_train_steps", "layers"}
     known = sorted(set().union(*accepted.values()))
     unknown = sorted(set(options).difference(known))
     if unknown:

@@ -99,6 +99,7 @@ class Probe:
         self._found_names: list[str] | None = None
         self._samples: Samples | None = None
         self._passing: list[tuple[Tensor, Tensor]] = []
+        self._last_place: tuple[int, int] | None = None
 
     @classmethod
     def from_tensors(
@@ -162,9 +163,15 @@ class Probe:
         """Whether the samples are known, or enough of them have passed by."""
         return self._samples is not None or sum(len(inputs) for inputs, _ in self._passing) >= self.num_samples
 
-    def offer(self, batch: Any) -> None:
-        """Takes samples out of a training batch while the set is neither known nor full."""
-        if not self.full:
+    def offer(self, batch: Any, place: tuple[int, int] | None = None) -> None:
+        """Takes samples out of a training batch while the set is neither known nor full.
+
+        Args:
+            batch: The batch.
+            place: Its epoch and number, by which a batch is known that another callback has offered before.
+        """
+        if not self.full and (place is None or place != self._last_place):
+            self._last_place = place
             self._passing.append(_on_cpu(*split_batch(batch, self.inputs, self.targets)))
 
     def _loaders(self, trainer: Trainer) -> Any:

@@ -8,6 +8,7 @@ from pathlib import Path
 from recipes.records import Metrics
 
 VIEWS = {
+    "Architecture": ("Images, Text", "architecture/…", "the layers, their shapes and parameters"),
     "KernelGrid": ("Images", "kernels/…", "what each convolution looks for"),
     "FeatureMaps": ("Images", "feature_maps/…", "what it finds in the same few images"),
     "GradientFlow": ("Images", "gradient_flow/bars, …/heatmap", "layers that learn too little or too much"),

@@ -19,11 +19,19 @@ def frames(picture):
     return [cell for *_, cell in sorted(found, key=lambda entry: entry[:2])]
 
 
-def written(picture, text, size=12):
-    """Whether a text stands somewhere in the picture, pixel by pixel."""
+def written(picture, text, size=12, rows=120, faint=False):
+    """Whether a text stands somewhere in the upper rows of the picture, pixel by pixel; `faint` is grey."""
     fonts = Path(matplotlib.get_data_path(), "fonts", "ttf")
     font = ImageFont.truetype(str(fonts / "DejaVuSans.ttf"), size)
     strip = Image.new("L", (int(font.getlength(text)), size + 6), 255)
     ImageDraw.Draw(strip).text((0, 1), text, fill=34, font=font)
-    places = np.lib.stride_tricks.sliding_window_view(picture[:120, :, 0], (size + 6, strip.width))
-    return bool((places == np.asarray(strip)).all(axis=(2, 3)).any())
+    words, image = np.asarray(strip), picture[:rows, :, 0]
+    words = 255 - (255 - words) // 5 * 3 if faint else words
+    height, width = image.shape[0] - words.shape[0] + 1, image.shape[1] - words.shape[1] + 1
+    if min(height, width) < 1:
+        return False
+    there = np.ones((height, width), dtype=bool)
+    for y, x in zip(*np.unravel_index(np.argsort(words, axis=None)[:20], words.shape), strict=True):
+        there &= image[y : y + height, x : x + width] == words[y, x]
+    found = (image[y : y + words.shape[0], x : x + words.shape[1]] for y, x in np.argwhere(there))
+    return any((place == words).all() for place in found)

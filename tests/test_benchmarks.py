@@ -26,6 +26,7 @@ def test_overhead(data_root, tmp_path):
     (bare,), (ours,) = figures["seconds"]["bare"], figures["seconds"]["standard"]
     assert figures["ratio_to_bare"]["standard"] == [pytest.approx(ours / bare)]
     assert set(figures["share_on_training_thread"]) == {
+        "Architecture",
         "EmbeddingProjection",
         "FeatureMaps",
         "GradientFlow",

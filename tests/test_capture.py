@@ -254,6 +254,16 @@ def test_without_a_tensor_there_is_none():
     assert first_tensor({"a": [1, "b"], "c": ()}) is None
 
 
+def test_a_model_that_returns_a_single_number_shows_its_layers():
+    class Loss(nn.Module):
+        def forward(self, x):
+            return x.sum()
+
+    seen = record(nn.Sequential(nn.Linear(3, 2), Loss()), torch.ones(4, 3), ["0"], batch_size=2)
+    assert seen.output is None
+    assert seen.layers["0"].shape == (4, 2)
+
+
 def test_record_owns_what_it_gives():
     class Echo(nn.Module):
         def forward(self, x):

@@ -244,6 +244,7 @@ def test_4_what_is_in_the_file_survives_kill_9(tmp_path):
     assert run.returncode == -signal.SIGKILL, run.stderr
     steps = image_steps(tmp_path)
     assert {tag.split("/")[0] for tag in steps} >= {"kernels", "feature_maps", "gradient_flow", "projection"}
+    assert steps.pop("architecture/diagram") == [0]
     assert all(found == [1, 2, 3, 4] for found in steps.values()), steps
 
 
@@ -273,7 +274,7 @@ def test_4_checkpoints_load_without_unpickling_code(kind, tmp_path):
 
 @every_callback
 def test_6_cost_is_known(kind, tmp_path):
-    fit(tmp_path, [kind()])
+    fit(tmp_path, [kind(every_n_epochs=1)])
     costs = scalars(tmp_path, f"cnnviz/cost/{kind.__name__}")
     assert [step for step, _ in costs] == [6, 12]
     assert all(0 < milliseconds < 60_000 for _, milliseconds in costs)
@@ -322,6 +323,7 @@ def test_7_two_processes_write_every_picture_once(tmp_path):
     assert len(list((tmp_path / "run").glob("events*"))) == 1
     steps = image_steps(tmp_path)
     assert {tag.split("/")[0] for tag in steps} >= {"kernels", "feature_maps", "gradient_flow", "projection", "curves"}
+    assert steps.pop("architecture/diagram") == [0]
     assert all(found == [3, 6] for found in steps.values()), steps
     weights = [torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
     for name, value in weights[0].items():

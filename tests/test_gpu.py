@@ -6,6 +6,7 @@ from tiny import TinyData, TinyNet, fit, image_steps, scalars
 from torch.utils.data import DataLoader
 
 from lightning_cnnviz import GradientFlow, cnnviz_callbacks
+from lightning_cnnviz.functional.architecture import architecture
 from lightning_cnnviz.gradients import GradientWindow
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA GPU")
@@ -50,8 +51,25 @@ def test_everything_is_drawn_on_the_gpu(precision, tmp_path):
     options = {"accelerator": "gpu", "devices": 1, "precision": precision}
     fit(tmp_path, cnnviz_callbacks(on_error="raise"), **options)
     steps = image_steps(tmp_path)
+    assert steps.pop("architecture/diagram") == [0]
     assert {tag.split("/")[0] for tag in steps} == {"kernels", "feature_maps", "gradient_flow", "projection", "curves"}
     assert all(found == [6, 12] for found in steps.values())
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (torch.nn.Conv2d(4, 8, 3, groups=2), (1, 4, 16, 16)),
+        (torch.nn.TransformerEncoderLayer(16, 2, 32, batch_first=True), (1, 5, 16)),
+        (torch.nn.LSTM(4, 3, num_layers=2, bidirectional=True, batch_first=True), (1, 9, 4)),
+        (torch.nn.GRU(4, 3, batch_first=True), (1, 9, 4)),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_layers_are_described_as_on_the_cpu(layer, shape):
+    net = torch.nn.Sequential(layer)
+    expected = architecture(net, torch.rand(shape))
+    assert architecture(net.cuda(), torch.rand(shape, device="cuda")) == expected
 
 
 def test_reading_gradients_does_not_wait_for_the_device():

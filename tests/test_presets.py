@@ -2,6 +2,7 @@ import pytest
 from pytorch_lightning import Callback
 
 from lightning_cnnviz import (
+    Architecture,
     EmbeddingProjection,
     FeatureMaps,
     GradientFlow,
@@ -11,7 +12,7 @@ from lightning_cnnviz import (
     cnnviz_callbacks,
 )
 
-STANDARD = [LossAccuracy, GradientFlow, KernelGrid, FeatureMaps, EmbeddingProjection]
+STANDARD = [LossAccuracy, GradientFlow, Architecture, KernelGrid, FeatureMaps, EmbeddingProjection]
 PRESETS = ["minimal", "standard", "full"]
 
 
@@ -51,8 +52,14 @@ def test_the_full_set_projects_both_ways_unless_told_otherwise(preset, asked, me
 
 def test_options_go_to_every_callback_that_takes_them():
     callbacks = cnnviz_callbacks("full", every_n_epochs=5, on_error="raise")
-    assert all(callback.schedule.every_n_epochs == 5 for callback in callbacks)
+    assert all(callback.schedule.every_n_epochs == 5 for callback in callbacks if type(callback) is not Architecture)
     assert all(callback.on_error == "raise" for callback in callbacks)
+
+
+def test_the_architecture_is_drawn_once_and_whole():
+    (architecture,) = of(cnnviz_callbacks(every_n_epochs=5, layers="conv*"), Architecture)
+    assert architecture.schedule.every_n_epochs is None
+    assert architecture.layers is None
 
 
 def test_options_of_one_callback_leave_the_others_alone():

@@ -271,6 +271,14 @@ def test_before_any_sample_is_known_there_are_none():
     assert max(numbers(probe.samples)) < 16
 
 
+def test_a_batch_that_several_callbacks_offer_is_taken_once():
+    probe = Probe(8)
+    first, second = ((numbered(4) + start, torch.arange(4) % 2) for start in (0, 4))
+    for batch, place in ((first, (0, 0)), (first, (0, 0)), (second, (0, 1)), (second, (0, 1))):
+        probe.offer(batch, place)
+    assert sorted(numbers(probe.samples)) == list(range(8))
+
+
 def test_with_the_first_look_the_choice_is_fixed():
     probe = Probe(12)
     probe.offer((numbered(4), torch.arange(4) % 2))

@@ -115,7 +115,7 @@ class InputPartition(ProbingCallback):
         super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
         if self._writer is not None and not self.train_probe.full:
             with self._duty():
-                self.train_probe.offer(batch)
+                self.train_probe.offer(batch, (trainer.current_epoch, batch_idx))
 
     def _drawings(self, trainer: Trainer, module: LightningModule) -> Iterable[Drawing]:
         samples, held_out = self.train_probe.samples, self.probe.samples

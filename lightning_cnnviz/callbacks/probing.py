@@ -52,7 +52,7 @@ class ProbingCallback(VisualCallback):
         """Lets the probe take samples out of the batch where it could not read them from the data."""
         if self._writer is not None and not self.probe.full:
             with self._duty():
-                self.probe.offer(batch)
+                self.probe.offer(batch, (trainer.current_epoch, batch_idx))
 
     def _look(
         self, trainer: Trainer, module: LightningModule, layers: Sequence[str], count: int

@@ -11,6 +11,7 @@ from recipes.__main__ import CONFIGS
 from recipes.cli import train
 
 LENET5 = {
+    "architecture/diagram",
     "kernels/conv1",
     "kernels/conv2",
     "feature_maps/pool1",
@@ -23,6 +24,7 @@ LENET5 = {
     "projection/relu4/tsne",
 }
 FASHION = {
+    "architecture/diagram",
     "kernels/conv1",
     "kernels/conv2",
     "feature_maps/conv1",
@@ -49,6 +51,7 @@ CONVOLUTIONS = [
     f"conv{block}_{n}" for block, count in enumerate((2, 2, 3, 3, 3), start=1) for n in range(1, count + 1)
 ]
 VGG16 = {
+    "architecture/diagram",
     *(f"kernels/conv{block}_1" for block in range(1, 6)),
     *(f"feature_maps/{name}" for name in (*CONVOLUTIONS, "overview")),
     "gradient_flow/bars",
@@ -126,6 +129,7 @@ def check_views(reader, tags):
     expected = steps["curves/loss"]
     assert expected == sorted(set(expected))
     assert expected[0] > 0
+    assert steps.pop("architecture/diagram") == [0]
     assert all(found == expected for found in steps.values()), steps
     for tag in tags:
         image = reader.Images(tag)[-1]
@@ -133,4 +137,5 @@ def check_views(reader, tags):
         assert picture.shape[:2] == (image.height, image.width)
     scalars = set(reader.Tags()["scalars"])
     assert {f"curves/{quantity}/{stage}" for quantity in ("loss", "accuracy") for stage in ("train", "val")} <= scalars
+    assert "architecture/table/text_summary" in reader.Tags()["tensors"]
     assert {f"cnnviz/cost/{name}" for name in ("KernelGrid", "FeatureMaps", "GradientFlow", "LossAccuracy")} <= scalars
