@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pytorch_lightning import Callback
 
+from lightning_cnnviz.callbacks.class_report import ClassReport
 from lightning_cnnviz.callbacks.embedding_projection import EmbeddingProjection
 from lightning_cnnviz.callbacks.feature_maps import FeatureMaps
 from lightning_cnnviz.callbacks.gradient_flow import GradientFlow
@@ -12,15 +13,15 @@ from lightning_cnnviz.callbacks.kernel_grid import KernelGrid
 from lightning_cnnviz.callbacks.loss_accuracy import LossAccuracy
 
 MINIMAL = [LossAccuracy, GradientFlow]
-STANDARD = [*MINIMAL, KernelGrid, FeatureMaps, EmbeddingProjection]
+STANDARD = [*MINIMAL, ClassReport, KernelGrid, FeatureMaps, EmbeddingProjection]
 
 
 def cnnviz_callbacks(preset: Literal["minimal", "standard", "full"] = "standard", **options: Any) -> list[Callback]:
     """Makes callbacks that show the inside of any image classifier, with nothing to set.
 
     Args:
-        preset: `"minimal"`: curves and gradients. `"standard"`: kernels, feature maps and a t-SNE projection
-            as well. `"full"`: also a PCA projection beside the t-SNE.
+        preset: `"minimal"`: curves and gradients. `"standard"`: a report on each class, kernels, feature
+            maps and a t-SNE projection as well. `"full"`: also a PCA projection beside the t-SNE.
         **options: Arguments of the callbacks, each given to those of the set that take it, e.g.
             `every_n_epochs=5`, `on_error="raise"`, `probe=Probe(class_names=[...])`, `num_samples=500`.
 
@@ -40,7 +41,8 @@ def cnnviz_callbacks(preset: Literal["minimal", "standard", "full"] = "standard"
         raise ValueError(f"expected preset to be one of {', '.join(sets)}, got {preset!r}")
     # Each has its own tag, or pictures of two callbacks would share one.
     accepted = {kind: set(inspect.signature(kind).parameters) - {"tag"} for kind in sets[preset]}
-    accepted[LossAccuracy].discard("layers")  # there it is not what to show, but where the class scores come from
+    for kind in (LossAccuracy, ClassReport):  # there it is not what to show, but where the class scores come from
+        accepted.get(kind, set()).discard("layers")
     known = sorted(set().union(*accepted.values()))
     unknown = sorted(set(options).difference(known))
     if unknown:

@@ -1,6 +1,7 @@
 """The fixed samples on which activations are shown."""
 
 import contextlib
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -288,3 +289,11 @@ def find_class_names(dataset: Any, *owners: Any) -> list[str] | None:
         if isinstance(names, (list, tuple)) and all(isinstance(name, (str, int)) for name in names):
             return [str(name) for name in names]
     return None
+
+
+def check_class_names(names: Sequence[str], classes: int) -> None:
+    """Raises ConfigurationError if a user's class names are not as many as the model's classes."""
+    if len(names) != classes:
+        raise ConfigurationError(
+            f"expected a name for each of the model's {classes} classes, got {len(names)} class_names: {names}"
+        )

@@ -12,6 +12,7 @@ VIEWS = {
     "FeatureMaps": ("Images", "feature_maps/…", "what it finds in the same few images"),
     "GradientFlow": ("Images", "gradient_flow/bars, …/heatmap", "layers that learn too little or too much"),
     "EmbeddingProjection": ("Images", "projection/…", "the classes drawing apart"),
+    "ClassReport": ("Images", "class_report/…", "which classes are taken for which, and the surest mistakes"),
     "LossAccuracy": ("Custom Scalars", "curves/…", "training and validation in one chart"),
 }
 """Tab, tags and meaning of what each callback draws."""

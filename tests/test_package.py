@@ -70,7 +70,7 @@ def test_every_public_name_is_there_once():
 
 
 def test_the_public_names_hold_the_documented_ones():
-    documented = {"KernelGrid", "FeatureMaps", "GradientFlow", "LossAccuracy", "EmbeddingProjection"}
+    documented = {"KernelGrid", "FeatureMaps", "GradientFlow", "LossAccuracy", "EmbeddingProjection", "ClassReport"}
     assert documented | {"Probe", "cnnviz_callbacks"} <= set(lightning_cnnviz.__all__)
 
 

@@ -113,7 +113,7 @@ def kernel_grid(
     smallest = -(-SMALLEST_KERNEL // max(height, width))
     factor = int(np.clip(GRID_WIDTH // (columns * depth * width), smallest, LARGEST_WEIGHT))
     if numbers and channel != "rgb" and shown.size <= MOST_NUMBERS:
-        words = [_number(value) for value in shown.ravel()]
+        words = [_number(value) for value in shown.ravel().tolist()]
         factor = max(factor, 6 + max((text_width(word) for word in words), default=0))
         columns = min(columns, max(1, NUMBERS_WIDTH // (factor * depth * width)))
         slices = _numbered(enlarge(cells, factor), words, factor)
