@@ -228,7 +228,8 @@ def test_4_what_is_in_the_file_survives_kill_9(tmp_path):
     steps = image_steps(tmp_path)
     drawn = {tag.split("/")[0] for tag in steps}
     assert drawn >= {"kernels", "feature_maps", "gradient_flow", "projection", "class_report"}
-    assert all(found == [1, 2, 3, 4] for found in steps.values()), steps
+    curves = {tag for tag in steps if tag.startswith("curves")}  # nothing to draw before the first validation
+    assert all(found == [2, 3, 4] if tag in curves else found == [1, 2, 3, 4] for tag, found in steps.items()), steps
 
 
 @every_callback
