@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import io
 import os
 import pickle
 import random
@@ -16,9 +17,11 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
-from tiny import TinyNet, events, fit, image_steps, loaders, scalars, trainer
+from PIL import Image
+from tiny import TinyData, TinyNet, events, fit, image_steps, loaders, scalars, trainer
 
 import lightning_cnnviz
+from lightning_cnnviz.functional.class_report import confusion_matrix_chart
 
 EXPORTED = [
     exported
@@ -300,6 +303,16 @@ def test_a_logger_that_takes_no_images_gets_the_numbers(kind, tmp_path):
     assert f"cnnviz/cost/{kind.__name__}" in header
 
 
+def confusion(weights):
+    """True and predicted classes of the validation data, of which each rank validates every second sample."""
+    data, counts = TinyData(40, seed=1), np.zeros((4, 4), dtype=int)
+    for rank, own in enumerate(weights):
+        model = TinyNet()
+        model.load_state_dict(own)
+        np.add.at(counts, (data.targets[rank::2], model.eval()(data.images[rank::2]).argmax(1)), 1)
+    return counts
+
+
 def test_7_two_processes_write_every_picture_once(tmp_path):
     script = Path(__file__).with_name("ddp_run.py")
     run = subprocess.run([sys.executable, script, tmp_path], capture_output=True, text=True, timeout=240, check=False)
@@ -313,3 +326,6 @@ def test_7_two_processes_write_every_picture_once(tmp_path):
     for name, value in weights[0].items():
         if "running" not in name:  # batch-norm statistics are each rank's own
             assert torch.equal(value, weights[1][name]), name
+    report = events(tmp_path).Images("class_report/confusion")[-1].encoded_image_string
+    expected = confusion_matrix_chart(confusion(weights), TinyData.classes, title="confusion · epoch 2 · step 6")
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(report))), expected)

@@ -173,8 +173,9 @@ class ClassReport(VisualCallback):
         yield f"{self.tag}/confusion", partial(draw, title=self._title("confusion", trainer))
         samples, wrong = int(counts.sum()), int(counts.sum() - counts.trace())
         share = "" if trainer.world_size == 1 else " (rank zero's share)"
+        surest = f"the most confident{share} of {wrong}" if wrong else "no"
         sheets = {
-            "mistakes": (self._tally.mistakes, f"the most confident{share} of {wrong} mistakes in {samples} samples"),
+            "mistakes": (self._tally.mistakes, f"{surest} mistakes in {samples} samples"),
             "samples": (self._tally.samples, f"the first{share} of {samples} samples"),
         }
         for kind, (rows, note) in sheets.items():
