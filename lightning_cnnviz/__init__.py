@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from lightning_cnnviz.callbacks.class_report import ClassReport
     from lightning_cnnviz.callbacks.embedding_projection import EmbeddingProjection
     from lightning_cnnviz.callbacks.feature_maps import FeatureMaps
+    from lightning_cnnviz.callbacks.filter_response import FilterResponse
     from lightning_cnnviz.callbacks.gradient_flow import GradientFlow
     from lightning_cnnviz.callbacks.kernel_grid import KernelGrid
     from lightning_cnnviz.callbacks.loss_accuracy import LossAccuracy
@@ -18,6 +19,7 @@ __all__ = [
     "ClassReport",
     "EmbeddingProjection",
     "FeatureMaps",
+    "FilterResponse",
     "GradientFlow",
     "KernelGrid",
     "LossAccuracy",
@@ -30,6 +32,7 @@ _HOMES = {
     "ClassReport": "callbacks.class_report",
     "EmbeddingProjection": "callbacks.embedding_projection",
     "FeatureMaps": "callbacks.feature_maps",
+    "FilterResponse": "callbacks.filter_response",
     "GradientFlow": "callbacks.gradient_flow",
     "KernelGrid": "callbacks.kernel_grid",
     "LossAccuracy": "callbacks.loss_accuracy",

@@ -10,6 +10,7 @@ from recipes.records import Metrics
 VIEWS = {
     "KernelGrid": ("Images", "kernels/…", "what each convolution looks for"),
     "FeatureMaps": ("Images", "feature_maps/…", "what it finds in the same few images"),
+    "FilterResponse": ("Images", "filter_response/…", "each kernel beside what it makes of one image"),
     "GradientFlow": ("Images", "gradient_flow/bars, …/heatmap", "layers that learn too little or too much"),
     "EmbeddingProjection": ("Images", "projection/…", "the classes drawing apart"),
     "ClassReport": ("Images", "class_report/…", "which classes are taken for which, and the surest mistakes"),

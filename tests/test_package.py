@@ -70,8 +70,8 @@ def test_every_public_name_is_there_once():
 
 
 def test_the_public_names_hold_the_documented_ones():
-    documented = {"KernelGrid", "FeatureMaps", "GradientFlow", "LossAccuracy", "EmbeddingProjection", "ClassReport"}
-    assert documented | {"Probe", "cnnviz_callbacks"} <= set(lightning_cnnviz.__all__)
+    documented = {"KernelGrid", "FeatureMaps", "GradientFlow", "LossAccuracy", "EmbeddingProjection"}
+    assert documented | {"ClassReport", "FilterResponse", "Probe", "cnnviz_callbacks"} <= set(lightning_cnnviz.__all__)
 
 
 def test_an_unknown_name_is_an_attribute_error():
