@@ -28,11 +28,12 @@ def closing(metrics: Metrics, folder: Path, callbacks: set[str]) -> str:
         callbacks: Names of the callback classes that took part.
     """
     shown = [VIEWS[name] for name in VIEWS if name in callbacks]
-    shown.append(("Scalars", "train_…, val_…, test_…", "every metric"))
+    if metrics:
+        shown.append(("Scalars", "train_…, val_…, test_…", "every metric"))
+    tested = [(name, f"{value:.4f}") for name, value in metrics.items() if name.startswith("test_")]
     return "\n".join(
         [
-            "",
-            *_columns([(name, f"{value:.4f}") for name, value in metrics.items() if name.startswith("test_")]),
+            *(["", *_columns(tested)] if tested else []),
             "",
             f"Run folder   {folder}",
             f"TensorBoard  {tensorboard_command(folder)}",

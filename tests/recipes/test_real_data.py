@@ -10,7 +10,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from recipes.__main__ import CONFIGS
 from recipes.cli import train
 
+REPORT = {"class_report/confusion", "class_report/mistakes", "class_report/samples"}
 LENET5 = {
+    *REPORT,
     "kernels/conv1",
     "kernels/conv2",
     "feature_maps/pool1",
@@ -23,6 +25,9 @@ LENET5 = {
     "projection/relu4/tsne",
 }
 FASHION = {
+    *REPORT,
+    "filter_response/conv1",
+    "filter_response/conv2",
     "kernels/conv1",
     "kernels/conv2",
     "feature_maps/conv1",
@@ -38,6 +43,7 @@ CONVOLUTIONS = [
     f"conv{block}_{n}" for block, count in enumerate((2, 2, 3, 3, 3), start=1) for n in range(1, count + 1)
 ]
 VGG16 = {
+    *REPORT,
     *(f"kernels/conv{block}_1" for block in range(1, 6)),
     *(f"feature_maps/{name}" for name in (*CONVOLUTIONS, "overview")),
     "gradient_flow/bars",
@@ -90,5 +96,7 @@ def test_a_shortened_run_draws_every_view(recipe, overrides, tags, accuracy, dat
         picture = np.asarray(Image.open(io.BytesIO(image.encoded_image_string)))
         assert picture.shape[:2] == (image.height, image.width)
     scalars = set(reader.Tags()["scalars"])
+    accuracies = {tag for tag in scalars if tag.startswith("class_report/accuracy/")}
+    assert len(accuracies) == 10 or recipe == "vgg16"  # of which one batch of validation need not have every class
     assert {f"curves/{quantity}/{stage}" for quantity in ("loss", "accuracy") for stage in ("train", "val")} <= scalars
-    assert {f"cnnviz/cost/{name}" for name in ("KernelGrid", "FeatureMaps", "GradientFlow", "LossAccuracy")} <= scalars
+    assert {f"cnnviz/cost/{name}" for name in ("KernelGrid", "ClassReport", "GradientFlow", "LossAccuracy")} <= scalars
