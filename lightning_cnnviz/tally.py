@@ -116,7 +116,7 @@ class ClassTally:
         if not self.classes:
             self.classes, self._single_output = classes, width == 1
             self._cells = torch.zeros(classes**2 + 1, dtype=torch.int64, device=scores.device)
-            self._others = self._others.to(scores.device)
+            self._others = torch.zeros(3, dtype=torch.int64, device=scores.device)
         if classes != self.classes:
             raise ValueError(f"expected scores of {self.classes} classes as before, got {classes}")
 

@@ -18,6 +18,10 @@ from lightning_cnnviz.probe import check_class_names, find_class_names, first_lo
 from lightning_cnnviz.tally import ClassTally, Totals
 
 MAX_SAMPLES = 20
+NOTHING = (
+    "ClassReport found nothing to report: expected class scores of shape (samples, classes) and class numbers in the "
+    'validation batches; if a layer gives the scores, name it with layers="..."'
+)
 
 
 class ClassReport(VisualCallback):
@@ -161,7 +165,9 @@ class ClassReport(VisualCallback):
         self._accuracies = {}
         totals = self._tally.totals(trainer.strategy)  # every rank takes part
         if totals is None:
-            self._tell_once()
+            if not self._told:
+                self._told = True
+                rank_zero_warn(NOTHING)
             return
         counts = totals.counts.numpy()
         names = self._names(trainer, module, len(counts))
@@ -191,7 +197,7 @@ class ClassReport(VisualCallback):
         names = self.class_names
         if names is not None and len(names) != classes:
             with self._forgiving():
-                raise ValueError(f"got {len(names)} class_names for {classes} classes and shows their numbers")
+                raise ValueError(f"expected {classes} class_names, got {len(names)}; numbers are shown instead")
         if names is None:
             loader = first_loader(trainer.val_dataloaders)
             names = find_class_names(loader and loader.dataset, getattr(trainer, "datamodule", None), module)
@@ -199,14 +205,6 @@ class ClassReport(VisualCallback):
             return [str(number) for number in range(classes)]
         times = Counter(names)
         return [name if times[name] == 1 else f"{name} ({number})" for number, name in enumerate(names)]
-
-    def _tell_once(self) -> None:
-        if not self._told:
-            self._told = True
-            rank_zero_warn(
-                "ClassReport found nothing to report: expected class scores of shape (samples, classes) and class "
-                'numbers in the validation batches; if a layer gives the scores, name it with layers="..."'
-            )
 
 
 def _left_out(totals: Totals) -> str:

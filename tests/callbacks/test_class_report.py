@@ -158,7 +158,7 @@ def test_names_that_are_not_the_models_classes_end_the_run_before_its_first_step
 
 
 def test_without_a_sanity_check_they_give_one_warning_and_numbers(tmp_path):
-    with pytest.warns(UserWarning, match="got 3 class_names for 4 classes") as caught:
+    with pytest.warns(UserWarning, match="expected 4 class_names, got 3; numbers are shown") as caught:
         fit(tmp_path, [ClassReport(class_names=["a", "b", "c"])], num_sanity_val_steps=0)
     assert len([warning for warning in caught if "ClassReport" in str(warning.message)]) == 1
     assert accuracies(tmp_path) == {f"class_report/accuracy/{number}" for number in range(4)}
