@@ -10,7 +10,7 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 
 from lightning_cnnviz.callbacks.base import Drawing, Layers, OnError, VisualCallback
-from lightning_cnnviz.functional.class_report import class_accuracies, confusion_matrix_chart
+from lightning_cnnviz.functional.class_report import Counts, class_accuracies, confusion_matrix_chart
 from lightning_cnnviz.functional.image_sheet import prediction_sheet
 from lightning_cnnviz.layers import scores_layer
 from lightning_cnnviz.listener import Listener
@@ -177,16 +177,11 @@ class ClassReport(VisualCallback):
             return
         draw = partial(confusion_matrix_chart, counts, names, note=_left_out(totals))
         yield f"{self.tag}/confusion", partial(draw, title=self._title("confusion", trainer))
-        samples, wrong = int(counts.sum()), int(counts.sum() - counts.trace())
-        share = "" if trainer.world_size == 1 else " (rank zero's share)"
-        surest = f"the most confident{share} of {wrong}" if wrong else "no"
-        sheets = {
-            "mistakes": (self._tally.mistakes, f"{surest} mistakes in {samples} samples"),
-            "samples": (self._tally.samples, f"the first{share} of {samples} samples"),
-        }
-        for kind, (rows, note) in sheets.items():
-            if rows is not None:
+        share = "" if trainer.world_size == 1 else "of rank zero's share, "
+        for kind, rows in (("mistakes", self._tally.mistakes), ("samples", self._tally.samples)):
+            if rows is not None:  # on this rank
                 images, true, predicted, confidence = (part.cpu() for part in rows)
+                note = share + _shown(kind, len(true), counts)
                 draw = partial(prediction_sheet, images, true, predicted, confidence, names, note=note)
                 yield f"{self.tag}/{kind}", partial(draw, title=self._title(kind, trainer))
 
@@ -205,6 +200,13 @@ class ClassReport(VisualCallback):
             return [str(number) for number in range(classes)]
         times = Counter(names)
         return [name if times[name] == 1 else f"{name} ({number})" for number, name in enumerate(names)]
+
+
+def _shown(kind: str, number: int, counts: Counts) -> str:
+    samples, wrong = int(counts.sum()), int(counts.sum() - counts.trace())
+    if kind == "samples":
+        return f"the first {number} of {samples} samples"
+    return f"the {number} most confident of {wrong} mistakes in {samples} samples" if wrong else "no mistakes"
 
 
 def _left_out(totals: Totals) -> str:

@@ -75,10 +75,10 @@ def test_numbers_and_pictures_are_those_of_a_second_pass(tmp_path):
         wrong = np.flatnonzero(predicted != targets)
         assert len(wrong) > 1, "nothing to be sorted"
         surest = wrong[np.argsort(-sure[wrong])][:6]
-        note = f"the most confident of {len(wrong)} mistakes in 42 samples"
+        note = f"the {len(surest)} most confident of {len(wrong)} mistakes in 42 samples"
         for picture, chosen, words in (
             (mistakes[step], surest, {"title": f"mistakes · {when}", "note": note}),
-            (samples[step], np.arange(20), {"title": f"samples · {when}", "note": "the first of 42 samples"}),
+            (samples[step], np.arange(20), {"title": f"samples · {when}", "note": "the first 20 of 42 samples"}),
         ):
             expected = prediction_sheet(
                 images[chosen], targets[chosen], predicted[chosen], sure[chosen], NAMES, **words
