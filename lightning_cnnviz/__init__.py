@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lightning_cnnviz.callbacks.architecture import Architecture
+    from lightning_cnnviz.callbacks.class_report import ClassReport
     from lightning_cnnviz.callbacks.embedding_projection import EmbeddingProjection
     from lightning_cnnviz.callbacks.feature_maps import FeatureMaps
+    from lightning_cnnviz.callbacks.filter_response import FilterResponse
     from lightning_cnnviz.callbacks.gradient_flow import GradientFlow
     from lightning_cnnviz.callbacks.input_partition import InputPartition
     from lightning_cnnviz.callbacks.kernel_grid import KernelGrid
@@ -17,8 +19,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "Architecture",
+    "ClassReport",
     "EmbeddingProjection",
     "FeatureMaps",
+    "FilterResponse",
     "GradientFlow",
     "InputPartition",
     "KernelGrid",
@@ -30,8 +34,10 @@ __all__ = [
 # Loaded at first use: whoever wants a part of the package does not pay for PyTorch and Lightning.
 _HOMES = {
     "Architecture": "callbacks.architecture",
+    "ClassReport": "callbacks.class_report",
     "EmbeddingProjection": "callbacks.embedding_projection",
     "FeatureMaps": "callbacks.feature_maps",
+    "FilterResponse": "callbacks.filter_response",
     "GradientFlow": "callbacks.gradient_flow",
     "InputPartition": "callbacks.input_partition",
     "KernelGrid": "callbacks.kernel_grid",

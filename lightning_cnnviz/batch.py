@@ -94,6 +94,32 @@ def predicted_classes(output: Tensor | None, samples: int) -> Tensor | None:
     return (scores > threshold).long() if len(scores) == samples else None
 
 
+def confidences(output: Tensor) -> Tensor:
+    """The probability that a classifier gives the class it predicts.
+
+    Args:
+        output: Scores of which `predicted_classes` makes class numbers. Scores that are probabilities (in 0…1,
+            and with a column per class summing up to 1 in each finite row) are taken as such, others are logits
+            and go through softmax or, for a single column, the logistic function.
+
+    Returns:
+        float32 of shape (samples,), 0…1, on the output's device; NaN where it can't be told.
+
+    Example:
+        >>> confidences(torch.tensor([[0.25, 0.75], [1.0, 0.0]]))
+        tensor([0.7500, 1.0000])
+    """
+    scores = output.detach().float()
+    if output.ndim == 2 and output.shape[1] > 1:
+        sums_to_one = (scores >= 0).all(dim=1) & ((scores.sum(dim=1) - 1).abs() < 0.01)
+        given = (sums_to_one | ~scores.isfinite().all(dim=1)).all()
+        return torch.where(given, scores, scores.softmax(dim=1)).amax(dim=1)
+    scores = scores.reshape(-1)
+    given = ((scores >= 0) & (scores <= 1)).all()
+    positive = torch.where(given, scores, scores.sigmoid())
+    return torch.maximum(positive, 1 - positive)
+
+
 def _leaves(value: Any, name: Key | None = None) -> Iterator[tuple[Key | None, Tensor]]:
     if isinstance(value, Tensor):
         yield name, value

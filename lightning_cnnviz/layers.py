@@ -96,6 +96,22 @@ def select_layers(
     return [name for name in candidates if name in chosen]
 
 
+def scores_layer(module: nn.Module, patterns: str | Sequence[str] | None) -> list[str]:
+    """The layer that a user says gives the class scores: one name, or none where the module itself does.
+
+    Raises:
+        ValueError: If a pattern matches nothing, or they match several layers.
+
+    Example:
+        >>> scores_layer(nn.Sequential(nn.Linear(4, 3), nn.ReLU()), "0")
+        ['0']
+    """
+    selected = [] if patterns is None else select_layers(module, patterns, None, "layer")
+    if len(selected) > 1:
+        raise ValueError(f"expected layers to be the one layer that gives the class scores, got {selected}")
+    return selected
+
+
 def _listed(names: Sequence[str], at_most: int = 40) -> str:
     more = len(names) - at_most
     return ", ".join(names[:at_most]) + (f" and {more} more" if more > 0 else "")

@@ -7,8 +7,9 @@ import torch
 from pytorch_lightning.strategies import Strategy
 from torch import Tensor, nn
 
-from lightning_cnnviz.batch import batch_size, predicted_classes, split_batch
-from lightning_cnnviz.capture import Tap, first_tensor
+from lightning_cnnviz.batch import batch_size, predicted_classes
+from lightning_cnnviz.capture import first_tensor
+from lightning_cnnviz.listener import Listener
 
 
 class EpochMeans:
@@ -28,25 +29,19 @@ class EpochMeans:
     def __init__(self) -> None:
         self.sums: dict[str, Tensor] = {}
         """Quantity → (sum over samples, number of samples)."""
-        self._tap: tuple[Tap, Tensor] | None = None
+        self._listener = Listener()
 
     def listen(self, module: nn.Module, batch: Any, layer: str | None = None) -> None:
         """Listens to the class scores of the coming forward pass, if the batch has class numbers."""
-        self.deafen()  # a step that was skipped may have left its tap
-        try:
-            inputs, targets = split_batch(batch)
-        except ValueError:  # then there is no accuracy to be had
-            return
-        if targets is not None:
-            self._tap = Tap(module, len(inputs), layer), targets
+        self._listener.listen(module, batch, layer)
 
     def deafen(self) -> Tensor | None:
         """Stops listening; returns the accuracy of the batch that was heard, a scalar on its device."""
-        if self._tap is None:
+        heard = self._listener.deafen()
+        if heard is None:
             return None
-        (tap, targets), self._tap = self._tap, None
-        predicted = predicted_classes(tap.close(), len(targets))
-        return None if predicted is None else (predicted == targets).float().mean()
+        predicted = predicted_classes(heard.scores, len(heard.targets))
+        return None if predicted is None else (predicted == heard.targets).float().mean()
 
     def add(self, outputs: Any, batch: Any, scale: float = 1) -> None:
         """Adds a batch.
@@ -78,6 +73,3 @@ class EpochMeans:
     def _add(self, quantity: str, mean: Tensor, samples: int) -> None:
         part = torch.stack([mean.float() * samples, torch.full_like(mean, samples, dtype=torch.float32)])
         self.sums[quantity] = self.sums[quantity] + part if quantity in self.sums else part
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"sums": self.sums, "_tap": None}

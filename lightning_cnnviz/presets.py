@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pytorch_lightning import Callback
 
 from lightning_cnnviz.callbacks.architecture import Architecture
+from lightning_cnnviz.callbacks.class_report import ClassReport
 from lightning_cnnviz.callbacks.embedding_projection import EmbeddingProjection
 from lightning_cnnviz.callbacks.feature_maps import FeatureMaps
 from lightning_cnnviz.callbacks.gradient_flow import GradientFlow
@@ -13,15 +14,16 @@ from lightning_cnnviz.callbacks.kernel_grid import KernelGrid
 from lightning_cnnviz.callbacks.loss_accuracy import LossAccuracy
 
 MINIMAL = [LossAccuracy, GradientFlow]
-STANDARD = [*MINIMAL, Architecture, KernelGrid, FeatureMaps, EmbeddingProjection]
+STANDARD = [*MINIMAL, Architecture, ClassReport, KernelGrid, FeatureMaps, EmbeddingProjection]
 
 
 def cnnviz_callbacks(preset: Literal["minimal", "standard", "full"] = "standard", **options: Any) -> list[Callback]:
     """Makes callbacks that show the inside of any image classifier, with nothing to set.
 
     Args:
-        preset: `"minimal"`: curves and gradients. `"standard"`: the architecture, kernels, feature maps and a
-            t-SNE projection as well. `"full"`: with a PCA projection beside the t-SNE.
+        preset: `"minimal"`: curves and gradients. `"standard"`: the architecture, a report on each class,
+            kernels, feature maps and a t-SNE projection as well. `"full"`: with a PCA projection beside the
+            t-SNE.
         **options: Arguments of the callbacks, each given to those of the set that take it, e.g.
             `every_n_epochs=5`, `on_error="raise"`, `probe=Probe(class_names=[...])`, `num_samples=500`. The
             architecture is drawn once and whole, whatever the interval and the layers.
@@ -42,9 +44,10 @@ def cnnviz_callbacks(preset: Literal["minimal", "standard", "full"] = "standard"
         raise ValueError(f"expected preset to be one of {', '.join(sets)}, got {preset!r}")
     # Each has its own tag, or pictures of two callbacks would share one.
     accepted = {kind: set(inspect.signature(kind).parameters) - {"tag"} for kind in sets[preset]}
-    accepted[LossAccuracy].discard("layers")  # there it is not what to show, but where the class scores come from
     if Architecture in accepted:
         accepted[Architecture] -= {"every_n_epochs", "every_n_train_steps", "layers"}
+    for kind in (LossAccuracy, ClassReport):  # there it is not what to show, but where the class scores come from
+        accepted.get(kind, set()).discard("layers")
     known = sorted(set().union(*accepted.values()))
     unknown = sorted(set(options).difference(known))
     if unknown:

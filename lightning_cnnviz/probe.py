@@ -1,6 +1,7 @@
 """The fixed samples on which activations are shown."""
 
 import contextlib
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -139,12 +140,12 @@ class Probe:
         """
         if self._samples is not None:
             return
-        loader = _first_loader(self._loaders(trainer))
+        loader = first_loader(self._loaders(trainer))
         evaluating = loader is not None
         self.origin = self.split if evaluating else "train"
-        loader = loader if evaluating else _first_loader(trainer.train_dataloader)
+        loader = loader if evaluating else first_loader(trainer.train_dataloader)
         dataset = None if loader is None else loader.dataset
-        self._found_names = _find_names(dataset, getattr(trainer, "datamodule", None), module)
+        self._found_names = find_class_names(dataset, getattr(trainer, "datamodule", None), module)
         if loader is None or isinstance(dataset, IterableDataset) or loader.batch_size is None:
             if self.indices is not None:
                 raise ConfigurationError("a stream has no places: leave indices out, the first samples are taken")
@@ -251,12 +252,13 @@ def _on_cpu(inputs: Tensor, targets: Tensor | None) -> tuple[Tensor, Tensor]:
     return inputs.detach().to("cpu", copy=True), targets.detach().to("cpu", torch.int64, copy=True)
 
 
-def _first_loader(loaders: Any) -> DataLoader[Any] | None:
+def first_loader(loaders: Any) -> DataLoader[Any] | None:
+    """The first of a trainer's loaders, which may be nested; None if there is none."""
     if isinstance(loaders, DataLoader):
         return loaders
     parts = getattr(loaders, "flattened", loaders)
     parts = list(parts.values()) if isinstance(parts, dict) else parts if isinstance(parts, (list, tuple)) else []
-    return next((found for found in map(_first_loader, parts) if found is not None), None)
+    return next((found for found in map(first_loader, parts) if found is not None), None)
 
 
 def _known_targets(dataset: Any) -> npt.NDArray[np.integer] | None:
@@ -280,7 +282,14 @@ def _known_targets(dataset: Any) -> npt.NDArray[np.integer] | None:
     return numbers if numbers.ndim == 1 and np.issubdtype(numbers.dtype, np.integer) else None
 
 
-def _find_names(dataset: Any, *owners: Any) -> list[str] | None:
+def find_class_names(dataset: Any, *owners: Any) -> list[str] | None:
+    """Class names by class number: `class_names` or `classes` of the data (or what it wraps) or of an owner.
+
+    Example:
+        >>> from types import SimpleNamespace as Owner
+        >>> find_class_names(Owner(), Owner(classes=["cat", "dog"]))
+        ['cat', 'dog']
+    """
     chain = []
     while dataset is not None:
         chain.append(dataset)
@@ -291,3 +300,11 @@ def _find_names(dataset: Any, *owners: Any) -> list[str] | None:
         if isinstance(names, (list, tuple)) and all(isinstance(name, (str, int)) for name in names):
             return [str(name) for name in names]
     return None
+
+
+def check_class_names(names: Sequence[str], classes: int) -> None:
+    """Raises ConfigurationError if a user's class names are not as many as the model's classes."""
+    if len(names) != classes:
+        raise ConfigurationError(
+            f"expected a name for each of the model's {classes} classes, got {len(names)} class_names: {names}"
+        )

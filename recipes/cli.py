@@ -13,6 +13,7 @@ from pytorch_lightning.utilities.model_helpers import is_overridden
 # The classes that a configuration may name without their module
 from recipes.circles import Circles, TwoCircles  # noqa: F401
 from recipes.data import MNIST, Digits, FashionMNIST  # noqa: F401
+from recipes.edge_filters import EdgeFilters, Photograph  # noqa: F401
 from recipes.errors import RecipeError
 from recipes.fashion_cnn import FashionCNN  # noqa: F401
 from recipes.lenet5 import LeNet5  # noqa: F401

@@ -11,9 +11,11 @@ VIEWS = {
     "Architecture": ("Images, Text", "architecture/…", "the layers, their shapes and parameters"),
     "KernelGrid": ("Images", "kernels/…", "what each convolution looks for"),
     "FeatureMaps": ("Images", "feature_maps/…", "what it finds in the same few images"),
+    "FilterResponse": ("Images", "filter_response/…", "each kernel beside what it makes of one image"),
     "GradientFlow": ("Images", "gradient_flow/bars, …/heatmap", "layers that learn too little or too much"),
     "EmbeddingProjection": ("Images", "projection/…", "the classes drawing apart"),
     "InputPartition": ("Images", "partition/…", "how each layer carves up the plane"),
+    "ClassReport": ("Images", "class_report/…", "which classes are taken for which, and the surest mistakes"),
     "LossAccuracy": ("Custom Scalars", "curves/…", "training and validation in one chart"),
 }
 """Tab, tags and meaning of what each callback draws."""
@@ -28,11 +30,12 @@ def closing(metrics: Metrics, folder: Path, callbacks: set[str]) -> str:
         callbacks: Names of the callback classes that took part.
     """
     shown = [VIEWS[name] for name in VIEWS if name in callbacks]
-    shown.append(("Scalars", "train_…, val_…, test_…", "every metric"))
+    if metrics:
+        shown.append(("Scalars", "train_…, val_…, test_…", "every metric"))
+    tested = [(name, f"{value:.4f}") for name, value in metrics.items() if name.startswith("test_")]
     return "\n".join(
         [
-            "",
-            *_columns([(name, f"{value:.4f}") for name, value in metrics.items() if name.startswith("test_")]),
+            *(["", *_columns(tested)] if tested else []),
             "",
             f"Run folder   {folder}",
             f"TensorBoard  {tensorboard_command(folder)}",

@@ -16,7 +16,7 @@ class Killer(pl.Callback):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def on_train_batch_end(self, trainer, *_):
+    def on_validation_end(self, trainer, *_):
         if trainer.global_step == 4:
             deadline = time.monotonic() + 60
             while time.monotonic() < deadline:
@@ -29,4 +29,4 @@ class Killer(pl.Callback):
 
 if __name__ == "__main__":
     where = Path(sys.argv[1])
-    fit(where, [*cnnviz_callbacks(every_n_train_steps=1), Killer(where)])
+    fit(where, [*cnnviz_callbacks(every_n_train_steps=1), Killer(where)], val_check_interval=1)

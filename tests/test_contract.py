@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import io
 import os
 import pickle
 import random
@@ -16,17 +17,21 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from PIL import Image
 from plane import PlaneNet, plane_loaders
-from tiny import TinyNet, events, image_steps, loaders, scalars, trainer
+from tiny import TinyData, TinyNet, events, image_steps, loaders, scalars, trainer
 from tiny import fit as fit_model
 
 import lightning_cnnviz
+from lightning_cnnviz.functional.class_report import confusion_matrix_chart
 
 EXPORTED = [
     exported
     for exported in (getattr(lightning_cnnviz, name) for name in lightning_cnnviz.__all__)
     if isinstance(exported, type) and issubclass(exported, pl.Callback)
 ]
+AT_VALIDATIONS = {lightning_cnnviz.ClassReport}
+"""Draw as a validation ends, if a picture became due since the last one."""
 every_callback = pytest.mark.parametrize("kind", EXPORTED, ids=lambda kind: kind.__name__)
 OF_THE_PLANE = {"InputPartition"}
 """Callbacks that want two inputs."""
@@ -243,9 +248,11 @@ def test_4_what_is_in_the_file_survives_kill_9(tmp_path):
     run = subprocess.run([sys.executable, script, tmp_path], capture_output=True, text=True, timeout=120, check=False)
     assert run.returncode == -signal.SIGKILL, run.stderr
     steps = image_steps(tmp_path)
-    assert {tag.split("/")[0] for tag in steps} >= {"kernels", "feature_maps", "gradient_flow", "projection"}
     assert steps.pop("architecture/diagram") == [0]
-    assert all(found == [1, 2, 3, 4] for found in steps.values()), steps
+    drawn = {tag.split("/")[0] for tag in steps}
+    assert drawn >= {"kernels", "feature_maps", "gradient_flow", "projection", "class_report"}
+    curves = {tag for tag in steps if tag.startswith("curves")}  # nothing to draw before the first validation
+    assert all(found == [2, 3, 4] if tag in curves else found == [1, 2, 3, 4] for tag, found in steps.items()), steps
 
 
 @every_callback
@@ -262,7 +269,8 @@ def test_4_a_resumed_run_continues_without_doubled_steps(kind, tmp_path):
     for tag, found in steps.items():
         assert found == sorted(set(found)), tag
         assert found[-1] == 18, tag
-    assert [step for step, _ in scalars(tmp_path, f"cnnviz/cost/{kind.__name__}")] == [2, 4, 6, 8, 10, 12, 14, 16, 18]
+    due = [6, 12, 18] if kind in AT_VALIDATIONS else [2, 4, 6, 8, 10, 12, 14, 16, 18]
+    assert [step for step, _ in scalars(tmp_path, f"cnnviz/cost/{kind.__name__}")] == due
 
 
 @every_callback
@@ -283,10 +291,11 @@ def test_6_cost_is_known(kind, tmp_path):
 @every_callback
 def test_steps_rise_and_the_sanity_check_draws_nothing(kind, tmp_path):
     fit(tmp_path, [kind(every_n_train_steps=2)], num_sanity_val_steps=2, val_check_interval=0.5)
+    due = {3, 6, 9, 12} if kind in AT_VALIDATIONS else {2, 4, 6, 8, 10, 12}
     for tag, steps in image_steps(tmp_path).items():
         assert steps == sorted(set(steps)), tag
         assert steps[0] > 0, tag
-        assert set(steps) <= {2, 4, 6, 8, 10, 12}, tag
+        assert set(steps) <= due, tag
     for image in (image for tag in events(tmp_path).Tags()["images"] for image in events(tmp_path).Images(tag)):
         assert image.encoded_image_string.startswith(b"\x89PNG")
 
@@ -316,16 +325,30 @@ def test_a_logger_that_takes_no_images_gets_the_numbers(kind, tmp_path):
     assert f"cnnviz/cost/{kind.__name__}" in header
 
 
+def confusion(weights):
+    """True and predicted classes of the validation data, of which each rank validates every second sample."""
+    data, counts = TinyData(40, seed=1), np.zeros((4, 4), dtype=int)
+    for rank, own in enumerate(weights):
+        model = TinyNet()
+        model.load_state_dict(own)
+        np.add.at(counts, (data.targets[rank::2], model.eval()(data.images[rank::2]).argmax(1)), 1)
+    return counts
+
+
 def test_7_two_processes_write_every_picture_once(tmp_path):
     script = Path(__file__).with_name("ddp_run.py")
     run = subprocess.run([sys.executable, script, tmp_path], capture_output=True, text=True, timeout=240, check=False)
     assert run.returncode == 0, run.stderr[-3000:]
     assert len(list((tmp_path / "run").glob("events*"))) == 1
     steps = image_steps(tmp_path)
-    assert {tag.split("/")[0] for tag in steps} >= {"kernels", "feature_maps", "gradient_flow", "projection", "curves"}
     assert steps.pop("architecture/diagram") == [0]
+    drawn = {tag.split("/")[0] for tag in steps}
+    assert drawn >= {"kernels", "feature_maps", "gradient_flow", "projection", "curves", "class_report"}
     assert all(found == [3, 6] for found in steps.values()), steps
     weights = [torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
     for name, value in weights[0].items():
         if "running" not in name:  # batch-norm statistics are each rank's own
             assert torch.equal(value, weights[1][name]), name
+    report = events(tmp_path).Images("class_report/confusion")[-1].encoded_image_string
+    expected = confusion_matrix_chart(confusion(weights), TinyData.classes, title="confusion · epoch 2 · step 6")
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(report))), expected)

@@ -8,6 +8,8 @@ from torch.utils.data import DataLoader
 from lightning_cnnviz import GradientFlow, cnnviz_callbacks
 from lightning_cnnviz.functional.architecture import architecture
 from lightning_cnnviz.gradients import GradientWindow
+from lightning_cnnviz.listener import Heard
+from lightning_cnnviz.tally import ClassTally
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA GPU")
 
@@ -52,7 +54,8 @@ def test_everything_is_drawn_on_the_gpu(precision, tmp_path):
     fit(tmp_path, cnnviz_callbacks(on_error="raise"), **options)
     steps = image_steps(tmp_path)
     assert steps.pop("architecture/diagram") == [0]
-    assert {tag.split("/")[0] for tag in steps} == {"kernels", "feature_maps", "gradient_flow", "projection", "curves"}
+    drawn = {tag.split("/")[0] for tag in steps}
+    assert drawn == {"kernels", "feature_maps", "gradient_flow", "projection", "curves", "class_report"}
     assert all(found == [6, 12] for found in steps.values())
 
 
@@ -87,3 +90,20 @@ def test_reading_gradients_does_not_wait_for_the_device():
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert window.statistics()["0"]["norm"] == pytest.approx(float(weights["0"].grad.norm()), rel=1e-4)
+
+
+@pytest.mark.parametrize("columns", [1, 7])
+def test_counting_classes_does_not_wait_for_the_device(columns):
+    images = torch.arange(32.0, device="cuda").reshape(32, 1, 1, 1)
+    targets = torch.arange(32, device="cuda") % max(2, columns)
+    heard = Heard(images, targets, torch.randn(32, columns, device="cuda"))
+    tally = ClassTally(max_mistakes=4, max_samples=50)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for _ in range(20):
+            tally.add(heard)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert int(tally.counts.sum()) == 20 * 32
+    assert len(tally.mistakes.true) == 4
+    assert len(tally.samples.true) == 50

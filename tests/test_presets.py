@@ -3,6 +3,7 @@ from pytorch_lightning import Callback
 
 from lightning_cnnviz import (
     Architecture,
+    ClassReport,
     EmbeddingProjection,
     FeatureMaps,
     GradientFlow,
@@ -12,7 +13,7 @@ from lightning_cnnviz import (
     cnnviz_callbacks,
 )
 
-STANDARD = [LossAccuracy, GradientFlow, Architecture, KernelGrid, FeatureMaps, EmbeddingProjection]
+STANDARD = [LossAccuracy, GradientFlow, Architecture, ClassReport, KernelGrid, FeatureMaps, EmbeddingProjection]
 PRESETS = ["minimal", "standard", "full"]
 
 
@@ -75,6 +76,16 @@ def test_options_of_one_callback_leave_the_others_alone():
     assert gradients.exploding == 9
     assert projection.probe is probe
     assert maps.probe is probe
+
+
+def test_layers_say_what_to_show_not_where_the_class_scores_come_from():
+    callbacks = cnnviz_callbacks("standard", layers="conv*")
+    assert {type(callback) for callback in callbacks if callback.layers is None} == {LossAccuracy, ClassReport}
+
+
+def test_class_names_reach_the_report():
+    (report,) = of(cnnviz_callbacks("standard", class_names=["cat", "dog"]), ClassReport)
+    assert report.class_names == ["cat", "dog"]
 
 
 def test_an_unknown_preset_is_refused_with_those_there_are():

@@ -29,6 +29,7 @@ class KernelGrid(VisualCallback):
             RGB for two-dimensional kernels with three input channels, otherwise the first channel.
         scale: One colour scale per `"layer"` or per `"kernel"`.
         max_kernels: Kernels per picture at most; the number left out is written on it.
+        numbers: Write each weight into its cell, for small kernels; up to 1,024 weights, and not for RGB.
 
     Raises:
         ValueError: If an argument is impossible; at the start of `fit`, if `layers` matches no convolution or
@@ -50,6 +51,7 @@ class KernelGrid(VisualCallback):
         channel: Channel = "auto",
         scale: Scale = "layer",
         max_kernels: int = 512,
+        numbers: bool = False,
     ) -> None:
         super().__init__(
             every_n_epochs=every_n_epochs,
@@ -62,6 +64,7 @@ class KernelGrid(VisualCallback):
         self.channel = channel
         self.scale = scale
         self.max_kernels = max_kernels
+        self.numbers = numbers
 
     def _select(self, module: LightningModule) -> Sequence[str]:
         selected = select_layers(module, self.layers, convolutions(module), "convolution")
@@ -87,6 +90,7 @@ class KernelGrid(VisualCallback):
                     channel=self.channel,
                     scale=self.scale,
                     max_kernels=self.max_kernels,
+                    numbers=self.numbers,
                     title=self._title(name, trainer),
                 ),
             )

@@ -9,7 +9,7 @@ from pytorch_lightning import LightningModule, Trainer
 
 from lightning_cnnviz.callbacks.base import Drawing, Layers, OnError, VisualCallback
 from lightning_cnnviz.functional.curves import Point, Quantity, Stage, curve_chart, find_metric
-from lightning_cnnviz.layers import select_layers
+from lightning_cnnviz.layers import scores_layer
 from lightning_cnnviz.means import EpochMeans
 
 QUANTITIES: tuple[Quantity, ...] = ("loss", "accuracy")
@@ -86,10 +86,7 @@ class LossAccuracy(VisualCallback):
         self._points = {kind: [Point(*point) for point in state_dict["points"]["/".join(kind)]] for kind in self.names}
 
     def _select(self, module: LightningModule) -> Sequence[str]:
-        selected = [] if self.layers is None else select_layers(module, self.layers, None, "layer")
-        if len(selected) > 1:
-            raise ValueError(f"expected layers to be the one layer that gives the class scores, got {selected}")
-        return selected
+        return scores_layer(module, self.layers)
 
     def _begin(self, trainer: Trainer, module: LightningModule) -> None:
         self._ended = self._step_values = None

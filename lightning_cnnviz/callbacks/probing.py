@@ -8,8 +8,7 @@ from torch import Tensor
 
 from lightning_cnnviz.callbacks.base import Layers, OnError, VisualCallback
 from lightning_cnnviz.capture import Activations, record
-from lightning_cnnviz.errors import ConfigurationError
-from lightning_cnnviz.probe import Probe, Samples
+from lightning_cnnviz.probe import Probe, Samples, check_class_names
 
 
 class ProbingCallback(VisualCallback):
@@ -46,7 +45,9 @@ class ProbingCallback(VisualCallback):
     def _begin(self, trainer: Trainer, module: LightningModule) -> None:
         self.probe.collect(trainer, module)
         if self.probe.class_names is not None and self.probe.samples is not None:
-            self._check_names(self.probe.class_names, self._run(trainer, module, self.probe.samples.inputs[:1], []))
+            output = self._run(trainer, module, self.probe.samples.inputs[:1], []).output
+            if output is not None and output.ndim == 2:
+                check_class_names(self.probe.class_names, max(2, output.shape[1]))
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Lets the probe take samples out of the batch where it could not read them from the data."""
@@ -72,10 +73,3 @@ class ProbingCallback(VisualCallback):
         precision = trainer.precision_plugin
         with precision.forward_context():
             return record(module, precision.convert_input(inputs.to(module.device)), layers)
-
-    def _check_names(self, names: Sequence[str], seen: Activations) -> None:
-        classes = 0 if seen.output is None or seen.output.ndim != 2 else max(2, seen.output.shape[1])
-        if classes and len(names) != classes:
-            raise ConfigurationError(
-                f"expected a name for each of the model's {classes} classes, got {len(names)} class_names: {names}"
-            )

@@ -1,7 +1,9 @@
 """Words on pictures: titles, labels under tiles, and the colour scale."""
 
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import matplotlib
 import numpy as np
@@ -10,6 +12,8 @@ from PIL import Image, ImageDraw, ImageFont
 from lightning_cnnviz.functional.image import Array, Picture, enlarge
 
 INK = (34, 34, 34)
+ALARM = (178, 24, 43)
+"""Of words that say what is wrong."""
 TITLE_SIZE, TEXT_SIZE = 15, 12
 MARGIN = 8
 
@@ -51,14 +55,49 @@ def pad(picture: Picture, height: int, width: int) -> Picture:
     return np.pad(picture, ((0, rows), (0, columns), (0, 0)), constant_values=255)
 
 
-def text_line(text: str, width: int = 0, size: int = TEXT_SIZE, keep_end: bool = False) -> Picture:
+def text_line(
+    text: str,
+    width: int = 0,
+    size: int = TEXT_SIZE,
+    keep_end: bool = False,
+    ink: tuple[int, int, int] = INK,
+) -> Picture:
     """One line of dark text on white; shortened and centred if a width in pixels is given."""
     shown = shorten(text, width, size, keep_end) if width else text
     length = text_width(shown, size)
     strip = Image.new("RGB", (width or length + 1, size + 6), "white")
     left = (width - length) // 2 if width else 0
-    ImageDraw.Draw(strip).text((left, 1), shown, fill=INK, font=_font(size))
+    ImageDraw.Draw(strip).text((left, 1), shown, fill=ink, font=_font(size))
     return np.array(strip)
+
+
+def write(
+    picture: Picture,
+    words: Iterable[tuple[int, int, str]],
+    anchor: Literal["lm", "mm", "rm"] = "mm",
+    size: int = TEXT_SIZE,
+) -> Picture:
+    """Writes on a picture, in dark or white ink, whichever stands out from the pixel at the place.
+
+    Args:
+        picture: Height × width × 3.
+        words: Row, column, text.
+        anchor: Which part of the text the place is: its left end, middle or right end; in height its middle.
+        size: Of the font, in pixels.
+
+    Returns:
+        A picture of the same size.
+
+    Example:
+        >>> bool(write(np.zeros((20, 30, 3), dtype=np.uint8), [(10, 15, "+1")]).any())
+        True
+    """
+    image = Image.fromarray(picture)
+    pen = ImageDraw.Draw(image)
+    for row, column, text in words:
+        light = np.dot(picture[row, column], (0.299, 0.587, 0.114)) > 140
+        pen.text((column, row), text, fill=INK if light else (255, 255, 255), font=_font(size), anchor=anchor)
+    return np.array(image)
 
 
 def labelled(cell: Picture, name: str, text_size: int = TEXT_SIZE) -> Picture:

@@ -32,9 +32,9 @@ from lightning_cnnviz.functional.image import (
 )
 
 INPUT_SIZE = 96
-TILE_SIZE_RANGE = (24, 96)
+LARGEST_SIZE, SMALLEST_TILE = 220, 24
 MAPS_WIDTH = 880
-"""Pixels: the input sample, a map, and the row of maps beside the input."""
+"""Pixels: a small input sample; a large one, or a map of it, at most; a map at least; a row of maps."""
 
 
 def feature_maps(
@@ -81,9 +81,9 @@ def feature_maps(
     else:
         colours, coloured = SEQUENTIAL, sequential(shown, low, high)
     columns = shown.shape[1] if shown.shape[1] <= 8 else min(16, -(-shown.shape[1] // 2))
-    size = int(np.clip(MAPS_WIDTH // columns, *TILE_SIZE_RANGE))
+    size = int(np.clip(MAPS_WIDTH // columns, SMALLEST_TILE, _largest(images)))
     rows = [
-        beside(_input(image, lines), tile(thicken(fit(sample, size)), columns))
+        beside(sample_picture(image, lines, max(size, INPUT_SIZE)), tile(thicken(fit(sample, size)), columns))
         for image, sample, lines in zip(images, coloured, captions, strict=True)
     ]
     left_out = channels - shown.shape[1]
@@ -129,11 +129,12 @@ def mean_maps(
     for values in means.values():
         _check_samples(len(values), images, captions)
     size, columns = (INPUT_SIZE, 8) if len(means) <= 16 else (INPUT_SIZE // 2, 15)
+    size = int(np.clip(MAPS_WIDTH // len(means), size, _largest(images)))
     rows = []
     for index, (image, lines) in enumerate(zip(images, captions, strict=True)):
         cells = [_named_map(name, values[index], size) for name, values in means.items()]
         lines_of_cells = [beside(*cells[start : start + columns]) for start in range(0, len(cells), columns)]
-        rows.append(beside(_input(image, lines), stack(*lines_of_cells)))
+        rows.append(beside(sample_picture(image, lines, max(size, INPUT_SIZE)), stack(*lines_of_cells)))
     everything = np.concatenate([values.ravel() for values in means.values()])
     return titled(
         stack(*rows),
@@ -160,10 +161,21 @@ def _named_map(name: str, values: Array, size: int) -> Picture:
     return labelled(_centred(tile(cell, columns=1)[None], size + 2)[0], name, text_size=12 if size > 60 else 9)
 
 
-def _input(image: ArrayLike, lines: Sequence[str]) -> Picture:
-    framed = tile(thicken(fit(photograph(image)[None], INPUT_SIZE)), columns=1)
-    words = [text_line(line, INPUT_SIZE + 24) for line in lines]
-    return stack(_centred(framed[None], INPUT_SIZE + 24)[0], *words, gap=0)
+def sample_picture(image: ArrayLike, lines: Sequence[str], size: int = INPUT_SIZE) -> Picture:
+    """An input of shape (channels, *size) near a size in pixels, and lines of text under it.
+
+    Example:
+        >>> sample_picture(np.random.rand(1, 28, 28), ["true: 3"]).shape
+        (104, 120, 3)
+    """
+    framed = tile(thicken(fit(photograph(image)[None], size)), columns=1)
+    words = [text_line(line, size + 24) for line in lines]
+    return stack(_centred(framed[None], size + 24)[0], *words, gap=0)
+
+
+def _largest(images: ArrayLike) -> int:
+    """What a tile may grow to: photographs and their maps want room, small images would only get coarse."""
+    return int(np.clip(max(images.shape[2:], default=1), INPUT_SIZE, LARGEST_SIZE))
 
 
 def _centred(cells: Picture, width: int) -> Picture:

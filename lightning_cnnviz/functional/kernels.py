@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
-from lightning_cnnviz.functional.caption import colour_scale, non_finite_note, titled
+from lightning_cnnviz.functional.caption import colour_scale, non_finite_note, text_width, titled, write
 from lightning_cnnviz.functional.image import (
     DIVERGING,
     Array,
@@ -29,6 +29,8 @@ Scale: TypeAlias = Literal["layer", "kernel"]
 GRID_WIDTH = 960
 SMALLEST_KERNEL, LARGEST_WEIGHT = 24, 24
 """Pixels: a kernel's longer side is at least this, a single weight at most that."""
+MOST_NUMBERS, NUMBERS_WIDTH = 1024, 1600
+"""Weights that are written as numbers at most, and the pixels that a row of their kernels takes."""
 
 
 def conv_weight(module: nn.Module) -> torch.Tensor:
@@ -63,6 +65,7 @@ def kernel_grid(
     channel: Channel = "auto",
     scale: Scale = "layer",
     max_kernels: int = 512,
+    numbers: bool = False,
     title: str = "",
 ) -> Picture:
     """Draws each kernel as a small picture: blue is negative, red positive, white zero.
@@ -77,6 +80,8 @@ def kernel_grid(
         scale: `"layer"`: one colour scale for all, the strongest colour is the largest magnitude shown.
             `"kernel"`: each kernel has its own.
         max_kernels: How many are drawn at most, the first ones; the number left out stands on the picture.
+        numbers: Write each weight into its cell with two significant digits. Left out, and said so, for RGB
+            and where there are more than 1,024 weights to show (64 kernels of 4×4, 40 of 5×5).
         title: Written above, e.g. layer and step.
 
     Returns:
@@ -107,7 +112,15 @@ def kernel_grid(
     columns = len(cells) if len(cells) <= 8 else int(np.ceil(np.sqrt(2 * len(cells))))
     smallest = -(-SMALLEST_KERNEL // max(height, width))
     factor = int(np.clip(GRID_WIDTH // (columns * depth * width), smallest, LARGEST_WEIGHT))
-    slices = thicken(enlarge(cells, factor))
+    if numbers and channel != "rgb" and shown.size <= MOST_NUMBERS:
+        words = [_number(value) for value in shown.ravel().tolist()]
+        factor = max(factor, 6 + max((text_width(word) for word in words), default=0))
+        columns = min(columns, max(1, NUMBERS_WIDTH // (factor * depth * width)))
+        slices = _numbered(enlarge(cells, factor), words, factor)
+        numbers_note = ""
+    else:
+        slices = thicken(enlarge(cells, factor))
+        numbers_note = "numbers left out: they take one channel and at most 1,024 weights" if numbers else ""
     if depth > 1:
         slices = np.stack([tile(kernel, columns=depth, gap=0) for kernel in slices])[:, None]
     return titled(
@@ -115,6 +128,7 @@ def kernel_grid(
         title,
         _count_note(count, len(shown), channel, values.shape[1]),
         non_finite_note(shown, "weights"),
+        numbers_note,
         scale=_legend(channel, scale, float(limit.max(initial=0))),
     )
 
@@ -157,6 +171,20 @@ def _select_channel(values: Array, channel: Channel) -> Array:
     if channel == "mean":
         return channel_mean(values, axis=1)
     return values[:, int(channel)]
+
+
+def _number(value: float) -> str:
+    return f"{value:+.2g}".replace("-", "−") if value else "0"
+
+
+def _numbered(cells: Picture, words: list[str], factor: int) -> Picture:
+    """Cells (kernels, depth, height, width, 3), `factor` pixels per weight, with a word in each weight."""
+    strip = cells.reshape(-1, *cells.shape[3:])  # all below each other: squares in the order of the words
+    across, middle = cells.shape[3] // factor, factor // 2
+    places = [
+        (index // across * factor + middle, index % across * factor + middle, word) for index, word in enumerate(words)
+    ]
+    return write(strip, places).reshape(cells.shape)
 
 
 def _count_note(count: int, shown: int, channel: int | str, inputs: int) -> str:

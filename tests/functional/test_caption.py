@@ -12,6 +12,7 @@ from lightning_cnnviz.functional.caption import (
     text_line,
     text_width,
     titled,
+    write,
 )
 
 LONG = "features.denseblock3.denselayer24.conv2"
@@ -78,6 +79,29 @@ def test_different_texts_look_different():
 def test_non_finite_values_are_counted_in_words():
     assert non_finite_note(np.float32([1, np.nan, np.inf, -np.inf]), "weights").startswith("3 non-finite weights")
     assert non_finite_note(np.float32([1, 2]), "weights") == ""
+
+
+@pytest.mark.parametrize("anchor", ["lm", "mm", "rm"])
+def test_words_are_written_at_their_place_in_ink_that_stands_out(anchor):
+    for ground in (0, 255):
+        before = flat(40, 200, ground)
+        after = write(before, [(10, 100, "one"), (30, 100, "two")], anchor)
+        assert after.shape == before.shape
+        assert (before == ground).all()
+        rows, columns = np.nonzero((after != ground).any(axis=-1))
+        for middle in (10, 30):
+            own = columns[np.abs(rows - middle) < 10]
+            left, right = own.min(), own.max()
+            place = {"lm": left, "mm": (left + right) / 2, "rm": right}[anchor]
+            assert abs(place - 100) <= 2
+        extreme = after.max() if ground == 0 else after.min()
+        assert abs(int(extreme) - (255 if ground == 0 else 34)) <= 1
+
+
+def test_a_line_can_be_of_another_colour():
+    line, other = text_line("conv1", 80), text_line("conv1", 80, ink=(178, 24, 43))
+    assert ink(line) == ink(other)
+    assert (other == (178, 24, 43)).all(axis=-1).any()
 
 
 def test_pad_adds_white_right_and_below_and_never_cuts():

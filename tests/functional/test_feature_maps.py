@@ -176,6 +176,20 @@ def test_large_maps_are_averaged_down_without_losing_their_proportions():
     assert np.abs(cell[height // 2 + 1 :] - VIRIDIS[0]).max() <= 1
 
 
+@pytest.mark.parametrize(
+    ("side", "channels", "expected"),
+    [(8, 4, 96), (28, 8, 84), (224, 1, 220), (224, 4, 220), (224, 8, 110), (224, 64, 55)],
+)
+def test_photographs_and_their_maps_get_the_room_there_is(side, channels, expected):
+    rng = np.random.default_rng(0)
+    image, maps = rng.random((1, 1, side, side)), rng.random((1, channels, side, side))
+    photo, *tiles = frames(feature_maps(maps, image, [[]], max_channels=64))
+    assert {cell.shape[:2] for cell in tiles} == {(expected, expected)}
+    assert len(photo) == (96 if side == 8 else 84 if side == 28 else max(96, expected))
+    overview = frames(mean_maps({"conv": maps}, image, [[]]))
+    assert overview[1].shape[0] == (220 if side == 224 else len(photo))
+
+
 def test_long_strips_stay_visible():
     maps = np.random.default_rng(0).uniform(size=(1, 2, 1000))
     assert all(len(cell) >= 8 for cell in frames(feature_maps(maps, *samples(1)))[1:])

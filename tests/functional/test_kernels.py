@@ -1,9 +1,12 @@
+import itertools
 import warnings
+from pathlib import Path
 
 import matplotlib
 import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageDraw, ImageFont
 from reading import frames, written
 from torch import nn
 
@@ -233,6 +236,58 @@ def test_the_scale_of_the_colours_is_written():
         assert written(picture, f"−{limit}")
         assert written(picture, f"+{limit}")
     assert written(kernel_grid(weight, scale="kernel"), "+max of each kernel")
+
+
+# ---- with numbers
+
+
+def numbered(weight, **options):
+    return kernel_grid(weight, numbers=True, **options)
+
+
+def test_numbers_stand_in_their_cells_in_ink_that_can_be_read():
+    weight = np.array([[-1, -0.3, 0.0333], [1, 0, 1e-9]])[None, None]
+    (cell,) = frames(numbered(weight))
+    words = [["−1", "−0.3", "+0.033"], ["+1", "0", "+1e−09"]]
+    side = cell.shape[1] // 3
+    assert cell.shape[:2] == (2 * side, 3 * side)
+    for row, column in itertools.product(range(2), range(3)):
+        square = cell[row * side : (row + 1) * side, column * side : (column + 1) * side]
+        expected = PALETTE[round(float(weight[0, 0, row, column]) * 127) + 127]
+        assert np.abs(square[0, 0] - expected).max() <= 1
+        ink = 255 if expected.mean() < 100 else 34
+        canvas = Image.new("RGB", (side, side), tuple(int(part) for part in square[0, 0]))
+        font = ImageFont.truetype(str(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")), 12)
+        ImageDraw.Draw(canvas).text(
+            (side // 2, side // 2), words[row][column], fill=(ink,) * 3, font=font, anchor="mm"
+        )
+        assert np.array_equal(square, np.asarray(canvas))
+
+
+@pytest.mark.parametrize("shape", [(64, 1, 4, 4), (40, 2, 5, 5), (9, 1, 5), (4, 1, 3, 3, 3)])
+def test_numbers_keep_every_kernel_and_its_colours(shape):
+    weight = np.random.default_rng(0).normal(size=shape)
+    picture = numbered(weight)
+    assert not written(picture, "numbers left out: they take one channel and at most 1,024 weights")
+    assert picture.shape[1] < 1700
+    slices = weight[:, 0].reshape(-1, *weight.shape[-2:]) if len(shape) > 3 else weight
+    deep = shape[2] if len(shape) == 5 else 1
+    for index, cell in enumerate(frames(picture)):
+        side = (cell.shape[1] + 1 - deep) // (shape[-1] * deep)
+        kernel = slices[index * deep]  # of a deep one the first slice, which stands at the left
+        corners = cell[2::side, 2::side][: len(kernel), : shape[-1]]
+        expected = PALETTE[np.round(kernel / np.abs(weight[:, 0]).max() * 127).astype(int) + 127]
+        assert np.abs(corners - expected).max() <= 12
+    assert index == shape[0] - 1
+
+
+@pytest.mark.parametrize(("shape", "options"), [((65, 1, 4, 4), {}), ((4, 3, 5, 5), {}), ((512, 1, 3, 3), {})])
+def test_too_many_numbers_are_left_out_and_that_is_said(shape, options):
+    weight = np.random.default_rng(0).normal(size=shape)
+    picture = numbered(weight, **options)
+    assert written(picture, "numbers left out: they take one channel and at most 1,024 weights")
+    for one, other in zip(frames(picture), frames(kernel_grid(weight, **options)), strict=True):
+        assert np.array_equal(one, other)
 
 
 def test_512_kernels_are_drawn_and_stay_readable():

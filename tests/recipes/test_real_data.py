@@ -10,8 +10,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from recipes.__main__ import CONFIGS
 from recipes.cli import train
 
+REPORT = {"class_report/confusion", "class_report/mistakes", "class_report/samples"}
 LENET5 = {
     "architecture/diagram",
+    *REPORT,
     "kernels/conv1",
     "kernels/conv2",
     "feature_maps/pool1",
@@ -25,6 +27,9 @@ LENET5 = {
 }
 FASHION = {
     "architecture/diagram",
+    *REPORT,
+    "filter_response/conv1",
+    "filter_response/conv2",
     "kernels/conv1",
     "kernels/conv2",
     "feature_maps/conv1",
@@ -38,6 +43,8 @@ FASHION = {
 }
 SHOWN = [(layer, method) for layer in ("pool1", "relu2", "pool2", "relu4", "fc2") for method in ("pca", "tsne")]
 MNIST_CNN = {
+    "architecture/diagram",
+    *REPORT,
     *(f"kernels/conv{number}" for number in (1, 2, 3)),
     *(f"feature_maps/{name}" for name in ("conv1", "conv2", "conv3", "overview")),
     "gradient_flow/bars",
@@ -52,6 +59,7 @@ CONVOLUTIONS = [
 ]
 VGG16 = {
     "architecture/diagram",
+    *REPORT,
     *(f"kernels/conv{block}_1" for block in range(1, 6)),
     *(f"feature_maps/{name}" for name in (*CONVOLUTIONS, "overview")),
     "gradient_flow/bars",
@@ -136,6 +144,8 @@ def check_views(reader, tags):
         picture = np.asarray(Image.open(io.BytesIO(image.encoded_image_string)))
         assert picture.shape[:2] == (image.height, image.width)
     scalars = set(reader.Tags()["scalars"])
+    accuracies = {tag for tag in scalars if tag.startswith("class_report/accuracy/")}
+    assert accuracies
     assert {f"curves/{quantity}/{stage}" for quantity in ("loss", "accuracy") for stage in ("train", "val")} <= scalars
     assert "architecture/table/text_summary" in reader.Tags()["tensors"]
-    assert {f"cnnviz/cost/{name}" for name in ("KernelGrid", "FeatureMaps", "GradientFlow", "LossAccuracy")} <= scalars
+    assert {f"cnnviz/cost/{name}" for name in ("KernelGrid", "ClassReport", "GradientFlow", "LossAccuracy")} <= scalars

@@ -1,0 +1,149 @@
+"""What each kernel of a convolution makes of one image, drawn beside the kernel."""
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from torch import nn
+
+from lightning_cnnviz.functional.caption import (
+    beside,
+    colour_scale,
+    labelled,
+    non_finite_note,
+    stack,
+    text_line,
+    titled,
+)
+from lightning_cnnviz.functional.feature_maps import fit, sample_picture
+from lightning_cnnviz.functional.image import (
+    DIVERGING,
+    ArrayLike,
+    Picture,
+    diverging,
+    finite_limit,
+    planes,
+    thicken,
+    tile,
+    to_array,
+)
+from lightning_cnnviz.functional.kernels import SMALLEST_KERNEL, check_channel
+
+PlainConv: TypeAlias = nn.Conv1d | nn.Conv2d | nn.Conv3d
+PAIRS_WIDTH = 1040
+CELL_SIZE_RANGE = (48, 220)
+"""Pixels: the pairs of a row, and the longer side of a kernel or response."""
+
+
+def filter_responses(layer: PlainConv, inputs: torch.Tensor, channel: int = 0) -> torch.Tensor:
+    """Filters one input channel with its slice of every kernel: what the slice adds to the layer's output.
+
+    A cross-correlation without bias, with the layer's own stride, padding, dilation and groups; of a grouped
+    convolution the channel of each group. The sum over all channels, and the bias, are the layer's output.
+
+    Args:
+        layer: A convolution that is not transposed.
+        inputs: What the layer receives, shape (samples, in_channels, *size).
+        channel: Input channel (per group), from 0.
+
+    Returns:
+        Shape (samples, out_channels, *output size).
+
+    Raises:
+        TypeError: If the layer is no such convolution.
+        ValueError: If there is no such channel or `inputs` do not fit the layer.
+
+    Example:
+        >>> edges = nn.Conv2d(3, 4, kernel_size=5, stride=2)
+        >>> filter_responses(edges, torch.rand(1, 3, 28, 28), channel=2).shape
+        torch.Size([1, 4, 12, 12])
+    """
+    if not isinstance(layer, PlainConv):
+        raise TypeError(f"expected a convolution (torch.nn.Conv1d, Conv2d or Conv3d), got {type(layer).__name__}")
+    per_group = layer.in_channels // layer.groups
+    check_channel(channel, per_group)
+    weight = layer.weight.detach()
+    if inputs.ndim != weight.ndim or inputs.shape[1] != layer.in_channels:
+        raise ValueError(
+            f"expected inputs of shape (samples, {layer.in_channels}, *size) with {weight.ndim - 2} sizes, "
+            f"got {tuple(inputs.shape)}"
+        )
+    one_per_group = inputs[:, channel::per_group].to(weight)
+    with torch.no_grad():
+        responses: torch.Tensor = layer._conv_forward(one_per_group, weight[:, channel : channel + 1], None)
+    return responses
+
+
+def filter_response(
+    kernels: ArrayLike,
+    responses: ArrayLike,
+    images: Mapping[str, ArrayLike],
+    *,
+    max_kernels: int = 64,
+    title: str = "",
+    note: str = "",
+) -> Picture:
+    """Draws pairs of a kernel (left) and its response (right), numbered, beside the images they belong to.
+
+    Args:
+        kernels: One input channel of each, shape (out_channels, *kernel size) with one to three sizes; of
+            three-dimensional ones the middle slice is shown.
+        responses: Shape (out_channels, *size), likewise, as `filter_responses` gives them for one sample. Those
+            that are not drawn may be missing at the end.
+        images: What is written under an image → the image, shape (channels, *size).
+        max_kernels: How many pairs are drawn at most, the first ones; the number left out is written.
+        title: Written above, e.g. layer and step.
+        note: A further line.
+
+    Returns:
+        Height × width × 3, uint8. Blue is negative, red positive, white zero; one scale for all kernels and one
+        for all responses. Non-finite values are magenta and counted.
+
+    Raises:
+        ValueError: If a response is missing, there are more of them than kernels, or nothing is to be drawn.
+
+    Example:
+        >>> kernels, image = np.random.randn(6, 5, 5), np.random.rand(1, 28, 28)
+        >>> filter_response(kernels, np.random.randn(6, 24, 24), {"image": image}).shape
+        (445, 1256, 3)
+    """
+    if not 0 < min(len(kernels), max_kernels) <= len(responses) <= len(kernels):
+        raise ValueError(
+            f"expected a response for each kernel that is drawn, at least one, got {len(kernels)} kernels, "
+            f"{len(responses)} responses and max_kernels={max_kernels}"
+        )
+    weights, values = (planes(to_array(part[:max_kernels])[None])[0] for part in (kernels, responses))
+    limits = [float(finite_limit(part)) for part in (weights, values)]
+    columns = int(np.ceil(np.sqrt(len(weights))))
+    size = int(np.clip(PAIRS_WIDTH // (2 * columns), *CELL_SIZE_RANGE))
+    right = thicken(fit(diverging(values, limits[1]), size))
+    across = right.shape[1 if values.shape[1] > 1 else 2]  # as high as the response; strips are as long
+    left = thicken(fit(diverging(weights, limits[0]), max(across, SMALLEST_KERNEL)))
+    height = max(left.shape[1], right.shape[1]) + 2
+    pairs = [
+        labelled(beside(_framed(kernel, height), _framed(response, height), gap=3), str(number))
+        for number, (kernel, response) in enumerate(zip(left, right, strict=True))
+    ]
+    rows = [beside(*pairs[start : start + columns], gap=14) for start in range(0, len(pairs), columns)]
+    sources = [sample_picture(image, [words], max(min(size, 160), 96)) for words, image in images.items()]
+    left_out = len(kernels) - len(weights)
+    return titled(
+        beside(stack(*sources), stack(*rows)),
+        title,
+        f"{len(weights)} of {len(kernels)} kernels, {left_out} left out" if left_out else f"{len(weights)} kernels",
+        note,
+        non_finite_note(weights, "weights"),
+        non_finite_note(values, "responses"),
+        scale=beside(text_line("kernel"), _scale(limits[0]), text_line("response"), _scale(limits[1])),
+    )
+
+
+def _framed(cell: Picture, height: int) -> Picture:
+    framed = tile(cell[None], columns=1)
+    spare = height - len(framed)
+    return np.pad(framed, ((spare // 2, spare - spare // 2), (0, 0), (0, 0)), constant_values=255)
+
+
+def _scale(limit: float) -> Picture:
+    return colour_scale(DIVERGING, f"−{limit:.3g}", f"+{limit:.3g}")

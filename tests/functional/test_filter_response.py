@@ -1,0 +1,177 @@
+import itertools
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from matplotlib import colormaps
+from reading import frames, written
+from scipy.signal import correlate, correlate2d
+from torch import nn
+
+from lightning_cnnviz.functional.filter_response import filter_response, filter_responses
+
+RED_BLUE = np.round(colormaps["RdBu_r"](np.linspace(0, 1, 255))[:, :3] * 255)
+
+
+@pytest.fixture(autouse=True)
+def _no_warnings():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+def made(layer, *size, samples=1):
+    """The layer and inputs in float64, whatever was drawn for them."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        layer = layer.double()
+        layer.weight.copy_(torch.randn(layer.weight.shape, generator=generator))
+    return layer, torch.randn(samples, layer.in_channels, *size, generator=generator).double()
+
+
+@pytest.mark.parametrize("channel", [0, 2])
+@pytest.mark.parametrize(
+    ("options", "mode", "every"),
+    [
+        ({}, "valid", 1),
+        ({"padding": 1}, "same", 1),
+        ({"padding": "same"}, "same", 1),
+        ({"stride": 2}, "valid", 2),
+        ({"padding": 1, "stride": 3}, "same", 3),
+        ({"padding": 2}, "full", 1),
+    ],
+    ids=str,
+)
+def test_responses_are_scipys_cross_correlation(options, mode, every, channel):
+    layer, x = made(nn.Conv2d(3, 4, 3, **options), 11, 14, samples=2)
+    found = filter_responses(layer, x, channel)
+    for sample, responses in zip(x, found, strict=True):
+        for kernel, response in zip(layer.weight[:, channel].detach(), responses, strict=True):
+            expected = correlate2d(sample[channel], kernel, mode=mode)[::every, ::every]
+            np.testing.assert_allclose(response, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(("torchs", "numpys"), [("reflect", "reflect"), ("replicate", "edge"), ("circular", "wrap")])
+def test_the_padding_mode_is_the_layers(torchs, numpys):
+    layer, x = made(nn.Conv2d(2, 3, 5, padding=2, padding_mode=torchs), 9, 9)
+    for kernel, response in zip(layer.weight[:, 1].detach(), filter_responses(layer, x, 1)[0], strict=True):
+        expected = correlate2d(np.pad(x[0, 1], 2, mode=numpys), kernel, mode="valid")
+        np.testing.assert_allclose(response, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_dilated_kernels_have_holes():
+    layer, x = made(nn.Conv2d(1, 3, 3, dilation=2), 12, 12)
+    for kernel, response in zip(layer.weight[:, 0].detach(), filter_responses(layer, x)[0], strict=True):
+        holes = np.zeros((5, 5))
+        holes[::2, ::2] = kernel
+        np.testing.assert_allclose(response, correlate2d(x[0, 0], holes, mode="valid"), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("channel", [0, 1])
+def test_of_groups_each_kernel_sees_the_channel_of_its_own(channel):
+    layer, x = made(nn.Conv2d(6, 9, 2, groups=3), 5, 4)
+    found = filter_responses(layer, x, channel)[0]
+    for out, row, column in itertools.product(range(9), range(4), range(3)):
+        group = out // 3
+        window = x[0, 2 * group + channel, row : row + 2, column : column + 2]
+        kernel = layer.weight[out, channel].tolist()
+        expected = sum(float(window[i, j]) * kernel[i][j] for i, j in itertools.product(range(2), repeat=2))
+        assert float(found[out, row, column]) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("kind", "size"), [(nn.Conv1d, (20,)), (nn.Conv3d, (6, 7, 8))])
+def test_signals_and_volumes(kind, size):
+    layer, x = made(kind(2, 3, 3), *size)
+    for kernel, response in zip(layer.weight[:, 1].detach(), filter_responses(layer, x, 1)[0], strict=True):
+        expected = correlate(x[0, 1].numpy(), kernel.numpy(), mode="valid")
+        np.testing.assert_allclose(response, expected, rtol=1e-10, atol=1e-10)
+
+
+def test_channels_and_bias_sum_up_to_the_layers_output():
+    layer, x = made(nn.Conv2d(4, 6, 3, stride=2, padding=1, groups=2), 9, 9)
+    total = sum(filter_responses(layer, x, channel) for channel in range(2)) + layer.bias[:, None, None]
+    np.testing.assert_allclose(total.detach(), layer(x).detach(), rtol=1e-12)
+
+
+def test_neither_layer_nor_inputs_are_changed():
+    layer, x = nn.Conv2d(2, 3, 3), torch.rand(1, 2, 8, 8)
+    before = {name: value.clone() for name, value in layer.state_dict().items()}, x.clone(), torch.get_rng_state()
+    assert not filter_responses(layer, x).requires_grad
+    assert all(torch.equal(value, before[0][name]) for name, value in layer.state_dict().items())
+    assert torch.equal(x, before[1])
+    assert torch.equal(torch.get_rng_state(), before[2])
+    assert layer.weight.grad is None
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "channel", "error", "message"),
+    [
+        (nn.ConvTranspose2d(1, 2, 3), (1, 1, 8, 8), 0, TypeError, "expected a convolution .* got ConvTranspose2d"),
+        (nn.Linear(3, 2), (1, 3), 0, TypeError, "got Linear"),
+        (nn.Conv2d(2, 2, 3), (1, 2, 8, 8), 2, ValueError, "channel=2 does not exist, this layer has 2"),
+        (nn.Conv2d(2, 2, 3), (1, 3, 8, 8), 0, ValueError, r"shape \(samples, 2, \*size\) with 2 sizes, got \(1, 3"),
+        (nn.Conv2d(2, 2, 3), (1, 2, 8), 0, ValueError, "with 2 sizes"),
+    ],
+)
+def test_what_does_not_fit_is_refused(layer, shape, channel, error, message):
+    with pytest.raises(error, match=message):
+        filter_responses(layer, torch.rand(shape), channel)
+
+
+# ---- the picture
+
+
+def values_in(cell, height, width, limit):
+    """What was drawn, read off one pixel per value."""
+    tall, wide = cell.shape[0] // height, cell.shape[1] // width
+    assert cell.shape[:2] == (height * tall, width * wide)
+    distance = np.abs(cell[::tall, ::wide, None].astype(float) - RED_BLUE).sum(-1)
+    return (distance.argmin(-1) - 127) / 127 * limit
+
+
+def drawn(kernels, responses, **options):
+    image = np.array([[[0.0, 1.0], [1.0, 0.0]]])
+    return filter_response(kernels, responses, {"image": image}, **options)
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 64])
+def test_pairs_can_be_read_off_the_picture(count):
+    rng = np.random.default_rng(0)
+    kernels, responses = rng.normal(size=(count, 4, 4)), 7 * rng.normal(size=(count, 8, 8))
+    image, *found = frames(drawn(kernels, responses))
+    assert image[0, -1].tolist() == [255] * 3
+    for cells, values in ((found[::2], kernels), (found[1::2], responses)):
+        limit = np.abs(values).max()
+        for cell, value in zip(cells, values, strict=True):
+            assert np.abs(values_in(cell, *value.shape, limit) - value).max() <= limit / 254 * 1.01
+
+
+def test_what_is_left_out_and_what_is_broken_is_written():
+    kernels, responses = np.ones((9, 3, 3)), np.ones((9, 6, 6))
+    responses[1, 2, 2:4] = np.nan, np.inf
+    kernels[0, 0, 0] = -np.inf
+    picture = drawn(kernels, responses[:5], max_kernels=5, title="conv1", note="input channel 0 of 1")
+    assert written(picture, "5 of 9 kernels, 4 left out")
+    assert written(picture, "input channel 0 of 1")
+    assert written(picture, "1 non-finite weights (magenta)")
+    assert written(picture, "2 non-finite responses (magenta)")
+    assert len(frames(picture)) == 1 + 2 * 5
+    assert written(drawn(kernels, responses), "9 kernels")
+
+
+@pytest.mark.parametrize(
+    ("kernel", "size"),
+    [((5,), (40,)), ((5,), (5000,)), ((3, 3, 3), (8, 9, 7)), ((1, 1), (300, 100)), ((7, 2), (1, 1))],
+)
+def test_pairs_of_every_rank_and_size_are_drawn(kernel, size):
+    rng = np.random.default_rng(0)
+    picture = drawn(rng.normal(size=(5, *kernel)), rng.normal(size=(5, *size)))
+    assert len(frames(picture)) == 11
+    assert max(picture.shape[:2]) < 1600
+
+
+@pytest.mark.parametrize(("kernels", "responses", "cap"), [(3, 2, 64), (2, 3, 64), (0, 0, 64), (3, 3, 0)])
+def test_numbers_that_do_not_fit_are_refused(kernels, responses, cap):
+    with pytest.raises(ValueError, match=f"got {kernels} kernels, {responses} responses and max_kernels={cap}"):
+        drawn(np.ones((kernels, 3, 3)), np.ones((responses, 5, 5)), max_kernels=cap)
