@@ -1,5 +1,6 @@
 """Shared fixtures: where the real data lie, and a model small enough to train in a second."""
 
+import logging
 import os
 from pathlib import Path
 
@@ -18,3 +19,19 @@ def data_root() -> Path:
             pytest.fail(message)
         pytest.skip(message)
     return root
+
+
+@pytest.fixture
+def told(caplog):
+    """What Lightning's log says."""
+    logger = logging.getLogger("pytorch_lightning.utilities.rank_zero")
+    names = [logger.name, "lightning.pytorch", "lightning_fabric", "pytorch_lightning", "lightning.fabric"]
+    loggers = [logging.getLogger(name) for name in names]
+    for one in loggers:
+        one.addHandler(caplog.handler)
+    caplog.set_level(logging.INFO)
+    for one in loggers:
+        one.setLevel(logging.INFO)
+    yield lambda: caplog.text
+    for one in loggers:
+        one.removeHandler(caplog.handler)

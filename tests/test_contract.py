@@ -84,11 +84,10 @@ def fingerprint(run: pl.Trainer) -> dict[str, object]:
 def bare(request, tmp_path_factory):
     """What a training without callbacks leaves behind."""
     options = {"accumulate_grad_batches": request.param}
-    runs = {
-        net: fit_model(tmp_path_factory.mktemp("bare"), model=net, data=data(), **options)
+    return options, {
+        net: fingerprint(fit_model(tmp_path_factory.mktemp("bare"), model=net, data=data(), **options))
         for net, data in ((TinyNet, loaders), (PlaneNet, plane_loaders))
     }
-    return options, {net: fingerprint(run) for net, run in runs.items()}
 
 
 @every_callback

@@ -1,4 +1,3 @@
-import logging
 import random
 from collections import Counter
 from dataclasses import dataclass
@@ -472,22 +471,6 @@ def test_too_few_class_names_are_refused_with_both_numbers():
 
 
 # ---- how many
-
-
-@pytest.fixture
-def told(caplog):
-    """What Lightning's log says."""
-    logger = logging.getLogger("pytorch_lightning.utilities.rank_zero")
-    names = [logger.name, "lightning.pytorch", "lightning_fabric", "pytorch_lightning", "lightning.fabric"]
-    loggers = [logging.getLogger(name) for name in names]
-    for one in loggers:
-        one.addHandler(caplog.handler)
-    caplog.set_level(logging.INFO)
-    for one in loggers:
-        one.setLevel(logging.INFO)
-    yield lambda: caplog.text
-    for one in loggers:
-        one.removeHandler(caplog.handler)
 
 
 def test_with_less_data_all_of_it_is_taken_and_said(told):
