@@ -15,6 +15,7 @@ from recipes.data import MNIST, Digits, FashionMNIST  # noqa: F401
 from recipes.errors import RecipeError
 from recipes.fashion_cnn import FashionCNN  # noqa: F401
 from recipes.lenet5 import LeNet5  # noqa: F401
+from recipes.lenet5_classic import LeNet5Classic  # noqa: F401
 from recipes.records import Metrics, save_metrics
 from recipes.report import closing
 from recipes.vgg16 import VGG16  # noqa: F401

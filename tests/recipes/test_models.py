@@ -5,6 +5,7 @@ from torchmetrics import Metric
 
 from recipes.fashion_cnn import FashionCNN
 from recipes.lenet5 import LeNet5
+from recipes.lenet5_classic import LeNet5Classic
 from recipes.vgg16 import VGG16
 
 
@@ -18,7 +19,12 @@ def linear(inputs, outputs):
 
 FASHION_CNN = convolution(1, 16, 3) + convolution(16, 32, 3) + linear(1568, 24) + linear(24, 10)
 
-MODELS = [(LeNet5, 28, 44_426), (FashionCNN, 28, FASHION_CNN), (VGG16, 32, 15_118_538)]
+MODELS = [
+    (LeNet5, 28, 44_426),
+    (LeNet5Classic, 32, 60_000),
+    (FashionCNN, 28, FASHION_CNN),
+    (VGG16, 32, 15_118_538),
+]
 
 
 def layers(model):
