@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lightning_cnnviz.callbacks.activation_maximization import ActivationMaximization
     from lightning_cnnviz.callbacks.embedding_projection import EmbeddingProjection
     from lightning_cnnviz.callbacks.feature_maps import FeatureMaps
     from lightning_cnnviz.callbacks.gradient_flow import GradientFlow
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "ActivationMaximization",
     "EmbeddingProjection",
     "FeatureMaps",
     "GradientFlow",
@@ -25,6 +27,7 @@ __all__ = [
 
 # Loaded at first use: whoever wants a part of the package does not pay for PyTorch and Lightning.
 _HOMES = {
+    "ActivationMaximization": "callbacks.activation_maximization",
     "EmbeddingProjection": "callbacks.embedding_projection",
     "FeatureMaps": "callbacks.feature_maps",
     "GradientFlow": "callbacks.gradient_flow",

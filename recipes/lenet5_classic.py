@@ -38,7 +38,8 @@ class LeNet5Classic(Classifier):
 
     Takes images (N, 1, 32, 32), the background at about -0.1 and the ink at 1.175; 60,000 trainable parameters. The
     loss is the cross-entropy of the negative distances; the paper's (its equation 9) is that with one more class, at a
-    constant distance, beyond which other classes' bitmaps are not pushed further away.
+    constant distance, beyond which other classes' bitmaps are not pushed further away. Weights begin as is usual
+    today, in U(±1 / √fan-in): in the paper's U(±2.4 / fan-in) the sigmoids let little of the image through at first.
 
     Reference: LeCun, Bottou, Bengio and Haffner, "Gradient-based learning applied to document recognition",
     Proceedings of the IEEE 86 (1998), 2278–2324.
@@ -60,7 +61,6 @@ class LeNet5Classic(Classifier):
         self.f6 = nn.Linear(120, 84)
         self.tanh6 = ScaledTanh()
         self.rbf = EuclideanRBF(bitmaps())
-        self._initialise()
         parametrize.register_parametrization(self.c3, "weight", SparseKernels(SEEN_BY_C3))
 
     def forward(self, images: Tensor) -> Tensor:
@@ -95,16 +95,6 @@ class LeNet5Classic(Classifier):
             for handle in handles:
                 handle.remove()
         return found
-
-    @torch.no_grad()
-    def _initialise(self) -> None:
-        """Draw weights and biases from U(±2.4 / fan-in), as in the paper's appendix A."""
-        fan_ins = {self.c1: 25, self.s2: 4, self.s4: 4, self.c5: 400, self.f6: 120}
-        parts = [(parameter, fan_in) for layer, fan_in in fan_ins.items() for parameter in layer.parameters()]
-        for index, seen in enumerate(SEEN_BY_C3):
-            parts += [(self.c3.weight[index], 25 * len(seen)), (self.c3.bias[index], 25 * len(seen))]
-        for part, fan_in in parts:
-            part.uniform_(-2.4 / fan_in, 2.4 / fan_in)
 
 
 class ScaledTanh(nn.Module):

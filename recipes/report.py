@@ -11,6 +11,7 @@ VIEWS = {
     "KernelGrid": ("Images", "kernels/…", "what each convolution looks for"),
     "FeatureMaps": ("Images", "feature_maps/…", "what it finds in the same few images"),
     "GradientFlow": ("Images", "gradient_flow/bars, …/heatmap", "layers that learn too little or too much"),
+    "ActivationMaximization": ("Images", "activation_maximization/…", "what would excite each class most"),
     "EmbeddingProjection": ("Images", "projection/…", "the classes drawing apart"),
     "LossAccuracy": ("Custom Scalars", "curves/…", "training and validation in one chart"),
 }

@@ -19,7 +19,7 @@ PUBLISHED = {
     "f6": (10_164, 10_164, (84,)),
     "rbf": (0, 840, (10,)),
 }
-"""Trainable parameters, connections and units; those of the output are section II-B's 84 inputs to each of 10 units."""
+"""Trainable parameters, connections and units; of the output, 84 inputs to each of 10 units."""
 
 TABLE_I = """
 X...XXX..XXXX.XX
@@ -73,8 +73,8 @@ def test_connections_are_as_many_as_changes_of_single_inputs_that_reach_a_unit(n
 def test_c3_sees_what_table_i_says(net):
     table = np.array([list(row) for row in TABLE_I.split()]) == "X"
     kernels = net.c3.weight.detach().numpy() != 0
-    assert (kernels.any(axis=(2, 3)).T == table).all()
-    assert (kernels.all(axis=(2, 3)).T == table).all()
+    assert (table == kernels.any(axis=(2, 3)).T).all()
+    assert (table == kernels.all(axis=(2, 3)).T).all()
 
 
 def test_c3_is_a_convolution_for_the_callbacks(net):
@@ -106,18 +106,6 @@ def test_the_network_computes_what_scipy_computes(net):
     distances = ((x - net.rbf.bitmaps.numpy()) ** 2).sum(axis=1)
     found = net(torch.from_numpy(image)[None, None]).detach().numpy()[0]
     assert found == pytest.approx(-distances, abs=1e-9)
-
-
-def test_weights_and_biases_begin_within_the_papers_bounds_and_fill_them(net):
-    assert net.c3.weight.abs().amax(dim=(1, 2, 3)).tolist() == pytest.approx(
-        [2.4 / 25 / count for count in [3] * 6 + [4] * 9 + [6]], rel=0.1
-    )
-    for name, fan_in in {"c1": 25, "c5": 400, "f6": 120}.items():
-        weight = net.get_submodule(name).weight.detach()
-        assert 0.9 < float(weight.abs().max()) * fan_in / 2.4 <= 1
-        assert abs(float(weight.mean())) * fan_in / 2.4 < 0.1
-    for name in ("s2", "s4"):
-        assert net.get_submodule(name).weight.abs().max() <= 0.6
 
 
 def test_the_bitmaps_are_seven_by_twelve_of_plus_and_minus_one_and_all_different(net):
