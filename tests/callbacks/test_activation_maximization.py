@@ -47,7 +47,8 @@ def test_images_of_the_classes_look_like_the_classes_and_excite_more_than_a_thou
     ((_, found, names),) = callback.drawn
     assert (found.values > best).all()
     assert names == ["left", "right", "top", "bottom"]
-    left, right, top, bottom = (cell.mean(axis=-1) for cell in frames(pictures(tmp_path, callback.drawn[0][0])[0]))
+    cells = [cell.mean(axis=-1) for cell in frames(pictures(tmp_path, "activation_maximization/fc2")[0])]
+    left, right, top, bottom = (cell for cell in cells if len(cell) == 112)  # no pixel that is as grey as a frame
     assert left[:, :56].mean() > left[:, 56:].mean() + 50
     assert right[:, 56:].mean() > right[:, :56].mean() + 50
     assert top[:56].mean() > top[56:].mean() + 50
