@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lightning_cnnviz.callbacks.activation_maximization import ActivationMaximization
     from lightning_cnnviz.callbacks.architecture import Architecture
     from lightning_cnnviz.callbacks.class_report import ClassReport
     from lightning_cnnviz.callbacks.embedding_projection import EmbeddingProjection
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "ActivationMaximization",
     "Architecture",
     "ClassReport",
     "EmbeddingProjection",
@@ -35,6 +37,7 @@ __all__ = [
 _HOMES = {
     "Architecture": "callbacks.architecture",
     "ClassReport": "callbacks.class_report",
+    "ActivationMaximization": "callbacks.activation_maximization",
     "EmbeddingProjection": "callbacks.embedding_projection",
     "FeatureMaps": "callbacks.feature_maps",
     "FilterResponse": "callbacks.filter_response",

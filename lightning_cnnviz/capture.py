@@ -1,8 +1,9 @@
 """Looking into a model without a trace: hooks for one forward pass, guards of modes, buffers and randomness."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -101,21 +102,29 @@ def _record(module: nn.Module, inputs: Tensor, layers: Sequence[str]) -> Activat
         if tensor is not None and tensor.ndim >= 1 and len(tensor) == len(inputs):
             seen[name] = tensor.detach().to("cpu", copy=True)  # a copy: an in-place layer may follow
 
-    named = dict(module.named_modules())
     with ExitStack() as stack:
         for name in layers:
-            if name.endswith(INPUT) and name not in named:
-                layer = named[name.removesuffix(INPUT)]
-                handle = layer.register_forward_pre_hook(lambda _, args, name=name: keep(name, args))
-            else:
-                handle = named[name].register_forward_hook(lambda _, __, result, name=name: keep(name, result))
-            stack.callback(handle.remove)
+            stack.callback(listen(module, name, partial(keep, name)).remove)
         stack.enter_context(evaluating(module))
         stack.enter_context(torch.compiler.set_stance("force_eager"))
         output = first_tensor(module(inputs))
     if output is None or output.ndim == 0:
         return Activations(None, seen)
     return Activations(output.detach().to("cpu", copy=True), seen)
+
+
+def listen(module: nn.Module, name: str, hear: Callable[[Any], None]) -> RemovableHandle:
+    """Has `hear` called with what a layer returns whenever it runs; the caller removes the hook.
+
+    Args:
+        module: The model.
+        name: As in `named_modules`; with `.input` behind it, `hear` gets the arguments that the layer receives.
+        hear: Takes a tensor or any nesting of tensors; has to return None.
+    """
+    named: dict[str, nn.Module] = dict(module.named_modules())
+    if name.endswith(INPUT) and name not in named:
+        return named[name.removesuffix(INPUT)].register_forward_pre_hook(lambda _, args: hear(args))
+    return named[name].register_forward_hook(lambda _, __, result: hear(result))
 
 
 def first_tensor(value: Any) -> Tensor | None:

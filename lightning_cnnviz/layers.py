@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import ExitStack
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -135,32 +135,65 @@ def last_hidden_layer(module: nn.Module, inputs: Tensor) -> str:
         >>> last_hidden_layer(net, torch.randn(5, 4))
         '1'
     """
-    trail: list[tuple[str, Tensor | None, Tensor | None]] = []
+    trail, head = _trail_to_last_weights(module, inputs)
+    embedding = trail[head].received
+    last_returned = {step.layer: step.returned for step in trail}
+    for step in trail[:head]:
+        returned = last_returned[step.layer]
+        if embedding is not None and returned is not None and torch.equal(embedding, returned):
+            return step.layer
+    return trail[head].layer + INPUT
+
+
+def last_layer_with_weights(module: nn.Module, inputs: Tensor) -> str:
+    """The name of the layer with a weight matrix that runs last: in a classifier, its units are the classes.
+
+    Args:
+        module: The model.
+        inputs: A few samples, on the model's device.
+
+    Raises:
+        ValueError: If no layer with a weight matrix ran.
+
+    Example:
+        >>> net = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2), nn.Softmax(1))
+        >>> last_layer_with_weights(net, torch.randn(5, 4))
+        '2'
+    """
+    trail, head = _trail_to_last_weights(module, inputs)
+    return trail[head].layer
+
+
+class _Step(NamedTuple):
+    """A layer that ran, with copies of what it received and returned, None where that is too long."""
+
+    layer: str
+    received: Tensor | None
+    returned: Tensor | None
+
+
+def _trail_to_last_weights(module: nn.Module, inputs: Tensor) -> tuple[list[_Step], int]:
+    """The layers without parts in the order in which they ran, and the place of the last with a weight matrix."""
+    trail: list[_Step] = []
     leaves = {
         name: leaf
         for name, leaf in module.named_modules()
         if name and set(dict(leaf.named_children())) <= {"parametrizations"} and "parametrizations" not in name
     }
-    weighted = set(layers_with_weights(module, fewest_dimensions=2))
 
     def keep(name: str, received: Any, returned: Any) -> None:
-        trail.append((name, _flat_copy(received), _flat_copy(returned)))
+        trail.append(_Step(name, _flat_copy(received), _flat_copy(returned)))
 
     with ExitStack() as stack:
         for name, leaf in leaves.items():
             hook = leaf.register_forward_hook(lambda _, args, result, name=name: keep(name, args, result))
             stack.callback(hook.remove)
         record(module, inputs, [])
-    heads = [at for at, (name, *_) in enumerate(trail) if name in weighted]
+    weighted = set(layers_with_weights(module, fewest_dimensions=2))
+    heads = [at for at, step in enumerate(trail) if step.layer in weighted]
     if not heads:
         raise ValueError("expected a layer with a weight matrix, but none ran; name layers with layers=...")
-    head, embedding, _ = trail[heads[-1]]
-    last_returned = {name: returned for name, _, returned in trail}
-    for name, *_ in trail[: heads[-1]]:
-        returned = last_returned[name]
-        if embedding is not None and returned is not None and torch.equal(embedding, returned):
-            return name
-    return head + INPUT
+    return trail, heads[-1]
 
 
 def _flat_copy(value: Any, at_most: int = 2**16) -> Tensor | None:

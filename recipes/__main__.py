@@ -45,8 +45,9 @@ def usage() -> str:
     """Return the help: each recipe is described by the first line of its configuration."""
     paths = sorted(CONFIGS.glob("*.yaml"))
     lines = [path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ") for path in paths]
+    width = max(len(path.stem) for path in paths)
     return USAGE.format(
-        recipes="\n".join(f"  {path.stem:<12} {line}" for path, line in zip(paths, lines, strict=True))
+        recipes="\n".join(f"  {path.stem:<{width}}  {line}" for path, line in zip(paths, lines, strict=True))
     )
 
 

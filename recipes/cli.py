@@ -17,6 +17,7 @@ from recipes.edge_filters import EdgeFilters, Photograph  # noqa: F401
 from recipes.errors import RecipeError
 from recipes.fashion_cnn import FashionCNN  # noqa: F401
 from recipes.lenet5 import LeNet5  # noqa: F401
+from recipes.lenet5_classic import LeNet5Classic  # noqa: F401
 from recipes.mnist_cnn import MNISTCNN  # noqa: F401
 from recipes.records import Metrics, save_metrics
 from recipes.report import closing

@@ -13,6 +13,7 @@ VIEWS = {
     "FeatureMaps": ("Images", "feature_maps/…", "what it finds in the same few images"),
     "FilterResponse": ("Images", "filter_response/…", "each kernel beside what it makes of one image"),
     "GradientFlow": ("Images", "gradient_flow/bars, …/heatmap", "layers that learn too little or too much"),
+    "ActivationMaximization": ("Images", "activation_maximization/…", "what would excite each class most"),
     "EmbeddingProjection": ("Images", "projection/…", "the classes drawing apart"),
     "InputPartition": ("Images", "partition/…", "how each layer carves up the plane"),
     "ClassReport": ("Images", "class_report/…", "which classes are taken for which, and the surest mistakes"),

@@ -155,10 +155,17 @@ def fit(cells: Picture, size: int) -> Picture:
     return np.stack(small).reshape(*cells.shape[:-3], height, width, 3)
 
 
+def centred(cells: Picture, width: int) -> Picture:
+    """White at both sides of cells (..., height, width, 3), up to a width in pixels."""
+    spare = max(width - cells.shape[-2], 0)
+    sides = ((spare // 2, spare - spare // 2), (0, 0))
+    return np.pad(cells, (*[(0, 0)] * (cells.ndim - 2), *sides), constant_values=255)
+
+
 def _named_map(name: str, values: Array, size: int) -> Picture:
     low, high = _finite_range(values)
     cell = thicken(fit(sequential(values, low, high)[None], size))
-    return labelled(_centred(tile(cell, columns=1)[None], size + 2)[0], name, text_size=12 if size > 60 else 9)
+    return labelled(centred(tile(cell, columns=1)[None], size + 2)[0], name, text_size=12 if size > 60 else 9)
 
 
 def sample_picture(image: ArrayLike, lines: Sequence[str], size: int = INPUT_SIZE) -> Picture:
@@ -170,17 +177,12 @@ def sample_picture(image: ArrayLike, lines: Sequence[str], size: int = INPUT_SIZ
     """
     framed = tile(thicken(fit(photograph(image)[None], size)), columns=1)
     words = [text_line(line, size + 24) for line in lines]
-    return stack(_centred(framed[None], size + 24)[0], *words, gap=0)
+    return stack(centred(framed[None], size + 24)[0], *words, gap=0)
 
 
 def _largest(images: ArrayLike) -> int:
     """What a tile may grow to: photographs and their maps want room, small images would only get coarse."""
     return int(np.clip(max(images.shape[2:], default=1), INPUT_SIZE, LARGEST_SIZE))
-
-
-def _centred(cells: Picture, width: int) -> Picture:
-    spare = max(width - cells.shape[2], 0)
-    return np.pad(cells, ((0, 0), (0, 0), (spare // 2, spare - spare // 2), (0, 0)), constant_values=255)
 
 
 def _finite_range(values: Array) -> tuple[float, float]:

@@ -5,6 +5,7 @@ from torchmetrics import Metric
 
 from recipes.fashion_cnn import FashionCNN
 from recipes.lenet5 import LeNet5
+from recipes.lenet5_classic import LeNet5Classic
 from recipes.mnist_cnn import MNISTCNN
 from recipes.vgg16 import VGG16
 
@@ -22,7 +23,13 @@ MNIST_CNN = (
     convolution(1, 32, 5) + convolution(32, 48, 5) + convolution(48, 64, 5) + linear(3136, 1024) + linear(1024, 10)
 )
 
-MODELS = [(LeNet5, 28, 44_426), (FashionCNN, 28, FASHION_CNN), (MNISTCNN, 28, MNIST_CNN), (VGG16, 32, 15_118_538)]
+MODELS = [
+    (LeNet5, 28, 44_426),
+    (LeNet5Classic, 32, 60_000),
+    (FashionCNN, 28, FASHION_CNN),
+    (MNISTCNN, 28, MNIST_CNN),
+    (VGG16, 32, 15_118_538),
+]
 
 
 def layers(model):

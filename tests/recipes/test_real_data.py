@@ -1,14 +1,22 @@
 """Shortened runs of the recipes on MNIST and FashionMNIST: every view reaches the event file."""
 
 import io
+from itertools import islice
 
 import numpy as np
 import pytest
+import pytorch_lightning as pl
+import torch
+import yaml
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from lightning_cnnviz import ActivationMaximization
+from lightning_cnnviz.functional.gradient_ascent import maximize
 from recipes.__main__ import CONFIGS
 from recipes.cli import train
+from recipes.data import MNIST
+from recipes.lenet5 import LeNet5
 
 REPORT = {"class_report/confusion", "class_report/mistakes", "class_report/samples"}
 LENET5 = {
@@ -24,6 +32,19 @@ LENET5 = {
     "curves/loss",
     "curves/accuracy",
     "projection/relu4/tsne",
+    "activation_maximization/fc3",
+}
+LENET5_CLASSIC = {
+    "architecture/diagram",
+    *REPORT,
+    *(f"kernels/{name}" for name in ("c1", "c3", "c5")),
+    *(f"feature_maps/{name}" for name in ("c1", "s2", "c3", "s4", "overview")),
+    "gradient_flow/bars",
+    "gradient_flow/heatmap",
+    "curves/loss",
+    "curves/accuracy",
+    "projection/tanh6/tsne",
+    "activation_maximization/rbf",
 }
 FASHION = {
     "architecture/diagram",
@@ -70,10 +91,24 @@ VGG16 = {
 }
 
 
+def callbacks_of(config):
+    return {callback["class_path"]: callback.get("init_args", {}) for callback in config["trainer"]["callbacks"]}
+
+
+def drawing_every_epoch(recipe, folder):
+    config = yaml.safe_load((CONFIGS / f"{recipe}.yaml").read_text())
+    for options in callbacks_of(config).values():
+        options.pop("every_n_epochs", None)
+    path = folder / "every_epoch.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
 @pytest.mark.parametrize(
     ("recipe", "overrides", "tags", "accuracy"),
     [
         ("lenet5", ["--trainer.max_epochs=2", "--model.optimizer.lr=0.1"], LENET5, 0.96),
+        ("lenet5_classic", ["--trainer.max_epochs=1"], LENET5_CLASSIC, 0.85),
         ("fashion_cnn", ["--trainer.max_epochs=1", "--trainer.limit_train_batches=1000"], FASHION, 0.7),
         (
             "vgg16",
@@ -119,13 +154,12 @@ def test_classes_separate_with_depth_and_tsne_shows_it_where_pca_does_not(data_r
 
 def shortened(recipe, overrides, data_root, tmp_path):
     """Final metrics of a run, and what TensorBoard finds of it."""
-    every_epoch = "--trainer.callbacks.every_n_epochs=1"
     arguments = [
         f"--data.root={data_root}",
         f"--trainer.logger.save_dir={tmp_path}",
         "--trainer.enable_progress_bar=false",
     ]
-    metrics = train(CONFIGS / f"{recipe}.yaml", [*arguments, *overrides, every_epoch], prog="test")
+    metrics = train(drawing_every_epoch(recipe, tmp_path), [*arguments, *overrides], prog="test")
     (folder,) = (tmp_path / recipe).iterdir()
     return metrics, EventAccumulator(str(folder), size_guidance={"images": 0, "scalars": 0}).Reload()
 
@@ -149,3 +183,20 @@ def check_views(reader, tags):
     assert {f"curves/{quantity}/{stage}" for quantity in ("loss", "accuracy") for stage in ("train", "val")} <= scalars
     assert "architecture/table/text_summary" in reader.Tags()["tensors"]
     assert {f"cnnviz/cost/{name}" for name in ("KernelGrid", "ClassReport", "GradientFlow", "LossAccuracy")} <= scalars
+
+
+def test_images_found_for_the_digits_excite_more_than_a_thousand_training_images(data_root):
+    pl.seed_everything(42)
+    net, data = LeNet5(lambda parameters: torch.optim.SGD(parameters, lr=0.1)), MNIST(str(data_root), batch_size=100)
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "accelerator": "cpu"}
+    pl.Trainer(max_epochs=1, limit_val_batches=0, **quiet).fit(net, data)
+    options = callbacks_of(yaml.safe_load((CONFIGS / "lenet5.yaml").read_text()))
+    callback = ActivationMaximization(**options["lightning_cnnviz.ActivationMaximization"])
+    images = torch.cat([images for images, _ in islice(data.train_dataloader(), 10)])
+    with torch.no_grad():
+        best = net(images).amax(dim=0)
+    found = maximize(net, "fc3", images[:100], ascent=callback.ascent)
+    assert len(images) == 1000
+    assert found.status == ["ok"] * 10
+    assert (found.values > best).all()
+    assert net(found.images).argmax(dim=1).tolist() == list(range(10))
