@@ -92,8 +92,8 @@ class Gate(NamedTuple):
     def unit_names(self) -> list[str]:
         """Names of its entries: nodes, or kernels and the places of their windows."""
         if len(self.shape) <= 1:
-            return [f"node {index + 1}" for index in range(int(np.prod(self.shape)))]
-        places = product(*(range(1, length + 1) for length in self.shape))
+            return [f"node {index}" for index in range(int(np.prod(self.shape)))]
+        places = product(*map(range, self.shape))
         return [f"kernel {kernel} · window {', '.join(map(str, place))}" for kernel, *place in places]
 
 

@@ -210,7 +210,7 @@ class PartitionViews:
             lead = np.diff(np.sort(entries[:, window], axis=1)[:, -2:], axis=1)[:, 0]
             winner = np.where(lead > 0, stage.pattern[:, unit], len(window))
             shown = 0.4 + 0.6 * colours
-            paint_cells(place, bounds, stage.cells, shown[winner], False, f"output {unit + 1}")
+            paint_cells(place, bounds, stage.cells, shown[winner], False, f"output {unit}")
             names = [*(stage.gate.unit_names()[entry] for entry in window), "all equal"]
             place.legend([Patch(color=colour) for colour in shown], names, fontsize=7, loc="lower right")
         return render_figure(figure)

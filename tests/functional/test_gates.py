@@ -118,6 +118,6 @@ def test_a_name_that_comes_again_is_numbered():
 
 
 def test_units_are_named_by_node_or_kernel_and_window():
-    assert gate(nn.ReLU(), 2).unit_names() == ["node 1", "node 2"]
-    assert gate(nn.ReLU(), 1, 2).unit_names() == ["kernel 1 · window 1", "kernel 1 · window 2"]
-    assert gate(nn.ReLU(), 1, 1, 2).unit_names() == ["kernel 1 · window 1, 1", "kernel 1 · window 1, 2"]
+    assert gate(nn.ReLU(), 2).unit_names() == ["node 0", "node 1"]
+    assert gate(nn.ReLU(), 1, 2).unit_names() == ["kernel 0 · window 0", "kernel 0 · window 1"]
+    assert gate(nn.ReLU(), 1, 1, 2).unit_names() == ["kernel 0 · window 0, 0", "kernel 0 · window 0, 1"]
