@@ -32,12 +32,16 @@ class Classifier(LightningModule, ABC):
     def forward(self, images: Tensor) -> Tensor:
         """Map images (N, C, H, W) to logits (N, num_classes)."""
 
+    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean cross-entropy of logits (N, num_classes) and class indices (N,)."""
+        return F.cross_entropy(logits, targets)
+
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return the optimizer of all parameters."""
         return self.optimizer(self.parameters())
 
     def training_step(self, batch: tuple[Tensor, Tensor]) -> Tensor:
-        """Return the mean cross-entropy of a batch: images (N, C, H, W) and class indices (N,)."""
+        """Return the mean loss of a batch: images (N, C, H, W) and class indices (N,)."""
         loss, _ = self._evaluate(batch, "train", self.train_accuracy)
         return loss
 
@@ -62,7 +66,7 @@ class Classifier(LightningModule, ABC):
     ) -> tuple[Tensor, Tensor]:
         images, targets = batch
         logits = self(images)
-        loss = F.cross_entropy(logits, targets)
+        loss = self.loss(logits, targets)
         accuracy.update(logits, targets)
         self.log(f"{stage}_loss", loss, on_step=False, on_epoch=True, prog_bar=stage == "train")
         self.log(f"{stage}_acc", accuracy, on_step=False, on_epoch=True, prog_bar=stage == "val")

@@ -1,7 +1,7 @@
 import torch
 from pytorch_lightning.cli import OptimizerCallable
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d
+from torch.nn.functional import avg_pool2d, cross_entropy
 from torch.nn.utils import parametrize
 
 from recipes.classifier import Classifier
@@ -15,6 +15,9 @@ SEEN_BY_C3 = (
     (0, 1, 2, 3, 4, 5),
 )
 """For each of C3's 16 maps the maps of S2 that it sees (table I of the paper)."""
+
+RUBBISH = 1.0
+"""Squared distance at which the loss puts what is no digit, the paper's j."""
 
 DIGITS = """
 .......  .......  .......  .......  .......  .......  .......  .......  .......  .......
@@ -36,10 +39,9 @@ DIGITS = """
 class LeNet5Classic(Classifier):
     """LeNet-5 as it was published: trained sub-sampling, a sparse C3 and outputs that are distances to bitmaps.
 
-    Takes images (N, 1, 32, 32), the background at about -0.1 and the ink at 1.175; 60,000 trainable parameters. The
-    loss is the cross-entropy of the negative distances; the paper's (its equation 9) is that with one more class, at a
-    constant distance, beyond which other classes' bitmaps are not pushed further away. Weights begin as is usual
-    today, in U(±1 / √fan-in): in the paper's U(±2.4 / fan-in) the sigmoids let little of the image through at first.
+    Takes images (N, 1, 32, 32), the background at about -0.1 and the ink at 1.175; 60,000 trainable parameters.
+    Weights begin as is usual today, in U(±1 / √fan-in): in the paper's U(±2.4 / fan-in) the sigmoids let little of
+    the image through at first.
 
     Reference: LeCun, Bottou, Bengio and Haffner, "Gradient-based learning applied to document recognition",
     Proceedings of the IEEE 86 (1998), 2278–2324.
@@ -69,6 +71,14 @@ class LeNet5Classic(Classifier):
         x = self.s4(self.tanh3(self.c3(x)))
         x = self.tanh5(self.c5(x)).flatten(1)
         return self.rbf(self.tanh6(self.f6(x)))
+
+    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return the paper's equation 9, the cross-entropy with a class of rubbish added at a constant distance.
+
+        It makes an image's own distance small, where the others' being larger would do for the cross-entropy alone.
+        """
+        rubbish = logits.new_full((len(logits), 1), -RUBBISH)
+        return cross_entropy(torch.cat([logits, rubbish], dim=1), targets)
 
     def connections(self) -> dict[str, int]:
         """Count each layer's connections for a 32×32 image: for every unit its incoming weights and its bias."""

@@ -8,7 +8,14 @@ from torch.nn.utils import parametrize as parametrize_module
 from torchvision.models import VisionTransformer
 
 from lightning_cnnviz.capture import record
-from lightning_cnnviz.layers import convolutions, last_hidden_layer, layers_with_weights, select_layers, weights_of
+from lightning_cnnviz.layers import (
+    convolutions,
+    last_hidden_layer,
+    last_layer_with_weights,
+    layers_with_weights,
+    select_layers,
+    weights_of,
+)
 
 # ---- which layers
 
@@ -233,8 +240,15 @@ def test_the_last_hidden_layer_is_what_the_last_weights_receive(name):
     assert torch.allclose(record(net, x, [chosen]).layers[chosen].flatten(1), received[0].flatten(1), atol=1e-6)
 
 
-def test_without_a_weight_matrix_there_is_no_hidden_layer():
+@pytest.mark.parametrize("name", MODELS)
+def test_the_last_layer_with_weights_is_the_one_that_gives_the_scores(name):
+    make, x, head, _ = MODELS[name]
+    assert last_layer_with_weights(make(), x) == head
+
+
+@pytest.mark.parametrize("find", [last_hidden_layer, last_layer_with_weights])
+def test_without_a_weight_matrix_there_is_no_last_layer(find):
     with pytest.raises(
         ValueError, match="expected a layer with a weight matrix, but none ran; name layers with layers="
     ):
-        last_hidden_layer(nn.Sequential(nn.ReLU(), nn.BatchNorm1d(4)), images(4))
+        find(nn.Sequential(nn.ReLU(), nn.BatchNorm1d(4)), images(4))

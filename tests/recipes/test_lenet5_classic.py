@@ -122,10 +122,18 @@ def test_one_step_changes_every_parameter_but_no_bitmap_and_no_missing_kernel(ne
     before = {name: value.clone() for name, value in net.state_dict().items()}
     optimizer = net.configure_optimizers()
     images = torch.rand(20, 1, 32, 32).double()
-    torch.nn.functional.cross_entropy(net(images), torch.arange(20) % 10).backward()
+    net.loss(net(images), torch.arange(20) % 10).backward()
     optimizer.step()
     after = net.state_dict()
     unchanged = {name for name, value in before.items() if torch.equal(value, after[name])}
     assert "rbf.bitmaps" in unchanged
     assert not unchanged.intersection(dict(net.named_parameters()))
     assert int((net.c3.weight == 0).sum()) == (96 - 60) * 25
+
+
+def test_the_loss_is_equation_9(net):
+    distances = np.random.default_rng(0).uniform(0, 9, (5, 10))
+    targets = np.array([3, 1, 4, 1, 5])
+    own = distances[np.arange(5), targets]
+    expected = (own + np.log(np.exp(-1) + np.exp(-distances).sum(axis=1))).mean()
+    assert net.loss(torch.from_numpy(-distances), torch.from_numpy(targets)).item() == pytest.approx(expected)
