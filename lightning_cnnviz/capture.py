@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -28,6 +29,10 @@ def isolated_rng() -> Iterator[None]:
         np.random.set_state(array)
 
 
+_looking: ContextVar[bool] = ContextVar("_looking", default=False)
+"""Whether the pass that runs is one of ours, which nobody counts as the model's."""
+
+
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
     """Evaluation mode without gradients; each submodule's own mode, the buffers and random states come back."""
@@ -37,12 +42,14 @@ def evaluating(module: nn.Module) -> Iterator[None]:
     # What was made in inference mode, in which Lightning validates, can't be written to outside of it.
     changeable = [buffer for buffer in module.buffers() if not buffer.is_inference()]
     values = [(buffer, buffer._version, buffer.detach().clone()) for buffer in changeable]
+    looking = _looking.set(True)
     try:
         with isolated_rng(), torch.no_grad():
             for submodule in modules:  # not `.eval()`: users override it, and it would set frozen parts free
                 submodule.training = False
             yield
     finally:
+        _looking.reset(looking)
         for submodule, mode, buffers in zip(modules, modes, registered, strict=True):
             submodule.training = mode
             submodule._buffers.update(buffers)
@@ -138,6 +145,7 @@ def first_tensor(value: Any) -> Tensor | None:
 class Tap:
     """Listens to what a model returns while somebody else calls it, for one batch.
 
+    Passes of this package's own, under `evaluating`, are not listened to.
     The model's own call counts; if its `forward` is not called (a training step may call a submodule), the last
     of its direct children that returned one row per sample. Nothing is listened to in compiled code.
 
@@ -185,6 +193,6 @@ class Tap:
         self._childs = self._childs if heard is None else heard
 
     def _rows(self, result: Any) -> Tensor | None:
-        tensor = first_tensor(result)
+        tensor = None if _looking.get() else first_tensor(result)
         fits = tensor is not None and tensor.is_floating_point() and tensor.ndim in (1, 2)
         return tensor.detach() if tensor is not None and fits and len(tensor) == self._samples else None

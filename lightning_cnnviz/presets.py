@@ -5,16 +5,19 @@ from typing import Any, Literal
 
 from pytorch_lightning import Callback
 
+from lightning_cnnviz.callbacks.activation_maximization import ActivationMaximization
 from lightning_cnnviz.callbacks.architecture import Architecture
 from lightning_cnnviz.callbacks.class_report import ClassReport
 from lightning_cnnviz.callbacks.embedding_projection import EmbeddingProjection
 from lightning_cnnviz.callbacks.feature_maps import FeatureMaps
+from lightning_cnnviz.callbacks.filter_response import FilterResponse
 from lightning_cnnviz.callbacks.gradient_flow import GradientFlow
 from lightning_cnnviz.callbacks.kernel_grid import KernelGrid
 from lightning_cnnviz.callbacks.loss_accuracy import LossAccuracy
 
 MINIMAL = [LossAccuracy, GradientFlow]
 STANDARD = [*MINIMAL, Architecture, ClassReport, KernelGrid, FeatureMaps, EmbeddingProjection]
+FULL = [*STANDARD, FilterResponse, ActivationMaximization]
 
 
 def cnnviz_callbacks(preset: Literal["minimal", "standard", "full"] = "standard", **options: Any) -> list[Callback]:
@@ -22,8 +25,8 @@ def cnnviz_callbacks(preset: Literal["minimal", "standard", "full"] = "standard"
 
     Args:
         preset: `"minimal"`: curves and gradients. `"standard"`: the architecture, a report on each class,
-            kernels, feature maps and a t-SNE projection as well. `"full"`: with a PCA projection beside the
-            t-SNE.
+            kernels, feature maps and a t-SNE projection as well. `"full"`: also filter responses, what excites
+            each class most, and a PCA projection beside the t-SNE.
         **options: Arguments of the callbacks, each given to those of the set that take it, e.g.
             `every_n_epochs=5`, `on_error="raise"`, `probe=Probe(class_names=[...])`, `num_samples=500`. The
             architecture is drawn once and whole, whatever the interval and the layers.
@@ -39,7 +42,7 @@ def cnnviz_callbacks(preset: Literal["minimal", "standard", "full"] = "standard"
         >>> [type(callback).__name__ for callback in cnnviz_callbacks("minimal", every_n_epochs=5)]
         ['LossAccuracy', 'GradientFlow']
     """
-    sets: dict[str, list[type[Callback]]] = {"minimal": MINIMAL, "standard": STANDARD, "full": STANDARD}
+    sets: dict[str, list[type[Callback]]] = {"minimal": MINIMAL, "standard": STANDARD, "full": FULL}
     if preset not in sets:
         raise ValueError(f"expected preset to be one of {', '.join(sets)}, got {preset!r}")
     # Each has its own tag, or pictures of two callbacks would share one.
@@ -48,6 +51,8 @@ def cnnviz_callbacks(preset: Literal["minimal", "standard", "full"] = "standard"
         accepted[Architecture] -= {"every_n_epochs", "every_n_train_steps", "layers"}
     for kind in (LossAccuracy, ClassReport):  # there it is not what to show, but where the class scores come from
         accepted.get(kind, set()).discard("layers")
+    if FilterResponse in accepted:
+        accepted[FilterResponse].discard("channel")  # there "mean" and "rgb" are none
     known = sorted(set().union(*accepted.values()))
     unknown = sorted(set(options).difference(known))
     if unknown:

@@ -57,6 +57,11 @@ def test_options_go_to_every_callback_that_takes_them():
     assert all(callback.on_error == "raise" for callback in callbacks)
 
 
+def test_a_channel_of_kernels_that_filter_responses_do_not_know_leaves_them_alone():
+    (kernels,) = of(cnnviz_callbacks("full", channel="mean"), KernelGrid)
+    assert kernels.channel == "mean"
+
+
 def test_the_architecture_is_drawn_once_and_whole():
     (architecture,) = of(cnnviz_callbacks(every_n_epochs=5, layers="conv*"), Architecture)
     assert architecture.schedule.every_n_epochs is None

@@ -10,7 +10,7 @@ from tiny import TinyData, TinyNet, events, fit, image_steps, loaders, scalars
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
-from lightning_cnnviz import LossAccuracy
+from lightning_cnnviz import FeatureMaps, LossAccuracy, Probe
 
 
 class Reference(pl.Callback):
@@ -216,3 +216,22 @@ def test_a_checkpoint_at_the_epochs_end_has_that_epochs_points(tmp_path):
     assert [step for _, step, _ in saved["loss/train"]] == [step for _, step, _ in saved["loss/val"]] == [6]
     assert saved["loss/train"][0] == tuple(curves._points["loss", "train"][0])
     assert [point.step for point in curves._points["loss", "train"]] == [6, 12]
+
+
+def test_pictures_drawn_during_a_step_are_not_taken_for_it(tmp_path):
+    """A probe of as many samples as a batch, all of one class, is looked at while the batch is listened to."""
+
+    class Unlogged(TinyNet):
+        def log(self, *_, **__):
+            pass
+
+    def accuracies(*others):
+        folder = tmp_path / str(len(others))
+        fit(folder, [*others, LossAccuracy(on_error="raise")], model=Unlogged)
+        return scalars(folder, "curves/accuracy/train")
+
+    images = TinyData(8).images[:1].repeat(8, 1, 1, 1)
+    probe = Probe.from_tensors(images, torch.zeros(8, dtype=torch.long))
+    alone = accuracies()
+    assert len(alone) == 2
+    assert accuracies(FeatureMaps(every_n_train_steps=1, num_images=8, probe=probe, on_error="raise")) == alone
