@@ -2,10 +2,12 @@ import pytest
 from pytorch_lightning import Callback
 
 from lightning_cnnviz import (
+    ActivationMaximization,
     Architecture,
     ClassReport,
     EmbeddingProjection,
     FeatureMaps,
+    FilterResponse,
     GradientFlow,
     KernelGrid,
     LossAccuracy,
@@ -25,7 +27,7 @@ def test_presets_hold_what_they_promise():
     kinds = {preset: [type(callback) for callback in cnnviz_callbacks(preset)] for preset in PRESETS}
     assert kinds["minimal"] == [LossAccuracy, GradientFlow]
     assert set(kinds["standard"]) == set(STANDARD)
-    assert kinds["full"] == kinds["standard"]
+    assert kinds["full"] == [*kinds["standard"], FilterResponse, ActivationMaximization]
     assert [type(callback) for callback in cnnviz_callbacks()] == kinds["standard"]
 
 
