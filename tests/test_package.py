@@ -1,6 +1,8 @@
+import re
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
@@ -85,3 +87,13 @@ def test_an_unknown_name_is_an_attribute_error():
 
 def test_the_version_is_that_of_the_distribution():
     assert lightning_cnnviz.__version__ == version("lightning-cnnviz")
+
+
+def test_documents_show_pictures_that_are_there_and_no_others():
+    root = Path(__file__).resolve().parents[1]
+    shown = {
+        (document.parent / place).resolve()
+        for document in (root / "README.md", root / "docs" / "systems.md")
+        for place in re.findall(r"[\w/]*images/\w+\.png", document.read_text(encoding="utf-8"))
+    }
+    assert shown == {path.resolve() for path in (root / "docs" / "images").iterdir()}

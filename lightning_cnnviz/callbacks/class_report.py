@@ -54,7 +54,7 @@ class ClassReport(VisualCallback):
 
     Example:
         >>> ClassReport(class_names=["cat", "dog"], every_n_epochs=5).max_mistakes
-        16
+        20
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class ClassReport(VisualCallback):
         tag: str = "class_report",
         on_error: OnError = "warn",
         class_names: list[str] | None = None,
-        max_mistakes: int = 16,
+        max_mistakes: int = 20,
     ) -> None:
         super().__init__(
             every_n_epochs=every_n_epochs,
