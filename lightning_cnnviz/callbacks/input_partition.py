@@ -11,10 +11,11 @@ from lightning_cnnviz.callbacks.base import Drawing, Layers, OnError
 from lightning_cnnviz.callbacks.probing import ProbingCallback
 from lightning_cnnviz.errors import ConfigurationError
 from lightning_cnnviz.functional.gates import is_gate
-from lightning_cnnviz.functional.partition import Bounds, Partition, PlaneModel, TooManyCellsError, partition
+from lightning_cnnviz.functional.partition import Partition, TooManyCellsError, partition
 from lightning_cnnviz.functional.partition_history import FOLDER, drop_later, save_data, save_weights
 from lightning_cnnviz.functional.partition_panels import Points
 from lightning_cnnviz.functional.partition_views import PartitionViews
+from lightning_cnnviz.functional.plane_model import Bounds, PlaneModel
 from lightning_cnnviz.layers import layers_with_weights, select_layers
 from lightning_cnnviz.probe import Probe, Samples
 

@@ -1,24 +1,18 @@
 """How a network with two inputs cuts their plane into cells, in each of which it is affine."""
 
-import copy
 from typing import NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from lightning_cnnviz.functional.gates import Floats, Gate, Passing, Pattern, pass_points
+from lightning_cnnviz.functional.gates import Floats, Gate, Pattern
+from lightning_cnnviz.functional.plane_model import Bounds, PlaneModel, activation_patterns, flat, grid_points
 from lightning_cnnviz.functional.polygons import Cell, cut_by_largest, cut_by_signs, rectangle
 
 TOLERANCE = 1e-9
 """Of a function's largest magnitude: what is closer to its zero line lies on it."""
 CELL_GRID = 400
 """Points per side where cells can only be guessed."""
-
-Bounds = tuple[float, float, float, float]
-"""x low, x high, y low, y high."""
-
-_STATEFUL = (nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention, nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
 
 
 class TooManyCellsError(ValueError):
@@ -67,44 +61,6 @@ class Partition(NamedTuple):
     exact: bool
 
 
-class PlaneModel:
-    """A network with two inputs, frozen in float64 on the CPU, that is evaluated on points of the plane.
-
-    Args:
-        model: Any module; a copy is taken, in evaluation mode.
-        shape: Shape of one input as the model takes it, with two numbers in all.
-
-    Raises:
-        ValueError: If an input has not two numbers, or the model has a recurrent or attention layer.
-
-    Example:
-        >>> net = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
-        >>> PlaneModel(net).run(np.zeros((5, 2))).output.dtype
-        torch.float64
-    """
-
-    def __init__(self, model: nn.Module, shape: tuple[int, ...] = (2,)) -> None:
-        if int(np.prod(shape)) != 2:
-            raise ValueError(
-                f"expected a model with two inputs, got inputs of shape {shape} with {int(np.prod(shape))} numbers; "
-                "a partition of the plane has nothing to show for others"
-            )
-        for name, module in model.named_modules():
-            if isinstance(module, _STATEFUL):
-                raise ValueError(
-                    f"expected layers that are affine between their activations, got {name or 'the model'}, a "
-                    f"{type(module).__name__}; recurrent and attention layers are not"
-                )
-        self.model = copy.deepcopy(model).cpu().double().eval().requires_grad_(False)
-        self.shape = shape
-
-    def run(self, points: Floats, keep_graph: bool = False) -> Passing:
-        """Passes points of shape (points, 2); with `keep_graph` derivatives can be taken."""
-        inputs = torch.from_numpy(np.ascontiguousarray(points)).reshape(-1, *self.shape)
-        with torch.inference_mode(False), torch.set_grad_enabled(keep_graph):
-            return pass_points(self.model, inputs.clone().requires_grad_(keep_graph))
-
-
 def partition(
     model: nn.Module | PlaneModel,
     bounds: Bounds,
@@ -137,6 +93,7 @@ def partition(
 
     Example:
         >>> net = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+        >>> import torch
         >>> _ = net[0].load_state_dict({"weight": torch.eye(2), "bias": torch.zeros(2)})
         >>> len(partition(net, (-1, 1, -1, 1)).stages[0].cells)
         4
@@ -155,46 +112,6 @@ def partition(
     if not (gates and gates[-1].smooth):
         _affine_values(plane, cells, None)
     return Partition(bounds, stages, exact=True)
-
-
-def activation_patterns(plane: PlaneModel, points: Floats) -> list[Pattern]:
-    """Each gate's pattern at points of shape (points, 2), shape (points, units) each.
-
-    Example:
-        >>> plane = PlaneModel(nn.Sequential(nn.Linear(2, 3), nn.ReLU()))
-        >>> [pattern.shape for pattern in activation_patterns(plane, np.zeros((5, 2)))]
-        [(5, 3)]
-    """
-    seen = plane.run(points)
-    return [gate.pattern(flat(values)) for gate, values in zip(seen.gates, seen.inputs, strict=True)]
-
-
-def affine_maps(plane: PlaneModel, cells: list[Floats]) -> tuple[Floats, Floats]:
-    """The affine map of the model in each cell, by its derivative at the cell's middle.
-
-    Args:
-        plane: The model; of one that ends in a smooth activation, what that receives counts as the output.
-        cells: Corners of each cell, shape (corners, 2).
-
-    Returns:
-        Weights of shape (cells, outputs, 2) and offsets of shape (cells, outputs): in a cell the output is
-        `weights @ point + offset`.
-
-    Example:
-        >>> layer = nn.Linear(2, 3)
-        >>> weights, _ = affine_maps(PlaneModel(layer), [rectangle((0, 1, 0, 1))])
-        >>> np.allclose(weights[0], layer.weight.detach())
-        True
-    """
-    middles = np.array([cell.mean(axis=0) for cell in cells])
-    inputs = torch.from_numpy(middles).reshape(-1, *plane.shape).requires_grad_()
-    with torch.inference_mode(False), torch.enable_grad():
-        seen = pass_points(plane.model, inputs)
-        last = seen.inputs[-1] if seen.gates and seen.gates[-1].smooth else seen.output
-        outputs = last.flatten(1)
-        slopes = [torch.autograd.grad(column.sum(), inputs, retain_graph=True)[0] for column in outputs.T]
-    weights = torch.stack([slope.flatten(1) for slope in slopes], dim=1).numpy()
-    return weights, outputs.detach().numpy() - np.einsum("coi,ci->co", weights, middles)
 
 
 def borders(plane: PlaneModel, partition: Partition, index: int, parts: int = 4) -> Floats:
@@ -224,17 +141,6 @@ def borders(plane: PlaneModel, partition: Partition, index: int, parts: int = 4)
     middles = segments.mean(axis=1)
     one, other = (activation_patterns(plane, middles + sign * across)[index] for sign in (1, -1))
     return np.asarray(segments[(one != other).any(axis=1)])
-
-
-def flat(values: Tensor) -> Floats:
-    """Values of points as an array (points, entries)."""
-    return np.asarray(values.detach().flatten(1).numpy(), dtype=np.float64)
-
-
-def grid_points(bounds: Bounds, count: int) -> Floats:
-    """Middles of count × count pixels that fill a rectangle, row by row from below, shape (count², 2)."""
-    x, y = (low + (np.arange(count) + 0.5) / count * (high - low) for low, high in (bounds[:2], bounds[2:]))
-    return np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
 
 
 def _affine_values(plane: PlaneModel, cells: list[Floats], gate: int | None) -> list[Floats]:

@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from lightning_cnnviz.functional.image import Picture
-from lightning_cnnviz.functional.partition import Bounds, PlaneModel, partition
+from lightning_cnnviz.functional.partition import partition
 from lightning_cnnviz.functional.partition_panels import Points
 from lightning_cnnviz.functional.partition_views import PartitionViews
+from lightning_cnnviz.functional.plane_model import Bounds, PlaneModel
 
 FOLDER = "partition_history"
 DATA = "data.pt"

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from lightning_cnnviz.functional.figure import COLOURS, DPI, plain
 from lightning_cnnviz.functional.gates import Floats, Pattern
-from lightning_cnnviz.functional.partition import Bounds, grid_points
+from lightning_cnnviz.functional.plane_model import Bounds, grid_points
 from lightning_cnnviz.functional.scatter import class_colours
 
 ON_OFF = np.array([to_rgb("#d9d9d9"), to_rgb("#f7b36b")])

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,10 +13,11 @@ from matplotlib.patches import Patch
 from torch import Tensor
 
 from lightning_cnnviz.batch import predicted_classes
+from lightning_cnnviz.functional.affine_layer import GRID, activated, affine_layer
 from lightning_cnnviz.functional.figure import render_figure
-from lightning_cnnviz.functional.gates import Floats, Gate, Pattern
+from lightning_cnnviz.functional.gates import Floats, Pattern
 from lightning_cnnviz.functional.image import Picture
-from lightning_cnnviz.functional.partition import CELL_GRID, Partition, PlaneModel, borders, flat, grid_points
+from lightning_cnnviz.functional.partition import CELL_GRID, Partition, borders
 from lightning_cnnviz.functional.partition_panels import (
     ON_OFF,
     Points,
@@ -25,7 +26,6 @@ from lightning_cnnviz.functional.partition_panels import (
     coloured_space,
     data_points,
     dress,
-    hyperplane,
     line_of,
     paint_cells,
     panels,
@@ -33,10 +33,8 @@ from lightning_cnnviz.functional.partition_panels import (
     probability_colours,
     signed_colours,
 )
+from lightning_cnnviz.functional.plane_model import PlaneModel, flat, grid_points
 from lightning_cnnviz.functional.scatter import class_colours
-
-GRID = 50
-"""Points per side of the grid on which layers are evaluated."""
 
 
 class PartitionViews:
@@ -132,7 +130,7 @@ class PartitionViews:
         """Each unit of a layer: response, activation and on/off over the layer's input space, on/off in the plane."""
         stage = self.partition.stages[index]
         gate, names = stage.gate, stage.gate.unit_names()
-        layer = self._affine(index)
+        layer = affine_layer(self.plane, self.partition.bounds, index)
         count, deep = min(len(names), self.max_units), layer.space.dimensions == 3
         title = (
             f"{gate.name} · {count} unit{'s' * (count > 1)}"
@@ -145,7 +143,7 @@ class PartitionViews:
             response, activation, switch, plane = axes[4 * unit : 4 * unit + 4]
             for place, what, values, raster in (
                 (response, "linear response", layer.responses, layer.raster),
-                (activation, after, _activated(gate, layer.responses), _activated(gate, layer.raster)),
+                (activation, after, activated(gate, layer.responses), activated(gate, layer.raster)),
             ):
                 coloured_space(place, layer.space, signed_colours(values[:, unit]), signed_colours(raster[:, unit]))
                 if layer.space.dimensions == 1:
@@ -163,9 +161,9 @@ class PartitionViews:
 
     def layer(self, index: int) -> Picture:
         """A layer as a whole: what it makes of its input space, of the points and of the plane."""
-        stage, layer = self.partition.stages[index], self._affine(index)
+        stage, layer = self.partition.stages[index], affine_layer(self.plane, self.partition.bounds, index)
         gate = stage.gate
-        before, after = Space(layer.responses), Space(_activated(gate, layer.responses))
+        before, after = Space(layer.responses), Space(activated(gate, layer.responses))
         deep = [space.dimensions == 3 for space in (layer.space, before, after)]
         figure, axes = panels(1, 4, self._title(f"{gate.name} as a whole"), [*deep, False], size=3.8)
         patterns = gate.pattern(layer.responses)
@@ -215,18 +213,6 @@ class PartitionViews:
             place.legend([Patch(color=colour) for colour in shown], names, fontsize=7, loc="lower right")
         return render_figure(figure)
 
-    def _affine(self, index: int) -> "AffineLayer":
-        points = grid_points(self.partition.bounds, GRID)
-        layer_input = self.plane.run(points).layer_inputs[index]
-        assert layer_input is not None
-        seen = self.plane.run(points[:1], keep_graph=True)
-        source, responses = seen.layer_inputs[index], seen.inputs[index].flatten()
-        assert source is not None
-        slopes = [torch.autograd.grad(response, source, retain_graph=True)[0].flatten() for response in responses]
-        weights = torch.stack(slopes).numpy()
-        offsets = responses.detach().numpy() - weights @ source.detach().flatten().numpy()
-        return AffineLayer(Space(flat(layer_input)), weights, offsets)
-
     def _score(self, data: Points) -> str:
         predicted = predicted_classes(self.plane.run(data.places).output, len(data.places))
         known = data.labels >= 0
@@ -244,42 +230,6 @@ class PartitionViews:
     def _title(self, what: str) -> str:
         note = "" if self.partition.exact else f"guessed on {CELL_GRID} × {CELL_GRID} points (smooth activation)"
         return f"{what}{' · ' * bool(self.caption)}{self.caption}\n{note}".strip()
-
-
-class AffineLayer(NamedTuple):
-    """What an activation receives, as an affine map of its layer's input space.
-
-    Attributes:
-        space: The input space.
-        weights: Shape (units, dimensions).
-        offsets: Shape (units,).
-    """
-
-    space: Space
-    weights: Floats
-    offsets: Floats
-
-    @property
-    def responses(self) -> Floats:
-        """At the plane's grid, shape (points, units)."""
-        return np.asarray(self.space.points @ self.weights.T + self.offsets)
-
-    @property
-    def raster(self) -> Floats:
-        """All over a space that can be filled, shape (points, units); otherwise no points."""
-        fillable = self.space.whole and self.space.dimensions < 3
-        points = self.space.raster() if fillable else np.empty((0, self.weights.shape[1]))
-        return np.asarray(points @ self.weights.T + self.offsets)
-
-    def draw_hyperplanes(self, axes: Any, unit: int, gate: Gate) -> None:
-        """Where a unit switches."""
-        for bend in gate.bends or ():
-            hyperplane(axes, self.space, self.weights[unit], float(self.offsets[unit]) - bend)
-
-
-def _activated(gate: Gate, responses: Floats) -> Floats:
-    values = torch.from_numpy(responses.copy()).reshape(-1, *gate.shape)
-    return flat(gate.module(values))
 
 
 def _probabilities(output: Tensor) -> Floats:

@@ -10,15 +10,8 @@ from matplotlib.path import Path as Outline
 from torch import nn
 from torch.nn import functional as F
 
-from lightning_cnnviz.functional.partition import (
-    PlaneModel,
-    TooManyCellsError,
-    activation_patterns,
-    affine_maps,
-    borders,
-    grid_points,
-    partition,
-)
+from lightning_cnnviz.functional.partition import TooManyCellsError, borders, partition
+from lightning_cnnviz.functional.plane_model import PlaneModel, activation_patterns, affine_maps, grid_points
 from lightning_cnnviz.functional.polygons import area
 from recipes.circles import Circles
 

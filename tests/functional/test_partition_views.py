@@ -10,7 +10,7 @@ from matplotlib.colors import to_rgb
 from torch import nn
 
 from lightning_cnnviz.functional import partition_views
-from lightning_cnnviz.functional.partition import PlaneModel, activation_patterns, grid_points, partition
+from lightning_cnnviz.functional.partition import partition
 from lightning_cnnviz.functional.partition_panels import (
     ON_OFF,
     Points,
@@ -21,6 +21,7 @@ from lightning_cnnviz.functional.partition_panels import (
     probability_colours,
 )
 from lightning_cnnviz.functional.partition_views import PartitionViews
+from lightning_cnnviz.functional.plane_model import PlaneModel, activation_patterns, grid_points
 from lightning_cnnviz.functional.scatter import class_colours
 from recipes.circles import Circles
 

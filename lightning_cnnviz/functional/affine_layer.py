@@ -1,0 +1,81 @@
+"""A layer between two activations of a network with two inputs: its input space, and the affine map out of it."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from lightning_cnnviz.functional.gates import Floats, Gate
+from lightning_cnnviz.functional.partition_panels import Space, hyperplane
+from lightning_cnnviz.functional.plane_model import Bounds, PlaneModel, flat, grid_points
+
+GRID = 50
+"""Points per side of the grid on which layers are evaluated."""
+
+
+class AffineLayer(NamedTuple):
+    """What an activation receives, as an affine map of its layer's input space.
+
+    Attributes:
+        space: The input space.
+        weights: Shape (units, dimensions).
+        offsets: Shape (units,).
+    """
+
+    space: Space
+    weights: Floats
+    offsets: Floats
+
+    @property
+    def responses(self) -> Floats:
+        """At the plane's grid, shape (points, units)."""
+        return np.asarray(self.space.points @ self.weights.T + self.offsets)
+
+    @property
+    def raster(self) -> Floats:
+        """All over a space that can be filled, shape (points, units); otherwise no points."""
+        fillable = self.space.whole and self.space.dimensions < 3
+        points = self.space.raster() if fillable else np.empty((0, self.weights.shape[1]))
+        return np.asarray(points @ self.weights.T + self.offsets)
+
+    def draw_hyperplanes(self, axes: Any, unit: int, gate: Gate) -> None:
+        """Where a unit switches."""
+        for bend in gate.bends or ():
+            hyperplane(axes, self.space, self.weights[unit], float(self.offsets[unit]) - bend)
+
+
+def affine_layer(plane: PlaneModel, bounds: Bounds, index: int) -> AffineLayer:
+    """The layer with weights before a gate.
+
+    Args:
+        plane: The model.
+        bounds: The rectangle whose grid is sent into the layer's input space.
+        index: Which gate; one that a layer with weights feeds.
+
+    Example:
+        >>> layer = torch.nn.Linear(2, 3)
+        >>> found = affine_layer(PlaneModel(torch.nn.Sequential(layer, torch.nn.ReLU())), (0, 1, 0, 1), 0)
+        >>> np.allclose(found.weights, layer.weight.detach())
+        True
+    """
+    points = grid_points(bounds, GRID)
+    layer_input = plane.run(points).layer_inputs[index]
+    assert layer_input is not None
+    seen = plane.run(points[:1], keep_graph=True)
+    source, responses = seen.layer_inputs[index], seen.inputs[index].flatten()
+    assert source is not None
+    slopes = [torch.autograd.grad(response, source, retain_graph=True)[0].flatten() for response in responses]
+    weights = torch.stack(slopes).numpy()
+    offsets = responses.detach().numpy() - weights @ source.detach().flatten().numpy()
+    return AffineLayer(Space(flat(layer_input)), weights, offsets)
+
+
+def activated(gate: Gate, responses: Floats) -> Floats:
+    """What a gate makes of what it receives, shape (points, units).
+
+    Example:
+        >>> activated(Gate("fc", "relu", torch.nn.ReLU(), (2,), "fc"), np.array([[-1.0, 2.0]]))
+        array([[0., 2.]])
+    """
+    values = torch.from_numpy(responses.copy()).reshape(-1, *gate.shape)
+    return flat(gate.module(values))
