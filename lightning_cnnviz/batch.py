@@ -70,13 +70,14 @@ def batch_size(batch: Any) -> int:
     return next((len(leaf) for _, leaf in _leaves(batch) if leaf.ndim), 1)
 
 
-def predicted_classes(output: Tensor | None, samples: int) -> Tensor | None:
+def predicted_classes(output: Tensor | None, samples: int, logits: Tensor | None = None) -> Tensor | None:
     """Class numbers out of a classifier's scores.
 
     Args:
-        output: Scores of shape (samples, classes), or for two classes (samples,) or (samples, 1): then a
-            value is taken as a probability if all lie in 0…1, otherwise as a logit.
+        output: Scores of shape (samples, classes), or for two classes (samples,) or (samples, 1).
         samples: Number of samples that went in.
+        logits: Whether such single scores are logits rather than probabilities, a scalar on their device.
+            Default: they are probabilities if all lie in 0…1.
 
     Returns:
         int64 of shape (samples,), on the output's device; None if the output has another shape.
@@ -90,17 +91,28 @@ def predicted_classes(output: Tensor | None, samples: int) -> Tensor | None:
     if output.ndim == 2 and output.shape[1] > 1:
         return output.argmax(dim=1)
     scores = output.reshape(-1)
-    threshold = torch.where(((scores >= 0) & (scores <= 1)).all(), 0.5, 0.0)
+    threshold = torch.where(are_logits(scores) if logits is None else logits, 0.0, 0.5)
     return (scores > threshold).long() if len(scores) == samples else None
 
 
-def confidences(output: Tensor) -> Tensor:
+def are_logits(scores: Tensor) -> Tensor:
+    """Whether any of some scores can't be a probability, a scalar on their device.
+
+    Example:
+        >>> are_logits(torch.tensor([0.2, 1.7]))
+        tensor(True)
+    """
+    return ~((scores >= 0) & (scores <= 1)).all()
+
+
+def confidences(output: Tensor, logits: Tensor | None = None) -> Tensor:
     """The probability that a classifier gives the class it predicts.
 
     Args:
         output: Scores of which `predicted_classes` makes class numbers. Scores that are probabilities (in 0…1,
             and with a column per class summing up to 1 in each finite row) are taken as such, others are logits
             and go through softmax or, for a single column, the logistic function.
+        logits: As in `predicted_classes`.
 
     Returns:
         float32 of shape (samples,), 0…1, on the output's device; NaN where it can't be told.
@@ -115,8 +127,7 @@ def confidences(output: Tensor) -> Tensor:
         given = (sums_to_one | ~scores.isfinite().all(dim=1)).all()
         return torch.where(given, scores, scores.softmax(dim=1)).amax(dim=1)
     scores = scores.reshape(-1)
-    given = ((scores >= 0) & (scores <= 1)).all()
-    positive = torch.where(given, scores, scores.sigmoid())
+    positive = torch.where(are_logits(scores) if logits is None else logits, scores.sigmoid(), scores)
     return torch.maximum(positive, 1 - positive)
 
 

@@ -1,7 +1,7 @@
 """Looking into a model without a trace: hooks for one forward pass, guards of modes, buffers and randomness."""
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from functools import partial
@@ -63,7 +63,8 @@ class Activations(NamedTuple):
     """What one pass showed, on the CPU.
 
     Attributes:
-        output: What the model returned, if that is a tensor (or its first tensor); else None, as for a single number.
+        output: What the model returned: class scores (see `scores_in`) or else its first tensor; None for a single
+            number.
         layers: Layer name → activations of shape (samples, ...). Layers that did not run, or did not give a
             tensor with one row per sample, are missing.
     """
@@ -114,7 +115,9 @@ def _record(module: nn.Module, inputs: Tensor, layers: Sequence[str]) -> Activat
             stack.callback(listen(module, name, partial(keep, name)).remove)
         stack.enter_context(evaluating(module))
         stack.enter_context(torch.compiler.set_stance("force_eager"))
-        output = first_tensor(module(inputs))
+        result = module(inputs)
+        scores = scores_in(result, len(inputs))
+        output = first_tensor(result) if scores is None else scores
     if output is None or output.ndim == 0:
         return Activations(None, seen)
     return Activations(output.detach().to("cpu", copy=True), seen)
@@ -136,10 +139,31 @@ def listen(module: nn.Module, name: str, hear: Callable[[Any], None]) -> Removab
 
 def first_tensor(value: Any) -> Tensor | None:
     """The tensor that a layer or model returned: itself, or the first in a tuple, list or mapping."""
+    return next(_tensors(value), None)
+
+
+def scores_in(value: Any, samples: int) -> Tensor | None:
+    """The first tensor in what a model returned that may be class scores, one called `logits` before the others.
+
+    Example:
+        >>> output = {"loss": torch.tensor(0.7), "logits": torch.zeros(5, 3)}
+        >>> scores_in(output, samples=5).shape
+        torch.Size([5, 3])
+    """
+    named = value.get("logits") if isinstance(value, Mapping) else getattr(value, "logits", None)
+    for tensor in _tensors((named, value)):
+        if tensor.is_floating_point() and tensor.ndim in (1, 2) and len(tensor) == samples:
+            return tensor
+    return None
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
     if isinstance(value, Tensor):
-        return value
-    parts = value.values() if hasattr(value, "values") else value if isinstance(value, (tuple, list)) else ()
-    return next((tensor for tensor in map(first_tensor, parts) if tensor is not None), None)
+        yield value
+    else:
+        parts = value.values() if hasattr(value, "values") else value if isinstance(value, (tuple, list)) else ()
+        for part in parts:
+            yield from _tensors(part)
 
 
 class Tap:
@@ -147,7 +171,8 @@ class Tap:
 
     Passes of this package's own, under `evaluating`, are not listened to.
     The model's own call counts; if its `forward` is not called (a training step may call a submodule), the last
-    of its direct children that returned one row per sample. Nothing is listened to in compiled code.
+    of its direct children with parameters (a loss has none) that returned one row per sample. Nothing is listened
+    to in compiled code.
 
     Args:
         module: The model.
@@ -169,7 +194,8 @@ class Tap:
         self._handles: list[RemovableHandle] = []
         if getattr(module, "_compiler_ctx", None) is not None:
             return
-        children = [] if layer else [child for child in module.children() if not hasattr(child, "_orig_mod")]
+        children = [child for child in module.children() if any(True for _ in child.parameters())]
+        children = [] if layer else [child for child in children if not hasattr(child, "_orig_mod")]
         target = module.get_submodule(layer) if layer else module
         self._handles = [target.register_forward_hook(self._hear_own)]
         self._handles += [child.register_forward_hook(self._hear_child) for child in children]
@@ -193,6 +219,5 @@ class Tap:
         self._childs = self._childs if heard is None else heard
 
     def _rows(self, result: Any) -> Tensor | None:
-        tensor = None if _looking.get() else first_tensor(result)
-        fits = tensor is not None and tensor.is_floating_point() and tensor.ndim in (1, 2)
-        return tensor.detach() if tensor is not None and fits and len(tensor) == self._samples else None
+        scores = None if _looking.get() else scores_in(result, self._samples)
+        return None if scores is None else scores.detach()

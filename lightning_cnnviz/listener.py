@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from lightning_cnnviz.batch import split_batch
+from lightning_cnnviz.batch import are_logits, split_batch
 from lightning_cnnviz.capture import Tap
 
 
@@ -15,11 +15,14 @@ class Heard(NamedTuple):
         inputs: Shape (samples, ...), as the model takes them.
         targets: Class numbers, shape (samples,).
         scores: What the model returned, shape (samples, ...); detached.
+        logits: Of a single score per sample, whether one of those heard so far can't be a probability, a scalar on
+            their device; None with a score per class.
     """
 
     inputs: Tensor
     targets: Tensor
     scores: Tensor
+    logits: Tensor | None = None
 
 
 class Listener:
@@ -37,6 +40,7 @@ class Listener:
 
     def __init__(self) -> None:
         self._tap: tuple[Tap, Tensor, Tensor] | None = None
+        self._logits: Tensor | None = None
 
     def listen(self, module: nn.Module, batch: Any, layer: str | None = None) -> None:
         """Listens to the class scores of the coming forward pass, if the batch has inputs and class numbers.
@@ -60,7 +64,13 @@ class Listener:
             return None
         (tap, inputs, targets), self._tap = self._tap, None
         scores = tap.close()
-        return None if scores is None else Heard(inputs.detach(), targets, scores)
+        if scores is None:
+            return None
+        if scores.ndim == 1 or scores.shape[1] == 1:  # a few logits may look like probabilities, many do not
+            found = are_logits(scores)
+            self._logits = found if self._logits is None else self._logits | found
+            return Heard(inputs.detach(), targets, scores, self._logits)
+        return Heard(inputs.detach(), targets, scores)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_tap": None}
+        return {"_tap": None, "_logits": None}

@@ -35,13 +35,18 @@ class EpochMeans:
         """Listens to the class scores of the coming forward pass, if the batch has class numbers."""
         self._listener.listen(module, batch, layer)
 
-    def deafen(self) -> Tensor | None:
-        """Stops listening; returns the accuracy of the batch that was heard, a scalar on its device."""
+    def deafen(self) -> tuple[Tensor, Tensor] | None:
+        """Stops listening; returns the hits in the batch that was heard and the samples that have a class.
+
+        Targets that are no class of the model, such as an `ignore_index`, are not counted.
+        """
         heard = self._listener.deafen()
-        if heard is None:
+        predicted = None if heard is None else predicted_classes(heard.scores, len(heard.targets), heard.logits)
+        if heard is None or predicted is None:
             return None
-        predicted = predicted_classes(heard.scores, len(heard.targets))
-        return None if predicted is None else (predicted == heard.targets).float().mean()
+        classes = heard.scores.shape[1] if heard.logits is None else 2
+        counted = (heard.targets >= 0) & (heard.targets < classes)
+        return ((predicted == heard.targets) & counted).sum(), counted.sum()
 
     def add(self, outputs: Any, batch: Any, scale: float = 1) -> None:
         """Adds a batch.
@@ -54,10 +59,10 @@ class EpochMeans:
         samples = batch_size(batch)
         loss = first_tensor(outputs.get("loss") if isinstance(outputs, Mapping) else outputs)
         if loss is not None and loss.numel() == 1:
-            self._add("loss", loss.detach().reshape(()) * scale, samples)
-        accuracy = self.deafen()
-        if accuracy is not None:
-            self._add("accuracy", accuracy, samples)
+            total = loss.detach().reshape(()).float() * scale * samples
+            self._add("loss", total, torch.full_like(total, samples))
+        if (found := self.deafen()) is not None:
+            self._add("accuracy", *found)
 
     def end(self, strategy: Strategy) -> dict[str, float]:
         """The means over all ranks (every rank has to call this), and begins anew."""
@@ -70,6 +75,6 @@ class EpochMeans:
         self.sums = {}
         return means
 
-    def _add(self, quantity: str, mean: Tensor, samples: int) -> None:
-        part = torch.stack([mean.float() * samples, torch.full_like(mean, samples, dtype=torch.float32)])
+    def _add(self, quantity: str, total: Tensor, samples: Tensor) -> None:
+        part = torch.stack([total.float(), samples.float()])
         self.sums[quantity] = self.sums[quantity] + part if quantity in self.sums else part

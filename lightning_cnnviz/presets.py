@@ -5,7 +5,6 @@ from typing import Any, Literal
 
 from pytorch_lightning import Callback
 
-from lightning_cnnviz.callbacks.activation_maximization import ActivationMaximization
 from lightning_cnnviz.callbacks.architecture import Architecture
 from lightning_cnnviz.callbacks.class_report import ClassReport
 from lightning_cnnviz.callbacks.embedding_projection import EmbeddingProjection
@@ -14,10 +13,11 @@ from lightning_cnnviz.callbacks.filter_response import FilterResponse
 from lightning_cnnviz.callbacks.gradient_flow import GradientFlow
 from lightning_cnnviz.callbacks.kernel_grid import KernelGrid
 from lightning_cnnviz.callbacks.loss_accuracy import LossAccuracy
+from lightning_cnnviz.probe import Probe
 
 MINIMAL = [LossAccuracy, GradientFlow]
 STANDARD = [*MINIMAL, Architecture, ClassReport, KernelGrid, FeatureMaps, EmbeddingProjection]
-FULL = [*STANDARD, FilterResponse, ActivationMaximization]
+FULL = [*STANDARD, FilterResponse]
 
 
 def cnnviz_callbacks(preset: Literal["minimal", "standard", "full"] = "standard", **options: Any) -> list[Callback]:
@@ -25,8 +25,8 @@ def cnnviz_callbacks(preset: Literal["minimal", "standard", "full"] = "standard"
 
     Args:
         preset: `"minimal"`: curves and gradients. `"standard"`: the architecture, a report on each class,
-            kernels, feature maps and a t-SNE projection as well. `"full"`: also filter responses, what excites
-            each class most, and a PCA projection beside the t-SNE.
+            kernels, feature maps and a t-SNE projection as well. `"full"`: also filter responses and a PCA
+            projection beside the t-SNE.
         **options: Arguments of the callbacks, each given to those of the set that take it, e.g.
             `every_n_epochs=5`, `on_error="raise"`, `probe=Probe(class_names=[...])`, `num_samples=500`. The
             architecture is drawn once and whole, whatever the interval and the layers.
@@ -58,6 +58,10 @@ def cnnviz_callbacks(preset: Literal["minimal", "standard", "full"] = "standard"
     if unknown:
         raise TypeError(f"no callback of the {preset} set takes {', '.join(unknown)}; options are: {', '.join(known)}")
 
+    if any("probe" in names for names in accepted.values()):
+        # All show samples of one set, that is read once, with one set of names.
+        probe = options.get("probe") or Probe(options.get("num_samples", 1000), class_names=options.get("class_names"))
+        options = {"class_names": probe.class_names, **options, "probe": probe}
     if preset == "full":
         options = {"method": ["tsne", "pca"], **options}
     return [

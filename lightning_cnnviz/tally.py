@@ -95,7 +95,7 @@ class ClassTally:
             ValueError: If there are too many classes for a matrix, another number of them than before, or the
                 inputs are of another size than before; the latter are counted all the same.
         """
-        predicted = predicted_classes(heard.scores, len(heard.targets))
+        predicted = predicted_classes(heard.scores, len(heard.targets), heard.logits)
         if predicted is None or not len(predicted):
             return
         self._begin(heard.scores)
@@ -103,7 +103,7 @@ class ClassTally:
         counted = (true >= 0) & (true < self.classes)
         cell = torch.where(counted, true * self.classes + predicted, self.classes**2)
         self._cells.index_add_(0, cell, torch.ones_like(cell))
-        confidence = confidences(heard.scores)
+        confidence = confidences(heard.scores, heard.logits)
         known = confidence.isfinite()
         self._others += torch.stack([(true < 0).sum(), (true >= self.classes).sum(), (~known).sum()])
         self._keep(Rows(heard.inputs, true, predicted, confidence), counted & known & (predicted != true))

@@ -424,3 +424,23 @@ def test_tap_does_not_listen_to_compiled_parts():
     assert hooks(net.head) == 0
     expected = net(x)
     assert torch.equal(tap.close(), expected)
+
+
+def test_a_loss_among_the_children_is_not_taken_for_the_scores():
+    net = nn.ModuleDict({"head": nn.Linear(4, 3), "criterion": nn.CrossEntropyLoss(reduction="none")})
+    tap = Tap(net, samples=5)
+    scores = net["head"](torch.rand(5, 4))
+    net["criterion"](scores, torch.zeros(5, dtype=torch.long))
+    assert torch.equal(tap.close(), scores)
+
+
+def test_scores_are_found_behind_a_loss_and_features():
+    class Output(nn.Module):
+        def forward(self, x):
+            return {"loss": x.sum(), "features": x, "logits": 2 * x}
+
+    net, x = Output(), torch.rand(5, 3)
+    tap = Tap(net, samples=5)
+    net(x)
+    assert torch.equal(tap.close(), 2 * x)
+    assert torch.equal(record(net, x, []).output, 2 * x)

@@ -182,7 +182,7 @@ def test_deafen_stops_listening():
     means.listen(model, (x, y))
     assert hooks(model) > 0
     model(x)
-    assert means.deafen() == pytest.approx((model(x).argmax(1) == y).float().mean().item())
+    assert means.deafen() == ((model(x).argmax(1) == y).sum(), len(y))
     assert hooks(model) == 0
     assert means.deafen() is None
 
@@ -210,3 +210,23 @@ def test_copies_keep_the_sums_and_do_not_listen(copied):
     assert twin.end(CPU)["loss"] == 2
     assert means.deafen() is None or hooks(model) == 0
     assert means.end(CPU)["loss"] == 2
+
+
+def test_targets_that_are_no_class_do_not_count():
+    model, means = net(), EpochMeans()
+    ((x, y),) = batches(40)
+    y[::2] = -100
+    means.listen(model, (x, y))
+    predicted = model(x).argmax(1)
+    assert means.deafen() == ((predicted == y).sum(), 20)
+
+
+def test_a_few_logits_that_look_like_probabilities_are_logits_where_others_were():
+    means = EpochMeans()
+    hits = 0
+    for scores, classes in (([-1.0, 2.0, 0.4], [0, 1, 1]), ([0.4, 0.3], [1, 0])):
+        x, y = torch.tensor(scores)[:, None], torch.tensor(classes)
+        means.listen(identity := torch.nn.Identity(), (x, y))
+        identity(x)
+        hits += int(means.deafen()[0])
+    assert hits == 3 + 1

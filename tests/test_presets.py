@@ -2,7 +2,6 @@ import pytest
 from pytorch_lightning import Callback
 
 from lightning_cnnviz import (
-    ActivationMaximization,
     Architecture,
     ClassReport,
     EmbeddingProjection,
@@ -27,7 +26,7 @@ def test_presets_hold_what_they_promise():
     kinds = {preset: [type(callback) for callback in cnnviz_callbacks(preset)] for preset in PRESETS}
     assert kinds["minimal"] == [LossAccuracy, GradientFlow]
     assert set(kinds["standard"]) == set(STANDARD)
-    assert kinds["full"] == [*kinds["standard"], FilterResponse, ActivationMaximization]
+    assert kinds["full"] == [*kinds["standard"], FilterResponse]
     assert [type(callback) for callback in cnnviz_callbacks()] == kinds["standard"]
 
 
@@ -91,8 +90,14 @@ def test_layers_say_what_to_show_not_where_the_class_scores_come_from():
     assert whole == {LossAccuracy, ClassReport, Architecture}
 
 
-def test_class_names_reach_the_report():
-    (report,) = of(cnnviz_callbacks("standard", class_names=["cat", "dog"]), ClassReport)
+@pytest.mark.parametrize(
+    "options", [{"class_names": ["cat", "dog"]}, {"probe": Probe(50, class_names=["cat", "dog"])}], ids=str
+)
+def test_class_names_reach_all_who_write_them(options):
+    callbacks = cnnviz_callbacks("full", **options)
+    probes = {callback.probe for callback in callbacks if hasattr(callback, "probe")}
+    assert [probe.class_names for probe in probes] == [["cat", "dog"]]  # and all share one
+    (report,) = of(callbacks, ClassReport)
     assert report.class_names == ["cat", "dog"]
 
 

@@ -31,7 +31,7 @@ def tallied(data, max_mistakes=16, max_samples=20):
 
 
 def whole(data):
-    return [torch.cat(parts).double().numpy() for parts in zip(*data, strict=True)]
+    return [torch.cat(parts).double().numpy() for parts in zip(*(heard[:3] for heard in data), strict=True)]
 
 
 def softmax(scores):

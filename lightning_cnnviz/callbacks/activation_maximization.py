@@ -15,6 +15,9 @@ from lightning_cnnviz.functional.gradient_ascent import Ascent, maximize
 from lightning_cnnviz.layers import last_layer_with_weights, select_layers
 from lightning_cnnviz.probe import Probe, Samples
 
+NUM_SAMPLES = 100
+"""Samples whose range, mean and deviation the images keep to."""
+
 
 class ActivationMaximization(ProbingCallback):
     """Draws the inputs that excite units most, found by gradient ascent: image `activation_maximization/<layer>`.
@@ -75,7 +78,7 @@ class ActivationMaximization(ProbingCallback):
             layers=layers,
             tag=tag,
             on_error=on_error,
-            probe=probe or Probe(100),
+            probe=probe or Probe(NUM_SAMPLES),
         )
         self.max_units = max_units
         self.ascent = Ascent(steps, step_size, blur, jitter, l2, seed)
@@ -87,14 +90,12 @@ class ActivationMaximization(ProbingCallback):
         samples = self.probe.samples
         if samples is None:
             return
-        precision = trainer.precision_plugin
-        inputs = precision.convert_input(samples.inputs.to(module.device))
-        if not self._selected:
-            with precision.forward_context():
-                self._selected = [last_layer_with_weights(module, inputs[:2])]
-        shown, seen = self._look(trainer, module, self._selected, self.probe.num_samples)
+        self._find_layer(trainer, module, last_layer_with_weights)
+        shown, seen = self._look(trainer, module, self._selected, NUM_SAMPLES)
         if self._writer is None or not self._writer.takes_pictures:
             return  # after the forward pass, which every rank takes part in
+        precision = trainer.precision_plugin
+        inputs = precision.convert_input(shown.inputs.to(module.device))
         for name in seen.layers:
             with self._forgiving():  # one layer that can't be climbed leaves the others their pictures
                 with precision.forward_context():

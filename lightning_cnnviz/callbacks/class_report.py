@@ -96,6 +96,7 @@ class ClassReport(VisualCallback):
 
     def _begin(self, trainer: Trainer, module: LightningModule) -> None:
         self._told = False
+        self._listener = Listener()
         if not trainer.enable_validation:
             rank_zero_info("ClassReport: there are no validation data, so there is nothing to report")
 

@@ -121,10 +121,7 @@ class EmbeddingProjection(ProbingCallback):
         samples = self.probe.samples
         if samples is None:
             return
-        if not self._selected:
-            with trainer.precision_plugin.forward_context():
-                few = trainer.precision_plugin.convert_input(samples.inputs[:2].to(module.device))
-                self._selected = [last_hidden_layer(module, few)]
+        self._find_layer(trainer, module, last_hidden_layer)
         shown, seen = self._look(trainer, module, self._selected, self.num_samples)
         if self._writer is None or not self._writer.writes:
             return  # after the forward pass, which every rank takes part in

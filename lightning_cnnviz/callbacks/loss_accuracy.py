@@ -90,6 +90,7 @@ class LossAccuracy(VisualCallback):
 
     def _begin(self, trainer: Trainer, module: LightningModule) -> None:
         self._ended = self._step_values = None
+        self._means = {"train": EpochMeans(), "val": EpochMeans()}
         # A run that begins anew, or from an earlier step, leaves what came later behind.
         for kind, points in self._points.items():
             self._points[kind] = [point for point in points if point.step <= trainer.global_step]

@@ -1,6 +1,6 @@
 """The template of callbacks that show activations of a probe."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pytorch_lightning import LightningModule, Trainer
@@ -54,6 +54,16 @@ class ProbingCallback(VisualCallback):
         if self._writer is not None and not self.probe.full:
             with self._duty():
                 self.probe.offer(batch, (trainer.current_epoch, batch_idx))
+
+    def _find_layer(
+        self, trainer: Trainer, module: LightningModule, find: Callable[[LightningModule, Tensor], str]
+    ) -> None:
+        """Where the user has chosen no layer, the one that `find` finds by a few samples."""
+        samples, precision = self.probe.samples, trainer.precision_plugin
+        if not self._selected and samples is not None:
+            with precision.forward_context():
+                few = precision.convert_input(samples.inputs[:2].to(module.device))
+                self._selected = [find(module, few)]
 
     def _look(
         self, trainer: Trainer, module: LightningModule, layers: Sequence[str], count: int

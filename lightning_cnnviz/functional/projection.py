@@ -16,7 +16,9 @@ from lightning_cnnviz.functional.separation import Separation, separation
 Method: TypeAlias = Literal["tsne", "pca"]
 METHODS = get_args(Method)
 PCA_COMPONENTS = 50
-FEWEST_SAMPLES = 5
+FEWEST_SAMPLES, FEW_SAMPLES = 5, 100
+LEAST_SPAN = 0.01
+"""Of a t-SNE layout to begin with: a smaller one is a single point, from which none comes apart again."""
 
 
 class Layout(NamedTuple):
@@ -120,6 +122,8 @@ def principal_components(activations: ArrayLike, *, seed: int = 0) -> Array:
 
 def _tsne(values: Floats, perplexity: float, start: Array | None, seed: int) -> Floats:
     affinities = affinity.PerplexityBasedNN(values, perplexity, method="exact", random_state=seed, n_jobs=1)
+    if start is not None and np.ptp(start, axis=0).max() < LEAST_SPAN:
+        start = None
     first = start is None
     embedding = TSNEEmbedding(
         initialization.rescale(_two_columns(values).copy()) if start is None else start.astype(float),
@@ -130,7 +134,8 @@ def _tsne(values: Floats, perplexity: float, start: Array | None, seed: int) -> 
         random_state=seed,
     )
     if first:
-        embedding.optimize(250, exaggeration=12, momentum=0.5, inplace=True)
+        strength = 12 if len(values) >= FEW_SAMPLES else 4  # few samples would be drawn into one point
+        embedding.optimize(250, exaggeration=strength, momentum=0.5, inplace=True)
     embedding.optimize(500 if first else 100, momentum=0.8, inplace=True)
     return np.asarray(embedding)
 

@@ -287,3 +287,12 @@ def test_numbers_that_are_known_are_written_and_not_computed_again():
     assert not np.array_equal(own, head(Separation(0.25, 0.5)))
     assert np.array_equal(head(Separation(0.25, nan)), head(Separation(0.25, nan)))
     assert not np.array_equal(head(Separation(0.25, nan)), head(Separation(0.25, 0.5)))
+
+
+@pytest.mark.parametrize("count", [5, 8, 12, 20, 24, 32, 36, 40])
+def test_few_samples_do_not_end_in_one_point(count):
+    values = np.random.default_rng(count).normal(size=(count, 144)).astype(np.float32)
+    cold = project(values).points
+    assert np.ptp(cold, axis=0).min() > 1
+    assert np.ptp(project(values, init=cold).points, axis=0).min() > 1
+    assert np.ptp(project(values, init=1e-20 * cold).points, axis=0).min() > 1
