@@ -11,8 +11,8 @@ from lightning_cnnviz.callbacks.base import Drawing, Layers, OnError
 from lightning_cnnviz.callbacks.probing import ProbingCallback
 from lightning_cnnviz.errors import ConfigurationError
 from lightning_cnnviz.functional.gates import is_gate
-from lightning_cnnviz.functional.partition import Partition, TooManyCellsError, partition
-from lightning_cnnviz.functional.partition_history import FOLDER, drop_later, save_data, save_weights
+from lightning_cnnviz.functional.partition import Partition, check_affine, partition
+from lightning_cnnviz.functional.partition_history import drop_later, history_folder, save_data, save_weights
 from lightning_cnnviz.functional.partition_panels import Points
 from lightning_cnnviz.functional.partition_views import PartitionViews
 from lightning_cnnviz.functional.plane_model import Bounds, PlaneModel
@@ -20,8 +20,8 @@ from lightning_cnnviz.layers import layers_with_weights, select_layers
 from lightning_cnnviz.probe import Probe, Samples
 
 MARGIN = 0.2
-TRIAL_CELLS, TRIAL_SIZE = 2000, 5
-"""Cells and widths to each side: enough to see before the first step whether a model can be cut."""
+TRIAL_SIZE = 2
+"""Widths to each side in which is looked, before the first step, for what can't be cut."""
 
 
 class InputPartition(ProbingCallback):
@@ -104,8 +104,9 @@ class InputPartition(ProbingCallback):
     def _begin(self, trainer: Trainer, module: LightningModule) -> None:
         super()._begin(trainer, module)
         self.train_probe.collect(trainer, module)
-        folder = trainer.log_dir  # asked for on every rank: they agree on it
-        self._folder = Path(folder) / FOLDER if folder and self.history and trainer.is_global_zero else None
+        folder = getattr(trainer.logger, "log_dir", None)  # of this run alone, other than the trainer's
+        keep = self.history and trainer.is_global_zero
+        self._folder = history_folder(folder, self.tag) if folder and keep else None
         if self._folder is not None:
             drop_later(self._folder, trainer.global_step)
         if self.train_probe.samples is not None:
@@ -128,17 +129,18 @@ class InputPartition(ProbingCallback):
             test = _points(held_out)
         bounds, shape = self._rectangle(train, test), tuple(samples.inputs.shape[1:])
         epoch, step = trainer.current_epoch + 1, trainer.global_step
+        names = self.probe.class_names or self.train_probe.class_names or samples.class_names
         if self._folder is not None:
-            save_data(self._folder, train, test, samples.class_names, bounds, shape)
+            save_data(self._folder, train, test, names, bounds, shape)
             save_weights(self._folder, module, epoch, step, self.history)
         plane = PlaneModel(module, shape)
-        found = partition(plane, bounds, max_cells=self.max_cells)
+        found = Partition(bounds, [], exact=True)
+        with self._forgiving():  # data and decision are drawn without cells too
+            found = partition(plane, bounds, max_cells=self.max_cells)
         self._counts = self._count(found)
         caption = f"epoch {epoch} · step {step}"
-        views = PartitionViews(
-            plane, found, train, test, samples.class_names, caption=caption, max_units=self.max_units
-        )
-        for view, draw in views.all(self._selected).items():
+        views = PartitionViews(plane, found, train, test, names, caption=caption, max_units=self.max_units)
+        for view, draw in views.all(None if self.layers is None else self._selected).items():
             yield f"{self.tag}/{view}", draw
 
     def _numbers(self) -> Mapping[str, float]:
@@ -156,9 +158,7 @@ class InputPartition(ProbingCallback):
             plane = PlaneModel(module, tuple(samples.inputs.shape[1:]))
             x_low, x_high, y_low, y_high = self._rectangle(_points(samples), None)
             width, height = TRIAL_SIZE * (x_high - x_low), TRIAL_SIZE * (y_high - y_low)
-            partition(plane, (x_low - width, x_high + width, y_low - height, y_high + height), max_cells=TRIAL_CELLS)
-        except TooManyCellsError:
-            pass
+            check_affine(plane, (x_low - width, x_high + width, y_low - height, y_high + height))
         except ValueError as error:
             raise ConfigurationError(f"InputPartition: {error}") from error
 

@@ -44,30 +44,36 @@ class AffineLayer(NamedTuple):
             hyperplane(axes, self.space, self.weights[unit], float(self.offsets[unit]) - bend)
 
 
-def affine_layer(plane: PlaneModel, bounds: Bounds, index: int) -> AffineLayer:
-    """The layer with weights before a gate.
+def affine_layer(plane: PlaneModel, bounds: Bounds, index: int) -> AffineLayer | None:
+    """The layer with weights before a gate, if what the gate receives depends on that layer's input alone.
+
+    It does not behind the sum of a residual block, for instance.
 
     Args:
         plane: The model.
         bounds: The rectangle whose grid is sent into the layer's input space.
-        index: Which gate; one that a layer with weights feeds.
+        index: Which gate.
 
     Example:
         >>> layer = torch.nn.Linear(2, 3)
         >>> found = affine_layer(PlaneModel(torch.nn.Sequential(layer, torch.nn.ReLU())), (0, 1, 0, 1), 0)
-        >>> np.allclose(found.weights, layer.weight.detach())
+        >>> found is not None and np.allclose(found.weights, layer.weight.detach())
         True
     """
     points = grid_points(bounds, GRID)
-    layer_input = plane.run(points).layer_inputs[index]
-    assert layer_input is not None
     seen = plane.run(points[:1], keep_graph=True)
     source, responses = seen.layer_inputs[index], seen.inputs[index].flatten()
-    assert source is not None
-    slopes = [torch.autograd.grad(response, source, retain_graph=True)[0].flatten() for response in responses]
-    weights = torch.stack(slopes).numpy()
+    if source is None:
+        return None
+    slopes = [torch.autograd.grad(one, source, retain_graph=True, materialize_grads=True)[0] for one in responses]
+    weights = torch.stack(slopes).flatten(1).numpy()
     offsets = responses.detach().numpy() - weights @ source.detach().flatten().numpy()
-    return AffineLayer(Space(flat(layer_input)), weights, offsets)
+    everywhere = plane.run(points)
+    layer_input = everywhere.layer_inputs[index]
+    assert layer_input is not None
+    found, actual = AffineLayer(Space(flat(layer_input)), weights, offsets), flat(everywhere.inputs[index])
+    alone = np.allclose(found.responses, actual, rtol=1e-6, atol=1e-9 * np.abs(actual).max(initial=0))
+    return found if alone else None
 
 
 def activated(gate: Gate, responses: Floats) -> Floats:

@@ -1,13 +1,13 @@
 """The units that bend a network: which modules have them, where they switch, and what reaches them."""
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor, nn
 
 from lightning_cnnviz.capture import first_tensor
@@ -103,16 +103,23 @@ class Passing(NamedTuple):
     Attributes:
         gates: In the order of their calls.
         inputs: What each gate received, shape (points, *gate.shape).
-        outputs: What it returned.
         layer_inputs: What the layer with weights before it received; None behind another gate.
         output: What the model returned.
     """
 
     gates: list[Gate]
     inputs: list[Tensor]
-    outputs: list[Tensor]
     layer_inputs: list[Tensor | None]
     output: Tensor
+
+
+class _Feed(NamedTuple):
+    """One run of a layer with weights, and how many gates had run before."""
+
+    layer: str
+    received: Tensor | None
+    returned: Tensor | None
+    gates: int
 
 
 def is_gate(module: nn.Module) -> bool:
@@ -136,60 +143,45 @@ def pass_points(model: nn.Module, points: Tensor) -> Passing:
         TypeError: If the model returns no tensor.
 
     Example:
+        >>> import torch
         >>> net = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
         >>> [(gate.name, gate.shape) for gate in pass_points(net, torch.zeros(5, 2)).gates]
         [('0', (3,))]
     """
     gates: list[Gate] = []
     inputs: list[Tensor] = []
-    outputs: list[Tensor] = []
     layer_inputs: list[Tensor | None] = []
-    feeding: list[tuple[str, Tensor]] = []
+    feeds: list[_Feed] = []
 
-    def feed(name: str, value: Any) -> None:
-        feeding.append((name, value))
+    def feed(name: str, args: Any, result: Any) -> None:
+        feeds.append(_Feed(name, first_tensor(args), first_tensor(result), len(gates)))
 
-    def bend(name: str, module: nn.Module, value: Tensor, result: Tensor) -> None:
-        layer, layer_input = feeding[-1] if feeding else (None, None)
-        feeding.clear()
-        shown = layer or name
-        again = sum(gate.name.partition(" #")[0] == shown for gate in gates)
-        gates.append(Gate(f"{shown} #{again + 1}" if again else shown, name, module, tuple(value.shape[1:]), layer))
-        inputs.append(value)
-        outputs.append(result)
-        layer_inputs.append(layer_input)
-
-    with _listening(model, feed, bend), torch.compiler.set_stance("force_eager"):
-        output = first_tensor(model(points))
-    if output is None:
-        raise TypeError("expected the model to return a tensor")
-    return Passing(gates, inputs, outputs, layer_inputs, output)
-
-
-@contextmanager
-def _listening(
-    model: nn.Module, feed: Callable[[str, Any], None], bend: Callable[[str, nn.Module, Tensor, Tensor], None]
-) -> Iterator[None]:
-    before: dict[str, Tensor] = {}  # an in-place gate overwrites what it received
-
-    def keep(name: str, args: Any) -> None:
+    def bend(name: str, module: nn.Module, args: Any) -> None:
         value = first_tensor(args)
         assert value is not None
-        before[name] = value.clone()
+        direct = (found for found in reversed(feeds) if found.returned is value)
+        since = (found for found in reversed(feeds) if found.gates == len(gates))
+        source = next(direct, None) or next(since, None)
+        shown = name if source is None else source.layer
+        again = sum(gate.name.partition(" #")[0] == shown for gate in gates)
+        shape = tuple(value.shape[1:])
+        layer = None if source is None else source.layer
+        gates.append(Gate(f"{shown} #{again + 1}" if again else shown, name, module, shape, layer))
+        inputs.append(value.clone())  # an in-place gate overwrites what it received
+        layer_inputs.append(None if source is None else source.received)
 
     with ExitStack() as stack:
         for name, module in model.named_modules():
             if is_gate(module):
-                handle = module.register_forward_pre_hook(lambda _, args, name=name: keep(name, args))
-                stack.callback(handle.remove)
-                handle = module.register_forward_hook(
-                    lambda module, _, result, name=name: bend(name, module, before[name], result)
-                )
-                stack.callback(handle.remove)
+                hook = partial(lambda name, module, args: bend(name, module, args), name)
+                stack.callback(module.register_forward_pre_hook(hook).remove)
             elif isinstance(getattr(module, "weight", None), Tensor) and module.weight.ndim >= 2:
-                handle = module.register_forward_pre_hook(lambda _, args, name=name: feed(name, first_tensor(args)))
-                stack.callback(handle.remove)
-        yield
+                hook = partial(lambda name, _, args, result: feed(name, args, result), name)
+                stack.callback(module.register_forward_hook(hook).remove)
+        output = first_tensor(model(points))
+    if output is None:
+        raise TypeError("expected the model to return a tensor")
+    return Passing(gates, inputs, layer_inputs, output)
 
 
 def _windows_along(pool: Any, axis: int, length: int) -> list[Indices]:

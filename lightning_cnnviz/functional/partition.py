@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from torch import nn
 
 from lightning_cnnviz.functional.gates import Floats, Gate, Pattern
@@ -143,22 +144,69 @@ def borders(plane: PlaneModel, partition: Partition, index: int, parts: int = 4)
     return np.asarray(segments[(one != other).any(axis=1)])
 
 
-def _affine_values(plane: PlaneModel, cells: list[Floats], gate: int | None) -> list[Floats]:
-    """What a gate receives (None: what the model returns) at the corners of each cell."""
-    corners = [cell[:, :2] for cell in cells]
-    middles = np.array([cell.mean(axis=0) for cell in corners])
-    seen = plane.run(np.concatenate([*corners, middles]))
-    values = flat(seen.output if gate is None else seen.inputs[gate])
-    at_corners = np.split(values[: -len(cells)], np.cumsum([len(cell) for cell in corners])[:-1])
-    expected = np.array([part.mean(axis=0) for part in at_corners])
-    error = np.abs(values[-len(cells) :] - expected).max(initial=0)
-    if not error <= 1e-6 * np.abs(values).max(initial=1e-30):
-        where = "what the model returns" if gate is None else f"what reaches {seen.gates[gate].module_name}"
+def check_affine(plane: PlaneModel, bounds: Bounds, count: int = 10_000) -> None:
+    """Looks for what bends a model beside its activations, on many short lines, however many cells there are.
+
+    Args:
+        plane: The model.
+        bounds: The rectangle in which the lines lie.
+        count: How many.
+
+    Raises:
+        ValueError: If it finds something, or values are not finite.
+
+    Example:
+        >>> check_affine(PlaneModel(nn.Sequential(nn.Linear(2, 3), nn.ReLU())), (0, 1, 0, 1))
+    """
+    generator = np.random.default_rng(0)
+    low, high = np.array(bounds[::2]), np.array(bounds[1::2])
+    middles = generator.uniform(low, high, (count, 2))
+    steps = generator.normal(size=(count, 2)) * (high - low) / 200
+    seen = plane.run(np.concatenate([middles - steps, middles, middles + steps]))
+    same = np.ones(count, dtype=bool)  # lines on which no gate so far bends
+    for index, gate in enumerate(seen.gates):
+        values = flat(seen.inputs[index])
+        _check_bend(values, same, f"what reaches {gate.module_name}")
+        if gate.smooth:
+            return
+        first, middle, last = np.split(gate.pattern(values), 3)
+        same &= ((first == middle) & (middle == last)).all(axis=1)
+    _check_bend(flat(seen.output), same, "what the model returns")
+
+
+def _check_bend(values: Floats, same: npt.NDArray[np.bool_], where: str) -> None:
+    first, middle, last = (part[same] for part in np.split(values, 3))
+    _check_straight(middle, (first + last) / 2, np.abs(values).max(initial=0), where)
+
+
+def _check_straight(values: Floats, expected: Floats, scale: float, where: str) -> None:
+    if not np.isfinite(values).all() or not np.isfinite(expected).all():
+        raise ValueError(f"expected {where} to be finite, but it is not: the weights have diverged")
+    if np.abs(values - expected).max(initial=0) > 1e-6 * max(scale, 1e-30):
         raise ValueError(
             f"expected {where} to be affine between the activations, but it is not: an activation that is called as a "
             "function (F.relu, torch.sigmoid) or a layer such as LayerNorm stands before it; hooks see "
             "modules only, so write nn.ReLU(), nn.Sigmoid(), ... into the model"
         )
+
+
+def _affine_values(plane: PlaneModel, cells: list[Floats], gate: int | None) -> list[Floats]:
+    """What a gate receives (None: what the model returns) at the corners of each cell."""
+    corners = [cell[:, :2] for cell in cells]
+    shares = [np.arange(1, len(cell) + 1) / np.arange(1, len(cell) + 1).sum() for cell in corners]
+    inside = [np.array([share @ cell for share, cell in zip(shares, corners, strict=True)])]  # two points in each
+    inside.append(np.array([cell.mean(axis=0) for cell in corners]))
+    seen = plane.run(np.concatenate([*corners, *inside]))
+    values = flat(seen.output if gate is None else seen.inputs[gate])
+    found = np.split(values, np.cumsum([len(cell) for cell in [*corners, inside[0]]]))
+    at_corners = found[: len(corners)]
+    expected = [
+        np.array([share @ part for share, part in zip(shares, at_corners, strict=True)]),
+        np.array([part.mean(axis=0) for part in at_corners]),
+    ]
+    where = "what the model returns" if gate is None else f"what reaches {seen.gates[gate].module_name}"
+    for actual, mean in zip(found[len(corners) :], expected, strict=True):
+        _check_straight(actual, mean, np.abs(values).max(initial=0), where)
     return at_corners
 
 
@@ -177,7 +225,7 @@ def _cut(
         if len(parts) > max_cells:
             raise TooManyCellsError(
                 f"{gate.name} cuts the plane into more than max_cells={max_cells} cells; "
-                "look at a smaller rectangle or fewer layers, or raise max_cells"
+                "look at a smaller rectangle, or raise max_cells"
             )
     return parts, origin, np.stack(pattern)
 
@@ -205,11 +253,10 @@ def _wins(corners: Floats, values: Floats, gate: Gate, depth: Floats) -> list[tu
 
 def _guessed(plane: PlaneModel, bounds: Bounds) -> Partition:
     points = grid_points(bounds, CELL_GRID)
-    seen = plane.run(points)
     stages: list[Stage] = []
     before: Pattern = np.empty((len(points), 0), dtype=np.int16)
-    for gate, values in zip(seen.gates, seen.inputs, strict=True):
-        pattern = gate.pattern(flat(values))
+    gates = plane.run(points[:1]).gates
+    for gate, pattern in zip(gates, activation_patterns(plane, points), strict=True):
         before = np.concatenate([before, pattern], axis=1)
         stages.append(Stage(gate, [], pattern, before))
     return Partition(bounds, stages, exact=False)

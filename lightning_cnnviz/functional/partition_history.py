@@ -15,8 +15,17 @@ from lightning_cnnviz.functional.partition_panels import Points
 from lightning_cnnviz.functional.partition_views import PartitionViews
 from lightning_cnnviz.functional.plane_model import Bounds, PlaneModel
 
-FOLDER = "partition_history"
 DATA = "data.pt"
+
+
+def history_folder(run_folder: str | Path, tag: str = "partition") -> Path:
+    """Where a callback with this tag keeps the weights of a run.
+
+    Example:
+        >>> history_folder("runs/circles/version_0").name
+        'partition_history'
+    """
+    return Path(run_folder) / f"{tag}_history"
 
 
 def save_data(
@@ -47,16 +56,19 @@ def save_weights(folder: Path, model: nn.Module, epoch: int, step: int, at_most:
         model: The model.
         epoch: Epochs done.
         step: Optimizer steps done; a file of the same step is written again.
-        at_most: Files to keep; the first and the last always stay.
+        at_most: Files to keep, at least 1; the last always stays, and of several the first.
     """
     state = {
         name: value.detach().cpu() for name, value in model.state_dict().items() if isinstance(value, torch.Tensor)
     }
-    torch.save({"epoch": epoch, "step": step, "state_dict": state}, _path(folder, step))
+    folder.mkdir(parents=True, exist_ok=True)
+    unfinished = folder / "unfinished"
+    torch.save({"epoch": epoch, "step": step, "state_dict": state}, unfinished)
+    unfinished.replace(_path(folder, step))  # a crash leaves no half a file under this name
     steps = saved_steps(folder)
-    while len(steps) > max(at_most, 2):
+    while len(steps) > at_most:
         gaps = [later - earlier for earlier, later in zip(steps, steps[2:], strict=False)]
-        _path(folder, steps.pop(1 + int(np.argmin(gaps)))).unlink()
+        _path(folder, steps.pop(1 + int(np.argmin(gaps)) if gaps else 0)).unlink()
 
 
 def drop_later(folder: Path, step: int) -> None:
@@ -89,24 +101,27 @@ def load_weights(folder: Path, epoch: int | None = None) -> dict[str, Any]:
     Raises:
         FileNotFoundError: If nothing is saved, or nothing so early.
     """
-    saved = [torch.load(_path(folder, step), weights_only=True) for step in saved_steps(folder)]
-    fitting = [entry for entry in saved if epoch is None or entry["epoch"] <= epoch]
-    if not fitting:
-        epochs = ", ".join(str(entry["epoch"]) for entry in saved)
-        raise FileNotFoundError(
-            f"expected weights of epoch {epoch} or before in {folder}, got epochs: {epochs or 'none'}"
-        )
-    chosen: dict[str, Any] = fitting[-1]
-    return chosen
+    epochs: list[str] = []
+    for step in reversed(saved_steps(folder)):
+        saved: dict[str, Any] = torch.load(_path(folder, step), weights_only=True)
+        if epoch is None or saved["epoch"] <= epoch:
+            return saved
+        epochs.insert(0, str(saved["epoch"]))
+    raise FileNotFoundError(
+        f"expected weights of epoch {epoch} or before in {folder}, got epochs: {', '.join(epochs) or 'none'}"
+    )
 
 
-def redraw(model: nn.Module, run_folder: str | Path, epoch: int | None = None, **options: Any) -> dict[str, Picture]:
+def redraw(
+    model: nn.Module, run_folder: str | Path, epoch: int | None = None, *, tag: str = "partition", **options: Any
+) -> dict[str, Picture]:
     """Draws all views of an earlier epoch of a run with `InputPartition`.
 
     Args:
         model: A model of the same layers; it stays as it is.
         run_folder: The run's folder, e.g. `"runs/circles/version_0"`.
         epoch: As in `load_weights`.
+        tag: The callback's.
         **options: `max_cells` of `partition` and `max_units` of `PartitionViews`.
 
     Returns:
@@ -116,7 +131,7 @@ def redraw(model: nn.Module, run_folder: str | Path, epoch: int | None = None, *
         FileNotFoundError: If the run has no weights of that epoch or before.
         ValueError: If model and weights do not fit.
     """
-    folder = Path(run_folder) / FOLDER
+    folder = history_folder(run_folder, tag)
     weights = load_weights(folder, epoch)
     data = torch.load(folder / DATA, weights_only=True)
     train, test = (data[name] and Points(*(part.numpy() for part in data[name])) for name in ("train", "test"))

@@ -1,6 +1,7 @@
 """Single panels of the partition views: a layer's space in one, two or three dimensions, and the plane."""
 
 from collections.abc import Sequence
+from itertools import combinations, product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,18 +11,19 @@ from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 
 from lightning_cnnviz.functional.figure import COLOURS, DPI, plain
 from lightning_cnnviz.functional.gates import Floats, Pattern
 from lightning_cnnviz.functional.plane_model import Bounds, grid_points
 from lightning_cnnviz.functional.scatter import class_colours
 
-ON_OFF = np.array([to_rgb("#d9d9d9"), to_rgb("#f7b36b")])
-"""Colours of units that are off and on."""
+ON_OFF = np.array([to_rgb("#f0f0f0"), to_rgb("#b8a1d9"), to_rgb("#7d5fae")])
+"""Colours of units below their first bend, above it, and above their second. No class has them."""
+ON_WORDS = {1: "on (violet) or off", 2: "below (grey), between, above (dark)"}
 RASTER = 160
 """Pixels per side of a coloured square."""
 MARKERS = "o^sDvPX*<>"
-GOLDEN = (5**0.5 - 1) / 2
 
 
 class Points(NamedTuple):
@@ -95,14 +97,15 @@ def pattern_colours(patterns: Pattern) -> Floats:
         >>> pattern_colours(np.array([[0, 1], [0, 1], [1, 1]], dtype=np.int16)).shape
         (3, 3)
     """
-    shares = (np.arange(1, patterns.shape[1] + 1) * GOLDEN) % 1
-    return np.asarray(0.55 * colormaps["viridis"]((0.2 + patterns @ shares) % 1)[:, :3] + 0.45)
+    hue, light = np.random.default_rng(0).uniform(0.2, 0.8, (patterns.shape[1], 2)).T  # a unit's do not change
+    colours = colormaps["viridis"]((patterns @ hue) % 1)[:, :3]
+    paleness = 0.35 + 0.25 * ((patterns @ light) % 1)[:, None]
+    return np.asarray((1 - paleness) * colours + paleness)
 
 
-def signed_colours(values: Floats) -> Floats:
-    """Blue below zero, white at zero, red above; RGB in 0…1."""
-    limit = np.abs(values).max(initial=0) or 1.0
-    return np.asarray(colormaps["RdBu_r"](0.5 + 0.5 * values / limit)[..., :3])
+def signed_colours(values: Floats, limit: float) -> Floats:
+    """Blue down to -limit, white at zero, red up to the limit; RGB in 0…1."""
+    return np.asarray(colormaps["RdBu_r"](0.5 + 0.5 * values / (limit or 1.0))[..., :3])
 
 
 def dress(axes: Any, space: Space, title: str) -> None:
@@ -140,7 +143,8 @@ def coloured_space(axes: Any, space: Space, colours: Floats, raster: Floats | No
     if raster is None or not len(raster):
         shown = space.points[:, : space.dimensions]
         places = shown if space.dimensions > 1 else np.pad(shown, ((0, 0), (0, 1)))
-        axes.scatter(*places.T, c=colours, s=7, edgecolors="#888888", linewidths=0.15)
+        flat_colours = {"depthshade": False} if space.dimensions == 3 else {}
+        axes.scatter(*places.T, c=colours, s=7, edgecolors="#888888", linewidths=0.15, **flat_colours)
     elif space.dimensions == 2:
         (x_low, x_high), (y_low, y_high) = space.box()
         square = raster.reshape(RASTER, RASTER, 3)
@@ -164,17 +168,27 @@ def hyperplane(axes: Any, space: Space, weight: Floats, offset: float) -> None:
         ends = _line_in_box(weight, offset, box)
         axes.plot(*ends.T, color="black", linewidth=1.5)
     else:
-        steepest = int(np.abs(weight).argmax())
-        others = [axis for axis in range(3) if axis != steepest]
-        mesh = np.meshgrid(*(np.linspace(*box[axis], 25) for axis in others))
-        height = (
-            -(offset + sum(weight[axis] * part for axis, part in zip(others, mesh, strict=True))) / weight[steepest]
-        )
-        height = np.where((height >= box[steepest][0]) & (height <= box[steepest][1]), height, np.nan)
-        parts: list[Any] = [None, None, None]
-        parts[steepest], parts[others[0]], parts[others[1]] = height, mesh[0], mesh[1]
-        if np.isfinite(height).any():
-            axes.plot_surface(*parts, color="black", alpha=0.13, linewidth=0)
+        corners = _plane_in_box(weight, offset, np.array(box))
+        if len(corners) > 2:
+            axes.add_collection3d(Poly3DCollection([corners], facecolors="black", edgecolors="black", alpha=0.13))
+
+
+def _plane_in_box(weight: Floats, offset: float, box: Floats) -> Floats:
+    """Where a plane meets the edges of a box with limits (3, 2), in order around their middle."""
+    ends = np.array(list(product(*box)))
+    values = ends @ weight + offset
+    edges = [(one, other) for one, other in combinations(range(8), 2) if (ends[one] != ends[other]).sum() == 1]
+    meeting = [
+        ends[one] + values[one] / (values[one] - values[other]) * (ends[other] - ends[one])
+        for one, other in edges
+        if values[one] * values[other] < 0
+    ]
+    if not meeting:
+        return np.empty((0, 3))
+    around = np.array(meeting) - np.mean(meeting, axis=0)
+    across = around[0]
+    angles = np.arctan2(around @ np.cross(weight / np.linalg.norm(weight), across), around @ across)
+    return np.array(meeting)[np.argsort(angles)]
 
 
 def _line_in_box(weight: Floats, offset: float, box: list[tuple[float, float]]) -> Floats:

@@ -7,19 +7,19 @@ from typing import Any
 import numpy as np
 import torch
 from matplotlib import colormaps
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from torch import Tensor
 
-from lightning_cnnviz.batch import predicted_classes
-from lightning_cnnviz.functional.affine_layer import GRID, activated, affine_layer
+from lightning_cnnviz.batch import are_logits
+from lightning_cnnviz.functional.affine_layer import GRID, AffineLayer, activated, affine_layer
 from lightning_cnnviz.functional.figure import render_figure
 from lightning_cnnviz.functional.gates import Floats, Pattern
 from lightning_cnnviz.functional.image import Picture
 from lightning_cnnviz.functional.partition import CELL_GRID, Partition, borders
 from lightning_cnnviz.functional.partition_panels import (
     ON_OFF,
+    ON_WORDS,
     Points,
     Space,
     border_lines,
@@ -34,7 +34,6 @@ from lightning_cnnviz.functional.partition_panels import (
     signed_colours,
 )
 from lightning_cnnviz.functional.plane_model import PlaneModel, flat, grid_points
-from lightning_cnnviz.functional.scatter import class_colours
 
 
 class PartitionViews:
@@ -83,7 +82,14 @@ class PartitionViews:
 
         Args:
             layers: Layers (or activations and max-pools) to show; None for all.
+
+        Raises:
+            ValueError: If none of `layers` feeds an activation or is one.
         """
+        gates = [stage.gate for stage in self.partition.stages]
+        if layers is not None and gates and not any({gate.layer, gate.module_name} & set(layers) for gate in gates):
+            there = ", ".join(dict.fromkeys(name for gate in gates for name in (gate.layer, gate.module_name) if name))
+            raise ValueError(f"layers={list(layers)}: none of these feeds an activation or is one; there are: {there}")
         drawing: dict[str, Callable[[], Picture]] = {"input/data": self.data, "output/decision": self.decision}
         for index, stage in enumerate(self.partition.stages):
             if layers is not None and not {stage.gate.layer, stage.gate.module_name} & set(layers):
@@ -91,9 +97,9 @@ class PartitionViews:
             name = stage.gate.name
             if stage.gate.bends is None:
                 drawing[f"{name}/winners"] = partial(self.winners, index)
-            elif stage.gate.layer is not None:
-                drawing[f"{name}/nodes"] = partial(self.nodes, index)
-                drawing[f"{name}/layer"] = partial(self.layer, index)
+            elif (layer := affine_layer(self.plane, self.partition.bounds, index)) is not None:
+                drawing[f"{name}/nodes"] = partial(self.nodes, index, layer)
+                drawing[f"{name}/layer"] = partial(self.layer, index, layer)
             drawing[f"{name}/cells"] = partial(self.cells, index)
         return drawing
 
@@ -111,10 +117,13 @@ class PartitionViews:
         """Class probabilities over the plane, with the share of data that is classified rightly."""
         side = 4 * GRID
         points = grid_points(self.partition.bounds, side)
-        probabilities = _probabilities(self.plane.run(points).output)
-        scores = f"training accuracy {self._score(self.train)}"
-        if self.test is not None:
-            scores += f" · held out {self._score(self.test)}"
+        sets = {"training accuracy": self.train, **({} if self.test is None else {"held out": self.test})}
+        everything = [points, *(data.places for data in sets.values())]
+        # All at once: a few logits may look like probabilities, the others tell.
+        found = _probabilities(self.plane.run(np.concatenate(everything)).output)
+        probabilities, *of_sets = np.split(found, np.cumsum([len(part) for part in everything[:-1]]))
+        scored = zip(sets.items(), of_sets, strict=True)
+        scores = " · ".join(f"{name} {_score(part, data)}" for (name, data), part in scored)
         figure, (axes,) = panels(1, 1, self._title("decision"), [False], size=6)
         colours = probability_colours(probabilities)
         paint_cells(axes, self.partition.bounds, [], colours, False, f"class probabilities · {scores}")
@@ -126,11 +135,10 @@ class PartitionViews:
         self._legend(figure, axes)
         return render_figure(figure)
 
-    def nodes(self, index: int) -> Picture:
+    def nodes(self, index: int, layer: AffineLayer) -> Picture:
         """Each unit of a layer: response, activation and on/off over the layer's input space, on/off in the plane."""
         stage = self.partition.stages[index]
         gate, names = stage.gate, stage.gate.unit_names()
-        layer = affine_layer(self.plane, self.partition.bounds, index)
         count, deep = min(len(names), self.max_units), layer.space.dimensions == 3
         title = (
             f"{gate.name} · {count} unit{'s' * (count > 1)}"
@@ -141,17 +149,20 @@ class PartitionViews:
         after = f"after {type(gate.module).__name__}"
         for unit, name in enumerate(names[:count]):
             response, activation, switch, plane = axes[4 * unit : 4 * unit + 4]
+            limit = float(np.abs(np.concatenate([layer.responses[:, unit], layer.raster[:, unit]])).max())
             for place, what, values, raster in (
                 (response, "linear response", layer.responses, layer.raster),
                 (activation, after, activated(gate, layer.responses), activated(gate, layer.raster)),
             ):
-                coloured_space(place, layer.space, signed_colours(values[:, unit]), signed_colours(raster[:, unit]))
+                coloured_space(
+                    place, layer.space, signed_colours(values[:, unit], limit), signed_colours(raster[:, unit], limit)
+                )
                 if layer.space.dimensions == 1:
                     line_of(place, layer.space, raster[:, unit], what)
-                dress(place, layer.space, f"{name}: {what}")
+                dress(place, layer.space, f"{name}: {what} (±{limit:.2g})")
             patterns = gate.pattern(layer.responses), gate.pattern(layer.raster)
             coloured_space(switch, layer.space, *(_on_off(pattern[:, unit]) for pattern in patterns))
-            dress(switch, layer.space, f"{name}: on (orange) or off")
+            dress(switch, layer.space, f"{name}: {ON_WORDS[len(gate.bends or ())]}")
             for place in (response, activation, switch):
                 layer.draw_hyperplanes(place, unit, gate)
             colours = _on_off(stage.pattern[:, unit])
@@ -159,9 +170,9 @@ class PartitionViews:
             data_points(plane, self._shown, self.class_names, size=8)
         return render_figure(figure)
 
-    def layer(self, index: int) -> Picture:
+    def layer(self, index: int, layer: AffineLayer) -> Picture:
         """A layer as a whole: what it makes of its input space, of the points and of the plane."""
-        stage, layer = self.partition.stages[index], affine_layer(self.plane, self.partition.bounds, index)
+        stage = self.partition.stages[index]
         gate = stage.gate
         before, after = Space(layer.responses), Space(activated(gate, layer.responses))
         deep = [space.dimensions == 3 for space in (layer.space, before, after)]
@@ -176,8 +187,9 @@ class PartitionViews:
         active = (patterns > 0).sum(axis=1)
         shades = colormaps["viridis"](active / max(patterns.shape[1], 1))[:, :3]
         coloured_space(axes[2], after, shades)
-        dress(axes[2], after, "after the activation, by active nodes (bright: all)")
-        own = f"{'' if self.partition.exact else 'at least '}{stage.num_patterns} patterns in the plane"
+        dress(axes[2], after, f"after the activation, active nodes: 0 (dark) to {patterns.shape[1]} (bright)")
+        count = stage.num_patterns
+        own = f"{'' if self.partition.exact else 'at least '}{count} pattern{'s' * (count > 1)} in the plane"
         paint_cells(axes[3], self.partition.bounds, stage.cells, pattern_colours(stage.pattern), not stage.cells, own)
         border_lines(axes[3], borders(self.plane, self.partition, index))
         return render_figure(figure)
@@ -185,7 +197,8 @@ class PartitionViews:
     def cells(self, index: int) -> Picture:
         """The cells that the layers up to this one cut the plane into, with data over them."""
         stage = self.partition.stages[index]
-        count = f"{'' if self.partition.exact else 'at least '}{stage.num_cells} cells"
+        number = stage.num_cells
+        count = f"{'' if self.partition.exact else 'at least '}{number} cell{'s' * (number > 1)}"
         figure, (axes,) = panels(1, 1, self._title(f"layers up to {stage.gate.name}"), [False], size=6)
         paint_cells(axes, self.partition.bounds, stage.cells, pattern_colours(stage.patterns), True, count)
         data_points(axes, self._shown, self.class_names)
@@ -204,21 +217,14 @@ class PartitionViews:
             1, len(windows), self._title(f"{stage.gate.name} · which one wins"), [False] * len(windows)
         )
         for unit, (window, place) in enumerate(zip(windows, axes, strict=True)):
-            colours = np.array([to_rgb(colour) for colour in (*class_colours(len(window)), "#bbbbbb")])
-            lead = np.diff(np.sort(entries[:, window], axis=1)[:, -2:], axis=1)[:, 0]
-            winner = np.where(lead > 0, stage.pattern[:, unit], len(window))
-            shown = 0.4 + 0.6 * colours
-            paint_cells(place, bounds, stage.cells, shown[winner], False, f"output {unit}")
-            names = [*(stage.gate.unit_names()[entry] for entry in window), "all equal"]
-            place.legend([Patch(color=colour) for colour in shown], names, fontsize=7, loc="lower right")
+            shades = np.vstack([colormaps["viridis"](np.linspace(0, 1, len(window)))[:, :3], [1, 1, 1]])
+            two = np.sort(entries[:, window], axis=1)[:, -2:]
+            winner = np.where(two[:, -1] > two[:, 0] if len(window) > 1 else True, stage.pattern[:, unit], len(window))
+            paint_cells(place, bounds, stage.cells, shades[winner], False, f"output {unit}")
+            names = [*(stage.gate.unit_names()[entry] for entry in window), "no single one"]
+            handles = [Patch(facecolor=colour, edgecolor="#444444", linewidth=0.5) for colour in shades]
+            place.legend(handles, names, fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=2)
         return render_figure(figure)
-
-    def _score(self, data: Points) -> str:
-        predicted = predicted_classes(self.plane.run(data.places).output, len(data.places))
-        known = data.labels >= 0
-        if predicted is None or not known.any():
-            return "unknown"
-        return f"{(predicted.numpy() == data.labels)[known].mean():.1%}"
 
     def _legend(self, figure: Figure, axes: Any) -> None:
         handles, names = axes.get_legend_handles_labels()
@@ -233,13 +239,18 @@ class PartitionViews:
 
 
 def _probabilities(output: Tensor) -> Floats:
-    scores = output.flatten(1)
+    scores = output.reshape(len(output), -1)
     if scores.shape[1] == 1:
-        positive = scores if ((scores >= 0) & (scores <= 1)).all() else scores.sigmoid()
+        positive = scores.sigmoid() if are_logits(scores) else scores
         return flat(torch.cat([1 - positive, positive], dim=1))
     given = (scores >= 0).all() and torch.allclose(scores.sum(dim=1), torch.ones(len(scores), dtype=scores.dtype))
     return flat(scores if given else scores.softmax(dim=1))
 
 
+def _score(probabilities: Floats, data: Points) -> str:
+    known = data.labels >= 0
+    return f"{(probabilities.argmax(axis=1) == data.labels)[known].mean():.1%}" if known.any() else "unknown"
+
+
 def _on_off(pattern: Pattern) -> Floats:
-    return np.asarray(ON_OFF[(pattern > 0).astype(int)])
+    return np.asarray(ON_OFF[pattern])

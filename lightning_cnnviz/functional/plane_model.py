@@ -11,6 +11,9 @@ from lightning_cnnviz.functional.gates import Floats, Passing, Pattern, pass_poi
 Bounds = tuple[float, float, float, float]
 """x low, x high, y low, y high."""
 
+AT_ONCE = 20_000
+"""Points in one pass."""
+
 _STATEFUL = (nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention, nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
 
 
@@ -42,7 +45,7 @@ class PlaneModel:
                     f"expected layers that are affine between their activations, got {name or 'the model'}, a "
                     f"{type(module).__name__}; recurrent and attention layers are not"
                 )
-        self.model = copy.deepcopy(model).cpu().double().eval().requires_grad_(False)
+        self.model = _uncompiled(_copied(model)).cpu().double().eval().requires_grad_(False)
         self.shape = shape
 
     def run(self, points: Floats, keep_graph: bool = False) -> Passing:
@@ -60,8 +63,11 @@ def activation_patterns(plane: PlaneModel, points: Floats) -> list[Pattern]:
         >>> [pattern.shape for pattern in activation_patterns(plane, np.zeros((5, 2)))]
         [(5, 3)]
     """
-    seen = plane.run(points)
-    return [gate.pattern(flat(values)) for gate, values in zip(seen.gates, seen.inputs, strict=True)]
+    parts = []
+    for some in np.array_split(points, -(-len(points) // AT_ONCE) or 1):
+        seen = plane.run(some)
+        parts.append([gate.pattern(flat(values)) for gate, values in zip(seen.gates, seen.inputs, strict=True)])
+    return [np.concatenate(of_gate) for of_gate in zip(*parts, strict=True)]
 
 
 def affine_maps(plane: PlaneModel, cells: list[Floats]) -> tuple[Floats, Floats]:
@@ -87,18 +93,41 @@ def affine_maps(plane: PlaneModel, cells: list[Floats]) -> tuple[Floats, Floats]
     with torch.inference_mode(False), torch.enable_grad():
         seen = pass_points(plane.model, inputs)
         last = seen.inputs[-1] if seen.gates and seen.gates[-1].smooth else seen.output
-        outputs = last.flatten(1)
+        outputs = last.reshape(len(middles), -1)
         slopes = [torch.autograd.grad(column.sum(), inputs, retain_graph=True)[0] for column in outputs.T]
-    weights = torch.stack([slope.flatten(1) for slope in slopes], dim=1).numpy()
+    weights = torch.stack([slope.reshape(len(middles), -1) for slope in slopes], dim=1).numpy()
     return weights, outputs.detach().numpy() - np.einsum("coi,ci->co", weights, middles)
 
 
 def flat(values: Tensor) -> Floats:
     """Values of points as an array (points, entries)."""
-    return np.asarray(values.detach().flatten(1).numpy(), dtype=np.float64)
+    rows = values.detach().flatten(1) if values.ndim > 1 else values.detach()[:, None]
+    return np.asarray(rows.numpy(), dtype=np.float64)
 
 
 def grid_points(bounds: Bounds, count: int) -> Floats:
     """Middles of count × count pixels that fill a rectangle, row by row from below, shape (count², 2)."""
     x, y = (low + (np.arange(count) + 0.5) / count * (high - low) for low, high in (bounds[:2], bounds[2:]))
     return np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+
+
+def _copied(model: nn.Module) -> nn.Module:
+    try:
+        return copy.deepcopy(model)
+    except Exception:  # something beside the layers can't be copied (a lock, a kept loss): it is not needed
+        inner = set(vars(nn.Module()))
+        foreign = [value for module in model.modules() for name, value in vars(module).items() if name not in inner]
+        kept = {id(value): value.detach() if isinstance(value, Tensor) else value for value in foreign}
+        return copy.deepcopy(model, kept)
+
+
+def _uncompiled(model: nn.Module) -> nn.Module:
+    """Hooks do not reach compiled code."""
+    model = getattr(model, "_orig_mod", model)
+    for module in list(model.modules()):
+        module._compiled_call_impl = None
+        if getattr(module, "_compiler_ctx", None):  # Lightning's way to hold a compiled module
+            vars(module).pop("forward", None)
+        for name, child in list(module.named_children()):
+            setattr(module, name, getattr(child, "_orig_mod", child))
+    return model
