@@ -141,6 +141,16 @@ class Within(nn.Module):
         return self.model(x)
 
 
+def test_a_slice_of_a_layer_that_runs_again_on_smaller_maps_is_as_tall_as_its_box():
+    smaller = nn.Sequential(nn.Conv2d(16, 32, 1, stride=2), nn.BatchNorm2d(32))
+    block = torchvision.models.resnet.Bottleneck(16, 8, stride=2, downsample=smaller)
+    picture = diagram(nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), block), 3, 32, 32)
+    (activation,) = fronts(picture, "activation")
+    heights = [front[0] for front in fronts(picture, "convolution")]
+    assert activation[0] == heights[1] == max(heights)
+    assert len(set(heights)) == 2
+
+
 def test_tokens_have_their_features_as_thickness():
     layer = nn.TransformerEncoderLayer(64, 2, 256, batch_first=True)
     picture = diagram(layer, 9, 64)
