@@ -106,6 +106,31 @@ def test_deep_networks_wrap(model, rows):
     assert len(fronts(picture, "convolution")) == sum(isinstance(layer, nn.Conv2d) for layer in net.modules())
 
 
+def test_what_follows_maps_of_another_shape_is_no_slice_of_theirs():
+    class Joined(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.norm, self.relu = nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(11), nn.ReLU()
+
+        def forward(self, x):
+            return self.relu(self.norm(torch.cat([x, self.conv(x)], dim=1)))
+
+    picture = diagram(Joined(), 3, 16, 16)
+    ((_, norm, _),), ((_, relu, _),) = (fronts(picture, role) for role in ("normalisation", "activation"))
+    assert norm == pytest.approx(1.5 * (2 + 3 * 11**0.4), abs=3)
+    assert relu <= 1.5 * 5
+    assert written(picture, "11", rows=len(picture))
+    assert written(picture, "norm", rows=len(picture))
+
+
+def test_the_first_norm_of_a_transformer_that_adds_a_token_to_the_patches_is_a_box():
+    norm = LayerInfo("norm", "LayerNorm", "normalisation", (65, 32), 64, 64, 0, 1)
+    picture = architecture_diagram([conv("patches", 32, 8, 8), norm], (3, 32, 32))
+    ((_, thickness, _),) = fronts(picture, "normalisation")
+    assert thickness == pytest.approx(1.5 * (2 + 3 * 32**0.4), abs=3)
+    assert written(picture, "norm", rows=len(picture))
+
+
 def test_too_many_layers_are_drawn_without_slices_and_say_so():
     layers = []
     for _ in range(130):
