@@ -57,7 +57,8 @@ def confusion_matrix_chart(counts: Counts, class_names: Sequence[str], *, title:
 
     A cell's colour is its share of its row: blue on the diagonal, where the model is right, red beside it. Up
     to 20 classes the counts are written; beyond, some rows are named and two lines of text say which classes do
-    worst and which mistakes are most frequent, five or as many as there is room for. Beyond 1,000 classes neighbouring ones share a row.
+    worst and which mistakes are most frequent, five or as many as there is room for. Beyond 1,000 classes
+    neighbouring ones share a row.
 
     Args:
         counts: Shape (classes, classes), at least two classes.
