@@ -24,7 +24,7 @@ class Trail:
 
     Attributes:
         runs: Module name → how often it ran, in the order in which the modules began.
-        shapes: Module name → shape of what it returned last, without the batch dimension; None if it was no tensor.
+        shapes: Module name → shape of what it returned first, without the batch dimension; None if it was no tensor.
         flops: Names of the modules that were running, from the outermost → floating-point operations in the
             innermost, as `torch.utils.flop_counter` counts them, for the whole batch.
     """
@@ -50,7 +50,7 @@ class Trail:
         self._running.pop()
         tensor = first_tensor(result)
         shape = None if tensor is None else tuple(tensor.shape)
-        self.shapes[name] = shape[1:] if shape and shape[0] == self._samples else shape
+        self.shapes.setdefault(name, shape[1:] if shape and shape[0] == self._samples else shape)
 
     def _settle(self) -> None:
         total = self._counter.get_total_flops()

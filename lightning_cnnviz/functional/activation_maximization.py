@@ -47,10 +47,11 @@ def excitation_grid(excitation: Excitation, names: Sequence[str] | None = None, 
     rows = -(-len(cells) // MOST_COLUMNS)
     columns = -(-len(cells) // rows)
     shown, left_out = len(cells), excitation.total - len(cells)
-    which = f"{shown} of {excitation.total} units, {left_out} left out" if left_out else f"{shown} units"
+    which = "1 unit" if shown == 1 else f"{shown} units"
+    which = f"{shown} of {excitation.total} units, {left_out} left out" if left_out else which
     return titled(
         stack(*(beside(*cells[start : start + columns]) for start in range(0, shown, columns))),
         title,
         f"what excites units most, and how much · {which}",
-        excitation.ascent.in_words(),
+        excitation.ascent.in_words(places=excitation.images.ndim > 2),
     )

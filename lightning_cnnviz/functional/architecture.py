@@ -34,7 +34,7 @@ class LayerInfo(NamedTuple):
         name: As in `named_modules`; empty for the model itself.
         kind: Class name.
         role: What it does.
-        output_shape: Of its last run, without the batch dimension; None if it gave no tensor.
+        output_shape: Of its first run, without the batch dimension; None if it gave no tensor.
         parameters: Its own entries of parameters; of what several layers share the first has them all.
         trainable: Of these, those that require a gradient.
         multiply_adds: Multiplications with addition per sample, over all its runs.

@@ -26,6 +26,7 @@ SLICE, SHALLOW = 5, 24
 SMALLEST_LARGEST = 16
 """The side of maps that is drawn tallest is at least this."""
 MOST_ENLARGED = 12
+SLICED = ("normalisation", "activation", "dropout")
 MOST_NAMED, MOST_WITH_SLICES, MOST_BLOCKS = 36, 100, 300
 """With more blocks than this the slices have no names, are not drawn, and the last blocks are not drawn."""
 
@@ -65,8 +66,8 @@ def architecture_diagram(infos: Sequence[LayerInfo], input_shape: Sequence[int],
     A box is as tall as the maps are high and as deep as they are wide, both by the square root of their share in the
     network's largest map, and as thick as there are channels, by their 0.4th power. Vectors are tall bars that grow
     with the logarithm of their size. Normalisation, activation and dropout are thin slices behind the layer
-    before them. Under each box stand the channels, the maps' size and the names of the layer and its slices.
-    Branches are not drawn.
+    before them if its output has their shape, otherwise boxes of their own. Under each box stand the channels, the
+    maps' size and the names of the layer and its slices. Branches are not drawn.
 
     Args:
         infos: From `architecture`. What contains others of them, or returned no tensor, is left out. Of very deep
@@ -85,7 +86,7 @@ def architecture_diagram(infos: Sequence[LayerInfo], input_shape: Sequence[int],
     drawable = [info for info in infos if info.output_shape is not None and not _contains(info, infos)]
     blocks = _blocks(drawable, tuple(input_shape))
     if len(blocks) > MOST_WITH_SLICES:
-        weighty = [block for block in blocks if block[0].learns or block[0].role in ("input", "pooling")]
+        weighty = [block for block in blocks if _has_weight(block[0])]
         blocks = [block[:1] for block in weighty[:MOST_BLOCKS]]
     shown = [layer for block in blocks for layer in block]
     groups = [_split(block[0].name)[0].split(".") for block in blocks[1:]]
@@ -110,19 +111,24 @@ def _blocks(infos: Sequence[LayerInfo], input_shape: tuple[int, ...]) -> list[li
     """Each layer with the slices behind it."""
     first_last = bool(infos) and _channels_last(infos[0], input_shape, 0)
     blocks = [[_Layer("input", "", "input", False, *_taken_apart(input_shape, first_last))]]
-    values = prod(input_shape)
+    before = input_shape
     for info in infos:
         shape = info.output_shape or ()
         channels, size = _taken_apart(shape, _channels_last(info, shape, blocks[-1][0].channels))
         learns = info.parameters > 0 or info.multiply_adds > 0
         layer = _Layer(info.name, info.kind, info.role, learns, channels, size)
-        reshapes = info.role == "other" and not learns and prod(shape) == values
-        if reshapes or info.role in ("normalisation", "activation", "dropout"):
+        reshapes = info.role == "other" and not learns and prod(shape) == prod(before)
+        if reshapes or (info.role in SLICED and shape == before):
             blocks[-1].append(layer)
         else:
             blocks.append([layer])
-        values = prod(shape)
+        before = shape
     return blocks
+
+
+def _has_weight(layer: _Layer) -> bool:
+    """Whether a layer is drawn even in the deepest networks."""
+    return layer.role in ("input", "pooling") or (layer.learns and layer.role not in SLICED)
 
 
 def _block(layers: Sequence[_Layer], largest: int, zoom: float, shared: str, named: bool) -> Block:

@@ -20,7 +20,8 @@ MARGIN = 8
 
 @lru_cache
 def _font(size: int) -> ImageFont.FreeTypeFont:
-    # The font that matplotlib brings: the same on every machine, with most of the world's alphabets.
+    # The font that matplotlib brings, the same on every machine: Latin, Greek, Cyrillic and some more alphabets, but
+    # no Chinese, Japanese or Korean, nor those of India; what it lacks becomes boxes.
     return ImageFont.truetype(str(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")), size)
 
 

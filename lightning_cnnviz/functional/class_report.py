@@ -56,8 +56,9 @@ def confusion_matrix_chart(counts: Counts, class_names: Sequence[str], *, title:
     """Draws which classes are taken for which: true classes are rows, predicted ones columns.
 
     A cell's colour is its share of its row: blue on the diagonal, where the model is right, red beside it. Up
-    to 20 classes the counts are written; beyond, some rows are named and lines of text say which classes do
-    worst. Beyond 1,000 classes neighbouring ones share a row.
+    to 20 classes the counts are written; beyond, some rows are named and two lines of text say which classes do
+    worst and which mistakes are most frequent, five or as many as there is room for. Beyond 1,000 classes
+    neighbouring ones share a row.
 
     Args:
         counts: Shape (classes, classes), at least two classes.
@@ -110,13 +111,14 @@ def confusion_matrix_chart(counts: Counts, class_names: Sequence[str], *, title:
     middle = beside(left, matrix, _labels(["accuracy", *rates], heads, height, "lm"), gap=0)
     below = stack(_labels_below(names, places, width, every * step), text_line("predicted", width), gap=0)
     indent = np.full((1, left.shape[1], 3), 255, dtype=np.uint8)
+    chart = stack(middle, beside(indent, below, gap=0), gap=0)
     return titled(
-        stack(middle, beside(indent, below, gap=0), gap=0),
+        chart,
         title,
         f"accuracy {_percent(hits.sum() / max(samples.sum(), 1), 2)} of {samples.sum()} samples",
         note,
         f"{block} × {block} classes in a cell" if block > 1 else "",
-        *(() if numbered else _worst(counts, class_names)),
+        *(() if numbered else _worst(counts, class_names, chart.shape[1])),
         scale=beside(
             text_line("right"),
             colour_scale(DIVERGING[127::-1], "0", "100 %"),
@@ -159,7 +161,7 @@ def _percent(share: float, digits: int = 1) -> str:
     return f"{100 * share:.{digits}f} %"
 
 
-def _worst(counts: Counts, names: Sequence[str], at_most: int = 5) -> tuple[str, str]:
+def _worst(counts: Counts, names: Sequence[str], width: int, at_most: int = 5) -> tuple[str, str]:
     """The classes with the lowest accuracy and the most frequent mistakes, in words."""
     accuracies = class_accuracies(counts)
     lowest = [index for index in np.argsort(accuracies, kind="stable")[:at_most] if accuracies[index] < 1]
@@ -167,9 +169,15 @@ def _worst(counts: Counts, names: Sequence[str], at_most: int = 5) -> tuple[str,
     largest = np.argsort(-mistakes, axis=None, kind="stable")[:at_most]
     pairs = [divmod(int(index), len(counts)) for index in largest]
     short = [shorten(name, LABEL_SIZE) for name in names]
+    worst = [f"{short[i]} {_percent(accuracies[i])}" for i in lowest]
+    frequent = [f"{short[i]} → {short[j]} ({mistakes[i, j]})" for i, j in pairs if mistakes[i, j]]
     return (
-        "lowest accuracy: "
-        + (", ".join(f"{short[i]} {_percent(accuracies[i])}" for i in lowest) or "none below 100 %"),
-        "most frequent mistakes: "
-        + (", ".join(f"{short[i]} → {short[j]} ({mistakes[i, j]})" for i, j in pairs if mistakes[i, j]) or "none"),
+        _listed("lowest accuracy: ", worst or ["none below 100 %"], width),
+        _listed("most frequent mistakes: ", frequent or ["none"], width),
     )
+
+
+def _listed(what: str, words: Sequence[str], width: int) -> str:
+    """A line of as many of the first words as fit into the width in pixels, at least one."""
+    lines = [what + ", ".join(words[:count]) for count in range(len(words), 0, -1)]
+    return next((line for line in lines if text_width(line) <= width), lines[-1])

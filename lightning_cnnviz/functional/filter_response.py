@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from lightning_cnnviz.capture import evaluating
 from lightning_cnnviz.functional.caption import (
     beside,
     colour_scale,
@@ -37,10 +38,13 @@ CELL_SIZE_RANGE = (48, 220)
 
 
 def filter_responses(layer: PlainConv, inputs: torch.Tensor, channel: int = 0) -> torch.Tensor:
-    """Filters one input channel with its slice of every kernel: what the slice adds to the layer's output.
+    """Filters one input channel with its slice of every kernel: what the channel adds to the layer's output.
 
     A cross-correlation without bias, with the layer's own stride, padding, dilation and groups; of a grouped
     convolution the channel of each group. The sum over all channels, and the bias, are the layer's output.
+
+    The layer itself runs, in evaluation mode: on the channel alone and on zeros, and the difference is taken. Derived
+    convolutions that standardise their weights or pad in a way of their own are thus filtered with as they do it.
 
     Args:
         layer: A convolution that is not transposed.
@@ -69,9 +73,12 @@ def filter_responses(layer: PlainConv, inputs: torch.Tensor, channel: int = 0) -
             f"expected inputs of shape (samples, {layer.in_channels}, *size) with {weight.ndim - 2} sizes, "
             f"got {tuple(inputs.shape)}"
         )
-    one_per_group = inputs[:, channel::per_group].to(weight)
-    with torch.no_grad():
-        responses: torch.Tensor = layer._conv_forward(one_per_group, weight[:, channel : channel + 1], None)
+    inputs = inputs.detach().to(weight)
+    zeros = torch.zeros_like(inputs)
+    alone = zeros.clone()
+    alone[:, channel::per_group] = inputs[:, channel::per_group]
+    with evaluating(layer), torch.compiler.set_stance("force_eager"):
+        responses: torch.Tensor = layer(alone) - layer(zeros)
     return responses
 
 

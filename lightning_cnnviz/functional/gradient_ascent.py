@@ -35,8 +35,8 @@ class Ascent:
     Args:
         steps: How many, from 1.
         step_size: Of the first step: root mean square over the image, in standard deviations of the samples.
-        blur: Standard deviation in pixels of the Gaussian that smooths each gradient; 0 for none.
-        jitter: Pixels by which the image is shifted at most, at random, for each step; 0 for none.
+        blur: Standard deviation in pixels of the Gaussian that smooths each gradient; 0 for none. Not in vectors.
+        jitter: Pixels by which the image is shifted at most, at random, for each step; 0 for none. Not in vectors.
         l2: Decay: at 1, a pixel whose gradient is the image's root mean square comes to rest one standard
             deviation from the mean; 0 for none.
         seed: Of the first image and the shifts.
@@ -67,11 +67,11 @@ class Ascent:
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"expected {name} to be from 0, got {getattr(self, name)!r}")
 
-    def in_words(self) -> str:
-        """What a picture says of it."""
+    def in_words(self, places: bool = True) -> str:
+        """What a picture says of it; without places, in vectors, nothing is blurred or shifted."""
         parts = [f"{self.steps} steps from {self.step_size:g} standard deviations"]
-        parts += [f"gradient blurred by {self.blur:g} px"] if self.blur else []
-        parts += [f"shifts up to {self.jitter} px"] if self.jitter else []
+        parts += [f"gradient blurred by {self.blur:g} px"] if self.blur and places else []
+        parts += [f"shifts up to {self.jitter} px"] if self.jitter and places else []
         parts += [f"decay {self.l2:g}"] if self.l2 else []
         return " · ".join(parts)
 

@@ -1,16 +1,18 @@
 """Images with lines of text under them: what they are, and what a model takes them for."""
 
 from collections.abc import Sequence
+from math import isnan
 
 import numpy as np
 
-from lightning_cnnviz.functional.caption import ALARM, INK, beside, stack, text_line, titled
+from lightning_cnnviz.functional.caption import ALARM, INK, beside, shorten, stack, text_line, text_width, titled
 from lightning_cnnviz.functional.feature_maps import fit
 from lightning_cnnviz.functional.image import Array, ArrayLike, Picture, photograph, thicken, tile, to_array
 
-SHEET_COLUMNS, COLUMN_WIDTH = 5, 168
+SHEET_COLUMNS, COLUMN_WIDTH, TEXT_WIDTH = 5, 168, 160
 IMAGE_SIZES = (112, 152)
 """Pixels: the side of a small image on a sheet, and of one that is larger than that."""
+WRONG = " ✗"
 
 
 def image_sheet(
@@ -63,13 +65,13 @@ def prediction_sheet(
     title: str = "",
     note: str = "",
 ) -> Picture:
-    """Draws images with true and predicted class and the model's confidence; what is wrong is red and says so.
+    """Draws images with true and predicted class and the model's confidence; what is wrong is red and has a ✗.
 
     Args:
         images: As in `image_sheet`.
         true: Class numbers, shape (samples,); one without a name is unknown.
         predicted: Class numbers, shape (samples,).
-        confidence: Probability of the predicted class, 0…1, shape (samples,); NaN where it can't be told.
+        confidence: Probability of the predicted class, 0…1, shape (samples,); unknown where it is NaN.
         class_names: Names by class number.
         title: Written above.
         note: A further line.
@@ -84,11 +86,12 @@ def prediction_sheet(
     for target, guess, probability in numbers:
         known = 0 <= target < len(class_names)
         wrong.append(known and guess != target)
+        mark = WRONG if wrong[-1] else ""
         captions.append(
             [
                 f"true: {class_names[target]}" if known else "true: unknown",
-                f"{'wrong' if wrong[-1] else 'pred'}: {class_names[guess]}",
-                f"confidence {100 * probability:.1f} %",
+                shorten(f"pred: {class_names[guess]}", TEXT_WIDTH - text_width(mark)) + mark,
+                "confidence unknown" if isnan(probability) else f"confidence {100 * probability:.1f} %",
             ]
         )
     return image_sheet(images, captions, alarming=wrong, title=title, note=note)
@@ -102,4 +105,4 @@ def _captioned(image: Array, lines: Sequence[str], alarming: bool) -> Picture:
     thick[2:-2, 2:-2] = framed
     spare = COLUMN_WIDTH - thick.shape[1]
     centred = np.pad(thick, ((0, 0), (spare // 2, spare - spare // 2), (0, 0)), constant_values=255)
-    return stack(centred, *(text_line(line, COLUMN_WIDTH - 8, ink=ink) for line in lines), gap=0)
+    return stack(centred, *(text_line(line, TEXT_WIDTH, ink=ink) for line in lines), gap=0)

@@ -75,6 +75,20 @@ def test_title_method_and_what_is_left_out_are_written():
     assert written(excitation_grid(excitation(3)), "what excites units most, and how much · 3 units")
 
 
+def test_of_vectors_it_says_only_what_is_done():
+    picture = excitation_grid(excitation(3, (8,)))
+    assert written(picture, "200 steps from 0.4 standard deviations · decay 0.3")
+    assert not written(picture, "200 steps from 0.4 standard deviations · gradient blurred")
+    assert written(excitation_grid(excitation(3, (1, 8))), Ascent().in_words())
+
+
+def test_a_single_unit_is_one():
+    what = "what excites units most, and how much"
+    assert written(excitation_grid(excitation(1, (1, 112, 112))), f"{what} · 1 unit")
+    assert not written(excitation_grid(excitation(1, (1, 112, 112))), f"{what} · 1 units")
+    assert written(excitation_grid(excitation(1, total=2)), f"{what} · 1 of 2 units, 1 left out")
+
+
 def test_an_image_without_contrast_is_drawn():
     (cell,) = frames(excitation_grid(excitation(1, images=torch.ones(1, 1, 7, 7))))
     assert (cell == 0).all()

@@ -106,6 +106,31 @@ def test_deep_networks_wrap(model, rows):
     assert len(fronts(picture, "convolution")) == sum(isinstance(layer, nn.Conv2d) for layer in net.modules())
 
 
+def test_what_follows_maps_of_another_shape_is_no_slice_of_theirs():
+    class Joined(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.norm, self.relu = nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(11), nn.ReLU()
+
+        def forward(self, x):
+            return self.relu(self.norm(torch.cat([x, self.conv(x)], dim=1)))
+
+    picture = diagram(Joined(), 3, 16, 16)
+    ((_, norm, _),), ((_, relu, _),) = (fronts(picture, role) for role in ("normalisation", "activation"))
+    assert norm == pytest.approx(1.5 * (2 + 3 * 11**0.4), abs=3)
+    assert relu <= 1.5 * 5
+    assert written(picture, "11", rows=len(picture))
+    assert written(picture, "norm", rows=len(picture))
+
+
+def test_the_first_norm_of_a_transformer_that_adds_a_token_to_the_patches_is_a_box():
+    norm = LayerInfo("norm", "LayerNorm", "normalisation", (65, 32), 64, 64, 0, 1)
+    picture = architecture_diagram([conv("patches", 32, 8, 8), norm], (3, 32, 32))
+    ((_, thickness, _),) = fronts(picture, "normalisation")
+    assert thickness == pytest.approx(1.5 * (2 + 3 * 32**0.4), abs=3)
+    assert written(picture, "norm", rows=len(picture))
+
+
 def test_too_many_layers_are_drawn_without_slices_and_say_so():
     layers = []
     for _ in range(130):
@@ -139,6 +164,16 @@ class Within(nn.Module):
 
     def forward(self, x):
         return self.model(x)
+
+
+def test_a_slice_of_a_layer_that_runs_again_on_smaller_maps_is_as_tall_as_its_box():
+    smaller = nn.Sequential(nn.Conv2d(16, 32, 1, stride=2), nn.BatchNorm2d(32))
+    block = torchvision.models.resnet.Bottleneck(16, 8, stride=2, downsample=smaller)
+    picture = diagram(nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), block), 3, 32, 32)
+    (activation,) = fronts(picture, "activation")
+    heights = [front[0] for front in fronts(picture, "convolution")]
+    assert activation[0] == heights[1] == max(heights)
+    assert len(set(heights)) == 2
 
 
 def test_tokens_have_their_features_as_thickness():

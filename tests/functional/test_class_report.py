@@ -6,6 +6,7 @@ from matplotlib import colormaps
 from reading import frames, written
 from sklearn.metrics import recall_score
 
+from lightning_cnnviz.functional.caption import MARGIN, text_width
 from lightning_cnnviz.functional.class_report import class_accuracies, confusion_matrix_chart
 
 RED_BLUE = colormaps["RdBu_r"]
@@ -111,6 +112,22 @@ def test_of_many_classes_the_worst_and_the_most_frequent_mistakes_are_named():
     assert written(picture, "most frequent mistakes: class 4 → class 7 (7), class 9 → class 2 (2)")
     perfect = confusion_matrix_chart(np.diag(np.full(30, 10)), names(30))
     assert written(perfect, "most frequent mistakes: none")
+
+
+@pytest.mark.parametrize("classes", [21, 45, 200])
+def test_of_long_names_as_many_are_listed_as_fit_over_the_matrix(classes):
+    counts = np.diag(np.full(classes, 50))
+    for number in range(5):
+        counts[number, number], counts[number, number + 5] = 10 + number, 40 - number
+    long = [f"class {number}, a long name" for number in range(classes)]
+    picture = confusion_matrix_chart(counts, long)
+    perfect = confusion_matrix_chart(np.diag(np.full(classes, 50)), long)
+    assert picture.shape[1] < perfect.shape[1] + 20  # which says nothing of classes
+    mistakes = [f"{long[i]} → {long[i + 5]} ({40 - i})" for i in range(5)]
+    lines = [f"most frequent mistakes: {', '.join(mistakes[:count])}" for count in range(1, 6)]
+    fit = [text_width(line) <= picture.shape[1] - 2 * MARGIN for line in lines]
+    assert fit[0] > fit[-1]
+    assert [written(picture, line) for line in lines] == fit
 
 
 def test_classes_without_samples_are_drawn():

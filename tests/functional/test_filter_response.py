@@ -8,6 +8,7 @@ from matplotlib import colormaps
 from reading import frames, written
 from scipy.signal import correlate, correlate2d
 from torch import nn
+from torch.nn import functional as F
 
 from lightning_cnnviz.functional.filter_response import filter_response, filter_responses
 
@@ -92,6 +93,54 @@ def test_channels_and_bias_sum_up_to_the_layers_output():
     layer, x = made(nn.Conv2d(4, 6, 3, stride=2, padding=1, groups=2), 9, 9)
     total = sum(filter_responses(layer, x, channel) for channel in range(2)) + layer.bias[:, None, None]
     np.testing.assert_allclose(total.detach(), layer(x).detach(), rtol=1e-12)
+
+
+class Standardised(nn.Conv2d):
+    """As in "Micro-batch training with batch-channel normalization and weight standardization"."""
+
+    def forward(self, x):
+        weight = self.weight - self.weight.mean((1, 2, 3), keepdim=True)
+        weight = weight / weight.std((1, 2, 3), keepdim=True)
+        return F.conv2d(x, weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+
+
+class Same(nn.Conv2d):
+    """Pads as TensorFlow does: one more at the right and below."""
+
+    def forward(self, x):
+        rows, columns = (max((-(-side // 2) - 1) * 2 + 4 - side, 0) for side in x.shape[2:])
+        padded = F.pad(x, (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2))
+        return super().forward(padded)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        Standardised(4, 6, 3, padding=1),
+        Standardised(4, 6, 3, groups=2),
+        Same(4, 6, 4, stride=2),
+        nn.utils.parametrizations.weight_norm(nn.Conv2d(4, 6, 3)),
+    ],
+    ids=["standardised", "in groups", "same", "weight norm"],
+)
+def test_of_layers_that_change_weights_or_inputs_the_channels_are_what_they_add(layer):
+    x = torch.randn(2, 4, 9, 12, generator=torch.Generator().manual_seed(0)).double()
+    layer = layer.double().train()
+    found = [filter_responses(layer, x, channel) for channel in range(4 // layer.groups)]
+    with torch.no_grad():
+        expected = layer(x)
+        nothing = layer(torch.zeros_like(x))
+        half = x.clone()
+        half[:, 1 :: 4 // layer.groups] /= 2  # half of what the channel adds is missing
+        np.testing.assert_allclose(found[1], 2 * (expected - layer(half)), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(sum(found) + nothing, expected, rtol=1e-12, atol=1e-12)
+    assert layer.training
+
+
+def test_channels_that_are_not_finite_leave_the_others_alone():
+    layer, x = made(nn.Conv2d(2, 3, 3), 6, 6)
+    x[:, 1] = torch.inf
+    assert filter_responses(layer, x, 0).isfinite().all()
 
 
 def test_neither_layer_nor_inputs_are_changed():

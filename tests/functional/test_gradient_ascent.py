@@ -382,4 +382,6 @@ def test_an_ascent_says_in_words_what_it_does_and_leaves_out_what_it_does_not():
     assert (
         words == "500 steps from 0.25 standard deviations · gradient blurred by 1.5 px · shifts up to 2 px · decay 0.1"
     )
+    of_vectors = Ascent(steps=500, step_size=0.25, blur=1.5, jitter=2, l2=0.1).in_words(places=False)
+    assert of_vectors == "500 steps from 0.25 standard deviations · decay 0.1"
     assert Ascent(**PLAIN).in_words() == "200 steps from 0.4 standard deviations"

@@ -73,12 +73,19 @@ def test_predictions_are_said_in_words():
         return prediction_sheet(pictures(1), *numbers, ["cat", "dog"])
 
     right, wrong, unknown = sheet(1, 1), sheet(0, 1), sheet(-100, 1)
-    for picture, true, guess in ((right, "dog", "pred"), (unknown, "unknown", "pred")):
+    for picture, true in ((right, "dog"), (unknown, "unknown")):
         below = picture[120:]
         assert written(below, f"true: {true}")
-        assert written(below, f"{guess}: dog")
+        assert written(below, "pred: dog")
         assert written(below, "confidence 98.7 %")
         assert red(picture) == 0
     assert red(wrong) > 300
-    expected = image_sheet(pictures(1), [["true: cat", "wrong: dog", "confidence 98.7 %"]], alarming=[True])
+    expected = image_sheet(pictures(1), [["true: cat", "pred: dog ✗", "confidence 98.7 %"]], alarming=[True])
     assert np.array_equal(wrong, expected)
+    assert written(sheet(1, 1, torch.nan)[120:], "confidence unknown")
+
+
+def test_the_mark_of_what_is_wrong_stands_behind_names_of_any_length():
+    sheet = prediction_sheet(pictures(1), [0], [1], [0.5], ["cat", "W" * 40])
+    cut = [["true: cat", f"pred: {'W' * left}… ✗", "confidence 50.0 %"] for left in range(5, 20)]
+    assert any(np.array_equal(sheet, image_sheet(pictures(1), [lines], alarming=[True])) for lines in cut)
