@@ -27,6 +27,7 @@ def test_overhead(data_root, tmp_path):
     assert figures["ratio_to_bare"]["standard"] == [pytest.approx(ours / bare)]
     assert set(figures["share_on_training_thread"]) == {
         "Architecture",
+        "ClassReport",
         "EmbeddingProjection",
         "FeatureMaps",
         "GradientFlow",

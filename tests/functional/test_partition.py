@@ -1,6 +1,7 @@
 """The cells against brute force: random points, the model's own forward pass, differences across edges."""
 
 import itertools
+import threading
 import time
 
 import numpy as np
@@ -10,7 +11,7 @@ from matplotlib.path import Path as Outline
 from torch import nn
 from torch.nn import functional as F
 
-from lightning_cnnviz.functional.partition import TooManyCellsError, borders, partition
+from lightning_cnnviz.functional.partition import TooManyCellsError, borders, check_affine, partition
 from lightning_cnnviz.functional.plane_model import PlaneModel, activation_patterns, affine_maps, grid_points
 from lightning_cnnviz.functional.polygons import area
 from recipes.circles import Circles
@@ -248,3 +249,54 @@ def test_the_model_is_left_as_it_was():
     assert all(parameter.requires_grad for parameter in net.parameters())
     assert all(torch.equal(value, net.state_dict()[name]) for name, value in state.items())
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in net.modules())
+
+
+def odd(bend):
+    """Without biases: what is tanh or a ReLU of x is no other on the other side of the origin, but for the sign."""
+    net = nn.Sequential(nn.Linear(2, 5, bias=False), bend, nn.Linear(5, 1, bias=False), nn.Sigmoid())
+    net[0].weight.data *= 4
+    return net
+
+
+class Called(nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
+@pytest.mark.parametrize("function", [torch.tanh, F.hardtanh])
+@pytest.mark.parametrize("look", [partition, lambda net, bounds: check_affine(PlaneModel(net), bounds)])
+def test_odd_functions_are_noticed_on_symmetric_bounds(function, look):
+    torch.manual_seed(0)
+    with pytest.raises(ValueError, match="to be affine between the activations"):
+        look(odd(Called(function)), (-2, 2, -2, 2))
+
+
+def test_functions_behind_a_wide_layer_are_noticed_without_cutting():
+    torch.manual_seed(0)
+    wide = [nn.Linear(2, 96), nn.ReLU(), nn.Linear(96, 8)]
+    with pytest.raises(ValueError, match="to be affine between the activations"):
+        check_affine(PlaneModel(nn.Sequential(*wide, Called(F.relu), nn.Linear(8, 2))), (-3, 3, -3, 3))
+    check_affine(PlaneModel(nn.Sequential(*wide, nn.ReLU(), nn.Linear(8, 2))), (-3, 3, -3, 3))
+
+
+def test_diverged_weights_are_called_so():
+    net = relu_net(3)
+    net[0].weight.data.fill_(float("nan"))
+    with pytest.raises(ValueError, match="to be finite, but it is not: the weights have diverged"):
+        partition(net, BOUNDS)
+
+
+def test_models_are_copied_whatever_else_they_hold():
+    net = relu_net(3)
+    net.lock, net.last = threading.Lock(), net(torch.rand(4, 2))
+    assert partition(net, BOUNDS).stages[0].num_cells > 1
+
+
+def test_compiled_parts_are_looked_into():
+    net = relu_net(3)
+    net[0] = torch.compile(net[0])
+    assert [stage.gate.name for stage in partition(net, BOUNDS).stages] == ["0"]

@@ -1,6 +1,7 @@
 """Colours of the views at known places, against the model's own forward pass."""
 
 import copy
+import itertools
 
 import numpy as np
 import pytest
@@ -83,7 +84,7 @@ def test_all_views_are_pictures(activation):
 
 
 def test_a_unit_is_on_in_the_plane_where_the_model_says_so(circles, figures):
-    views_of(circles).nodes(1)
+    views_of(circles).all()["conv/nodes"]()
     panels_of_units = figures[0].axes
     for unit in range(4):
         polygons, colours = painted(panels_of_units[4 * unit + 3])
@@ -93,14 +94,14 @@ def test_a_unit_is_on_in_the_plane_where_the_model_says_so(circles, figures):
 
 
 def test_the_response_over_a_layers_space_is_its_linear_map(circles, figures):
-    views_of(circles).nodes(0)
+    views_of(circles).all()["fc1/nodes"]()
     response, activation, switch, _ = figures[0].axes[:4]
     (image,) = response.images
     x_low, x_high, y_low, y_high = image.get_extent()
     points = grid_points((x_low, x_high, y_low, y_high), 160)
     values = circles.fc1(torch.from_numpy(points).float())[:, 0].detach().numpy().reshape(160, 160)
     for panel, expected in ((response, values), (activation, np.maximum(values, 0))):
-        colours = colormaps["RdBu_r"](0.5 + 0.5 * expected / np.abs(expected).max())[..., :3]
+        colours = colormaps["RdBu_r"](0.5 + 0.5 * expected / np.abs(values).max())[..., :3]
         np.testing.assert_allclose(panel.images[0].get_array(), colours, atol=0.02)
     on = ON_OFF[(values > 0).astype(int)]
     assert (np.abs(switch.images[0].get_array() - on).max(axis=2) < 1e-6).mean() > 0.999
@@ -109,11 +110,9 @@ def test_the_response_over_a_layers_space_is_its_linear_map(circles, figures):
 
 
 def test_spaces_are_drawn_in_their_own_dimensions(circles, figures):
-    views = views_of(circles)
-    views.nodes(0)
-    views.nodes(1)
-    views.nodes(3)
-    views.layer(1)
+    views = views_of(circles).all()
+    for view in ("fc1/nodes", "conv/nodes", "fc2/nodes", "conv/layer"):
+        views[view]()
     kinds = [[axes.name == "3d" for axes in figure.axes] for figure in figures]
     assert kinds[0] == [False] * 12
     assert kinds[1] == [True, True, True, False] * 4
@@ -128,10 +127,13 @@ def test_a_plane_in_three_dimensions_holds_the_points_where_the_unit_is_zero():
     weight, offset = np.array([0.3, -1.0, 0.5]), 0.2
     _, (axes,) = panels(1, 1, "", [True])
     drawn = []
-    axes.plot_surface = lambda *parts, **_: drawn.append(parts)
+    axes.add_collection3d = drawn.append
     hyperplane(axes, space, weight, offset)
-    corners = np.stack([part.ravel() for part in drawn[0]], axis=1)
-    np.testing.assert_allclose(corners[np.isfinite(corners).all(axis=1)] @ weight + offset, 0, atol=1e-9)
+    (corners,) = (np.asarray(part)[:, :3] for part in drawn[0]._faces)
+    np.testing.assert_allclose(corners @ weight + offset, 0, atol=1e-9)
+    low, high = np.array(space.box()).T
+    assert ((corners > low - 1e-9) & (corners < high + 1e-9)).all()
+    assert (np.isclose(corners, low) | np.isclose(corners, high)).sum(axis=1).min() == 2  # on the box's edges
 
 
 def test_one_dimension_is_a_line_with_its_switching_point(figures):
@@ -140,13 +142,13 @@ def test_one_dimension_is_a_line_with_its_switching_point(figures):
         model[0].weight.copy_(torch.tensor([[1.0, 0.0]]))
         model[2].weight.copy_(torch.tensor([[2.0], [-1.0]]))
         model[2].bias.copy_(torch.tensor([-1.0, 0.3]))
-    views_of(model).nodes(1)
+    views_of(model).all()["2/nodes"]()
     places = [figures[0].axes[4 * unit].lines[0].get_xdata()[0] for unit in range(2)]
     assert places == pytest.approx([0.5, 0.3], abs=1e-5)
 
 
 def test_active_nodes_are_counted(circles, figures):
-    views_of(circles).layer(1)
+    views_of(circles).all()["conv/layer"]()
     (points,) = figures[0].axes[2].collections
     grid = torch.from_numpy(grid_points(BOUNDS, 50)).float()
     maps = circles.conv(circles.act1(circles.fc1(grid))[:, None]).flatten(1).detach()
@@ -161,7 +163,7 @@ def test_the_winner_of_the_pool_is_the_larger_window(circles, figures):
         polygons, colours = painted(axes)
         middles = torch.from_numpy(np.array([polygon.mean(axis=0) for polygon in polygons])).float()
         maps = circles.act2(circles.conv(circles.act1(circles.fc1(middles))[:, None]))[:, kernel].detach()
-        shades = 0.4 + 0.6 * np.array([to_rgb(colour) for colour in (*class_colours(2), "#bbbbbb")])
+        shades = np.vstack([colormaps["viridis"]([0.0, 1.0])[:, :3], [1, 1, 1]])
         lead = (maps[:, 0] - maps[:, 1]).numpy()
         expected = shades[np.where(lead > 0, 0, np.where(lead < 0, 1, 2))]
         np.testing.assert_allclose(colours, expected)
@@ -188,9 +190,14 @@ def test_cells_keep_their_colours_while_their_pattern_lasts(circles, figures):
 
 def test_neighbours_that_differ_in_one_unit_differ_in_colour():
     generator = np.random.default_rng(0)
-    patterns = generator.integers(0, 2, (1, 12)).astype(np.int16)
-    flipped = np.abs(patterns - np.eye(12, dtype=np.int16))
-    assert (np.abs(pattern_colours(flipped) - pattern_colours(patterns)).max(axis=1) > 0.02).all()
+    patterns = generator.integers(0, 2, (1, 200)).astype(np.int16)
+    flipped = np.abs(patterns - np.eye(200, dtype=np.int16))
+    assert (np.abs(pattern_colours(flipped) - pattern_colours(patterns)).max(axis=1) > 0.05).all()
+
+
+def test_few_patterns_share_a_colour():
+    every = np.array(list(itertools.product([0, 1], repeat=8)), dtype=np.int16)
+    assert len(np.unique(pattern_colours(every).round(3), axis=0)) == 256
 
 
 def test_scores_are_accuracies(circles, figures):
@@ -218,7 +225,7 @@ def test_class_scores_of_several_classes_are_drawn(figures):
 
 
 def test_units_left_out_are_counted(figures):
-    views_of(nn.Sequential(nn.Linear(2, 20), nn.ReLU()), max_units=3).nodes(0)
+    views_of(nn.Sequential(nn.Linear(2, 20), nn.ReLU()), max_units=3).all()["0/nodes"]()
     assert len(figures[0].axes) == 12
     assert "3 of 20 units" in figures[0].get_suptitle()
 
@@ -232,3 +239,54 @@ def test_pictures_say_where_cells_are_guessed(figures):
 def test_without_held_out_data_there_is_one_panel(circles, figures):
     views_of(circles, test=False).data()
     assert titles(figures[0]) == ["training, 300 points"]
+
+
+class Residual(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.short, self.fc1, self.fc2, self.head = (
+            nn.Linear(2, 3),
+            nn.Linear(2, 4),
+            nn.Linear(4, 3),
+            nn.Linear(3, 1),
+        )
+        self.relu1, self.relu2, self.sigmoid = nn.ReLU(), nn.ReLU(), nn.Sigmoid()
+
+    def forward(self, x):
+        x = self.relu2(self.short(x) + self.fc2(self.relu1(self.fc1(x))))
+        return self.sigmoid(self.head(x)).squeeze(1)
+
+
+def test_behind_a_sum_there_are_cells_but_no_nodes_of_a_single_layer():
+    torch.manual_seed(0)
+    views = views_of(Residual()).all()
+    assert [view for view in views if view.startswith("fc2")] == ["fc2/cells"]
+    assert {"fc1/nodes", "head/nodes"} <= set(views)
+    for draw in views.values():
+        draw()
+
+
+def test_layers_that_feed_no_activation_are_refused():
+    model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2))
+    with pytest.raises(
+        ValueError, match=r"layers=\['2'\]: none of these feeds an activation or is one; there are: 0, 1"
+    ):
+        views_of(model).all(["2"])
+
+
+def test_windows_of_one_entry_are_won_by_it(figures):
+    model = nn.Sequential(nn.Linear(2, 3), nn.Unflatten(1, (1, 3)), nn.MaxPool1d(2, ceil_mode=True), nn.Flatten())
+    views_of(model).winners(0)
+    _, alone = figures[0].axes
+    assert (painted(alone)[1] == colormaps["viridis"](0.0)[:3]).all()
+
+
+def test_picture_and_score_agree_on_what_logits_are(figures):
+    model = nn.Linear(2, 1)
+    with torch.no_grad():
+        model.weight.copy_(torch.tensor([[0.3, 0.0]]))
+        model.bias.fill_(0.3)
+    plane = PlaneModel(model)
+    data = Points(np.random.default_rng(0).uniform(-0.8, 0.8, (50, 2)), np.ones(50, dtype=int))
+    PartitionViews(plane, partition(plane, (-3, 3, -3, 3)), data, None, ["a", "b"]).decision()
+    assert "training accuracy 100.0%" in titles(figures[0])[0]
