@@ -216,6 +216,8 @@ class PartitionViews:
         figure, axes = panels(
             1, len(windows), self._title(f"{stage.gate.name} · which one wins"), [False] * len(windows)
         )
+        lines = max(len(window) for window in windows) // 2 + 1
+        figure.set_size_inches(figure.get_figwidth(), figure.get_figheight() + 0.16 * lines + 0.2)  # for the legends
         for unit, (window, place) in enumerate(zip(windows, axes, strict=True)):
             shades = np.vstack([colormaps["viridis"](np.linspace(0, 1, len(window)))[:, :3], [1, 1, 1]])
             two = np.sort(entries[:, window], axis=1)[:, -2:]
@@ -223,6 +225,7 @@ class PartitionViews:
             paint_cells(place, bounds, stage.cells, shades[winner], False, f"output {unit}")
             names = [*(stage.gate.unit_names()[entry] for entry in window), "no single one"]
             handles = [Patch(facecolor=colour, edgecolor="#444444", linewidth=0.5) for colour in shades]
+            place.set_anchor("N")
             place.legend(handles, names, fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=2)
         return render_figure(figure)
 
