@@ -6,9 +6,10 @@ from pathlib import Path
 import torch
 from tiny import fit
 
-from lightning_cnnviz import cnnviz_callbacks
+from lightning_cnnviz import ActivationMaximization, cnnviz_callbacks
 
 if __name__ == "__main__":
     where = Path(sys.argv[1])
-    run = fit(where, cnnviz_callbacks(on_error="raise"), strategy="ddp", devices=2)
+    callbacks = [*cnnviz_callbacks("full", on_error="raise"), ActivationMaximization(steps=5, on_error="raise")]
+    run = fit(where, callbacks, strategy="ddp", devices=2)
     torch.save(run.lightning_module.state_dict(), where / f"rank{run.global_rank}.pt")
