@@ -10,7 +10,7 @@ from matplotlib import colormaps
 from matplotlib.colors import to_rgb
 from torch import nn
 
-from lightning_cnnviz.functional import partition_views
+from lightning_cnnviz.functional import partition_panels, partition_views
 from lightning_cnnviz.functional.partition import partition
 from lightning_cnnviz.functional.partition_panels import (
     ON_OFF,
@@ -121,15 +121,16 @@ def test_spaces_are_drawn_in_their_own_dimensions(circles, figures):
     assert figures[3].axes[1].get_xlabel() == "dimensions 1 and 2 of 4"
 
 
-def test_a_plane_in_three_dimensions_holds_the_points_where_the_unit_is_zero():
+def test_a_plane_in_three_dimensions_holds_the_points_where_the_unit_is_zero(monkeypatch):
     generator = np.random.default_rng(0)
     space = Space(generator.uniform(-1, 1, (500, 3)))
     weight, offset = np.array([0.3, -1.0, 0.5]), 0.2
     _, (axes,) = panels(1, 1, "", [True])
     drawn = []
-    axes.add_collection3d = drawn.append
+    polygons = partition_panels.Poly3DCollection
+    monkeypatch.setattr(partition_panels, "Poly3DCollection", lambda c, **look: drawn.append(c) or polygons(c, **look))
     hyperplane(axes, space, weight, offset)
-    (corners,) = (np.asarray(part)[:, :3] for part in drawn[0]._faces)
+    ((corners,),) = drawn
     np.testing.assert_allclose(corners @ weight + offset, 0, atol=1e-9)
     low, high = np.array(space.box()).T
     assert ((corners > low - 1e-9) & (corners < high + 1e-9)).all()
