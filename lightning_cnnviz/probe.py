@@ -1,7 +1,5 @@
 """The fixed samples on which activations are shown."""
 
-import contextlib
-from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -10,10 +8,11 @@ import torch
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
-from torch.utils.data import ConcatDataset, DataLoader, IterableDataset, Subset, TensorDataset
+from torch.utils.data import DataLoader, IterableDataset
 
 from lightning_cnnviz.batch import Key, split_batch
 from lightning_cnnviz.capture import isolated_rng
+from lightning_cnnviz.datasets import find_class_names, first_loader, known_targets
 from lightning_cnnviz.errors import ConfigurationError
 
 MOST_BYTES = 256 * 2**20
@@ -193,7 +192,7 @@ class Probe:
         if self.indices is not None and max(self.indices) >= size:
             raise ConfigurationError(f"expected indices below {size}, the size of the data, got {max(self.indices)}")
         order = np.random.default_rng(self.seed).permutation(size)
-        known = _known_targets(dataset)
+        known = known_targets(dataset)
         if self.indices is not None:
             order = np.asarray(self.indices)
         elif known is not None and len(known) == size:
@@ -250,61 +249,3 @@ def _on_cpu(inputs: Tensor, targets: Tensor | None) -> tuple[Tensor, Tensor]:
     if targets is None:
         targets = torch.full((len(inputs),), -1)
     return inputs.detach().to("cpu", copy=True), targets.detach().to("cpu", torch.int64, copy=True)
-
-
-def first_loader(loaders: Any) -> DataLoader[Any] | None:
-    """The first of a trainer's loaders, which may be nested; None if there is none."""
-    if isinstance(loaders, DataLoader):
-        return loaders
-    parts = getattr(loaders, "flattened", loaders)
-    parts = list(parts.values()) if isinstance(parts, dict) else parts if isinstance(parts, (list, tuple)) else []
-    return next((found for found in map(first_loader, parts) if found is not None), None)
-
-
-def _known_targets(dataset: Any) -> npt.NDArray[np.integer] | None:
-    """What seem to be class numbers and can be had without loading samples; None if there are none."""
-    targets: Any = None
-    if isinstance(dataset, Subset):
-        known = _known_targets(dataset.dataset)
-        return None if known is None else known[np.asarray(dataset.indices, dtype=np.intp)]
-    if isinstance(dataset, ConcatDataset):
-        parts = [_known_targets(part) for part in dataset.datasets]
-        known_parts = [part for part in parts if part is not None]
-        return np.concatenate(known_parts) if len(known_parts) == len(parts) else None
-    if isinstance(dataset, TensorDataset):
-        with contextlib.suppress(ValueError):
-            targets = split_batch(dataset.tensors)[1]  # all samples as one batch
-    else:
-        targets = getattr(dataset, "targets", getattr(dataset, "labels", None))
-    if not isinstance(targets, (Tensor, np.ndarray, list, tuple)):
-        return None
-    numbers = np.asarray(targets)
-    return numbers if numbers.ndim == 1 and np.issubdtype(numbers.dtype, np.integer) else None
-
-
-def find_class_names(dataset: Any, *owners: Any) -> list[str] | None:
-    """Class names by class number: `class_names` or `classes` of the data (or what it wraps) or of an owner.
-
-    Example:
-        >>> from types import SimpleNamespace as Owner
-        >>> find_class_names(Owner(), Owner(classes=["cat", "dog"]))
-        ['cat', 'dog']
-    """
-    chain = []
-    while dataset is not None:
-        chain.append(dataset)
-        parts = getattr(dataset, "datasets", None)
-        dataset = parts[0] if isinstance(parts, (list, tuple)) and parts else getattr(dataset, "dataset", None)
-    for owner in (*chain, *owners):
-        names = getattr(owner, "class_names", None) or getattr(owner, "classes", None)
-        if isinstance(names, (list, tuple)) and all(isinstance(name, (str, int)) for name in names):
-            return [str(name) for name in names]
-    return None
-
-
-def check_class_names(names: Sequence[str], classes: int) -> None:
-    """Raises ConfigurationError if a user's class names are not as many as the model's classes."""
-    if len(names) != classes:
-        raise ConfigurationError(
-            f"expected a name for each of the model's {classes} classes, got {len(names)} class_names: {names}"
-        )

@@ -10,11 +10,11 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 
 from lightning_cnnviz.callbacks.base import Drawing, Layers, OnError, VisualCallback
+from lightning_cnnviz.datasets import check_class_names, find_class_names, first_loader
 from lightning_cnnviz.functional.class_report import Counts, class_accuracies, confusion_matrix_chart
 from lightning_cnnviz.functional.image_sheet import prediction_sheet
 from lightning_cnnviz.layers import scores_layer
 from lightning_cnnviz.listener import Listener
-from lightning_cnnviz.probe import check_class_names, find_class_names, first_loader
 from lightning_cnnviz.tally import ClassTally, Totals
 
 MAX_SAMPLES = 20

@@ -10,8 +10,9 @@ from pytorch_lightning import LightningModule, Trainer
 from lightning_cnnviz.callbacks.base import Drawing, Layers, OnError
 from lightning_cnnviz.callbacks.probing import ProbingCallback
 from lightning_cnnviz.errors import ConfigurationError
+from lightning_cnnviz.functional.affine_check import check_affine
 from lightning_cnnviz.functional.gates import is_gate
-from lightning_cnnviz.functional.partition import Partition, check_affine, partition
+from lightning_cnnviz.functional.partition import Partition, partition
 from lightning_cnnviz.functional.partition_history import drop_later, history_folder, save_data, save_weights
 from lightning_cnnviz.functional.partition_panels import Points
 from lightning_cnnviz.functional.partition_views import PartitionViews

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from lightning_cnnviz.callbacks.base import Layers, OnError, VisualCallback
 from lightning_cnnviz.capture import Activations, record
-from lightning_cnnviz.probe import Probe, Samples, check_class_names
+from lightning_cnnviz.datasets import check_class_names
+from lightning_cnnviz.probe import Probe, Samples
 
 
 class ProbingCallback(VisualCallback):

@@ -3,9 +3,9 @@
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from torch import nn
 
+from lightning_cnnviz.functional.affine_check import check_straight
 from lightning_cnnviz.functional.gates import Floats, Gate, Pattern
 from lightning_cnnviz.functional.plane_model import Bounds, PlaneModel, activation_patterns, flat, grid_points
 from lightning_cnnviz.functional.polygons import Cell, cut_by_largest, cut_by_signs, rectangle
@@ -144,52 +144,6 @@ def borders(plane: PlaneModel, partition: Partition, index: int, parts: int = 4)
     return np.asarray(segments[(one != other).any(axis=1)])
 
 
-def check_affine(plane: PlaneModel, bounds: Bounds, count: int = 10_000) -> None:
-    """Looks for what bends a model beside its activations, on many short lines, however many cells there are.
-
-    Args:
-        plane: The model.
-        bounds: The rectangle in which the lines lie.
-        count: How many.
-
-    Raises:
-        ValueError: If it finds something, or values are not finite.
-
-    Example:
-        >>> check_affine(PlaneModel(nn.Sequential(nn.Linear(2, 3), nn.ReLU())), (0, 1, 0, 1))
-    """
-    generator = np.random.default_rng(0)
-    low, high = np.array(bounds[::2]), np.array(bounds[1::2])
-    middles = generator.uniform(low, high, (count, 2))
-    steps = generator.normal(size=(count, 2)) * (high - low) / 200
-    seen = plane.run(np.concatenate([middles - steps, middles, middles + steps]))
-    same = np.ones(count, dtype=bool)  # lines on which no gate so far bends
-    for index, gate in enumerate(seen.gates):
-        values = flat(seen.inputs[index])
-        _check_bend(values, same, f"what reaches {gate.module_name}")
-        if gate.smooth:
-            return
-        first, middle, last = np.split(gate.pattern(values), 3)
-        same &= ((first == middle) & (middle == last)).all(axis=1)
-    _check_bend(flat(seen.output), same, "what the model returns")
-
-
-def _check_bend(values: Floats, same: npt.NDArray[np.bool_], where: str) -> None:
-    first, middle, last = (part[same] for part in np.split(values, 3))
-    _check_straight(middle, (first + last) / 2, np.abs(values).max(initial=0), where)
-
-
-def _check_straight(values: Floats, expected: Floats, scale: float, where: str) -> None:
-    if not np.isfinite(values).all() or not np.isfinite(expected).all():
-        raise ValueError(f"expected {where} to be finite, but it is not: the weights have diverged")
-    if np.abs(values - expected).max(initial=0) > 1e-6 * max(scale, 1e-30):
-        raise ValueError(
-            f"expected {where} to be affine between the activations, but it is not: an activation that is called as a "
-            "function (F.relu, torch.sigmoid) or a layer such as LayerNorm stands before it; hooks see "
-            "modules only, so write nn.ReLU(), nn.Sigmoid(), ... into the model"
-        )
-
-
 def _affine_values(plane: PlaneModel, cells: list[Floats], gate: int | None) -> list[Floats]:
     """What a gate receives (None: what the model returns) at the corners of each cell."""
     corners = [cell[:, :2] for cell in cells]
@@ -206,7 +160,7 @@ def _affine_values(plane: PlaneModel, cells: list[Floats], gate: int | None) -> 
     ]
     where = "what the model returns" if gate is None else f"what reaches {seen.gates[gate].module_name}"
     for actual, mean in zip(found[len(corners) :], expected, strict=True):
-        _check_straight(actual, mean, np.abs(values).max(initial=0), where)
+        check_straight(actual, mean, np.abs(values).max(initial=0), where)
     return at_corners
 
 

@@ -11,7 +11,8 @@ from matplotlib.path import Path as Outline
 from torch import nn
 from torch.nn import functional as F
 
-from lightning_cnnviz.functional.partition import TooManyCellsError, borders, check_affine, partition
+from lightning_cnnviz.functional.affine_check import check_affine
+from lightning_cnnviz.functional.partition import TooManyCellsError, borders, partition
 from lightning_cnnviz.functional.plane_model import PlaneModel, activation_patterns, affine_maps, grid_points
 from lightning_cnnviz.functional.polygons import area
 from recipes.circles import Circles
