@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from lightning_cnnviz.callbacks.activation_maximization import ActivationMaximization
     from lightning_cnnviz.callbacks.architecture import Architecture
     from lightning_cnnviz.callbacks.class_report import ClassReport
+    from lightning_cnnviz.callbacks.cost_limit import CostLimit
     from lightning_cnnviz.callbacks.embedding_projection import EmbeddingProjection
     from lightning_cnnviz.callbacks.feature_maps import FeatureMaps
     from lightning_cnnviz.callbacks.filter_response import FilterResponse
@@ -22,6 +23,7 @@ __all__ = [
     "ActivationMaximization",
     "Architecture",
     "ClassReport",
+    "CostLimit",
     "EmbeddingProjection",
     "FeatureMaps",
     "FilterResponse",
@@ -37,6 +39,7 @@ __all__ = [
 _HOMES = {
     "Architecture": "callbacks.architecture",
     "ClassReport": "callbacks.class_report",
+    "CostLimit": "callbacks.cost_limit",
     "ActivationMaximization": "callbacks.activation_maximization",
     "EmbeddingProjection": "callbacks.embedding_projection",
     "FeatureMaps": "callbacks.feature_maps",

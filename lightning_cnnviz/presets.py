@@ -7,6 +7,7 @@ from pytorch_lightning import Callback
 
 from lightning_cnnviz.callbacks.architecture import Architecture
 from lightning_cnnviz.callbacks.class_report import ClassReport
+from lightning_cnnviz.callbacks.cost_limit import CostLimit
 from lightning_cnnviz.callbacks.embedding_projection import EmbeddingProjection
 from lightning_cnnviz.callbacks.feature_maps import FeatureMaps
 from lightning_cnnviz.callbacks.filter_response import FilterResponse
@@ -29,7 +30,8 @@ def cnnviz_callbacks(preset: Literal["minimal", "standard", "full"] = "standard"
             projection beside the t-SNE.
         **options: Arguments of the callbacks, each given to those of the set that take it, e.g.
             `every_n_epochs=5`, `on_error="raise"`, `probe=Probe(class_names=[...])`, `num_samples=500`. The
-            architecture is drawn once and whole, whatever the interval and the layers.
+            architecture is drawn once and whole, whatever the interval and the layers. `max_overhead=0.05` and
+            `max_event_mb=100` bound what all of them cost, see `CostLimit`.
 
     Returns:
         Callbacks for `Trainer(callbacks=...)`.
@@ -53,7 +55,8 @@ def cnnviz_callbacks(preset: Literal["minimal", "standard", "full"] = "standard"
         accepted.get(kind, set()).discard("layers")
     if FilterResponse in accepted:
         accepted[FilterResponse].discard("channel")  # there "mean" and "rgb" are none
-    known = sorted(set().union(*accepted.values()))
+    limits = {name: options.pop(name) for name in ("max_overhead", "max_event_mb") if name in options}
+    known = sorted(set().union(*accepted.values()) | {"max_overhead", "max_event_mb"})
     unknown = sorted(set(options).difference(known))
     if unknown:
         raise TypeError(f"no callback of the {preset} set takes {', '.join(unknown)}; options are: {', '.join(known)}")
@@ -64,6 +67,7 @@ def cnnviz_callbacks(preset: Literal["minimal", "standard", "full"] = "standard"
         options = {"class_names": probe.class_names, **options, "probe": probe}
     if preset == "full":
         options = {"method": ["tsne", "pca"], **options}
-    return [
+    callbacks: list[Callback] = [
         kind(**{name: value for name, value in options.items() if name in accepted[kind]}) for kind in sets[preset]
     ]
+    return [*callbacks, CostLimit(**{"max_overhead": None, **limits})] if limits else callbacks

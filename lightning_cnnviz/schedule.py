@@ -45,11 +45,23 @@ class Schedule:
                     f"expected {name} to be at least 1, got {interval}; to draw nothing, leave the callback out"
                 )
 
-    def epoch_due(self, epoch: int) -> bool:
-        """Whether a picture is due at the end of an epoch, counted from 0."""
-        return self.every_n_train_steps is None and (epoch + 1) % (self.every_n_epochs or 1) == 0
+    def epoch_due(self, epoch: int, stretch: int = 1) -> bool:
+        """Whether a picture is due at the end of an epoch, counted from 0, with the interval so many times as long."""
+        return self.every_n_train_steps is None and (epoch + 1) % (stretch * (self.every_n_epochs or 1)) == 0
 
-    def step_due(self, last: int, step: int) -> bool:
+    def step_due(self, last: int, step: int, stretch: int = 1) -> bool:
         """Whether a picture became due between two counts of optimizer steps, `last` excluded."""
-        every = self.every_n_train_steps
-        return every is not None and step // every > last // every
+        if self.every_n_train_steps is None:
+            return False
+        every = stretch * self.every_n_train_steps
+        return step // every > last // every
+
+    def in_words(self, stretch: int = 1) -> str:
+        """The interval, e.g. `"every 4 epochs"`.
+
+        Example:
+            >>> Schedule(every_n_epochs=2).in_words(stretch=2)
+            'every 4 epochs'
+        """
+        interval = stretch * (self.every_n_train_steps or self.every_n_epochs or 1)
+        return f"every {interval} {'epochs' if self.every_n_train_steps is None else 'steps'}"

@@ -2,9 +2,22 @@
 
 import logging
 import os
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from lightning_cnnviz.worker import Worker
+
+
+@pytest.fixture(scope="session", autouse=True)
+def helper():
+    """One helper process for all tests: a start for every `fit` would take most of their time."""
+    worker = Worker.acquire()
+    worker.run(partial(np.add, 1, 1))
+    yield
+    worker.release()
 
 
 @pytest.fixture(scope="session")
@@ -32,6 +45,6 @@ def told(caplog):
     caplog.set_level(logging.INFO)
     for one in loggers:
         one.setLevel(logging.INFO)
-    yield lambda: caplog.text
+    yield lambda: "\n".join({id(record): record.getMessage() for record in caplog.records}.values())
     for one in loggers:
         one.removeHandler(caplog.handler)

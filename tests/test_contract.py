@@ -23,12 +23,13 @@ from tiny import TinyData, TinyNet, events, image_steps, loaders, scalars, train
 from tiny import fit as fit_model
 
 import lightning_cnnviz
+from lightning_cnnviz.callbacks.base import VisualCallback
 from lightning_cnnviz.functional.class_report import confusion_matrix_chart
 
 EXPORTED = [
     exported
     for exported in (getattr(lightning_cnnviz, name) for name in lightning_cnnviz.__all__)
-    if isinstance(exported, type) and issubclass(exported, pl.Callback)
+    if isinstance(exported, type) and issubclass(exported, VisualCallback)
 ]
 AT_VALIDATIONS = {lightning_cnnviz.ClassReport}
 """Draw as a validation ends, if a picture became due since the last one."""

@@ -73,7 +73,7 @@ def test_every_public_name_is_there_once():
 
 def test_the_public_names_hold_the_documented_ones():
     documented = {
-        "ActivationMaximization", "Architecture", "ClassReport", "EmbeddingProjection", "FeatureMaps",
+        "ActivationMaximization", "Architecture", "ClassReport", "CostLimit", "EmbeddingProjection", "FeatureMaps",
         "FilterResponse", "GradientFlow", "InputPartition", "KernelGrid", "LossAccuracy", "Probe", "cnnviz_callbacks",
     }  # fmt: skip
     assert documented == set(lightning_cnnviz.__all__)

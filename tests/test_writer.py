@@ -10,7 +10,10 @@ from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from tiny import TinyNet, events, fit, image_steps, loaders, scalars, trainer
 
 from lightning_cnnviz import KernelGrid
-from lightning_cnnviz.writer import Writer, image_summary
+from lightning_cnnviz.costs import Account
+from lightning_cnnviz.event_file import image_summary
+from lightning_cnnviz.functional.encode import encode
+from lightning_cnnviz.writer import Writer
 
 
 def flat(value):
@@ -18,11 +21,11 @@ def flat(value):
 
 
 def opened(folder):
-    return trainer(folder), []
+    return trainer(folder), Account("test")
 
 
 def test_pictures_arrive_in_the_order_they_came_whatever_they_take_to_draw(tmp_path):
-    run, failures = opened(tmp_path)
+    run, account = opened(tmp_path)
     writer = Writer.open(run)
 
     def slowly(step):
@@ -30,88 +33,88 @@ def test_pictures_arrive_in_the_order_they_came_whatever_they_take_to_draw(tmp_p
         return flat(step)
 
     for step in (1, 2, 3):
-        writer.picture("a", lambda step=step: slowly(step), step, failures.append)
-    writer.scalars({"b": 0.5}, 3, failures.append)
+        writer.picture(("a", lambda step=step: slowly(step)), step, account)
+    writer.scalars({"b": 0.5}, 3, account)
     writer.close(run)
     images = events(tmp_path).Images("a")
     assert [(image.step, image.height, image.width) for image in images] == [(1, 4, 5), (2, 4, 5), (3, 4, 5)]
     assert scalars(tmp_path, "b") == [(3, 0.5)]
-    assert failures == []
+    assert account.failures == []
 
 
 def test_a_picture_that_fails_is_reported_and_the_next_is_drawn(tmp_path):
-    run, failures = opened(tmp_path)
+    run, account = opened(tmp_path)
     writer = Writer.open(run)
-    writer.picture("broken", lambda: 1 / 0, 1, failures.append)
-    writer.picture("fine", lambda: flat(9), 1, failures.append)
+    writer.picture(("broken", lambda: 1 / 0), 1, account)
+    writer.picture(("fine", lambda: flat(9)), 1, account)
     writer.close(run)
-    assert [type(failure) for failure in failures] == [ZeroDivisionError]
+    assert [type(failure) for failure in account.failures] == [ZeroDivisionError]
     assert image_steps(tmp_path) == {"fine": [1]}
 
 
 def test_drawing_happens_on_another_thread_unless_asked_otherwise(tmp_path):
-    run, failures = opened(tmp_path)
+    run, account = opened(tmp_path)
     writer, where = Writer.open(run), []
 
     def draw():
         where.append(threading.current_thread())
         return flat(0)
 
-    writer.picture("later", draw, 1, failures.append)
-    writer.picture("now", draw, 1, failures.append, at_once=True)
+    writer.picture(("later", draw), 1, account)
+    writer.picture(("now", draw), 1, account, at_once=True)
     writer.close(run)
     assert threading.current_thread() in where
     assert len({thread.name for thread in where}) == 2
 
 
 def test_one_writer_for_all_users_of_a_trainer_until_the_last_closes(tmp_path):
-    run, failures = opened(tmp_path)
+    run, account = opened(tmp_path)
     first, second = Writer.open(run), Writer.open(run)
     assert first is second
-    first.picture("a", lambda: flat(1), 1, failures.append)
+    first.picture(("a", lambda: flat(1)), 1, account)
     first.close(run)
-    second.picture("a", lambda: flat(2), 2, failures.append)
+    second.picture(("a", lambda: flat(2)), 2, account)
     second.close(run)
     assert image_steps(tmp_path) == {"a": [1, 2]}
     assert Writer.open(run) is not first
     assert not [thread for thread in threading.enumerate() if thread.name == "lightning_cnnviz.Writer"]
 
 
-def test_more_pictures_than_the_queue_holds_are_all_written(tmp_path):
-    run, failures = opened(tmp_path)
+def test_many_pictures_at_once_are_all_written(tmp_path):
+    run, account = opened(tmp_path)
     writer = Writer.open(run)
-    for step in range(200):
-        writer.picture("many", lambda: flat(1), step, failures.append)
+    for step in range(100):
+        writer.picture(("many", lambda: flat(1)), step, account)
     writer.close(run)
-    assert image_steps(tmp_path) == {"many": list(range(200))}
+    assert image_steps(tmp_path) == {"many": list(range(100))}
 
 
 def test_numbers_do_not_wait_for_pictures(tmp_path):
-    run, failures = opened(tmp_path)
+    run, account = opened(tmp_path)
     writer, drawn = Writer.open(run), threading.Event()
-    writer.picture("slow", lambda: flat(drawn.wait(60)), 1, failures.append)
+    writer.picture(("slow", lambda: flat(drawn.wait(60))), 1, account)
     for step in range(500):  # would never end if they took the room of pictures
-        writer.scalars({"a": float(step)}, step, failures.append)
+        writer.scalars({"a": float(step)}, step, account)
     drawn.set()
     writer.close(run)
-    assert failures == []
+    assert account.failures == []
     assert [step for step, _ in scalars(tmp_path, "a")] == list(range(500))
 
 
 def test_texts_are_written_as_they_are(tmp_path):
-    run, failures = opened(tmp_path)
+    run, account = opened(tmp_path)
     writer = Writer.open(run)
-    writer.texts({"table": "| a |\n|---|\n| 1 |", "note": "*b*"}, 3, failures.append)
+    writer.texts({"table": "| a |\n|---|\n| 1 |", "note": "*b*"}, 3, account)
     writer.close(run)
     (table,) = events(tmp_path).Tensors("table/text_summary")
     assert table.step == 3
     assert table.tensor_proto.string_val[0].decode() == "| a |\n|---|\n| 1 |"
-    assert failures == []
+    assert account.failures == []
 
 
 def test_pixels_survive_the_encoding(tmp_path):
     picture = np.random.default_rng(0).integers(0, 256, (16, 24, 3), dtype=np.uint8)
-    encoded = image_summary("a", picture).value[0].image
+    encoded = image_summary("a", encode(picture)).value[0].image
     import io
 
     from PIL import Image

@@ -7,13 +7,14 @@ import torch
 from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 
-from lightning_cnnviz.callbacks.base import Drawing, Layers, OnError
+from lightning_cnnviz.callbacks.base import Layers, OnError
 from lightning_cnnviz.callbacks.probing import ProbingCallback
 from lightning_cnnviz.capture import Activations
 from lightning_cnnviz.functional.activation_maximization import excitation_grid
 from lightning_cnnviz.functional.gradient_ascent import Ascent, maximize
 from lightning_cnnviz.layers import last_layer_with_weights, select_layers
 from lightning_cnnviz.probe import Probe, Samples
+from lightning_cnnviz.writer import Drawing
 
 NUM_SAMPLES = 100
 """Samples whose range, mean and deviation the images keep to."""

@@ -6,12 +6,13 @@ from typing import Any
 
 from pytorch_lightning import LightningModule, Trainer
 
-from lightning_cnnviz.callbacks.base import Drawing, Layers, OnError
+from lightning_cnnviz.callbacks.base import Layers, OnError
 from lightning_cnnviz.callbacks.probing import ProbingCallback
 from lightning_cnnviz.functional.architecture import architecture, architecture_table, count_parameters
 from lightning_cnnviz.functional.architecture_diagram import architecture_diagram
 from lightning_cnnviz.layers import select_layers
 from lightning_cnnviz.probe import Probe
+from lightning_cnnviz.writer import Drawing
 
 
 class Architecture(ProbingCallback):

@@ -1,7 +1,7 @@
 """The template that every callback fills in: when, what, and that a run never suffers from it."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, TypeAlias
 
@@ -9,15 +9,13 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_cnnviz.capture import isolated_rng
+from lightning_cnnviz.costs import Account
 from lightning_cnnviz.errors import ConfigurationError
-from lightning_cnnviz.functional.image import Picture
 from lightning_cnnviz.schedule import Schedule
-from lightning_cnnviz.writer import Writer
+from lightning_cnnviz.writer import Computation, Drawing, Writer
 
 OnError: TypeAlias = Literal["warn", "raise"]
 Layers: TypeAlias = str | list[str] | None
-Drawing: TypeAlias = tuple[str, Callable[[], Picture]]
-"""A tag, and what makes the picture later on another thread."""
 
 
 class VisualCallback(Callback):
@@ -63,11 +61,13 @@ class VisualCallback(Callback):
         self.on_error = on_error
         self._writer: Writer | None = None
         self._selected: Sequence[str] = []
-        self._cost_tag = ""
-        self._seconds = 0.0
+        self.account = Account(type(self).__name__)
+        """What the callback has cost in this run."""
+        self.stretch = 1
+        """By how much the interval is longer than the user asked for; see `CostLimit`."""
+        self._billed = (0.0, 0.0)
         self._last_step = 0
         self._drawn: int | None = None
-        self._failures: list[Exception] = []
         self._warned = False
 
     @property
@@ -88,6 +88,10 @@ class VisualCallback(Callback):
         """What is to be drawn now. Called on the training thread; what it gives must own its data."""
         return ()
 
+    def _computation(self, trainer: Trainer, module: LightningModule) -> Computation | None:
+        """What takes long to compute and gives pictures and numbers only then; called after `_drawings`."""
+        return None
+
     def _numbers(self) -> Mapping[str, float]:
         """Scalars that go with the pictures; called after `_drawings`."""
         return {}
@@ -96,21 +100,25 @@ class VisualCallback(Callback):
         """Markdown that goes with the pictures; called after `_numbers`."""
         return {}
 
+    def limit_bytes(self, most: int | None) -> None:
+        """Has pictures left out that would make the event file larger, of all callbacks of the trainer."""
+        if self._writer is not None:
+            self._writer.most_bytes = most
+
     # ---- Lightning's hooks
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Checks the choice of layers against the model and opens the way to the loggers."""
         self._selected = self._select(pl_module)
+        self.stretch = 1
         if not trainer.loggers:
             rank_zero_warn(
                 "lightning_cnnviz: the Trainer has no logger, so nothing is drawn; "
                 "use Trainer(logger=TensorBoardLogger(...))"
             )
         elif not trainer.fast_dev_run:  # type: ignore[attr-defined]
-            same = [callback for callback in trainer.callbacks if type(callback) is type(self)]  # type: ignore[attr-defined]
-            number = next((index for index, callback in enumerate(same, start=1) if callback is self), 1)
-            self._cost_tag = f"cnnviz/cost/{type(self).__name__}" + (f"-{number}" if number > 1 else "")
             self._writer = Writer.open(trainer)
+            self.account = self._writer.ledger.open(type(self).__name__)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Prepares for the first picture."""
@@ -118,6 +126,8 @@ class VisualCallback(Callback):
             self._last_step = trainer.global_step
             self._drawn = trainer.global_step or None  # a resumed run has its picture of this step
             self._warned = False
+            self._billed = (time.perf_counter(), self.account.seconds)
+            self._writer.ledger.begin(trainer.global_step)
             with self._duty():
                 self._writer.resume(trainer.global_step)
                 self._begin(trainer, pl_module)
@@ -126,12 +136,12 @@ class VisualCallback(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Draws if this optimizer step is due."""
-        if self.schedule.step_due(self._last_step, trainer.global_step):
+        if self.schedule.step_due(self._last_step, trainer.global_step, self.stretch):
             self._draw(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draws if this epoch is due."""
-        if self.schedule.epoch_due(trainer.current_epoch):
+        if self.schedule.epoch_due(trainer.current_epoch, self.stretch):
             self._draw(trainer, pl_module)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
@@ -152,22 +162,33 @@ class VisualCallback(Callback):
         if self._writer is None or step == self._drawn:
             return
         self._last_step = self._drawn = step
-        with self._duty(), isolated_rng():
-            for tag, draw in self._drawings(trainer, module):
-                self._writer.picture(tag, draw, step, self._failures.append, at_once=self.on_error == "raise")
-            self._writer.scalars(self._numbers(), step, self._failures.append)
-            self._writer.texts(self._texts(), step, self._failures.append)
-        self._writer.scalars({self._cost_tag: 1000 * self._seconds}, step, self._failures.append)
-        self._seconds = 0.0
+        account, at_once = self.account, self.on_error == "raise"
+        with self._duty(flexible=True), isolated_rng():
+            for drawing in self._drawings(trainer, module):
+                self._writer.picture(drawing, step, account, at_once)
+            if (computation := self._computation(trainer, module)) is not None:
+                self._writer.compute(computation, step, account, at_once)
+            self._writer.scalars(self._numbers(), step, account)
+            self._writer.texts(self._texts(), step, account)
+        self._writer.scalars(self._cost(), step, account)
+
+    def _cost(self) -> dict[str, float]:
+        now, account = time.perf_counter(), self.account
+        (then, seconds), self._billed = self._billed, (now, account.seconds)
+        cost = {
+            f"cnnviz/cost/{account.name}": 1000 * (account.seconds - seconds),
+            f"cnnviz/cost_share/{account.name}": (account.seconds - seconds) / max(now - then, 1e-9),
+        }
+        return {**cost, f"cnnviz/left_out/{account.name}": float(account.dropped)} if account.dropped else cost
 
     @contextmanager
-    def _duty(self) -> Iterator[None]:
+    def _duty(self, flexible: bool = False) -> Iterator[None]:
         start = time.perf_counter()
         try:
             with self._forgiving():
                 yield
         finally:
-            self._seconds += time.perf_counter() - start
+            self.account.add(time.perf_counter() - start, flexible)
             self._report_failures()
 
     @contextmanager
@@ -177,18 +198,19 @@ class VisualCallback(Callback):
         except Exception as error:
             if self.on_error == "raise" or isinstance(error, ConfigurationError):
                 raise
-            self._failures.append(error)
+            self.account.failures.append(error)
 
     def _report_failures(self) -> None:
-        count = len(self._failures)  # more may arrive from the writer's thread meanwhile
+        failures = self.account.failures
+        count = len(failures)  # more may arrive from the writer's threads meanwhile
         if count and not self._warned:
             self._warned = True
-            error = self._failures[0]
+            error = failures[0]
             rank_zero_warn(
                 f"{type(self).__name__} could not draw and training goes on: {type(error).__name__}: {error} "
                 '(once only; on_error="raise" shows where)'
             )
-        del self._failures[:count]
+        del failures[:count]
 
     def _end(self, trainer: Trainer) -> None:
         if self._writer is not None:

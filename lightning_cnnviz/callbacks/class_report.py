@@ -9,13 +9,14 @@ import numpy as np
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 
-from lightning_cnnviz.callbacks.base import Drawing, Layers, OnError, VisualCallback
+from lightning_cnnviz.callbacks.base import Layers, OnError, VisualCallback
 from lightning_cnnviz.datasets import check_class_names, find_class_names, first_loader
 from lightning_cnnviz.functional.class_report import Counts, class_accuracies, confusion_matrix_chart
 from lightning_cnnviz.functional.image_sheet import prediction_sheet
 from lightning_cnnviz.layers import scores_layer
 from lightning_cnnviz.listener import Listener
 from lightning_cnnviz.tally import ClassTally, Totals
+from lightning_cnnviz.writer import Drawing
 
 MAX_SAMPLES = 20
 NOTHING = (
@@ -158,8 +159,8 @@ class ClassReport(VisualCallback):
     # ---- how it is done
 
     def _due(self, trainer: Trainer) -> bool:
-        by_step = self.schedule.step_due(self._last_step, trainer.global_step)
-        return by_step or self.schedule.epoch_due(trainer.current_epoch)
+        by_step = self.schedule.step_due(self._last_step, trainer.global_step, self.stretch)
+        return by_step or self.schedule.epoch_due(trainer.current_epoch, self.stretch)
 
     def _drawings(self, trainer: Trainer, module: LightningModule) -> Iterable[Drawing]:
         assert self._tally is not None

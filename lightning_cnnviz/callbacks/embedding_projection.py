@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from pytorch_lightning import LightningModule, Trainer
 
-from lightning_cnnviz.callbacks.base import Drawing, Layers, OnError
+from lightning_cnnviz.callbacks.base import Layers, OnError
 from lightning_cnnviz.callbacks.probing import ProbingCallback
 from lightning_cnnviz.functional.image import Array
 from lightning_cnnviz.functional.projection import (
@@ -24,6 +24,7 @@ from lightning_cnnviz.functional.projection_overview import projection_overview
 from lightning_cnnviz.functional.separation import Separation, separation
 from lightning_cnnviz.layers import last_hidden_layer, select_layers
 from lightning_cnnviz.probe import Probe
+from lightning_cnnviz.writer import Drawing
 
 
 class EmbeddingProjection(ProbingCallback):

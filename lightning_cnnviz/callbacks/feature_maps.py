@@ -8,11 +8,12 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_cnnviz.batch import predicted_classes
-from lightning_cnnviz.callbacks.base import Drawing, Layers, OnError
+from lightning_cnnviz.callbacks.base import Layers, OnError
 from lightning_cnnviz.callbacks.probing import ProbingCallback
 from lightning_cnnviz.functional.feature_maps import feature_maps, mean_maps
 from lightning_cnnviz.layers import convolutions, select_layers
 from lightning_cnnviz.probe import Probe
+from lightning_cnnviz.writer import Drawing
 
 
 class FeatureMaps(ProbingCallback):

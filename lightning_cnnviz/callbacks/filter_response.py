@@ -8,14 +8,16 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
-from lightning_cnnviz.callbacks.base import Drawing, Layers, OnError
+from lightning_cnnviz.callbacks.base import Layers, OnError
 from lightning_cnnviz.callbacks.probing import ProbingCallback
 from lightning_cnnviz.capture import INPUT, evaluating
 from lightning_cnnviz.errors import ConfigurationError
-from lightning_cnnviz.functional.filter_response import PlainConv, filter_response, filter_responses
+from lightning_cnnviz.functional.filter_response import filter_response
+from lightning_cnnviz.functional.filtering import PlainConv, filter_responses
 from lightning_cnnviz.functional.kernels import check_channel
 from lightning_cnnviz.layers import convolutions, select_layers
 from lightning_cnnviz.probe import Probe, Samples
+from lightning_cnnviz.writer import Drawing
 
 Source: TypeAlias = Literal["layer", "image"]
 

@@ -11,7 +11,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 from torch.optim import Optimizer
 
-from lightning_cnnviz.callbacks.base import Drawing, Layers, OnError, VisualCallback
+from lightning_cnnviz.callbacks.base import Layers, OnError, VisualCallback
 from lightning_cnnviz.functional.gradient_flow import (
     STATISTICS,
     diagnose,
@@ -20,6 +20,7 @@ from lightning_cnnviz.functional.gradient_flow import (
 )
 from lightning_cnnviz.gradients import GradientWindow
 from lightning_cnnviz.layers import layers_with_weights, select_layers, weights_of
+from lightning_cnnviz.writer import Drawing
 
 MOST_COLUMNS = 1000
 """Columns of the heat map; beyond, every second one is dropped."""

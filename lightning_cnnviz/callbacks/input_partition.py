@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from pytorch_lightning import LightningModule, Trainer
 
-from lightning_cnnviz.callbacks.base import Drawing, Layers, OnError
+from lightning_cnnviz.callbacks.base import Layers, OnError
 from lightning_cnnviz.callbacks.probing import ProbingCallback
 from lightning_cnnviz.errors import ConfigurationError
 from lightning_cnnviz.functional.affine_check import check_affine
@@ -19,6 +19,7 @@ from lightning_cnnviz.functional.partition_views import PartitionViews
 from lightning_cnnviz.functional.plane_model import Bounds, PlaneModel
 from lightning_cnnviz.layers import layers_with_weights, select_layers
 from lightning_cnnviz.probe import Probe, Samples
+from lightning_cnnviz.writer import Drawing
 
 MARGIN = 0.2
 TRIAL_SIZE = 2

@@ -8,10 +8,11 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import nn
 
-from lightning_cnnviz.callbacks.base import Drawing, Layers, OnError, VisualCallback
+from lightning_cnnviz.callbacks.base import Layers, OnError, VisualCallback
 from lightning_cnnviz.capture import evaluating
 from lightning_cnnviz.functional.kernels import Channel, Scale, check_channel, check_options, conv_weight, kernel_grid
 from lightning_cnnviz.layers import convolutions, select_layers
+from lightning_cnnviz.writer import Drawing
 
 
 class KernelGrid(VisualCallback):

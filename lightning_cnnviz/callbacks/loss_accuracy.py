@@ -7,10 +7,11 @@ from typing import Any
 
 from pytorch_lightning import LightningModule, Trainer
 
-from lightning_cnnviz.callbacks.base import Drawing, Layers, OnError, VisualCallback
+from lightning_cnnviz.callbacks.base import Layers, OnError, VisualCallback
 from lightning_cnnviz.functional.curves import Point, Quantity, Stage, curve_chart, find_metric
 from lightning_cnnviz.layers import scores_layer
 from lightning_cnnviz.means import EpochMeans
+from lightning_cnnviz.writer import Drawing
 
 QUANTITIES: tuple[Quantity, ...] = ("loss", "accuracy")
 
@@ -101,7 +102,7 @@ class LossAccuracy(VisualCallback):
         }
         charts = {f"{self.tag}/{quantity}": _chart(f"{self.tag}/{quantity}") for quantity in QUANTITIES}
         assert self._writer is not None
-        self._writer.chart_layout({"cnnviz": charts}, self._failures.append)
+        self._writer.chart_layout({"cnnviz": charts}, self.account)
 
     # ---- training
 
@@ -196,7 +197,7 @@ class LossAccuracy(VisualCallback):
         (epoch, means), self._ended = self._ended, None
         with self._duty():
             self._take("train", trainer, epoch + 1, means)
-        if self.schedule.epoch_due(epoch):
+        if self.schedule.epoch_due(epoch, self.stretch):
             self._draw(trainer, module)
 
     def _take(self, stage: Stage, trainer: Trainer, epoch: float, means: Mapping[str, float]) -> None:
@@ -216,7 +217,7 @@ class LossAccuracy(VisualCallback):
                 self._points[quantity, stage].append(Point(epoch, trainer.global_step, value))
                 assert self._writer is not None
                 tag = f"{self.tag}/{quantity}/{stage}"
-                self._writer.scalars({tag: value}, trainer.global_step, self._failures.append)
+                self._writer.scalars({tag: value}, trainer.global_step, self.account)
 
     def _drawings(self, trainer: Trainer, module: LightningModule) -> Iterable[Drawing]:
         for quantity in QUANTITIES:

@@ -2,18 +2,16 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from lightning_cnnviz.functional.layer_info import LayerInfo, Role
 from lightning_cnnviz.layers import select_layers
 from lightning_cnnviz.trail import Trail, follow, owner_of
 
-Role: TypeAlias = Literal[
-    "convolution", "normalisation", "activation", "pooling", "linear", "attention", "dropout", "other"
-]
 # The modules of torch.nn in which the layers are defined, from which others are derived.
 _ROLES: dict[str, Role] = {
     "torch.nn.modules.conv": "convolution",
@@ -25,30 +23,6 @@ _ROLES: dict[str, Role] = {
     "torch.nn.modules.linear": "linear",
     "torch.nn.modules.dropout": "dropout",
 }
-
-
-class LayerInfo(NamedTuple):
-    """A layer, as it ran.
-
-    Attributes:
-        name: As in `named_modules`; empty for the model itself.
-        kind: Class name.
-        role: What it does.
-        output_shape: Of its first run, without the batch dimension; None if it gave no tensor.
-        parameters: Its own entries of parameters; of what several layers share the first has them all.
-        trainable: Of these, those that require a gradient.
-        multiply_adds: Multiplications with addition per sample, over all its runs.
-        runs: How often it ran in the pass.
-    """
-
-    name: str
-    kind: str
-    role: Role
-    output_shape: tuple[int, ...] | None
-    parameters: int
-    trainable: int
-    multiply_adds: int
-    runs: int
 
 
 class ParameterCount(NamedTuple):

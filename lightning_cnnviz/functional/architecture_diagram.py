@@ -9,12 +9,12 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 from matplotlib.colors import to_rgb
 
-from lightning_cnnviz.functional.architecture import LayerInfo, Role
 from lightning_cnnviz.functional.box_layout import Block, Box, Colour
 from lightning_cnnviz.functional.boxes import box_rows
 from lightning_cnnviz.functional.caption import beside, text_line, titled
 from lightning_cnnviz.functional.figure import COLOURS
 from lightning_cnnviz.functional.image import Picture, tile
+from lightning_cnnviz.functional.layer_info import LayerInfo, Role
 
 Drawn: TypeAlias = Role | Literal["input"]
 

@@ -1,11 +1,8 @@
 """Convolution kernels as a grid of small signed pictures."""
 
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
-import torch
-from torch import nn
-from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from lightning_cnnviz.functional.caption import colour_scale, non_finite_note, text_width, titled, write
 from lightning_cnnviz.functional.image import (
@@ -23,6 +20,10 @@ from lightning_cnnviz.functional.image import (
     to_array,
 )
 
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
 Channel: TypeAlias = int | Literal["auto", "mean", "rgb"]
 Scale: TypeAlias = Literal["layer", "kernel"]
 
@@ -33,7 +34,7 @@ MOST_NUMBERS, NUMBERS_WIDTH = 1024, 1600
 """Weights that are written as numbers at most, and the pixels that a row of their kernels takes."""
 
 
-def conv_weight(module: nn.Module) -> torch.Tensor:
+def conv_weight(module: "nn.Module") -> "torch.Tensor":
     """The weight of a convolution as (out_channels, in_channels / groups, *kernel_size).
 
     Transposed convolutions store it as (in_channels, out_channels / groups, *kernel_size); their kernels
@@ -46,9 +47,12 @@ def conv_weight(module: nn.Module) -> torch.Tensor:
         TypeError: If it is no convolution.
 
     Example:
+        >>> from torch import nn
         >>> conv_weight(nn.ConvTranspose2d(4, 6, 3, groups=2)).shape
         torch.Size([6, 2, 3, 3])
     """
+    from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd  # here, as drawing needs no PyTorch
+
     if not isinstance(module, _ConvNd):
         raise TypeError(f"expected a convolution (torch.nn.Conv1d ... ConvTranspose3d), got {type(module).__name__}")
     weight = module.weight
@@ -91,6 +95,7 @@ def kernel_grid(
         ValueError: If an argument is impossible, or does not fit the shape.
 
     Example:
+        >>> import torch
         >>> kernel_grid(torch.randn(6, 1, 5, 5), title="conv1").shape
         (205, 768, 3)
     """

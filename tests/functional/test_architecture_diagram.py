@@ -9,9 +9,10 @@ from reading import written
 from scipy import ndimage
 from torch import nn
 
-from lightning_cnnviz.functional.architecture import LayerInfo, architecture
+from lightning_cnnviz.functional.architecture import architecture
 from lightning_cnnviz.functional.architecture_diagram import FRONTS, architecture_diagram
 from lightning_cnnviz.functional.figure import COLOURS
+from lightning_cnnviz.functional.layer_info import LayerInfo
 from recipes.lenet5 import LeNet5
 from recipes.vgg16 import VGG16
 

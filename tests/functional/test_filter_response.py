@@ -10,7 +10,8 @@ from scipy.signal import correlate, correlate2d
 from torch import nn
 from torch.nn import functional as F
 
-from lightning_cnnviz.functional.filter_response import filter_response, filter_responses
+from lightning_cnnviz.functional.filter_response import filter_response
+from lightning_cnnviz.functional.filtering import filter_responses
 
 RED_BLUE = np.round(colormaps["RdBu_r"](np.linspace(0, 1, 255))[:, :3] * 255)
 

@@ -1,0 +1,66 @@
+"""Records in the event file: the bytes TensorBoard would have written, and what a full disk leaves."""
+
+import io
+
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.summary.writer.record_writer import RecordWriter
+from torch.utils.tensorboard import SummaryWriter
+
+from lightning_cnnviz.event_file import EventFile, framed, image_summary, scalar_summary
+from lightning_cnnviz.functional.encode import encode
+
+
+@pytest.mark.parametrize("size", [0, 1, 7, 1000, 70_000])
+def test_records_are_those_of_tensorboard(size):
+    data, file = np.random.default_rng(size).bytes(size), io.BytesIO()
+    RecordWriter(file).write(data)
+    assert framed(data) == file.getvalue()
+
+
+def test_only_this_file_gets_another_way_to_write(tmp_path):
+    before = RecordWriter.write
+    mine, other = SummaryWriter(tmp_path / "mine"), SummaryWriter(tmp_path / "other")
+    EventFile(mine)
+    assert RecordWriter.write is before
+    assert "write" in vars(mine._get_file_writer().event_writer._async_writer._writer)
+    assert "write" not in vars(other._get_file_writer().event_writer._async_writer._writer)
+
+
+class Full:
+    """A file on a disk that has room for so many bytes."""
+
+    def __init__(self, sink, room):
+        self.sink, self.room = sink, room
+
+    def write(self, data):
+        self.sink.write(data[: self.room])
+        self.room -= len(data)
+        if self.room < 0:
+            raise OSError(28, "No space left on device")
+
+    def __getattr__(self, name):
+        return getattr(self.sink, name)
+
+
+def test_on_a_full_disk_records_are_missing_but_the_file_and_other_scalars_live_on(tmp_path):
+    board = SummaryWriter(tmp_path)
+    board.add_scalar("before", 1.0, 0)
+    board.flush()
+    file = EventFile(board)
+    records = board._get_file_writer().event_writer._async_writer._writer
+    disk = file._sink = Full(records._writer, 100)
+    noise = np.random.default_rng(0).integers(0, 256, (50, 50, 3), dtype=np.uint8)
+    file.write(image_summary("picture", encode(noise)), 1)
+    with pytest.raises(OSError, match="No space left"):
+        file.flush()
+    board.add_scalar("of somebody else", 2.0, 1)  # TensorBoard's own writer would have ended
+    disk.room = 10_000_000
+    file.write(scalar_summary({"after": 3.0}), 2)
+    file.flush()
+    board.close()
+    found = EventAccumulator(str(tmp_path)).Reload()
+    assert {tag: found.Scalars(tag)[0].value for tag in found.Tags()["scalars"]}["after"] == 3.0
+    assert found.Tags()["images"] == []
+    assert found.Scalars("before")[0].value == 1.0
