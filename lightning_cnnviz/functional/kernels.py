@@ -103,12 +103,8 @@ def kernel_grid(
     values = to_array(weight)
     if not 3 <= values.ndim <= 5:
         raise ValueError(f"expected a weight of shape (out, in, *kernel) with 1 to 3 kernel sizes, got {values.shape}")
-    inputs = values.shape[1]
-    if channel == "auto":
-        channel = "rgb" if inputs == 3 and values.ndim == 4 else 0
-    check_channel(channel, inputs)
     count = len(values)
-    shown = _select_channel(values[:max_kernels], channel)
+    shown, channel = shown_weights(values, channel, max_kernels)
     limit = finite_limit(shown) if scale == "layer" else finite_limit(shown, axis=tuple(range(1, shown.ndim)))
     cells = (signed_rgb if channel == "rgb" else diverging)(shown, limit)
 
@@ -165,6 +161,20 @@ def check_channel(channel: Channel, inputs: int) -> None:
         raise ValueError(f'channel="rgb" needs three input channels, this layer has {inputs}; use a number or "mean"')
     if isinstance(channel, int) and not 0 <= channel < inputs:
         raise ValueError(f"channel={channel} does not exist, this layer has {inputs} input channels from 0")
+
+
+def shown_weights(values: Array, channel: Channel, max_kernels: int) -> tuple[Array, int | Literal["mean", "rgb"]]:
+    """What `kernel_grid` shows of a weight: (kernels, depth, height, width), with 3 behind for RGB, and which channel.
+
+    Example:
+        >>> shown_weights(np.zeros((6, 3, 5, 5), dtype=np.float32), "auto", 4)[0].shape
+        (4, 1, 5, 5, 3)
+    """
+    inputs = values.shape[1]
+    if channel == "auto":
+        channel = "rgb" if inputs == 3 and values.ndim == 4 else 0
+    check_channel(channel, inputs)
+    return _select_channel(values[:max_kernels], channel), channel
 
 
 def _select_channel(values: Array, channel: Channel) -> Array:
