@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 from pytorch_lightning import LightningModule, Trainer
 
@@ -18,10 +17,10 @@ from lightning_cnnviz.functional.projection import (
     Method,
     principal_components,
     project,
-    projection_chart,
 )
+from lightning_cnnviz.functional.projection_chart import projection_chart
+from lightning_cnnviz.functional.projection_numbers import Numbers, measure
 from lightning_cnnviz.functional.projection_overview import projection_overview
-from lightning_cnnviz.functional.separation import Separation, separation
 from lightning_cnnviz.layers import last_hidden_layer, select_layers
 from lightning_cnnviz.probe import Probe
 
@@ -94,7 +93,7 @@ class EmbeddingProjection(ProbingCallback):
         self.perplexity = perplexity
         self.seed = seed
         self._layouts: dict[tuple[str, Method], torch.Tensor] = {}
-        self._separations: dict[tuple[str, Method], Separation] = {}
+        self._separations: dict[tuple[str, Method], Numbers] = {}
 
     @property
     def state_key(self) -> str:
@@ -133,7 +132,7 @@ class EmbeddingProjection(ProbingCallback):
                 components = principal_components(seen.layers.pop(name), seed=self.seed)
                 for method in self.methods:
                     layout = layouts[name, method] = self._lay_out(components, name, method)
-                    numbers = self._separations[name, method] = separation(layout.points, classes[0])
+                    numbers = self._separations[name, method] = measure(layout, classes[0])
                     draw = partial(projection_chart, layout, *classes, method=method, numbers=numbers)
                     yield f"{self.tag}/{name}/{method}", partial(draw, title=self._title(name, trainer))
         if len(self._selected) * len(self.methods) > 1 and layouts:
@@ -156,6 +155,5 @@ class EmbeddingProjection(ProbingCallback):
         return {
             f"{self.tag}/{layer}/{method}/{quantity}": value
             for (layer, method), numbers in self._separations.items()
-            for quantity, value in numbers._asdict().items()
-            if np.isfinite(value)
+            for quantity, value in numbers.known().items()
         }

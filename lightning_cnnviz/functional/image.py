@@ -1,11 +1,13 @@
 """The only place where a tensor becomes pixels: colour, tile, scale."""
 
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import matplotlib
 import numpy as np
 import numpy.typing as npt
-import torch
+
+if TYPE_CHECKING:  # projections are made in a process that never needs it, and it takes seconds to import
+    import torch
 
 ArrayLike: TypeAlias = "torch.Tensor | npt.NDArray[np.generic]"
 Array: TypeAlias = npt.NDArray[np.float32]
@@ -35,11 +37,12 @@ def to_array(values: ArrayLike) -> Array:
     """A float32 NumPy copy of a tensor of any dtype on any device.
 
     Example:
+        >>> import torch
         >>> to_array(torch.ones(2, dtype=torch.bfloat16, requires_grad=True))
         array([1., 1.], dtype=float32)
     """
-    if isinstance(values, torch.Tensor):
-        return values.detach().to("cpu", torch.float32, copy=True).numpy()
+    if not isinstance(values, np.ndarray):
+        values = values.detach().float().cpu().numpy()
     return np.array(values, dtype=np.float32)
 
 
