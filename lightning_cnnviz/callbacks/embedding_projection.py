@@ -21,6 +21,7 @@ from lightning_cnnviz.functional.projection import (
 from lightning_cnnviz.functional.projection_chart import projection_chart
 from lightning_cnnviz.functional.projection_numbers import Numbers, measure
 from lightning_cnnviz.functional.projection_overview import projection_overview
+from lightning_cnnviz.functional.umap_layout import require_umap
 from lightning_cnnviz.layers import last_hidden_layer, select_layers
 from lightning_cnnviz.probe import Probe
 
@@ -43,7 +44,7 @@ class EmbeddingProjection(ProbingCallback):
             Default: the last hidden layer, i.e. what the last layer with weights receives.
         tag: First part of the tags.
         on_error: `"warn"` or `"raise"`.
-        method: `"tsne"`, `"pca"` or a list of both.
+        method: `"tsne"`, `"pca"`, `"umap"` (needs `pip install "lightning-cnnviz[umap]"`) or a list of them.
         num_samples: Samples in the layout, at least 5.
         perplexity: t-SNE's effective number of neighbours, above 1; lowered to a third of the samples where
             there are too few, and written on the picture.
@@ -52,6 +53,7 @@ class EmbeddingProjection(ProbingCallback):
         seed: Of the randomised parts.
 
     Raises:
+        ImportError: If `method` names `"umap"` and umap-learn is not installed.
         ValueError: If an argument is impossible; at the start of `fit`, if `layers` matches no layer.
 
     Example:
@@ -83,7 +85,9 @@ class EmbeddingProjection(ProbingCallback):
         )
         methods = method if isinstance(method, list) else [method]
         if not methods or len(set(methods)) < len(methods) or not set(methods) <= set(METHODS):
-            raise ValueError(f'expected method to be "tsne", "pca" or a list of both, got {method!r}')
+            raise ValueError(f'expected method to be "tsne", "pca", "umap" or a list of them, got {method!r}')
+        if "umap" in methods:
+            require_umap()
         if num_samples < FEWEST_SAMPLES:
             raise ValueError(f"expected num_samples to be at least {FEWEST_SAMPLES}, got {num_samples}")
         if not perplexity > 1:

@@ -49,8 +49,8 @@ def movement(points: Floats, last: Floats) -> float:
         none or where the last layout is one point.
 
     Example:
-        >>> movement(np.array([[0.0, 1.0], [2.0, 1.0]]), np.array([[0.0, 0.0], [2.0, 0.0]])) == 2**0.5
-        True
+        >>> round(movement(np.array([[0.0, 1.0], [2.0, 1.0]]), np.array([[0.0, 0.0], [2.0, 0.0]])), 3)
+        1.414
     """
     both = np.isfinite(points).all(axis=1) & np.isfinite(last).all(axis=1)
     if not both.any():

@@ -123,7 +123,7 @@ def photograph(image: ArrayLike) -> Picture:
         Height × width × 3; the sample's own minimum is black, its maximum white.
 
     Example:
-        >>> photograph(torch.tensor([[[-1.0, 1.0]]])).tolist()
+        >>> photograph(np.array([[[-1.0, 1.0]]])).tolist()
         [[[0, 0, 0], [255, 255, 255]]]
     """
     values = planes(to_array(image)[None])[0]

@@ -74,7 +74,7 @@ def trustworthiness(values: Floats, points: Floats, k: int = 5) -> float:
         >>> trustworthiness(values, 3 * values)
         1.0
     """
-    from scipy.spatial import KDTree
+    from sklearn.neighbors import NearestNeighbors
 
     there = np.isfinite(values).all(axis=1) & np.isfinite(points).all(axis=1)
     values, points = values[there].astype(np.float64), points[there].astype(np.float64)
@@ -82,7 +82,7 @@ def trustworthiness(values: Floats, points: Floats, k: int = 5) -> float:
     k = min(k, (count - 1) // 2)
     if k < 1:
         return float("nan")
-    shown = _without_itself(KDTree(points).query(points, k + 1)[1])
+    shown = NearestNeighbors(n_neighbors=k).fit(points).kneighbors(return_distance=False)
     centred = values - values.mean(axis=0)
     beyond = 0
     for start in range(0, count, ROWS):
@@ -102,10 +102,3 @@ def _squared_distances(centred: Floats, rows: slice, to_itself: float) -> Floats
     own = np.arange(len(squared))
     squared[own, rows.start + own] = to_itself
     return np.asarray(squared)
-
-
-def _without_itself(found: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
-    # Where samples coincide, a sample need not come first among its own neighbours, nor come at all.
-    is_own = found == np.arange(len(found))[:, None]
-    is_own[~is_own.any(axis=1), -1] = True
-    return found[~is_own].reshape(len(found), -1)

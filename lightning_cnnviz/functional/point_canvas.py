@@ -90,11 +90,11 @@ def draw_points(canvas: Canvas, pixels: Floats, classes: npt.NDArray[np.intp], r
     places, parts = fine // PARTS, fine % PARTS
     stamps = _stamps(radius)
     reach = stamps.shape[-1] // 2
-    strengths = stamps[parts[:, 1], parts[:, 0]].reshape(len(places), -1)
+    strengths = stamps[parts[:, 1], parts[:, 0]].reshape(-1, stamps.shape[-1] ** 2)
     offsets = np.arange(-reach, reach + 1)
     rows = (places[:, 1, None, None] + offsets[:, None]).repeat(len(offsets), axis=2)
     columns = (places[:, 0, None, None] + offsets).repeat(len(offsets), axis=1)
-    flat = (rows * canvas.shape[1] + columns).reshape(len(places), -1)
+    flat = (rows * canvas.shape[1] + columns).reshape(strengths.shape)
     shades = SHADES + STRENGTHS * classes[there][:, None] + strengths - 1
     faint = strengths <= STRENGTHS // 2
     for drawn in (faint & (strengths > 0), ~faint):  # no point's faint edge covers another point
@@ -152,9 +152,7 @@ def _text(text: str, size: int, bold: bool, outline: int) -> tuple[Canvas, npt.N
     return shades, np.asarray((masks[1] > 127) | (shades > 0))
 
 
-def _paste(
-    canvas: Canvas, shades: Canvas, left: int, top: int, where: npt.NDArray[np.bool_] | None = None
-) -> None:
+def _paste(canvas: Canvas, shades: Canvas, left: int, top: int, where: npt.NDArray[np.bool_] | None = None) -> None:
     height, width = canvas.shape
     rows = slice(max(0, -top), max(0, min(shades.shape[0], height - top)))
     columns = slice(max(0, -left), max(0, min(shades.shape[1], width - left)))

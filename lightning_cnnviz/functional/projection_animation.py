@@ -127,7 +127,7 @@ def _scene(
     look: Scatter,
     time: float,
 ) -> Canvas:
-    canvas = sheet.copy()
+    canvas: Canvas = sheet.copy()
     draw_points(canvas, pixels, look.classes, look.radius)
     draw_names(canvas, names, look)
     canvas[box.bottom - 4 : box.bottom, box.left : round(box.left + time * (box.right - box.left))] = SHADES // 2

@@ -12,7 +12,7 @@ from lightning_cnnviz.functional.tsne import LEAST_SPAN, two_columns
 NEIGHBOURS = 15
 """Of each sample, itself among them: umap-learn's default."""
 FIRST_EPOCHS, EPOCHS = 500, 50
-FIRST_RATE, RATE = 1.0, 0.1
+FIRST_RATE, RATE = 1.0, 0.05
 """Learning rates to begin with: of a first layout umap-learn's default, of a later one what moves points little."""
 
 
