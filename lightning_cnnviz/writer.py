@@ -30,8 +30,10 @@ Drawing: TypeAlias = tuple[str, Callable[[], "Picture | Encoded"]]
 """A tag, and what makes the picture later and elsewhere: it has to own what it draws."""
 Run: TypeAlias = Callable[[Callable[[], Any]], Any]
 """Runs a function in the helper process and returns what it returned."""
-Computation: TypeAlias = Callable[[Run], tuple[Iterable[Drawing], Mapping[str, float]]]
-"""Computes for long, gives pictures and numbers."""
+Results: TypeAlias = tuple[Iterable[Drawing], Mapping[str, float]]
+"""Pictures and numbers."""
+Computation: TypeAlias = Callable[[Run], Results]
+"""What takes long to compute, called on another thread."""
 
 
 class Writer:
@@ -140,21 +142,24 @@ class Writer:
             work = partial(self._draw, tag, draw, step, account)
         self._drawing.put(self._job(work, account, tag))
 
-    def compute(self, computation: Computation, step: int, account: Account, at_once: bool = False) -> None:
-        """Logs what takes long to compute; while an account's is at work, only the newest of the next waits.
+    def compute(
+        self, computation: Computation, step: int, account: Account, at_once: bool = False, key: str = ""
+    ) -> None:
+        """Logs what takes long to compute.
 
         Args:
-            computation: Called on another thread.
+            computation: Computes pictures and numbers, in the order of the calls.
             step: `trainer.global_step`.
             account: Whose computation it is; takes what went wrong.
             at_once: Compute on the caller's thread and let errors through, for debugging.
+            key: Of an account's computations with one key only the newest waits.
         """
         if at_once:
             self._compute(computation, _here, step, account, at_once)
         else:
             run = partial(self._worker.run, lane="compute")
             work = partial(self._compute, computation, run, step, account)
-            self._computing.put(self._job(work, account, account.name))
+            self._computing.put(self._job(work, account, f"{account.name} {key}"))
 
     def scalars(self, values: Mapping[str, float], step: int, account: Account) -> None:
         """Logs numbers, tag → value."""

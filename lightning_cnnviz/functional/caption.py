@@ -19,15 +19,17 @@ MARGIN = 8
 
 
 @lru_cache
-def _font(size: int) -> ImageFont.FreeTypeFont:
+def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
+    """The font of all words on pictures, of a size in pixels."""
     # The font that matplotlib brings, the same on every machine: Latin, Greek, Cyrillic and some more alphabets, but
     # no Chinese, Japanese or Korean, nor those of India; what it lacks becomes boxes.
-    return ImageFont.truetype(str(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")), size)
+    file = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    return ImageFont.truetype(str(Path(matplotlib.get_data_path(), "fonts", "ttf", file)), size)
 
 
 def text_width(text: str, size: int = TEXT_SIZE) -> int:
     """Pixels that a line of text takes."""
-    return int(np.ceil(_font(size).getlength(text)))
+    return int(np.ceil(font(size).getlength(text)))
 
 
 def shorten(text: str, width: int, size: int = TEXT_SIZE, keep_end: bool = False) -> str:
@@ -68,7 +70,7 @@ def text_line(
     length = text_width(shown, size)
     strip = Image.new("RGB", (width or length + 1, size + 6), "white")
     left = (width - length) // 2 if width else 0
-    ImageDraw.Draw(strip).text((left, 1), shown, fill=ink, font=_font(size))
+    ImageDraw.Draw(strip).text((left, 1), shown, fill=ink, font=font(size))
     return np.array(strip)
 
 
@@ -97,7 +99,7 @@ def write(
     pen = ImageDraw.Draw(image)
     for row, column, text in words:
         light = np.dot(picture[row, column], (0.299, 0.587, 0.114)) > 140
-        pen.text((column, row), text, fill=INK if light else (255, 255, 255), font=_font(size), anchor=anchor)
+        pen.text((column, row), text, fill=INK if light else (255, 255, 255), font=font(size), anchor=anchor)
     return np.array(image)
 
 

@@ -6,7 +6,7 @@ import matplotlib
 import numpy as np
 import numpy.typing as npt
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # pictures are drawn in a process that does without, since it takes seconds to import
     import torch
 
 ArrayLike: TypeAlias = "torch.Tensor | npt.NDArray[np.generic]"
@@ -41,8 +41,8 @@ def to_array(values: ArrayLike) -> Array:
         >>> to_array(torch.ones(2, dtype=torch.bfloat16, requires_grad=True))
         array([1., 1.], dtype=float32)
     """
-    if not isinstance(values, np.ndarray) and hasattr(values, "detach"):
-        return np.array(values.detach().cpu().float().numpy())
+    if not isinstance(values, np.ndarray):
+        values = values.detach().float().cpu().numpy()
     return np.array(values, dtype=np.float32)
 
 

@@ -5,15 +5,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from lightning_cnnviz.functional.caption import shorten
 from lightning_cnnviz.functional.image import Picture
-from lightning_cnnviz.functional.projection import Layout, Method, method_words
-from lightning_cnnviz.functional.scatter import PANEL_WIDTH, scatter_grid
-from lightning_cnnviz.functional.separation import Separation, separation
+from lightning_cnnviz.functional.projection import Layout, Method
+from lightning_cnnviz.functional.projection_chart import method_words
+from lightning_cnnviz.functional.projection_numbers import Numbers, measure
+from lightning_cnnviz.functional.scatter import scatter_grid
 
 MOST_COLUMNS = 5
-TEXT_SIZE = 14
-"""Pixels, of the words above a panel."""
 
 
 def projection_overview(
@@ -21,7 +19,7 @@ def projection_overview(
     labels: npt.NDArray[np.intp],
     class_names: Sequence[str],
     *,
-    numbers: Mapping[tuple[str, Method], Separation] | None = None,
+    numbers: Mapping[tuple[str, Method], Numbers] | None = None,
     title: str = "",
 ) -> Picture:
     """Draws layouts of the same samples: a row for each method, a column for each layer.
@@ -31,11 +29,11 @@ def projection_overview(
             they come. Of more than five layers the rest follows in further rows.
         labels: Shape (samples,), class numbers; negative where unknown.
         class_names: A name for each class number; of more than 20 none is written.
-        numbers: (layer, method) → numbers from `separation`, where they are known already.
+        numbers: (layer, method) → numbers from `measure`, where they are known already.
         title: First line, e.g. epoch and step.
 
     Returns:
-        Height × width × 3, uint8, up to 1780 pixels wide. Above each panel layer, k-NN accuracy and silhouette.
+        Height × width × 3, uint8, up to 1780 pixels wide. Above each panel layer and numbers.
 
     Example:
         >>> layout = Layout(np.random.default_rng(0).normal(size=(20, 2)), None)
@@ -44,15 +42,14 @@ def projection_overview(
         (440, 730, 3)
     """
     if numbers is None:
-        numbers = {key: separation(layout.points, labels) for key, layout in layouts.items()}
+        numbers = {key: measure(layout, labels) for key, layout in layouts.items()}
     layers, methods = (list(dict.fromkeys(part)) for part in zip(*layouts, strict=True))
     blocks = -(-len(layers) // MOST_COLUMNS)
     columns = -(-len(layers) // blocks)
     panels = {}
     for (layer, method), layout in layouts.items():
         block, column = divmod(layers.index(layer), columns)
-        words = " · ".join(numbers[layer, method].in_words())
-        above = f"{shorten(layer, PANEL_WIDTH - 20, TEXT_SIZE, keep_end=True)}\n{words}"
+        above = "\n".join(filter(None, [layer, *numbers[layer, method].in_words()]))
         panels[block * len(methods) + methods.index(method), column] = above, layout.points
     rows = [method_words(method, [layouts[key] for key in layouts if key[1] == method]) for method in methods]
     return scatter_grid(panels, rows * blocks, labels, class_names, title=title)

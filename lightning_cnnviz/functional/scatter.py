@@ -1,22 +1,52 @@
 """Points in classes: one chart, or several side by side."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib import colormaps
-from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
-from matplotlib.text import Annotation
 from matplotlib.typing import ColorType
 
-from lightning_cnnviz.functional.figure import COLOURS, DPI, Floats, new_axes, plain, render
+from lightning_cnnviz.functional.caption import TITLE_SIZE, shorten
+from lightning_cnnviz.functional.figure import COLOURS, Floats
 from lightning_cnnviz.functional.image import Picture
+from lightning_cnnviz.functional.point_canvas import (
+    Box,
+    Canvas,
+    View,
+    draw_frame,
+    draw_name,
+    draw_points,
+    draw_text,
+    name_size,
+    palette,
+    view_of,
+)
 
-PANEL_WIDTH = 350
-"""Pixels of a chart among others."""
+CHART_WIDTH, CHART_HEIGHT = 750, 700
+PANEL_WIDTH, PANEL_HEIGHT = 350, 390
+"""Pixels of a chart among others, with the words above it."""
+NOTE_SIZE, PANEL_NOTE_SIZE = 13, 11
+EDGE = 4
+"""White pixels around a chart."""
+
+
+class Scatter(NamedTuple):
+    """How the points of a chart look.
+
+    Attributes:
+        classes: Shape (samples,), index into the colours; one more than the last for points without a class.
+        names: Of the classes, as far as they are written.
+        radius: Of a point, in pixels.
+        letters: Size of a name, in pixels.
+    """
+
+    classes: npt.NDArray[np.intp]
+    names: Sequence[str]
+    radius: float
+    letters: int
 
 
 def class_colours(count: int) -> list[ColorType]:
@@ -26,6 +56,12 @@ def class_colours(count: int) -> list[ColorType]:
     return [tuple(colour) for colour in colormaps["turbo"](np.linspace(0.03, 0.97, count))]
 
 
+def class_palette(count: int) -> Picture:
+    """The palette of a canvas with so many classes."""
+    colours = [tuple(round(255 * part) for part in to_rgb(colour)) for colour in class_colours(count)]
+    return palette([(red, green, blue) for red, green, blue in colours])
+
+
 def scatter_chart(points: Floats, labels: npt.NDArray[np.intp], names: Sequence[str], *, title: str) -> Picture:
     """Points coloured by class, each class's name large at its median.
 
@@ -33,16 +69,34 @@ def scatter_chart(points: Floats, labels: npt.NDArray[np.intp], names: Sequence[
         points: Shape (samples, 2); rows that are not finite are left out.
         labels: Shape (samples,); index into `names`; without a name they are grey.
         names: Of the classes; of more than 100 none is written.
-        title: Above the chart.
+        title: Above the chart; further lines are smaller.
+
+    Returns:
+        Height × width × 3, uint8, in as few colours as a palette holds (256) with up to 59 classes.
 
     Example:
         >>> scatter_chart(np.eye(2), np.array([0, 1]), ["cat", "dog"], title="epoch 3").shape
         (700, 750, 3)
     """
-    axes = new_axes(7.5, 7, title)
-    written = _scatter(axes, points, labels, names, 7.5, most_names=100)
-    _part(axes, [written])
-    return render(axes)
+    canvas = np.zeros((CHART_HEIGHT, CHART_WIDTH), dtype=np.uint16)
+    box = start_chart(canvas, title)
+    look = scatter_look(labels, names, CHART_WIDTH, most_names=100)
+    view = view_of(points, box)
+    draw_points(canvas, view.pixels(points), look.classes, look.radius)
+    draw_names(canvas, name_places(points, look, view, box), look)
+    return class_palette(len(names))[canvas]
+
+
+def start_chart(canvas: Canvas, title: str) -> Box:
+    """Writes the title at the top of an empty canvas and frames what is left of it."""
+    top = EDGE
+    for number, line in enumerate(title.splitlines()):
+        size = NOTE_SIZE if number else TITLE_SIZE
+        draw_text(canvas, shorten(line, canvas.shape[1] - 2 * EDGE, size), EDGE, top, size)
+        top += size + 5
+    box = Box(EDGE, top + EDGE, canvas.shape[1] - EDGE, canvas.shape[0] - EDGE)
+    draw_frame(canvas, box)
+    return box
 
 
 def scatter_grid(
@@ -56,8 +110,8 @@ def scatter_grid(
     """Several scatters of the same samples in rows and columns, 350 pixels (`PANEL_WIDTH`) wide each.
 
     Args:
-        panels: (row, column), each from 0 → title of one or two lines, and points of shape (samples, 2).
-            Other places stay white.
+        panels: (row, column), each from 0 → title, the first line larger than the others, and points of shape
+            (samples, 2). Other places stay white.
         rows: What each row shows, written at its left.
         labels: As in `scatter_chart`.
         names: Of the classes; of more than 20 none is written.
@@ -69,71 +123,77 @@ def scatter_grid(
         (440, 730, 3)
     """
     columns = 1 + max(column for _, column in panels)
-    width = PANEL_WIDTH / DPI
-    size = (0.3 + width * columns, 0.5 + (width + 0.4) * len(rows))
-    figure = Figure(figsize=size, dpi=DPI, layout="constrained", facecolor="white")
-    figure.suptitle(plain(title), x=0.26 / size[0], ha="left", fontsize=12)
-    grid = figure.subplots(len(rows), columns, squeeze=False)
-    written = []
-    for place, axes in np.ndenumerate(grid):
-        if place not in panels:
-            axes.set_axis_off()
-            continue
-        above, points = panels[place]
-        axes.set_title(plain(above), loc="left", fontsize=10)
-        written.append(_scatter(axes, points, labels, names, width, most_names=20))
-    for axes, row in zip(grid[:, 0], rows, strict=True):
-        axes.set_ylabel(plain(row), fontsize=11)
-    _part(grid[0, 0], written)
-    return render(grid[0, 0])
+    left, top = 30, 50
+    canvas = np.zeros((top + PANEL_HEIGHT * len(rows), left + PANEL_WIDTH * columns), dtype=np.uint16)
+    draw_text(canvas, shorten(title, canvas.shape[1] - left, TITLE_SIZE + 1), left, 12, TITLE_SIZE + 1)
+    look = scatter_look(labels, names, PANEL_WIDTH, most_names=20)
+    deepest = max(len(above.splitlines()) for above, _ in panels.values())
+    head = deepest * (PANEL_NOTE_SIZE + 4) + 8
+    for (row, column), (above, points) in panels.items():
+        at, below = left + column * PANEL_WIDTH, top + row * PANEL_HEIGHT
+        for number, line in enumerate(above.splitlines()):
+            size = PANEL_NOTE_SIZE if number else PANEL_NOTE_SIZE + 2
+            words = shorten(line, PANEL_WIDTH - 10, size, keep_end=not number)
+            draw_text(canvas, words, at, below + number * (PANEL_NOTE_SIZE + 4), size)
+        box = Box(at, below + head, at + PANEL_WIDTH - 10, below + PANEL_HEIGHT - 10)
+        draw_frame(canvas, box)
+        view = view_of(points, box)
+        draw_points(canvas, view.pixels(points), look.classes, look.radius)
+        draw_names(canvas, name_places(points, look, view, box), look)
+    for number, row_name in enumerate(rows):
+        words = shorten(row_name, PANEL_HEIGHT - head, TITLE_SIZE)
+        middle = top + number * PANEL_HEIGHT + (head + PANEL_HEIGHT - 10) // 2
+        draw_text(canvas, words, 6, middle - name_size(words, TITLE_SIZE)[0] // 2, TITLE_SIZE, upright=True)
+    return class_palette(len(names))[canvas]
 
 
-def _scatter(
-    axes: Axes, points: Floats, labels: npt.NDArray[np.intp], names: Sequence[str], width: float, most_names: int
-) -> list[Annotation]:
-    there = np.isfinite(points).all(axis=1)
-    known = there & (labels >= 0) & (labels < len(names))
-    size = np.clip(1.6 * width * (1000 / max(len(points), 1)) ** 0.5, 0.6 * width, 1.6 * width)
-    x, y = points.T
-    axes.scatter(x[there & ~known], y[there & ~known], s=size, color="#777777", linewidths=0)
-    # All classes at once, in the samples' order: one after the other, the last would cover the rest.
-    colours = np.array([to_rgb(colour) for colour in class_colours(len(names))]).reshape(-1, 3)
-    axes.scatter(x[known], y[known], s=size, color=colours[labels[known]], linewidths=0, alpha=0.8)
+def scatter_look(labels: npt.NDArray[np.intp], names: Sequence[str], width: int, most_names: int) -> Scatter:
+    """How points look in a chart of so many pixels width: the more there are, the smaller."""
+    area = np.clip(1.6 * (1000 / max(len(labels), 1)) ** 0.5, 0.6, 1.6) * width / 100  # in square points of print
     longest = max(map(len, names), default=1)
-    letters = max(8, min(15 + width, 22 * width / longest) * min(1, 10 / max(len(names), 1)) ** 0.5)
-    written = []
-    for index, name in enumerate(names if len(names) <= most_names else []):
-        own = points[there & (labels == index)]
-        if len(own):
-            middle = np.median(own, axis=0)
-            words = axes.annotate(plain(name), middle, (0, 0), textcoords="offset pixels", ha="center", va="center")
-            words.set(size=letters, weight="bold")
-            words.set_path_effects([withStroke(linewidth=letters / 5, foreground="white")])
-            written.append(words)
-    axes.set_aspect("equal", adjustable="datalim")
-    axes.spines[:].set(color="#999999", linewidth=0.6)
-    axes.set_xticks([])
-    axes.set_yticks([])
-    return written
+    letters = max(8, min(15 + width / 100, 0.22 * width / longest) * min(1, 10 / max(len(names), 1)) ** 0.5)
+    return Scatter(
+        classes=np.where((labels >= 0) & (labels < len(names)), labels, len(names)),
+        names=names if len(names) <= most_names else [],
+        radius=round(float(area**0.5) / 2 * 100 / 72, 1),
+        letters=round(letters * 100 / 72),
+    )
 
 
-def _part(axes: Axes, panels: Sequence[Sequence[Annotation]]) -> None:
-    """Moves names in a panel that lie over each other up and down, about as far as it takes to read them."""
-    figure = axes.get_figure(root=True)
-    assert figure is not None
-    figure.draw_without_rendering()  # settles where everything is
-    for names in [names for names in panels if len(names) > 1]:
-        left, low, right, high = np.array([words.get_window_extent().extents for words in names]).T
-        over = np.minimum(right[:, None], right) > np.maximum(left[:, None], left)
-        np.fill_diagonal(over, False)
-        order = np.sign(np.subtract.outer(np.arange(len(names)), np.arange(len(names))))
-        height, start = 0.8 * (high - low).max(), (low + high) / 2
-        middle = start.copy()
-        for _ in range(100):
-            apart = np.subtract.outer(middle, middle)
-            lacking = np.where(over, height - np.abs(apart), 0).clip(0)
-            if lacking.max() < 1:
-                break
-            middle += (lacking * np.where(apart == 0, order, np.sign(apart))).sum(axis=1) / 4
-        for words, shift in zip(names, middle - start, strict=True):
-            words.xyann = (0, shift)
+def name_places(points: Floats, look: Scatter, view: View, box: Box) -> dict[int, tuple[float, float]]:
+    """Where the names of classes stand: at their medians, moved up or down as far as it takes to read them.
+
+    Returns:
+        Class → column and row, in pixels.
+    """
+    there = np.isfinite(points).all(axis=1)
+    present = [index for index in range(len(look.names)) if (there & (look.classes == index)).any()]
+    if not present:
+        return {}
+    medians = [np.median(points[there & (look.classes == index)], axis=0) for index in present]
+    middles = view.pixels(np.array(medians))
+    widths, heights = np.array([name_size(look.names[index], look.letters) for index in present]).T
+    middles[:, 0] = np.clip(middles[:, 0], box.left + widths / 2, np.maximum(box.right - widths / 2, box.left))
+    middles[:, 1] = _part(middles, widths, 0.8 * heights.max())
+    return {index: (column, row) for index, (column, row) in zip(present, middles.tolist(), strict=True)}
+
+
+def draw_names(canvas: Canvas, places: Mapping[int, tuple[float, float]], look: Scatter) -> None:
+    """Writes the names of classes at their places."""
+    for index, middle in places.items():
+        draw_name(canvas, look.names[index], middle, look.letters)
+
+
+def _part(middles: Floats, widths: Floats, height: float) -> Floats:
+    """Rows of names of which none lies over another."""
+    columns, rows = middles.T.copy()
+    over = 2 * np.abs(np.subtract.outer(columns, columns)) < np.add.outer(widths, widths)
+    np.fill_diagonal(over, False)
+    order = np.sign(np.subtract.outer(np.arange(len(rows)), np.arange(len(rows))))
+    for _ in range(100):
+        apart = np.subtract.outer(rows, rows)
+        lacking = np.where(over, height - np.abs(apart), 0).clip(0)
+        if lacking.max() < 1:
+            break
+        rows += (lacking * np.where(apart == 0, order, np.sign(apart))).sum(axis=1) / 4
+    return np.asarray(rows)

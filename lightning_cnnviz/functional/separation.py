@@ -1,52 +1,12 @@
 """How far classes come apart, in numbers."""
 
-from typing import NamedTuple
-
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import silhouette_score
-from sklearn.neighbors import NearestNeighbors
 
 from lightning_cnnviz.functional.figure import Floats
 
 MOST_COMPARED = 5000
 """Samples of which every pair is compared: their number squared is the cost of a silhouette."""
-
-
-class Separation(NamedTuple):
-    """Two numbers, each NaN where it is not defined.
-
-    Attributes:
-        knn_accuracy: See `knn_accuracy`, of 10 neighbours.
-        silhouette: See `silhouette`.
-    """
-
-    knn_accuracy: float
-    silhouette: float
-
-    def in_words(self) -> list[str]:
-        """Those that are defined, for a picture.
-
-        Example:
-            >>> Separation(0.987, 0.5).in_words()
-            ['10-NN accuracy 98.7%', 'silhouette 0.50']
-        """
-        words = [f"10-NN accuracy {self.knn_accuracy:.1%}", f"silhouette {self.silhouette:.2f}"]
-        return [word for word, number in zip(words, self, strict=True) if np.isfinite(number)]
-
-
-def separation(points: Floats, labels: npt.NDArray[np.intp]) -> Separation:
-    """Both numbers for the same samples.
-
-    Args:
-        points: Shape (samples, dimensions); rows that are not finite are left out.
-        labels: Shape (samples,), class numbers; negative ones (unknown) are left out.
-
-    Example:
-        >>> separation(np.array([[0.0], [0.0], [9.0], [9.0]]), np.array([0, 0, 1, 1])).silhouette
-        1.0
-    """
-    return Separation(knn_accuracy(points, labels), silhouette(points, labels))
 
 
 def knn_accuracy(points: Floats, labels: npt.NDArray[np.intp], k: int = 10) -> float:
@@ -66,6 +26,8 @@ def knn_accuracy(points: Floats, labels: npt.NDArray[np.intp], k: int = 10) -> f
         >>> knn_accuracy(np.array([[0.0], [0.1], [5.0], [5.1]]), np.array([0, 0, 1, 1]), k=1)
         1.0
     """
+    from sklearn.neighbors import NearestNeighbors
+
     usable = np.isfinite(points).all(axis=1) & (labels >= 0)
     points, labels = points[usable], labels[usable]
     k = min(k, len(points) - 1)
@@ -100,6 +62,8 @@ def silhouette(points: Floats, labels: npt.NDArray[np.intp]) -> float:
         >>> round(silhouette(np.array([[0.0], [1.0], [9.0], [10.0]]), np.array([0, 0, 1, 1])), 2)
         0.89
     """
+    from sklearn.metrics import silhouette_score
+
     usable = np.flatnonzero(np.isfinite(points).all(axis=1) & (labels >= 0))
     if len(usable) > MOST_COMPARED:
         usable = np.random.default_rng(0).choice(usable, MOST_COMPARED, replace=False)

@@ -1,25 +1,34 @@
 """The projection in the event file is the layout of that layer's activations."""
 
+import threading
+from io import BytesIO
 from itertools import pairwise, product
 
 import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from PIL import Image, ImageSequence
 from sklearn.decomposition import PCA
 from sklearn.metrics import silhouette_score
 from sklearn.model_selection import LeaveOneOut, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
-from tiny import TinyData, TinyNet, events, fit, image_steps
+from tiny import TinyData, TinyNet, events, fit, image_steps, loaders, scalars, trainer
 from torch.utils.data import DataLoader, Subset
 
 from lightning_cnnviz import EmbeddingProjection, Probe
+from lightning_cnnviz.callbacks import embedding_projection
+
+
+def points(callback, layer, method):
+    """The last layout."""
+    return callback._layouts.frames[layer, method][-1].layout.points
 
 
 def test_by_default_the_last_hidden_layer_is_shown(tmp_path):
     fit(tmp_path, [EmbeddingProjection()])
     # the activation in front of the dropout, which does nothing in evaluation
-    assert image_steps(tmp_path) == {"projection/act/tsne": [6, 12]}
+    assert image_steps(tmp_path) == {"projection/act/tsne": [6, 12], "projection/act/tsne/film": [12]}
 
 
 def test_several_layers_and_what_a_layer_receives(tmp_path):
@@ -33,24 +42,27 @@ def test_every_layer_and_method_has_its_picture_and_numbers_and_all_stand_in_an_
     callback = EmbeddingProjection(layers=layers, method=methods, on_error="raise")
     fit(tmp_path, [callback])
     places = [f"projection/{layer}/{method}" for layer in layers for method in methods]
-    assert image_steps(tmp_path) == {tag: [6, 12] for tag in [*places, "projection/overview"]}
+    films = {f"{place}/film": [12] for place in places}
+    assert image_steps(tmp_path) == {tag: [6, 12] for tag in [*places, "projection/overview"]} | films
     reader = events(tmp_path)
     (overview, *_) = reader.Images("projection/overview")
     assert (overview.height, overview.width) == (50 + 2 * 390, 30 + 3 * 350)
     targets = callback.probe.samples.targets.numpy()
     numbers = {}
     for layer, method in product(layers, methods):
-        points = callback._layouts[layer, method].numpy()
+        layout = points(callback, layer, method)
         nearest = KNeighborsClassifier(10, algorithm="brute")
         numbers[f"projection/{layer}/{method}/knn_accuracy"] = cross_val_score(
-            nearest, points, targets, cv=LeaveOneOut()
+            nearest, layout, targets, cv=LeaveOneOut()
         ).mean()
-        numbers[f"projection/{layer}/{method}/silhouette"] = silhouette_score(points, targets)
+        numbers[f"projection/{layer}/{method}/silhouette"] = silhouette_score(layout, targets)
     ours = [tag for tag in reader.Tags()["scalars"] if tag.startswith("projection/")]
-    assert set(ours) == set(numbers)
+    others = {f"{place}/{name}" for place in places for name in ("trustworthiness", "movement")}
+    assert set(ours) == {*numbers, *others, *(f"projection/{layer}/tsne/divergence" for layer in layers)}
     for tag in ours:
-        assert [event.step for event in reader.Scalars(tag)] == [6, 12]
-        assert reader.Scalars(tag)[-1].value == pytest.approx(numbers[tag], abs=1e-5)
+        assert [event.step for event in reader.Scalars(tag)] == ([12] if tag.endswith("movement") else [6, 12])
+        if tag in numbers:
+            assert reader.Scalars(tag)[-1].value == pytest.approx(numbers[tag], abs=1e-5)
 
 
 def test_the_layout_of_a_method_is_the_same_beside_another(tmp_path):
@@ -59,7 +71,7 @@ def test_the_layout_of_a_method_is_the_same_beside_another(tmp_path):
     for method in ("tsne", "pca"):
         alone = EmbeddingProjection(layers="act", method=method, on_error="raise")
         fit(tmp_path / method, [alone])
-        assert torch.equal(alone._layouts["act", method], both._layouts["act", method])
+        assert np.array_equal(points(alone, "act", method), points(both, "act", method))
 
 
 def test_all_layers_and_methods_share_one_pass_through_the_model(tmp_path):
@@ -101,28 +113,25 @@ def test_the_layout_is_the_pca_of_the_activations(tmp_path):
     with torch.no_grad():
         model(probe.samples.inputs)
     expected = PCA(2, svd_solver="full").fit_transform(caught[0])
-    layout = callback._layouts["fc1", "pca"].numpy()
+    layout = points(callback, "fc1", "pca")
     signs = np.sign((layout * expected).sum(axis=0))
     np.testing.assert_allclose(layout * signs, expected, atol=1e-4)
 
 
 def test_points_move_from_epoch_to_epoch_instead_of_jumping(tmp_path):
-    layouts = []
-
-    class Listening(EmbeddingProjection):
-        def _drawings(self, trainer, module):
-            yield from super()._drawings(trainer, module)
-            layouts.append(self._layouts["act", "tsne"].numpy().copy())
-
     class Still(TinyNet):
         def configure_optimizers(self):
             return torch.optim.SGD(self.parameters(), 0.0)
 
-    fit(tmp_path, [Listening(layers="act", on_error="raise")], model=Still(), max_epochs=4)
+    still = EmbeddingProjection(layers="act", on_error="raise")
+    fit(tmp_path, [still], model=Still(), max_epochs=4)
+    layouts = [frame.layout.points for frame in still._layouts.frames["act", "tsne"]]
     moved = [np.median(np.linalg.norm(b - a, axis=1)) / a.std() for a, b in pairwise(layouts)]
+    logged = [value for _, value in scalars(tmp_path, "projection/act/tsne/movement")]
+    assert logged == pytest.approx(moved, rel=0.5, abs=1e-3)
     cold = EmbeddingProjection(layers="act", on_error="raise", seed=1)
     fit(tmp_path / "cold", [cold], model=Still(), max_epochs=1)
-    jumped = np.median(np.linalg.norm(cold._layouts["act", "tsne"].numpy() - layouts[0], axis=1)) / layouts[0].std()
+    jumped = np.median(np.linalg.norm(points(cold, "act", "tsne") - layouts[0], axis=1)) / layouts[0].std()
     assert max(moved[1:]) < 0.2 * jumped
 
 
@@ -133,8 +142,76 @@ def test_a_resumed_run_goes_on_from_the_layout(method, tmp_path):
     saved = torch.load(tmp_path / "last.ckpt", weights_only=True)["callbacks"][callback.state_key]
     resumed = EmbeddingProjection(method=method)
     resumed.load_state_dict(saved)
-    assert resumed._layouts.keys() == {("act", one) for one in callback.methods}
-    assert all(torch.equal(resumed._layouts[key], layout) for key, layout in callback._layouts.items())
+    assert resumed._layouts.frames.keys() == {("act", one) for one in callback.methods}
+    for key, frames in callback._layouts.frames.items():
+        assert [frame.step for frame in frames] == [6, 12]
+        for frame, again in zip(frames, resumed._layouts.frames[key], strict=True):
+            np.testing.assert_allclose(again.layout.points, frame.layout.points, rtol=1e-3)
+            assert again[:2] == frame[:2]
+            assert again.layout[1:] == frame.layout[1:]
+            np.testing.assert_array_equal(again.numbers, frame.numbers)
+
+
+def test_the_film_of_a_resumed_run_has_the_frames_of_both(tmp_path):
+    first = fit(tmp_path, [EmbeddingProjection(on_error="raise")], max_epochs=2)
+    first.save_checkpoint(tmp_path / "last.ckpt")
+    again = EmbeddingProjection(on_error="raise")
+    trainer(tmp_path, [again], max_epochs=4).fit(TinyNet(), *loaders(), ckpt_path=tmp_path / "last.ckpt")
+    assert [frame.step for frame in again._layouts.frames["act", "tsne"]] == [6, 12, 18, 24]
+    moved = [frame.numbers.movement for frame in again._layouts.frames["act", "tsne"]]
+    assert np.isnan(moved[0])
+    assert np.isfinite(moved[1:]).all()  # across the seam too
+
+
+def test_the_film_shows_all_layouts_and_is_kept_as_a_file(tmp_path):
+    fit(tmp_path, [EmbeddingProjection(layers="act")], max_epochs=3)
+    (film,) = events(tmp_path).Images("projection/act/tsne/film")
+    assert film.step == 18
+    animation = Image.open(BytesIO(film.encoded_image_string))
+    assert animation.is_animated
+    assert (animation.width, animation.height) == (film.width, film.height)
+    last = [frame.copy().convert("RGB") for frame in ImageSequence.Iterator(animation)][-1]
+    assert len(last.getcolors(10_000)) > 5
+    assert (tmp_path / "run" / "cnnviz" / "projection_act_tsne_film.png").read_bytes() == film.encoded_image_string
+
+
+def test_without_history_there_is_no_film(tmp_path):
+    callback = EmbeddingProjection(layers="act", history=0, on_error="raise")
+    fit(tmp_path, [callback], max_epochs=3)
+    assert image_steps(tmp_path) == {"projection/act/tsne": [6, 12, 18]}
+    assert len(callback._layouts.frames["act", "tsne"]) == 1
+
+
+def test_while_one_is_at_work_only_the_newest_waits_and_none_is_lost_at_the_end(tmp_path, monkeypatch):
+    at_work = threading.Event()
+    project = EmbeddingProjection._project
+
+    def slow(self, *arguments):
+        at_work.wait(60)  # until the training is over
+        return project(self, *arguments)
+
+    class Over(pl.Callback):
+        def on_train_end(self, *_):
+            at_work.set()
+
+    monkeypatch.setattr(EmbeddingProjection, "_project", slow)
+    fit(tmp_path, [EmbeddingProjection(layers="act"), Over()], max_epochs=6)
+    assert image_steps(tmp_path)["projection/act/tsne"] == [6, 36]
+    assert max(value for _, value in scalars(tmp_path, "cnnviz/left_out/EmbeddingProjection")) == 4
+
+
+def test_the_training_thread_does_not_wait_for_layouts(tmp_path, monkeypatch):
+    threads = set()
+    for name in ("principal_components", "project", "measure"):
+        function = getattr(embedding_projection, name)
+
+        def watched(*arguments, function=function, **options):
+            threads.add(threading.current_thread().name)
+            return function(*arguments, **options)
+
+        monkeypatch.setattr(embedding_projection, name, watched)  # no function of the package: it runs here
+    fit(tmp_path, [EmbeddingProjection(layers="act")], max_epochs=1)
+    assert threads == {"lightning_cnnviz.Computing"}
 
 
 def test_projections_by_other_methods_have_other_places_in_a_checkpoint():
@@ -153,9 +230,10 @@ def test_one_class_and_fewer_samples_than_the_perplexity_needs(kept, size, tmp_p
     callback = EmbeddingProjection(perplexity=30, on_error="raise")
     fit(tmp_path, [callback], data=data, max_epochs=1)
     assert len(image_steps(tmp_path)["projection/act/tsne"]) == 1
-    assert np.isfinite(callback._layouts["act", "tsne"].numpy()).all()
+    assert np.isfinite(points(callback, "act", "tsne")).all()
     numbers = {tag for tag in events(tmp_path).Tags()["scalars"] if tag.startswith("projection/")}
-    assert numbers == {f"projection/act/tsne/{name}" for name in ("knn_accuracy", "silhouette")[: len(kept)]}
+    known = ("knn_accuracy", "silhouette")[: len(kept)]
+    assert numbers == {f"projection/act/tsne/{name}" for name in (*known, "trustworthiness", "divergence")}
 
 
 @pytest.mark.parametrize("value", [float("nan"), 0.0], ids=["non-finite", "constant"])
@@ -192,17 +270,19 @@ def test_data_without_class_numbers_is_drawn_grey(tmp_path):
     data = DataLoader(Images(), 8), DataLoader(Images(), 8)
     fit(tmp_path, [EmbeddingProjection(on_error="raise")], model=Net(), data=data, max_epochs=1)
     assert image_steps(tmp_path) == {"projection/act/tsne": [6]}
-    assert [tag for tag in events(tmp_path).Tags()["scalars"] if tag.startswith("projection/")] == []
+    known = [tag for tag in events(tmp_path).Tags()["scalars"] if tag.startswith("projection/")]
+    assert known == ["projection/act/tsne/trustworthiness", "projection/act/tsne/divergence"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"method": "umap"}, r'"tsne", "pca" or a list of both, got \'umap\''),
-        ({"method": []}, r"a list of both, got \[\]"),
-        ({"method": ["pca", "pca"]}, "a list of both, got"),
-        ({"method": ["pca", "umap"]}, "a list of both, got"),
+        ({"method": "mds"}, r'"tsne", "pca", "umap" or a list of them, got \'mds\''),
+        ({"method": []}, r"a list of them, got \[\]"),
+        ({"method": ["pca", "pca"]}, "a list of them, got"),
+        ({"method": ["pca", "mds"]}, "a list of them, got"),
         ({"num_samples": 4}, "at least 5, got 4"),
+        ({"history": -1}, "at least 0, got -1"),
         ({"perplexity": 1}, "above 1, got 1"),
         ({"perplexity": float("nan")}, "above 1, got nan"),
     ],
@@ -216,8 +296,11 @@ def test_bad_arguments(arguments, message):
 def test_nothing_but_the_projection_is_logged(tmp_path):
     fit(tmp_path, [EmbeddingProjection()], max_epochs=1)
     ours = [tag for tag in events(tmp_path).Tags()["scalars"] if "rojection" in tag]
-    numbers = [f"projection/act/tsne/{name}" for name in ("knn_accuracy", "silhouette")]
-    assert ours == [*numbers, "cnnviz/cost/EmbeddingProjection"]
+    numbers = [
+        f"projection/act/tsne/{name}" for name in ("knn_accuracy", "silhouette", "trustworthiness", "divergence")
+    ]
+    costs = [f"cnnviz/{cost}/EmbeddingProjection" for cost in ("cost", "cost_share")]
+    assert sorted(ours) == sorted([*numbers, *costs])
 
 
 def test_a_logger_that_takes_no_pictures_gets_the_numbers(tmp_path):

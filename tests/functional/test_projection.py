@@ -6,8 +6,7 @@ import torch
 from brute_force import nearest_agree
 from sklearn.decomposition import PCA
 
-from lightning_cnnviz.functional.projection import Layout, principal_components, project, projection_chart
-from lightning_cnnviz.functional.separation import Separation
+from lightning_cnnviz.functional.projection import principal_components, project
 
 nan, inf = np.nan, np.inf
 
@@ -213,8 +212,8 @@ def test_equal_samples_are_refused(method, value):
 
 
 def test_an_unknown_method_is_refused_with_those_there_are():
-    with pytest.raises(ValueError, match=r"tsne.*pca.*'umap'"):
-        project(np.random.default_rng(0).normal(size=(10, 4)), method="umap")
+    with pytest.raises(ValueError, match=r"tsne.*pca.*umap.*'mds'"):
+        project(np.random.default_rng(0).normal(size=(10, 4)), method="mds")
 
 
 @pytest.mark.parametrize("method", ["pca", "tsne"])
@@ -234,59 +233,6 @@ def test_the_global_random_state_and_the_activations_are_untouched(method):
     project(values, method=method, perplexity=5)
     assert np.array_equal(np.random.random(3), expected)
     assert np.array_equal(values, before)
-
-
-# ---- the chart
-
-
-@pytest.mark.parametrize(
-    ("layout", "labels", "names", "method"),
-    [
-        (Layout(np.eye(6, 2, dtype=np.float32), None), np.arange(6) % 2, ["cat", "dog"], "pca"),
-        (Layout(np.eye(6, 2, dtype=np.float32), 4 / 3), np.full(6, -1), [], "tsne"),
-        (Layout(np.full((6, 2), nan, dtype=np.float32), 2.0), np.zeros(6, dtype=int), ["cat"], "tsne"),
-        (Layout(np.zeros((6, 2), dtype=np.float32), None), np.zeros(6, dtype=int), ["cat"], "pca"),
-    ],
-)
-def test_a_layout_is_drawn_without_a_warning(layout, labels, names, method):
-    picture = projection_chart(layout, labels, names, method=method, title="fc1")
-    assert picture.shape == (700, 750, 3)
-    assert picture.dtype == np.uint8
-
-
-def test_method_perplexity_and_accuracy_are_written():
-    points = np.random.default_rng(0).normal(size=(30, 2)).astype(np.float32)
-    labels = np.repeat([0, 1], 15)
-
-    def chart(perplexity, method, labels=labels):
-        return projection_chart(Layout(points, perplexity), labels, ["a", "b"], method=method)[:60]
-
-    heads = [chart(5.0, "tsne"), chart(6.0, "tsne"), chart(None, "pca"), chart(5.0, "tsne", np.tile([0, 1], 15))]
-    for one in range(4):
-        for other in range(one):
-            assert not np.array_equal(heads[one], heads[other])
-
-
-def test_the_chart_shows_classes_apart():
-    values, labels = blobs()
-    layout = project(values, method="pca")
-    named = projection_chart(layout, labels, ["a", "b", "c", "d"], method="pca")
-    unknown = projection_chart(layout, np.full(100, -1), [], method="pca")
-    colourful = [(picture.max(-1).astype(int) - picture.min(-1) > 60).sum() for picture in (named, unknown)]
-    assert colourful[0] > 50  # the names cover some
-    assert colourful[1] == 0
-
-
-def test_numbers_that_are_known_are_written_and_not_computed_again():
-    points, labels = np.random.default_rng(0).normal(size=(30, 2)).astype(np.float32), np.repeat([0, 1], 15)
-
-    def head(numbers):
-        return projection_chart(Layout(points, None), labels, ["a", "b"], method="pca", numbers=numbers)[:40]
-
-    own = head(None)
-    assert not np.array_equal(own, head(Separation(0.25, 0.5)))
-    assert np.array_equal(head(Separation(0.25, nan)), head(Separation(0.25, nan)))
-    assert not np.array_equal(head(Separation(0.25, nan)), head(Separation(0.25, 0.5)))
 
 
 @pytest.mark.parametrize("count", [5, 8, 12, 20, 24, 32, 36, 40])

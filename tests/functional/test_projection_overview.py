@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from lightning_cnnviz.functional.projection import Layout
+from lightning_cnnviz.functional.projection_numbers import Numbers
 from lightning_cnnviz.functional.projection_overview import projection_overview
 from lightning_cnnviz.functional.scatter import scatter_grid
-from lightning_cnnviz.functional.separation import Separation
 
 
 @pytest.fixture(autouse=True)
@@ -31,10 +31,10 @@ def some(layers, methods=("pca", "tsne")):
 
 
 def same(layouts):
-    return dict.fromkeys(layouts, Separation(0.75, -0.25))
+    return dict.fromkeys(layouts, Numbers(0.75, -0.25, 0.5, 1.5, 0.125))
 
 
-WORDS = "10-NN accuracy 75.0% · silhouette -0.25"
+WORDS = "10-NN accuracy 75.0% · silhouette -0.25\ntrustworthiness 0.500 · KL divergence 1.5 · moved 0.125 σ"
 
 
 def test_a_row_for_each_method_and_a_column_for_each_layer():
@@ -86,7 +86,5 @@ def test_of_a_long_name_the_end_is_kept():
 def test_unknown_classes_leave_only_the_layers_name():
     layouts = some(["conv1", "conv2"], ["pca"])
     picture = projection_overview(layouts, np.full(40, -1), [])
-    panels = {
-        (0, column): (f"{name}\n", layouts[name, "pca"].points) for column, name in enumerate(["conv1", "conv2"])
-    }
+    panels = {(0, column): (name, layouts[name, "pca"].points) for column, name in enumerate(["conv1", "conv2"])}
     assert np.array_equal(picture, scatter_grid(panels, ["PCA"], np.full(40, -1), [], title=""))

@@ -1,0 +1,87 @@
+"""What a layout is worth, in numbers."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from lightning_cnnviz.functional.alignment import movement
+from lightning_cnnviz.functional.figure import Floats
+from lightning_cnnviz.functional.neighbours import trustworthiness
+from lightning_cnnviz.functional.projection import Layout
+from lightning_cnnviz.functional.separation import knn_accuracy, silhouette
+
+
+class Numbers(NamedTuple):
+    """Of one layout; NaN where a number is not defined or nothing is known to compute it from.
+
+    Attributes:
+        knn_accuracy: See `knn_accuracy`, of 10 neighbours; needs classes.
+        silhouette: See `silhouette`; needs two classes.
+        trustworthiness: See `trustworthiness`, of 5 neighbours; needs the activations.
+        divergence: The Kullback-Leibler divergence that t-SNE arrived at, in nats.
+        movement: See `movement`; needs a last layout.
+    """
+
+    knn_accuracy: float = np.nan
+    silhouette: float = np.nan
+    trustworthiness: float = np.nan
+    divergence: float = np.nan
+    movement: float = np.nan
+
+    def in_words(self) -> tuple[str, str]:
+        """Two lines for a picture: how far classes come apart, and how true the layout is and how far it moved.
+
+        What is not known is left out; a line of which nothing is known is empty. σ is the layout's deviation.
+
+        Example:
+            >>> Numbers(knn_accuracy=0.987, silhouette=0.5, trustworthiness=0.9931, movement=0.0123).in_words()
+            ('10-NN accuracy 98.7% · silhouette 0.50', 'trustworthiness 0.993 · moved 0.012 σ')
+        """
+        words = [
+            f"10-NN accuracy {self.knn_accuracy:.1%}",
+            f"silhouette {self.silhouette:.2f}",
+            f"trustworthiness {self.trustworthiness:.3f}",
+            f"KL divergence {self.divergence:.3g}",
+            f"moved {self.movement:.3f} σ",
+        ]
+        known = [word if np.isfinite(number) else "" for word, number in zip(words, self, strict=True)]
+        return " · ".join(filter(None, known[:2])), " · ".join(filter(None, known[2:]))
+
+    def known(self) -> dict[str, float]:
+        """Those that are defined, by name: for scalars.
+
+        Example:
+            >>> Numbers(divergence=1.5).known()
+            {'divergence': 1.5}
+        """
+        return {name: value for name, value in self._asdict().items() if np.isfinite(value)}
+
+
+def measure(
+    layout: Layout,
+    labels: npt.NDArray[np.intp],
+    *,
+    values: Floats | None = None,
+    last: Floats | None = None,
+) -> Numbers:
+    """All numbers of a layout that can be known.
+
+    Args:
+        layout: From `project`.
+        labels: Shape (samples,), class numbers; negative where unknown.
+        values: What was laid out, shape (samples, dimensions): its principal components are enough.
+        last: The points of the layout before, shape (samples, 2).
+
+    Example:
+        >>> layout = Layout(np.array([[0.0], [0.0], [9.0], [9.0]]) * [1, 0], None)
+        >>> measure(layout, np.array([0, 0, 1, 1])).silhouette
+        1.0
+    """
+    return Numbers(
+        knn_accuracy(layout.points, labels),
+        silhouette(layout.points, labels),
+        np.nan if values is None else trustworthiness(values, layout.points),
+        np.nan if layout.divergence is None else layout.divergence,
+        np.nan if last is None else movement(layout.points, last),
+    )
