@@ -13,8 +13,6 @@ EARLY, FIRST, MOST_FIRST, FIRST_STEPS = 250, 250, 1000, 50
 """Iterations of a first layout: exaggerated, at least and at most after that, and between looks at the divergence."""
 MOST, STEPS = 60, 20
 """Iterations of a later layout: at most, and between looks at the divergence."""
-THETA = 0.8
-"""How coarsely Barnes-Hut takes far points together: as true as the usual 0.5 and a third faster."""
 STILL = 0.001
 """A divergence that has fallen by less than this share in 20 iterations has stopped falling."""
 
@@ -56,7 +54,6 @@ def tsne(values: Floats, perplexity: float, start: Array | None, seed: int) -> t
         initialization.rescale(two_columns(values).copy()) if start is None else start.astype(float),
         affinities,
         negative_gradient_method="bh",
-        theta=THETA,
         learning_rate="auto",
         n_jobs=1,
         random_state=seed,
@@ -72,7 +69,6 @@ def tsne(values: Floats, perplexity: float, start: Array | None, seed: int) -> t
         embedding.optimize(steps, momentum=0.8, inplace=True)
         falling = last - embedding.kl_divergence > STILL * steps / STEPS * abs(last)
         done += steps
-    embedding.optimize(0, theta=0.5, inplace=True)  # the divergence anew, since it comes out too low with a coarse one
     return np.asarray(embedding), float(embedding.kl_divergence)
 
 
