@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.projection import compare, features_of_two_epochs
+
 
 def test_overhead(data_root, tmp_path):
     command = [sys.executable, "-m", "benchmarks.overhead", "--rounds", "1", "--epochs", "1", "--batch-size", "1000"]
@@ -35,3 +37,13 @@ def test_overhead(data_root, tmp_path):
         "LossAccuracy",
     }
     assert "ratio to bare" in run.stdout
+
+
+def test_projection(data_root, monkeypatch):
+    monkeypatch.setenv("CNNVIZ_DATA", str(data_root))
+    figures = compare(features_of_two_epochs(200, batches=5), rounds=1)
+    assert (figures["samples"], figures["features"]) == (200, 1568)
+    (ours,), (theirs,) = figures["seconds"].values()
+    assert figures["ratio"] == [pytest.approx(ours / theirs)]
+    assert all(0.9 < values[0] <= 1 for values in figures["trustworthiness"].values())
+    json.dumps(figures)

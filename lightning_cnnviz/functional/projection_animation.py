@@ -110,7 +110,8 @@ def projection_animation(
         for part in range(between + 1):
             share = part / (between + 1)
             eased = share**2 * (3 - 2 * share)  # sets off and arrives slowly
-            pixels = places[here] + eased * (places[there] - places[here])
+            # a sample without a next place stays until the others set off
+            pixels = places[here] + eased * (places[there] - places[here]) if part else places[here]
             known = {
                 name: _between(place, names[there].get(name, place), eased) for name, place in names[here].items()
             }

@@ -11,7 +11,7 @@ LEAST_SPAN = 0.01
 """Of a layout to begin with: a smaller one is a single point, from which none comes apart again."""
 EARLY, FIRST, MOST_FIRST, FIRST_STEPS = 250, 250, 1000, 50
 """Iterations of a first layout: exaggerated, at least and at most after that, and between looks at the divergence."""
-MOST, STEPS = 100, 20
+MOST, STEPS = 60, 20
 """Iterations of a later layout: at most, and between looks at the divergence."""
 STILL = 0.001
 """A divergence that has fallen by less than this share in 20 iterations has stopped falling."""

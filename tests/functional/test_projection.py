@@ -1,12 +1,18 @@
+import pickle
+import subprocess
+import sys
 import warnings
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
 from brute_force import nearest_agree
 from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE, trustworthiness
 
-from lightning_cnnviz.functional.projection import principal_components, project
+from lightning_cnnviz.functional.alignment import movement
+from lightning_cnnviz.functional.projection import Layout, principal_components, project
 
 nan, inf = np.nan, np.inf
 
@@ -105,6 +111,71 @@ def test_a_warm_start_moves_points_little_where_a_cold_start_jumps():
     moved = [np.linalg.norm(points - last, axis=1).mean() / scale for points in (warm, cold)]
     assert moved[0] < 0.05
     assert moved[1] > 3 * moved[0]
+
+
+def structured(samples=600):
+    """Clusters of many sizes, and samples between them, as in a layer of a network."""
+    rng = np.random.default_rng(0)
+    centres, nearness = rng.normal(size=(12, 40)) * 3, rng.dirichlet(np.full(12, 0.15), samples)
+    return (nearness @ centres + rng.normal(size=(samples, 40)) * 0.5).astype(np.float32)
+
+
+@pytest.mark.parametrize("make", [structured, lambda: blobs(each=100)[0]], ids=["structured", "blobs"])
+def test_points_whose_features_have_not_changed_hardly_move_after_a_first_layout_and_later(make):
+    values = make()
+    layouts = [project(values)]
+    for _ in range(3):
+        layouts.append(project(values, init=layouts[-1].points))
+    assert max(movement(now.points, last.points) for last, now in pairwise(layouts)) <= 0.02
+
+
+def test_a_refresh_is_as_true_as_a_layout_from_scratch_by_scikit_learn():
+    values = structured(400)
+    changed = values + np.random.default_rng(1).normal(size=values.shape).astype(np.float32) * 0.3
+    refreshed = project(changed, init=project(values).points)
+    cold = TSNE(random_state=0).fit_transform(changed)
+    assert trustworthiness(changed, refreshed.points) > trustworthiness(changed, cold) - 0.005
+
+
+def test_the_divergence_is_that_of_the_layout_and_falls():
+    values = structured(150)
+    first = project(values, perplexity=10)
+    second = project(
+        values + 0.01 * np.random.default_rng(0).normal(size=values.shape), perplexity=10, init=first.points
+    )
+    assert first.divergence == pytest.approx(divergence_by_definition(values, first), rel=0.1)
+    assert second.divergence == pytest.approx(first.divergence, rel=0.1)
+    random = Layout(np.random.default_rng(0).normal(size=(150, 2)) * 10, first.perplexity)
+    assert first.divergence < 0.5 * divergence_by_definition(values, random)
+    assert project(values, method="pca").divergence is None
+
+
+def divergence_by_definition(values, layout):
+    """Over all pairs, with each sample's width found by bisection."""
+    squared = np.square(values[:, None].astype(float) - values).sum(-1)
+    p = np.zeros_like(squared)
+    for index, row in enumerate(squared):
+        others = np.arange(len(row)) != index
+        low, high = 1e-9, 1e9
+        for _ in range(200):
+            middle = np.sqrt(low * high)
+            weights = np.exp(-(row[others] - row[others].min()) * middle)
+            weights /= weights.sum()
+            entropy = -(weights * np.log(np.maximum(weights, 1e-300))).sum()
+            low, high = (middle, high) if entropy > np.log(layout.perplexity) else (low, middle)
+        p[index, others] = weights
+    p = (p + p.T) / (2 * len(p))
+    q = 1 / (1 + np.square(layout.points[:, None].astype(float) - layout.points).sum(-1))
+    np.fill_diagonal(q, 0)
+    q /= q.sum()
+    return (p[p > 1e-12] * np.log(p[p > 1e-12] / q[p > 1e-12])).sum()
+
+
+def test_a_layout_lies_on_the_one_that_it_starts_from():
+    values = structured(200)
+    last = project(values, perplexity=15).points
+    shifted = last @ np.float32([[0, 1], [1, 0]]) + np.float32([30, -5])  # mirrored and away from the centre
+    assert movement(project(values, perplexity=15, init=shifted).points, shifted) <= 0.02
 
 
 def test_the_layout_that_it_starts_from_stays_as_it_is():
@@ -242,3 +313,15 @@ def test_few_samples_do_not_end_in_one_point(count):
     assert np.ptp(cold, axis=0).min() > 1
     assert np.ptp(project(values, init=cold).points, axis=0).min() > 1
     assert np.ptp(project(values, init=1e-20 * cold).points, axis=0).min() > 1
+
+
+def test_everything_goes_through_pickle_and_imports_neither_torch_nor_lightning():
+    layout = project(blobs(each=10)[0], perplexity=5)
+    copy = pickle.loads(pickle.dumps(layout))
+    assert isinstance(copy, Layout)
+    assert np.array_equal(copy.points, layout.points)
+    rooms = ("projection", "projection_animation", "projection_chart", "projection_numbers", "projection_overview")
+    script = "import sys\n" + "".join(f"import lightning_cnnviz.functional.{room}\n" for room in rooms)
+    script += "print([name for name in ('torch', 'pytorch_lightning', 'openTSNE', 'sklearn') if name in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
