@@ -57,7 +57,7 @@ def split_batch(batch: Any, inputs: Key | None = None, targets: Key | None = Non
                 f"expected {targets!r} in the batch to be class numbers, whole and one for each of {len(x)} samples, "
                 f"got shape {tuple(y.shape)} of {y.dtype}"
             )
-    return x, None if y is None else y.detach().reshape(len(x), -1)[:, 0].long()
+    return x, None if y is None else y.detach().reshape(len(x)).long()
 
 
 def batch_size(batch: Any) -> int:
@@ -134,6 +134,9 @@ def confidences(output: Tensor, logits: Tensor | None = None) -> Tensor:
 def _leaves(value: Any, name: Key | None = None) -> Iterator[tuple[Key | None, Tensor]]:
     if isinstance(value, Tensor):
         yield name, value
+    elif type(value) in (list, tuple):  # as most batches are
+        for part in value:
+            yield from _leaves(part)
     elif isinstance(value, Mapping):
         for key, part in value.items():
             yield from _leaves(part, key)

@@ -1,5 +1,6 @@
 """Gradients per layer: statistics in one fused pass, what they mean in words, bars and a heat map."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -46,21 +47,63 @@ def gradient_sums(gradients: Sequence[torch.Tensor]) -> GradientSums:
         >>> [round(value.item(), 6) for value in sums]
         [7.0, 4.0, 5.0, 2, 0]
     """
-    tensors = [_stored(gradient.detach()) for gradient in gradients]
-    sum_abs, norm, max_abs = (norms(tensors, order) for order in (1, 2, torch.inf))
-    non_zeros = torch.stack([torch.count_nonzero(tensor) for tensor in tensors])
-    if sum_abs.device.type == "cpu" and bool(sum_abs.isfinite().all()):
-        non_finite = torch.zeros_like(non_zeros)  # here looking costs nothing; elsewhere it would be a wait
-    else:  # 0 · g is zero where g is finite, and NaN, which counts as non-zero, where it is not
-        broken = [torch.count_nonzero(product) for product in torch._foreach_mul(tensors, 0.0)]
-        non_finite = torch.stack(broken)
+    tensors = stored(gradients)
+    raw = raw_magnitudes(tensors)
+    finite = raw.device.type == "cpu" and all_finite(raw)  # here looking costs nothing; elsewhere it would be a wait
+    non_zeros = count_non_zeros(tensors)
+    non_finite = torch.zeros_like(non_zeros) if finite else count_non_finite(tensors)
+    sum_abs, norm, max_abs = magnitudes(raw)
     return GradientSums(sum_abs, max_abs, norm, non_zeros, non_finite)
 
 
+def stored(gradients: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """What gradients hold: themselves, without history, and of sparse ones the entries that they store."""
+    return [_stored(gradient) if gradient.is_sparse else gradient.detach() for gradient in gradients]
+
+
+def raw_magnitudes(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+    """All that `magnitudes` needs, in as few kernels as there are, since it is taken at every step.
+
+    Returns:
+        Shape (rows, tensors): sums of |g|, L2 norms, and one or more rows of which the largest absolute value is
+        max |g|.
+    """
+    precision = torch.float64 if any(tensor.dtype == torch.float64 for tensor in tensors) else torch.float32
+    sum_abs, norm = (torch._foreach_norm(tensors, order, dtype=precision) for order in (1, 2))
+    if tensors[0].device.type == "cpu":  # where a norm of infinite order takes ten times as long as the extremes
+        lowest, highest = zip(*[tensor.aminmax() for tensor in tensors], strict=True)
+        return torch.stack([*sum_abs, *norm, *lowest, *highest]).view(4, -1)
+    return torch.stack([*sum_abs, *norm, *torch._foreach_norm(tensors, torch.inf, dtype=precision)]).view(3, -1)
+
+
+def magnitudes(raw: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Sums of |g|, L2 norms and max |g| from `raw_magnitudes`, of shape (..., rows, tensors), as (..., tensors).
+
+    Example:
+        >>> magnitudes(raw_magnitudes([torch.tensor([3.0, -4.0]), torch.zeros(1)]))
+        (tensor([7., 0.]), tensor([5., 0.]), tensor([4., 0.]))
+    """
+    return raw[..., 0, :], raw[..., 1, :], raw[..., 2:, :].abs().amax(dim=-2)
+
+
+def all_finite(raw: torch.Tensor) -> bool:
+    """Whether all entries were finite and none of the sums over them went beyond the range of numbers."""
+    return math.isfinite(raw.sum().item())
+
+
+def count_non_zeros(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Number of entries that are not exactly zero, int64 of shape (tensors,)."""
+    return torch.stack([torch.count_nonzero(tensor) for tensor in tensors])
+
+
+def count_non_finite(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Number of entries that are NaN or infinite, int64 of shape (tensors,)."""
+    # 0 · g is zero where g is finite, and NaN, which counts as non-zero, where it is not
+    return count_non_zeros(torch._foreach_mul(tensors, 0.0))
+
+
 def _stored(gradient: torch.Tensor) -> torch.Tensor:
-    if not gradient.is_sparse:
-        return gradient
-    values = gradient.coalesce().values()
+    values = gradient.detach().coalesce().values()
     return values if values.numel() else values.new_zeros(1)
 
 
@@ -91,13 +134,13 @@ def diagnose(row: Mapping[str, float], vanishing: float, exploding: float) -> tu
         The field's term for it and what was measured; None if nothing is wrong.
 
     Example:
-        >>> row = {"mean_abs": 1e-9, "norm": 1e-8, "weight_norm": 2.0, "non_finite": 0, "zero_share": 0.5}
+        >>> row = {"mean_abs": 1e-9, "max_abs": 1e-8, "norm": 1e-8, "weight_norm": 2.0, "non_finite": 0}
         >>> diagnose(row, 1e-7, 1e2)
         ('vanishing', '‖g‖/‖w‖ = 5e-09, below 1e-07')
     """
     if row["non_finite"] > 0:
         return "non-finite", f"{row['non_finite']:.0f} entries NaN or infinite"
-    if row["zero_share"] == 1:
+    if row["max_abs"] == 0:
         return "vanishing", "all exactly zero"
     if row["norm"] < vanishing * row["weight_norm"]:
         return "vanishing", f"‖g‖/‖w‖ = {row['norm'] / row['weight_norm']:.3g}, below {vanishing:.3g}"
