@@ -109,7 +109,10 @@ class _Sums:
 
     def __init__(self, weights: int, device: torch.device) -> None:
         self._steps = 0
-        self._waiting: list[Tensor] = []
+        self._weights = weights
+        # Numbers of the last steps: on the CPU, where that is no wait, as read, elsewhere on the device.
+        self._read: list[list[float]] = []
+        self._unread: list[Tensor] = []
         real, whole = torch.zeros(weights, device=device), torch.zeros(weights, dtype=torch.int64, device=device)
         self._totals = dict.fromkeys(("sum_abs", "norm", "max_abs", "update_ratios"), real) | dict.fromkeys(
             ("finite_steps", "non_finite", "looks", "non_zeros", "updates"), whole
@@ -119,10 +122,18 @@ class _Sums:
         """Takes a step's gradients; returns whether this step is one for a closer look."""
         tensors = stored(gradients)
         raw = raw_magnitudes(tensors)
-        if raw.device.type != "cpu" or not all_finite(raw):  # on the CPU looking costs nothing, elsewhere a wait
+        if raw[0].device.type == "cpu":
+            scale = 1.0 if loss_scale is None else loss_scale.item()
+            read = [value.item() / scale for value in raw]
+            self._read.append(read)
+            finite = all_finite(read)
+        else:
+            stacked = torch.stack(raw)
+            self._unread.append(stacked if loss_scale is None else stacked / loss_scale)
+            finite = False  # as far as can be told without a wait
+        if not finite:
             self._totals["non_finite"] = self._totals["non_finite"] + count_non_finite(tensors)
-        self._waiting.append(raw if loss_scale is None else raw / loss_scale)
-        if len(self._waiting) == SUM_EVERY:
+        if len(self._read) + len(self._unread) == SUM_EVERY:
             self._sum_up()
         look = self._steps % LOOK_EVERY == 0
         self._steps += 1
@@ -143,10 +154,11 @@ class _Sums:
         return self._totals
 
     def _sum_up(self) -> None:
-        if not self._waiting:
+        if not self._read and not self._unread:
             return
-        sum_abs, norm, max_abs = magnitudes(torch.stack(self._waiting))
-        self._waiting.clear()
+        raw = torch.stack(self._unread) if self._unread else torch.tensor(self._read, dtype=torch.float64)
+        self._read, self._unread = [], []
+        sum_abs, norm, max_abs = magnitudes(raw, self._weights)
         finite = max_abs.isfinite()
         totals = self._totals
         totals["sum_abs"] = totals["sum_abs"] + torch.where(finite, sum_abs, 0).sum(dim=0)

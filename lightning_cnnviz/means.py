@@ -33,7 +33,8 @@ class EpochMeans:
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}
         self._losses: list[Tensor] = []
-        self._hits: list[tuple[Tensor, Tensor]] = []
+        self._classes: list[Tensor] = []  # predicted and true ones, each of shape (2, samples)
+        self._width = 0
         self._samples = 0  # of the waiting losses
         self._waiting = 0
         self._listener = Listener()
@@ -58,13 +59,16 @@ class EpochMeans:
         loss = first_tensor(outputs.get("loss") if isinstance(outputs, Mapping) else outputs)
         if loss is not None and loss.numel() == 1:
             # A product, so that what waits is a number of its own and not the end of a long tensor.
-            self._losses.append(loss.detach().reshape(()).float() * (scale * samples))
+            self._losses.append(loss.detach().float() * (scale * samples))
             self._samples += samples
         heard = self._listener.deafen()
         predicted = None if heard is None else predicted_classes(heard.scores, len(heard.targets), heard.logits)
         if heard is not None and predicted is not None:
-            classes = heard.scores.shape[1] if heard.logits is None else 2
-            self._hits.append((predicted == heard.targets, heard.targets.clamp(0, classes - 1) == heard.targets))
+            width = heard.scores.shape[1] if heard.logits is None else 2
+            if width != self._width:
+                self._sum_up()
+            self._width = width
+            self._classes.append(torch.stack([predicted, heard.targets]))
         self._waiting += samples
         if self._waiting >= MOST_WAITING:
             self._sum_up()
@@ -88,12 +92,13 @@ class EpochMeans:
 
     def _sum_up(self) -> None:
         if self._losses:
-            total = torch.stack(self._losses).sum()
+            total = torch.stack([loss.reshape(()) for loss in self._losses]).sum()
             self._add("loss", total, torch.full_like(total, self._samples))
-        if self._hits:
-            hits, counted = (torch.cat(part).sum() for part in zip(*self._hits, strict=True))
-            self._add("accuracy", hits, counted)
-        self._losses, self._hits, self._samples, self._waiting = [], [], 0, 0
+        if self._classes:
+            predicted, true = torch.cat(self._classes, dim=1)
+            counted = (true >= 0) & (true < self._width)
+            self._add("accuracy", ((predicted == true) & counted).sum(), counted.sum())
+        self._losses, self._classes, self._samples, self._waiting = [], [], 0, 0
 
     def _add(self, quantity: str, total: Tensor, samples: Tensor) -> None:
         part = torch.stack([total.float(), samples.float()])

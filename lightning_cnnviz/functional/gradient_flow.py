@@ -48,11 +48,12 @@ def gradient_sums(gradients: Sequence[torch.Tensor]) -> GradientSums:
         [7.0, 4.0, 5.0, 2, 0]
     """
     tensors = stored(gradients)
-    raw = raw_magnitudes(tensors)
-    finite = raw.device.type == "cpu" and all_finite(raw)  # here looking costs nothing; elsewhere it would be a wait
+    raw = torch.stack(raw_magnitudes(tensors))
+    on_cpu = raw.device.type == "cpu"  # there looking costs nothing; elsewhere it would be a wait
     non_zeros = count_non_zeros(tensors)
+    finite = on_cpu and all_finite(raw.tolist())
     non_finite = torch.zeros_like(non_zeros) if finite else count_non_finite(tensors)
-    sum_abs, norm, max_abs = magnitudes(raw)
+    sum_abs, norm, max_abs = magnitudes(raw, len(tensors))
     return GradientSums(sum_abs, max_abs, norm, non_zeros, non_finite)
 
 
@@ -61,34 +62,40 @@ def stored(gradients: Sequence[torch.Tensor]) -> list[torch.Tensor]:
     return [_stored(gradient) if gradient.is_sparse else gradient.detach() for gradient in gradients]
 
 
-def raw_magnitudes(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+def raw_magnitudes(tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
     """All that `magnitudes` needs, in as few kernels as there are, since it is taken at every step.
 
     Returns:
-        Shape (rows, tensors): sums of |g|, L2 norms, and one or more rows of which the largest absolute value is
-        max |g|.
+        Scalars, a row of one per tensor after the other: sums of |g|, L2 norms, and one or more rows of which the
+        largest absolute value is max |g|.
     """
     precision = torch.float64 if any(tensor.dtype == torch.float64 for tensor in tensors) else torch.float32
     sum_abs, norm = (torch._foreach_norm(tensors, order, dtype=precision) for order in (1, 2))
     if tensors[0].device.type == "cpu":  # where a norm of infinite order takes ten times as long as the extremes
         lowest, highest = zip(*[tensor.aminmax() for tensor in tensors], strict=True)
-        return torch.stack([*sum_abs, *norm, *lowest, *highest]).view(4, -1)
-    return torch.stack([*sum_abs, *norm, *torch._foreach_norm(tensors, torch.inf, dtype=precision)]).view(3, -1)
+        return [*sum_abs, *norm, *lowest, *highest]
+    return [*sum_abs, *norm, *torch._foreach_norm(tensors, torch.inf, dtype=precision)]
 
 
-def magnitudes(raw: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Sums of |g|, L2 norms and max |g| from `raw_magnitudes`, of shape (..., rows, tensors), as (..., tensors).
+def magnitudes(raw: torch.Tensor, tensors: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Sums of |g|, L2 norms and max |g| of so many tensors, each of shape (..., tensors).
+
+    Args:
+        raw: What `raw_magnitudes` gives, along the last dimension.
+        tensors: Their number.
 
     Example:
-        >>> magnitudes(raw_magnitudes([torch.tensor([3.0, -4.0]), torch.zeros(1)]))
+        >>> raw = raw_magnitudes([torch.tensor([3.0, -4.0]), torch.zeros(1)])
+        >>> magnitudes(torch.stack(raw), 2)
         (tensor([7., 0.]), tensor([5., 0.]), tensor([4., 0.]))
     """
-    return raw[..., 0, :], raw[..., 1, :], raw[..., 2:, :].abs().amax(dim=-2)
+    sum_abs, norm, *extremes = raw.split(tensors, dim=-1)
+    return sum_abs, norm, torch.stack(extremes).abs().amax(dim=0)
 
 
-def all_finite(raw: torch.Tensor) -> bool:
+def all_finite(raw: Sequence[float]) -> bool:
     """Whether all entries were finite and none of the sums over them went beyond the range of numbers."""
-    return math.isfinite(raw.sum().item())
+    return math.isfinite(sum(raw))
 
 
 def count_non_zeros(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
