@@ -63,14 +63,17 @@ class Clock(pl.Callback):
         return callback
 
     def on_train_batch_end(self, *_: Any) -> None:
+        """Ends a step."""
         now = time.thread_time()
         self.steps.append(now - self._last)
         self._last = now
 
     def on_validation_start(self, *_: Any) -> None:
+        """Begins to time the validation."""
         self._last = time.thread_time()
 
     def on_validation_end(self, *_: Any) -> None:
+        """Ends timing the validation."""
         self.validating = time.thread_time() - self._last
 
     def _timed(self, name: str, hook: Callable[..., None]) -> Callable[..., None]:

@@ -11,7 +11,6 @@ from lightning_cnnviz.batch import batch_size, predicted_classes
 from lightning_cnnviz.capture import first_tensor
 from lightning_cnnviz.listener import Listener
 
-
 MOST_WAITING = 4096
 """Samples whose losses and hits wait to be summed up together, which costs a tenth of doing so for every batch."""
 

@@ -62,7 +62,7 @@ def stored(gradients: Sequence[torch.Tensor]) -> list[torch.Tensor]:
     return [_stored(gradient) if gradient.is_sparse else gradient.detach() for gradient in gradients]
 
 
-def raw_magnitudes(tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+def raw_magnitudes(tensors: list[torch.Tensor]) -> list[torch.Tensor]:
     """All that `magnitudes` needs, in as few kernels as there are, since it is taken at every step.
 
     Returns:
@@ -103,7 +103,7 @@ def count_non_zeros(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
     return torch.stack([torch.count_nonzero(tensor) for tensor in tensors])
 
 
-def count_non_finite(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+def count_non_finite(tensors: list[torch.Tensor]) -> torch.Tensor:
     """Number of entries that are NaN or infinite, int64 of shape (tensors,)."""
     # 0 · g is zero where g is finite, and NaN, which counts as non-zero, where it is not
     return count_non_zeros(torch._foreach_mul(tensors, 0.0))
