@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.steps import measure
+
 
 def test_overhead(data_root, tmp_path):
     command = [sys.executable, "-m", "benchmarks.overhead", "--rounds", "1", "--epochs", "1", "--batch-size", "1000"]
@@ -35,3 +37,14 @@ def test_overhead(data_root, tmp_path):
         "LossAccuracy",
     }
     assert "ratio to bare" in run.stdout
+
+
+def test_steps():
+    figures = measure("LeNet-5", batch_size=8, steps=12)
+    assert set(figures) == {"GradientFlow", "LossAccuracy", "ClassReport"}
+    for row in figures.values():
+        assert row["hooks_ms"] > 0
+        assert row["longest_ms"] > 0
+        assert 0 < row["share"] < 1
+    assert figures["GradientFlow"]["median_ms"] > 0
+    assert figures["ClassReport"]["median_ms"] < figures["GradientFlow"]["median_ms"]  # it works in validations only

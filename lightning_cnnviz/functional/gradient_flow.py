@@ -89,7 +89,7 @@ def magnitudes(raw: torch.Tensor, tensors: int) -> tuple[torch.Tensor, torch.Ten
         >>> magnitudes(torch.stack(raw), 2)
         (tensor([7., 0.]), tensor([5., 0.]), tensor([4., 0.]))
     """
-    sum_abs, norm, *extremes = raw.split(tensors, dim=-1)
+    sum_abs, norm, *extremes = torch.split(raw, tensors, dim=-1)
     return sum_abs, norm, torch.stack(extremes).abs().amax(dim=0)
 
 
