@@ -36,6 +36,8 @@ def split_batch(batch: Any, inputs: Key | None = None, targets: Key | None = Non
         >>> x.shape, y
         (torch.Size([2, 3, 8, 8]), tensor([1, 0]))
     """
+    if inputs is None and targets is None and _is_pair(batch):
+        return batch[0], batch[1].detach()
     leaves = list(_leaves(batch))
     if inputs is None:
         candidates = [leaf for leaf in leaves if leaf[1].is_floating_point() and leaf[1].ndim >= 2]
@@ -57,7 +59,7 @@ def split_batch(batch: Any, inputs: Key | None = None, targets: Key | None = Non
                 f"expected {targets!r} in the batch to be class numbers, whole and one for each of {len(x)} samples, "
                 f"got shape {tuple(y.shape)} of {y.dtype}"
             )
-    return x, None if y is None else y.detach().reshape(len(x), -1)[:, 0].long()
+    return x, None if y is None else y.detach().reshape(len(x)).long()
 
 
 def batch_size(batch: Any) -> int:
@@ -67,6 +69,8 @@ def batch_size(batch: Any) -> int:
         >>> batch_size({"scale": torch.tensor(2.0), "image": torch.rand(5, 1, 8, 8)})
         5
     """
+    if _is_pair(batch):
+        return len(batch[0])
     return next((len(leaf) for _, leaf in _leaves(batch) if leaf.ndim), 1)
 
 
@@ -144,6 +148,21 @@ def _leaves(value: Any, name: Key | None = None) -> Iterator[tuple[Key | None, T
             yield from _leaves(part)
     elif is_dataclass(value) and not isinstance(value, type):
         yield from _leaves({field.name: getattr(value, field.name) for field in fields(value)})
+
+
+def _is_pair(batch: Any) -> bool:
+    """Whether a batch is of the commonest kind: inputs and class numbers, for which nobody has to search."""
+    if type(batch) not in (list, tuple) or len(batch) != 2:
+        return False
+    x, y = batch
+    return (
+        isinstance(x, Tensor)
+        and isinstance(y, Tensor)
+        and y.dtype == torch.int64
+        and x.is_floating_point()
+        and x.ndim >= 2
+        and y.shape == x.shape[:1]
+    )
 
 
 def _entry(batch: Any, key: Key) -> Tensor:

@@ -150,7 +150,10 @@ def scores_in(value: Any, samples: int) -> Tensor | None:
         >>> scores_in(output, samples=5).shape
         torch.Size([5, 3])
     """
-    named = value.get("logits") if isinstance(value, Mapping) else getattr(value, "logits", None)
+    if isinstance(value, Tensor):  # as most models do
+        named = None
+    else:
+        named = value.get("logits") if isinstance(value, Mapping) else getattr(value, "logits", None)
     for tensor in _tensors((named, value)):
         if tensor.is_floating_point() and tensor.ndim in (1, 2) and len(tensor) == samples:
             return tensor
@@ -178,6 +181,7 @@ class Tap:
         module: The model.
         samples: Rows that a classifier's output has.
         layer: Listen to this submodule only.
+        children: Listen to the children as well, which takes longer the more there are.
 
     Example:
         >>> net = nn.Sequential(nn.Linear(4, 3))
@@ -187,18 +191,26 @@ class Tap:
         torch.Size([5, 3])
     """
 
-    def __init__(self, module: nn.Module, samples: int, layer: str | None = None) -> None:
+    def __init__(self, module: nn.Module, samples: int, layer: str | None = None, children: bool = True) -> None:
         self._samples = samples
         self._own: Tensor | None = None
         self._childs: Tensor | None = None
         self._handles: list[RemovableHandle] = []
         if getattr(module, "_compiler_ctx", None) is not None:
             return
-        children = [child for child in module.children() if any(True for _ in child.parameters())]
-        children = [] if layer else [child for child in children if not hasattr(child, "_orig_mod")]
         target = module.get_submodule(layer) if layer else module
         self._handles = [target.register_forward_hook(self._hear_own)]
-        self._handles += [child.register_forward_hook(self._hear_child) for child in children]
+        if layer is None and children:
+            self._handles += [
+                child.register_forward_hook(self._hear_child)
+                for child in module.children()
+                if any(True for _ in child.parameters()) and not hasattr(child, "_orig_mod")
+            ]
+
+    @property
+    def heard_own(self) -> bool:
+        """Whether it was the model's own call, or that of the layer, that was heard."""
+        return self._own is not None
 
     def close(self) -> Tensor | None:
         """Stops listening; returns the detached output, None if there was none with one row per sample."""

@@ -1,15 +1,24 @@
 """Gradients and weight updates since the last picture, summed up on the device."""
 
-from collections import Counter
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from lightning_cnnviz.functional.gradient_flow import gradient_sums, norms
+from lightning_cnnviz.functional.gradient_sums import (
+    all_finite,
+    count_non_finite,
+    count_non_zeros,
+    magnitudes,
+    norms,
+    raw_magnitudes,
+    stored,
+)
 
-UPDATE_EVERY = 16
-"""Optimizer steps from one look at the weights' update to the next; a look takes a copy of the weights."""
+LOOK_EVERY = 16
+"""Steps from one closer look to the next: at exact zeros, and at the weights' update, which takes a copy of them."""
+SUM_EVERY = 64
+"""Steps whose numbers wait to be summed up together, which costs a tenth of doing so at every step."""
 
 
 class GradientWindow:
@@ -30,14 +39,19 @@ class GradientWindow:
     def __init__(self, weights: Mapping[str, nn.Parameter]) -> None:
         self._names = list(weights)
         self._weights = list(weights.values())
+        self._rows = [(row, weight) for row, weight in enumerate(self._weights) if weight.numel()]
         self.clear()
 
     def clear(self) -> None:
         """Begins a new window."""
-        self._steps: Counter[tuple[int, ...]] = Counter()
         # Several optimizers step different weights: sums are kept for each set of rows that came together.
-        self._sums: dict[tuple[int, ...], dict[str, Tensor]] = {}
+        self._sums: dict[tuple[int, ...], _Sums] = {}
         self._before: tuple[tuple[int, ...], list[Tensor]] | None = None
+
+    @property
+    def updating(self) -> bool:
+        """Whether `end_update` has something to compare."""
+        return self._before is not None
 
     def add(self, owned: Container[int] | None = None, loss_scale: Tensor | None = None) -> None:
         """Takes the gradients as they are now. To be called before an optimizer step.
@@ -47,38 +61,19 @@ class GradientWindow:
             loss_scale: By how much the gradients are too large (mixed precision), a scalar on their device.
         """
         self.end_update()
-        chosen = [
-            (row, weight)
-            for row, weight in enumerate(self._weights)
-            if weight.grad is not None and weight.numel() and (owned is None or id(weight) in owned)
-        ]
-        if not chosen:
-            return
-        rows = tuple(row for row, _ in chosen)
-        sums = gradient_sums([weight.grad for _, weight in chosen if weight.grad is not None])
-        finite = sums.max_abs.isfinite()
-        scaled = [sums.sum_abs, sums.max_abs, sums.norm]
-        if loss_scale is not None:
-            scaled = [value / loss_scale for value in scaled]
-        sum_abs, max_abs, norm = (torch.where(finite, value, 0) for value in scaled)
-        step = {
-            "sum_abs": sum_abs,
-            "norm": norm,
-            "non_zeros": sums.non_zeros,
-            "non_finite": sums.non_finite,
-            "finite_steps": finite.long(),
-            "steps": torch.ones_like(sums.non_zeros),
+        gradients = {
+            row: weight.grad
+            for row, weight in self._rows
+            if weight.grad is not None and (owned is None or id(weight) in owned)
         }
-        if rows in self._sums:
-            total = self._sums[rows]
-            torch._foreach_add_([total[name] for name in step], list(step.values()))
-            total["max_abs"] = torch.maximum(total["max_abs"], max_abs)
-        else:
-            none = {"ratios": torch.zeros_like(norm), "looks": torch.zeros_like(sums.non_zeros)}
-            self._sums[rows] = {**step, **none, "max_abs": max_abs}
-        if self._steps[rows] % UPDATE_EVERY == 0:
-            self._before = rows, [weight.detach().clone() for _, weight in chosen]
-        self._steps[rows] += 1
+        if not gradients:
+            return
+        rows = tuple(gradients)
+        sums = self._sums.get(rows)
+        if sums is None:
+            sums = self._sums[rows] = _Sums(len(rows), next(iter(gradients.values())).device)
+        if sums.add(list(gradients.values()), loss_scale):
+            self._before = rows, [self._weights[row].detach().clone() for row in rows]
 
     def end_update(self) -> None:
         """Compares the weights with what they were at the last `add`. To be called after the optimizer step."""
@@ -86,23 +81,21 @@ class GradientWindow:
             return
         (rows, before), self._before = self._before, None
         change = torch._foreach_sub([self._weights[row].detach() for row in rows], before)
-        lengths = [norms(part) for part in (change, before)]
-        sized = lengths[1] > 0  # a weight that starts at zero has no ratio yet
-        self._sums[rows]["ratios"] += torch.where(sized, lengths[0] / lengths[1], 0)
-        self._sums[rows]["looks"] += sized
+        self._sums[rows].add_update(norms(change), norms(before))
 
     def statistics(self) -> dict[str, dict[str, float]]:
         """Name → values of `STATISTICS` over the steps so far, and `weight_norm` ‖w‖ as it is now.
 
-        Mean, maximum and norm are over the steps whose gradient was finite, NaN if none was. Names without any
-        gradient are left out.
+        Mean, maximum and norm are over the steps whose gradient was finite, NaN if none was. The share of zeros and
+        the update ratio are over the first and every 16th step. Names without any gradient are left out.
         """
         totals: dict[int, dict[str, float]] = {}
         for rows, sums in self._sums.items():
             lengths = norms([self._weights[row].detach() for row in rows])
-            columns = torch.stack([part.cpu().double() for part in (*sums.values(), lengths)]).T.tolist()
+            parts = {**sums.totals(), "weight_norm": lengths}
+            columns = torch.stack([part.cpu().double() for part in parts.values()]).T.tolist()
             for row, column in zip(rows, columns, strict=True):
-                own = dict(zip([*sums, "weight_norm"], column, strict=True))
+                own = dict(zip(parts, column, strict=True))
                 before = totals.get(row, dict.fromkeys(own, 0.0))
                 totals[row] = {name: before[name] + value for name, value in own.items()} | {
                     "max_abs": max(before["max_abs"], own["max_abs"]),
@@ -111,14 +104,77 @@ class GradientWindow:
         return {self._names[row]: _means(totals[row], self._weights[row].numel()) for row in sorted(totals)}
 
 
+class _Sums:
+    """Sums over the steps of weights that step together; each tensor in it has one entry per weight."""
+
+    def __init__(self, weights: int, device: torch.device) -> None:
+        self._steps = 0
+        self._weights = weights
+        # Numbers of the last steps: on the CPU, where that is no wait, as read, elsewhere on the device.
+        self._read: list[list[float]] = []
+        self._unread: list[Tensor] = []
+        real, whole = torch.zeros(weights, device=device), torch.zeros(weights, dtype=torch.int64, device=device)
+        self._totals = dict.fromkeys(("sum_abs", "norm", "max_abs", "update_ratios"), real) | dict.fromkeys(
+            ("finite_steps", "non_finite", "looks", "non_zeros", "updates"), whole
+        )
+
+    def add(self, gradients: Sequence[Tensor], loss_scale: Tensor | None) -> bool:
+        """Takes a step's gradients; returns whether this step is one for a closer look."""
+        tensors = stored(gradients)
+        raw = raw_magnitudes(tensors)
+        if raw[0].device.type == "cpu":
+            scale = 1.0 if loss_scale is None else loss_scale.item()
+            read = [value.item() / scale for value in raw]
+            self._read.append(read)
+            finite = all_finite(read)
+        else:
+            stacked = torch.stack(raw)
+            self._unread.append(stacked if loss_scale is None else stacked / loss_scale)
+            finite = False  # as far as can be told without a wait
+        if not finite:
+            self._totals["non_finite"] = self._totals["non_finite"] + count_non_finite(tensors)
+        if len(self._read) + len(self._unread) == SUM_EVERY:
+            self._sum_up()
+        look = self._steps % LOOK_EVERY == 0
+        self._steps += 1
+        if look:
+            self._totals["non_zeros"] = self._totals["non_zeros"] + count_non_zeros(tensors)
+            self._totals["looks"] = self._totals["looks"] + 1
+        return look
+
+    def add_update(self, change: Tensor, before: Tensor) -> None:
+        """Takes the norms of the weights' change in a step and of the weights before it."""
+        sized = before > 0  # a weight that starts at zero has no ratio yet
+        self._totals["update_ratios"] = self._totals["update_ratios"] + torch.where(sized, change / before, 0)
+        self._totals["updates"] = self._totals["updates"] + sized
+
+    def totals(self) -> dict[str, Tensor]:
+        """Everything so far; of `max_abs` the maximum, of all else the sum."""
+        self._sum_up()
+        return self._totals
+
+    def _sum_up(self) -> None:
+        if not self._read and not self._unread:
+            return
+        raw = torch.stack(self._unread) if self._unread else torch.tensor(self._read, dtype=torch.float64)
+        self._read, self._unread = [], []
+        sum_abs, norm, max_abs = magnitudes(raw, self._weights)
+        finite = max_abs.isfinite()
+        totals = self._totals
+        totals["sum_abs"] = totals["sum_abs"] + torch.where(finite, sum_abs, 0).sum(dim=0)
+        totals["norm"] = totals["norm"] + torch.where(finite, norm, 0).sum(dim=0)
+        totals["max_abs"] = torch.maximum(totals["max_abs"], torch.where(finite, max_abs, 0).amax(dim=0))
+        totals["finite_steps"] = totals["finite_steps"] + finite.sum(dim=0)
+
+
 def _means(total: dict[str, float], entries: int) -> dict[str, float]:
     finite_steps = total["finite_steps"] or float("nan")
     return {
         "mean_abs": total["sum_abs"] / (finite_steps * entries),
         "max_abs": total["max_abs"] if total["finite_steps"] else float("nan"),
         "norm": total["norm"] / finite_steps,
-        "zero_share": 1 - total["non_zeros"] / (total["steps"] * entries),
+        "zero_share": 1 - total["non_zeros"] / (total["looks"] * entries),
         "non_finite": total["non_finite"],
-        "update_ratio": total["ratios"] / (total["looks"] or float("nan")),
+        "update_ratio": total["update_ratios"] / (total["updates"] or float("nan")),
         "weight_norm": total["weight_norm"],
     }

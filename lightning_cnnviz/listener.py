@@ -28,6 +28,9 @@ class Heard(NamedTuple):
 class Listener:
     """Hears the class scores of one batch after another, without a trace in copies of itself.
 
+    Once a model was heard by its own call, its children are not listened to any more, which saves most of the time.
+    If one day it is not called itself but its children are, one batch is passed over, and then they are for good.
+
     Example:
         >>> import torch
         >>> net, batch = nn.Linear(4, 3), (torch.ones(5, 4), torch.zeros(5, dtype=torch.long))
@@ -40,6 +43,7 @@ class Listener:
 
     def __init__(self) -> None:
         self._tap: tuple[Tap, Tensor, Tensor] | None = None
+        self._children: bool | None = None  # whether to listen to them; None as long as that is open
         self._logits: Tensor | None = None
 
     def listen(self, module: nn.Module, batch: Any, layer: str | None = None) -> None:
@@ -56,7 +60,7 @@ class Listener:
         except ValueError:  # then there is nothing to be heard
             return
         if targets is not None:
-            self._tap = Tap(module, len(inputs), layer), inputs, targets
+            self._tap = Tap(module, len(inputs), layer, self._children is not False), inputs, targets
 
     def deafen(self) -> Heard | None:
         """Stops listening; returns what was heard, None if that was nothing."""
@@ -65,7 +69,11 @@ class Listener:
         (tap, inputs, targets), self._tap = self._tap, None
         scores = tap.close()
         if scores is None:
+            if self._children is False:
+                self._children = True
             return None
+        if self._children is None and tap.heard_own:
+            self._children = False
         if scores.ndim == 1 or scores.shape[1] == 1:  # a few logits may look like probabilities, many do not
             found = are_logits(scores)
             self._logits = found if self._logits is None else self._logits | found
@@ -73,4 +81,4 @@ class Listener:
         return Heard(inputs.detach(), targets, scores)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_tap": None, "_logits": None}
+        return {"_tap": None, "_children": None, "_logits": None}

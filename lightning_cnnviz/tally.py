@@ -11,6 +11,8 @@ from lightning_cnnviz.listener import Heard
 
 MOST_CLASSES = 4096
 """Their counts take 128 MiB."""
+MOST_WAITING = 4096
+"""Samples that wait to be counted together, which is cheaper than batch by batch."""
 
 
 class Rows(NamedTuple):
@@ -75,10 +77,13 @@ class ClassTally:
         self._cells = torch.zeros(1, dtype=torch.int64)  # one per pair of classes, and one for all that is no pair
         self._others = torch.zeros(3, dtype=torch.int64)
         self._mistakes: Rows | None = None
+        self._uncounted: list[Tensor] = []  # true and predicted classes, and whether unsure; each (3, samples)
+        self._waiting = 0
 
     @property
     def counts(self) -> Tensor:
         """Shape (classes, classes), int64, on the device: rows are the true classes, columns the predicted ones."""
+        self._count()
         return self._cells[:-1].reshape(self.classes, self.classes)
 
     @property
@@ -100,13 +105,24 @@ class ClassTally:
             return
         self._begin(heard.scores)
         true = heard.targets
-        counted = (true >= 0) & (true < self.classes)
-        cell = torch.where(counted, true * self.classes + predicted, self.classes**2)
-        self._cells.index_add_(0, cell, torch.ones_like(cell))
         confidence = confidences(heard.scores, heard.logits)
         known = confidence.isfinite()
-        self._others += torch.stack([(true < 0).sum(), (true >= self.classes).sum(), (~known).sum()])
-        self._keep(Rows(heard.inputs, true, predicted, confidence), counted & known & (predicted != true))
+        self._uncounted.append(torch.stack([true, predicted, known.logical_not()]))
+        self._waiting += len(true)
+        if self._waiting >= MOST_WAITING:
+            self._count()
+        wrong = (predicted != true) & known & (true >= 0) & (true < self.classes)
+        self._keep(Rows(heard.inputs, true, predicted, confidence), wrong)
+
+    def _count(self) -> None:
+        if not self._uncounted:
+            return
+        true, predicted, unsure = torch.cat(self._uncounted, dim=1)
+        self._uncounted, self._waiting = [], 0
+        ignored, beyond = true < 0, true >= self.classes
+        cell = torch.where(ignored | beyond, self.classes**2, true * self.classes + predicted)
+        self._cells.index_add_(0, cell, torch.ones_like(cell))
+        self._others += torch.stack([ignored.sum(), beyond.sum(), unsure.sum()])
 
     def _begin(self, scores: Tensor) -> None:
         width = 1 if scores.ndim == 1 else scores.shape[1]
@@ -138,6 +154,7 @@ class ClassTally:
         classes, single = strategy.reduce(facts, reduce_op="max").tolist()
         if not classes:
             return None
+        self._count()
         counts = torch.zeros(classes, classes, dtype=torch.int64, device=device)
         counts[: self.classes, : self.classes] = self.counts
         counts = strategy.reduce(counts, reduce_op="sum").cpu()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.projection import compare, features_of_two_epochs
+from benchmarks.steps import measure
 
 
 def test_overhead(data_root, tmp_path):
@@ -47,3 +48,14 @@ def test_projection(data_root, monkeypatch):
     assert figures["ratio"] == [pytest.approx(ours / theirs)]
     assert all(0.9 < values[0] <= 1 for values in figures["trustworthiness"].values())
     json.dumps(figures)
+
+
+def test_steps():
+    figures = measure("LeNet-5", batch_size=8, steps=12)
+    assert set(figures) == {"GradientFlow", "LossAccuracy", "ClassReport"}
+    for row in figures.values():
+        assert row["hooks_ms"] > 0
+        assert row["longest_ms"] > 0
+        assert 0 < row["share"] < 1
+    assert figures["GradientFlow"]["median_ms"] > 0
+    assert figures["ClassReport"]["median_ms"] < figures["GradientFlow"]["median_ms"]  # it works in validations only

@@ -1,4 +1,6 @@
 import copy
+import pickle
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -16,17 +18,27 @@ class ByHand:
     def __init__(self, weights):
         self.weights = weights
         self.steps = {name: [] for name in weights}
+        self.looks = {name: [] for name in weights}
+        self.times = Counter()
 
     def add(self, owned=None, scale=1.0):
-        for name, weight in self.weights.items():
-            if weight.grad is not None and (owned is None or any(weight is one for one in owned)):
-                self.steps[name].append(weight.grad.detach().double().numpy().copy() / scale)
+        gradients = {
+            name: weight.grad.detach().double().numpy().copy() / scale
+            for name, weight in self.weights.items()
+            if weight.grad is not None and (owned is None or any(weight is one for one in owned))
+        }
+        look = self.times[tuple(gradients)] % 16 == 0  # at the first and every 16th step of weights that step together
+        self.times[tuple(gradients)] += 1
+        for name, gradient in gradients.items():
+            self.steps[name].append(gradient)
+            if look:
+                self.looks[name].append(gradient)
 
     def statistics(self):
-        return {name: self.of(steps) for name, steps in self.steps.items() if steps}
+        return {name: self.of(steps, self.looks[name]) for name, steps in self.steps.items() if steps}
 
     @staticmethod
-    def of(steps):
+    def of(steps, looks):
         finite = [step for step in steps if np.isfinite(step).all()]
         entries = steps[0].size
         nan = float("nan")
@@ -34,7 +46,7 @@ class ByHand:
             "mean_abs": np.mean([np.abs(step).mean() for step in finite]) if finite else nan,
             "max_abs": max(np.abs(step).max() for step in finite) if finite else nan,
             "norm": np.mean([np.sqrt((step**2).sum()) for step in finite]) if finite else nan,
-            "zero_share": sum((step == 0).sum() for step in steps) / (len(steps) * entries),
+            "zero_share": sum((look == 0).sum() for look in looks) / (len(looks) * entries),
             "non_finite": sum((~np.isfinite(step)).sum() for step in steps),
         }
 
@@ -90,6 +102,27 @@ def train(net, steps, side=lambda step: False, spoil=lambda net, step: None, lr=
 def test_statistics_over_steps_agree_with_autograd_summed_up_in_float64(steps, dtype):
     window, by_hand = train(Net(dtype), steps, side=lambda step: True)
     assert_agree(window, by_hand)
+
+
+@pytest.mark.parametrize("steps", [63, 64, 65, 150])
+def test_statistics_over_many_steps_agree_whatever_waits_to_be_summed_up(steps):
+    def spoil(net, step):
+        net.conv.weight.grad[torch.randn(3, 1, 3, 3, generator=torch.Generator().manual_seed(step)) > 1] = 0
+        if step % 50 == 30:
+            net.conv.weight.grad[0, 0, 0, : 1 + step % 3] = float("inf")
+
+    window, by_hand = train(Net(), steps, side=lambda step: step % 7 == 1, spoil=spoil)
+    assert by_hand.statistics()["conv"]["non_finite"] > 0
+    assert by_hand.statistics()["conv"]["zero_share"] > 0.1
+    assert_agree(window, by_hand)
+
+
+def test_what_is_kept_does_not_grow_with_the_steps():
+    def size(window):
+        return len(pickle.dumps(window))
+
+    early, late = (train(Net(), steps)[0] for steps in (100, 420))  # of both 36 wait
+    assert size(late) <= 1.02 * size(early)
 
 
 def test_weights_without_any_gradient_are_left_out():

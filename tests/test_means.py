@@ -151,7 +151,7 @@ def test_the_loss_keeps_its_graph_and_the_sums_have_none():
     means.listen(model, (x, y))
     loss = nn.functional.cross_entropy(model(x), y)
     means.add(loss, (x, y))
-    assert not any(total.requires_grad for total in means.sums.values())
+    assert not any(total.requires_grad for total in means.sums().values())
     loss.backward()
     assert model[1].weight.grad is not None
 
@@ -165,6 +165,81 @@ def test_a_named_layer_gives_the_scores():
     model["other"](scores)
     means.add(None, (x, y))
     assert means.end(CPU) == {"accuracy": pytest.approx((scores.argmax(1) == y).float().mean().item())}
+
+
+@pytest.mark.parametrize("sizes", [[7] * 1300, [5000, 3, 9000, 1], [1] * 100], ids=["many", "large", "few"])
+def test_means_over_many_batches_are_those_of_all_samples_and_few_tensors_wait(sizes):
+    data, model, means = batches(*sizes), net(), EpochMeans()
+    means.sums()
+    most = 0
+    for x, y in data:
+        means.listen(model, (x, y))
+        means.add(nn.functional.cross_entropy(model(x), y), (x, y))
+        most = max(most, sum(classes.shape[1] for classes in means._classes), len(means._losses))
+    assert means.end(CPU) == pytest.approx(by_hand(model, data), rel=1e-5)
+    assert most < 4096
+
+
+def test_what_waits_holds_nothing_of_the_batch():
+    model, means = net(), EpochMeans()
+    ((x, y),) = batches(6)
+    losses = nn.functional.cross_entropy(model(x), y, reduction="none").detach()
+    expected = {"loss": losses[0].item(), "accuracy": (model(x).argmax(1) == y).float().mean().item()}
+    means.listen(model, (x, y))
+    model(x)
+    means.add(losses[:1], (x, y))
+    losses.zero_()
+    x.zero_()
+    y.fill_(99)
+    assert means.end(CPU) == pytest.approx(expected)
+
+
+# ---- whom it listens to
+
+
+class Parts(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.body, self.head = nn.Linear(4, 5), nn.Linear(5, 3)
+
+    def forward(self, x):
+        return self.head(self.body(x))
+
+
+def heard(means, model, step, data):
+    """Hits and samples that are heard of each batch, while `step` calls the model or its parts."""
+    counted = []
+    for x, y in data:
+        means.listen(model, (x, y))
+        listening = hooks(model)
+        step(x)
+        means.add(None, (x, y))
+        counted.append((listening, *means.sums().get("accuracy", torch.zeros(2)).tolist()))
+        means.end(CPU)
+    return counted
+
+
+def test_children_are_listened_to_until_the_model_itself_was_heard():
+    model, data = Parts(), batches(6, 5, 4)
+    hits = [(model(x).argmax(1) == y).sum().item() for x, y in data]
+    assert heard(EpochMeans(), model, model, data) == [(3, hits[0], 6), (1, hits[1], 5), (1, hits[2], 4)]
+
+
+def test_children_that_are_called_by_themselves_are_heard_in_every_batch():
+    model, data = Parts(), batches(6, 5, 4)
+    hits = [(model(x).argmax(1) == y).sum().item() for x, y in data]
+    by_parts = lambda x: model.head(model.body(x))  # noqa: E731
+    assert heard(EpochMeans(), model, by_parts, data) == [(3, hits[0], 6), (3, hits[1], 5), (3, hits[2], 4)]
+
+
+def test_of_a_model_that_changes_its_way_one_batch_is_passed_over():
+    model, means, data = Parts(), EpochMeans(), batches(6, 5, 4)
+    hits = [(model(x).argmax(1) == y).sum().item() for x, y in data]
+    heard(means, model, model, data)
+    by_parts = lambda x: model.head(model.body(x))  # noqa: E731
+    assert heard(means, model, by_parts, data) == [(1, 0, 0), (3, hits[1], 5), (3, hits[2], 4)]
+    assert [listening for listening, *_ in heard(means, model, model, data)] == [3, 3, 3]
 
 
 # ---- nothing stays behind
@@ -182,9 +257,10 @@ def test_deafen_stops_listening():
     means.listen(model, (x, y))
     assert hooks(model) > 0
     model(x)
-    assert means.deafen() == ((model(x).argmax(1) == y).sum(), len(y))
+    means.deafen()
     assert hooks(model) == 0
-    assert means.deafen() is None
+    means.add(None, (x, y))
+    assert means.end(CPU) == {}
 
 
 def test_a_batch_that_was_skipped_leaves_no_hook_behind():
@@ -206,27 +282,31 @@ def test_copies_keep_the_sums_and_do_not_listen(copied):
     means.add(torch.tensor(2.0), one)
     means.listen(model, other)
     twin = copied(means)
-    assert twin.deafen() is None
-    assert twin.end(CPU)["loss"] == 2
-    assert means.deafen() is None or hooks(model) == 0
-    assert means.end(CPU)["loss"] == 2
+    expected = {"loss": 2, "accuracy": by_hand(model, [one])["accuracy"]}
+    model(other[0])
+    twin.add(None, other)  # heard nothing of it
+    assert twin.end(CPU) == pytest.approx(expected)
+    means.deafen()
+    assert hooks(model) == 0
+    assert means.end(CPU) == pytest.approx(expected)
 
 
 def test_targets_that_are_no_class_do_not_count():
     model, means = net(), EpochMeans()
     ((x, y),) = batches(40)
     y[::2] = -100
+    y[1] = 3  # one more than there are
     means.listen(model, (x, y))
     predicted = model(x).argmax(1)
-    assert means.deafen() == ((predicted == y).sum(), 20)
+    means.add(None, (x, y))
+    assert means.sums()["accuracy"].tolist() == [(predicted == y).sum(), 19]
 
 
 def test_a_few_logits_that_look_like_probabilities_are_logits_where_others_were():
     means = EpochMeans()
-    hits = 0
     for scores, classes in (([-1.0, 2.0, 0.4], [0, 1, 1]), ([0.4, 0.3], [1, 0])):
         x, y = torch.tensor(scores)[:, None], torch.tensor(classes)
         means.listen(identity := torch.nn.Identity(), (x, y))
         identity(x)
-        hits += int(means.deafen()[0])
-    assert hits == 3 + 1
+        means.add(None, (x, y))
+    assert means.sums()["accuracy"].tolist() == [3 + 1, 5]

@@ -49,6 +49,17 @@ def test_counts_are_those_of_the_reference(classes):
     assert totals[1:] == (0, 0, 0)
 
 
+def test_counts_of_more_samples_than_wait_are_complete():
+    data = batches(5, 4000, 90, 3000, 2000, 2)
+    _, targets, scores = whole(data)
+    tally = tallied(data[:3])
+    assert int(tally.counts.sum()) == 7090
+    for heard in data[3:]:
+        tally.add(heard)
+    expected = confusion_matrix(targets, scores.argmax(axis=1), labels=range(5))
+    assert tally.totals(CPU).counts.numpy().tolist() == expected.tolist()
+
+
 @pytest.mark.parametrize("kept", [1, 5, 16, 1000])
 def test_the_surest_mistakes_are_those_of_all_samples_sorted(kept):
     data = batches(4, 20, 3, 30, 11)

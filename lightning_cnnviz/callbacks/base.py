@@ -181,26 +181,26 @@ class VisualCallback(Callback):
         }
         return {**cost, f"cnnviz/left_out/{account.name}": float(account.dropped)} if account.dropped else cost
 
-    @contextmanager
-    def _duty(self, flexible: bool = False) -> Iterator[None]:
-        start = time.perf_counter()
-        try:
-            with self._forgiving():
-                yield
-        finally:
-            self.account.add(time.perf_counter() - start, flexible)
-            self._report_failures()
+    def _duty(self, flexible: bool = False) -> "_Duty":
+        return _Duty(self, flexible)
 
     @contextmanager
     def _forgiving(self) -> Iterator[None]:
         try:
             yield
         except Exception as error:
-            if self.on_error == "raise" or isinstance(error, ConfigurationError):
+            if not self.keeps(error):
                 raise
-            self.account.failures.append(error)
 
-    def _report_failures(self) -> None:
+    def keeps(self, error: Exception) -> bool:
+        """Whether an error is kept from the run, to be reported."""
+        if self.on_error == "raise" or isinstance(error, ConfigurationError):
+            return False
+        self.account.failures.append(error)
+        return True
+
+    def report_failures(self) -> None:
+        """Warns of what failed since the last report, once in a run."""
         failures = self.account.failures
         count = len(failures)  # more may arrive from the writer's threads meanwhile
         if count and not self._warned:
@@ -216,7 +216,27 @@ class VisualCallback(Callback):
         if self._writer is not None:
             self._writer.close(trainer)
             self._writer = None
-            self._report_failures()
+            self.report_failures()
 
     def _title(self, name: str, trainer: Trainer) -> str:
         return f"{name} · epoch {trainer.current_epoch + 1} · step {trainer.global_step}"
+
+
+class _Duty:
+    """Measures the time on the training thread and keeps errors from the run; a class, as every step enters it."""
+
+    __slots__ = ("_callback", "_flexible", "_start")
+
+    def __init__(self, callback: VisualCallback, flexible: bool) -> None:
+        self._callback, self._flexible = callback, flexible
+
+    def __enter__(self) -> None:
+        self._start = time.perf_counter()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> bool:
+        callback = self._callback
+        kept = isinstance(error, Exception) and callback.keeps(error)
+        callback.account.add(time.perf_counter() - self._start, self._flexible)
+        if callback.account.failures:
+            callback.report_failures()
+        return kept

@@ -1,5 +1,6 @@
 """Gradients of every layer through training, and words where one vanishes or explodes."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -31,10 +32,10 @@ class GradientFlow(VisualCallback):
 
     Scalars `gradient_flow/<layer>/<statistic>` are over the optimizer steps since the last picture: `mean_abs`
     (mean |g|), `max_abs`, `norm` (mean of the steps' L2 norms; these three over the steps whose gradient was
-    finite), `zero_share` (exact zeros, 0…1), `non_finite`
-    (number of entries), `update_ratio` (‖Δw‖ / ‖w‖ of an optimizer step, mean over the first and every 16th
-    step). Gradients are the true ones: unscaled, accumulated over the whole step, before clipping. They are
-    read at every step without waiting for the device; it is waited for only when a picture is due.
+    finite), `non_finite` (number of entries), and, over the first and every 16th of these steps, `zero_share`
+    (exact zeros, 0…1) and `update_ratio` (‖Δw‖ / ‖w‖ of an optimizer step, their mean). Gradients are the true
+    ones: unscaled, accumulated over the whole step, before clipping. They are read at every step without waiting
+    for the device; it is waited for only when a picture is due.
 
     Args:
         every_n_epochs: Draw at the end of every n-th epoch. Default: every epoch.
@@ -45,6 +46,8 @@ class GradientFlow(VisualCallback):
         on_error: `"warn"` or `"raise"`.
         vanishing: A layer whose ‖g‖ / ‖w‖ falls below this is reported, once.
         exploding: A layer whose mean |g| rises above this is reported, once.
+        watch_every_n_steps: Look at the gradients in the first and every n-th of an optimizer's steps only; all
+            statistics are then over the steps looked at. A picture before which there was none is left out.
 
     Raises:
         ValueError: If an argument is impossible; at the start of `fit`, if `layers` matches no layer with
@@ -65,6 +68,7 @@ class GradientFlow(VisualCallback):
         on_error: OnError = "warn",
         vanishing: float = 1e-7,
         exploding: float = 1e2,
+        watch_every_n_steps: int = 1,
     ) -> None:
         super().__init__(
             every_n_epochs=every_n_epochs,
@@ -75,9 +79,15 @@ class GradientFlow(VisualCallback):
         )
         if not 0 <= vanishing < exploding:
             raise ValueError(f"expected 0 <= vanishing < exploding, got {vanishing} and {exploding}")
+        if not isinstance(watch_every_n_steps, int) or isinstance(watch_every_n_steps, bool):
+            raise TypeError(f"expected watch_every_n_steps to be a whole number, got {watch_every_n_steps!r}")
+        if watch_every_n_steps < 1:
+            raise ValueError(f"expected watch_every_n_steps to be at least 1 (every step), got {watch_every_n_steps}")
+        self.watch_every_n_steps = watch_every_n_steps
         self.vanishing = vanishing
         self.exploding = exploding
         self._window: GradientWindow | None = None
+        self._steps: Counter[int] = Counter()
         self._latest: dict[str, dict[str, float]] = {}
         self._history: list[tuple[int, dict[str, float]]] = []
         self._reported: set[tuple[str, str]] = set()
@@ -108,19 +118,26 @@ class GradientFlow(VisualCallback):
         weights = weights_of(module, self._selected)
         self._names = list(weights)
         self._window = GradientWindow(weights)
+        self._steps.clear()
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         """Reads the gradients; here they are accumulated, unscaled and not yet clipped."""
-        if self._writer is not None and self._window is not None:
-            with self._duty():
-                owned = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
-                self._window.add(owned, self._loss_scale(trainer, pl_module, optimizer))
+        if self._writer is None or self._window is None:
+            return
+        due = self._steps[id(optimizer)] % (self.watch_every_n_steps * self.stretch) == 0
+        self._steps[id(optimizer)] += 1
+        if due or self._window.updating:
+            with self._duty(flexible=True):
+                self._window.end_update()
+                if due:
+                    owned = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+                    self._window.add(owned, self._loss_scale(trainer, pl_module, optimizer))
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Looks at what the optimizer did to the weights, and draws if due."""
-        if self._writer is not None and self._window is not None:
+        if self._writer is not None and self._window is not None and self._window.updating:
             with self._duty():
                 self._window.end_update()
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)

@@ -1,10 +1,8 @@
-"""Gradients per layer: statistics in one fused pass, what they mean in words, bars and a heat map."""
+"""Gradients per layer: what their statistics mean in words, bars and a heat map."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from lightning_cnnviz.functional.figure import Floats, bar_chart, heat_map
 from lightning_cnnviz.functional.image import Picture
@@ -12,67 +10,6 @@ from lightning_cnnviz.functional.image import Picture
 STATISTICS = ("mean_abs", "max_abs", "norm", "zero_share", "non_finite", "update_ratio")
 """Mean |g|; max |g|; L2 norm ‖g‖; share of exact zeros, 0…1; entries that are NaN or infinite;
 ‖Δw‖ / ‖w‖ of an optimizer step. The first three have the unit of loss / weight."""
-
-
-class GradientSums(NamedTuple):
-    """What one step adds to the statistics; each of shape (tensors,), on the gradients' device.
-
-    Attributes:
-        sum_abs: Sum of |g|, float32 (float64 for such gradients).
-        max_abs: Largest |g|, likewise.
-        norm: L2 norm, likewise.
-        non_zeros: Number of entries that are not exactly zero, int64.
-        non_finite: Number of entries that are NaN or infinite, int64.
-    """
-
-    sum_abs: torch.Tensor
-    max_abs: torch.Tensor
-    norm: torch.Tensor
-    non_zeros: torch.Tensor
-    non_finite: torch.Tensor
-
-
-def gradient_sums(gradients: Sequence[torch.Tensor]) -> GradientSums:
-    """Reads gradients with a handful of fused kernels and without waiting for the device.
-
-    Args:
-        gradients: Tensors of any shapes and floating dtypes, dense or sparse, on one device; at least one.
-
-    Returns:
-        One number per tensor and statistic, accumulated in at least float32 whatever the gradients' dtype.
-
-    Example:
-        >>> sums = gradient_sums([torch.tensor([3.0, -4.0, 0.0])])
-        >>> [round(value.item(), 6) for value in sums]
-        [7.0, 4.0, 5.0, 2, 0]
-    """
-    tensors = [_stored(gradient.detach()) for gradient in gradients]
-    sum_abs, norm, max_abs = (norms(tensors, order) for order in (1, 2, torch.inf))
-    non_zeros = torch.stack([torch.count_nonzero(tensor) for tensor in tensors])
-    if sum_abs.device.type == "cpu" and bool(sum_abs.isfinite().all()):
-        non_finite = torch.zeros_like(non_zeros)  # here looking costs nothing; elsewhere it would be a wait
-    else:  # 0 · g is zero where g is finite, and NaN, which counts as non-zero, where it is not
-        broken = [torch.count_nonzero(product) for product in torch._foreach_mul(tensors, 0.0)]
-        non_finite = torch.stack(broken)
-    return GradientSums(sum_abs, max_abs, norm, non_zeros, non_finite)
-
-
-def _stored(gradient: torch.Tensor) -> torch.Tensor:
-    if not gradient.is_sparse:
-        return gradient
-    values = gradient.coalesce().values()
-    return values if values.numel() else values.new_zeros(1)
-
-
-def norms(tensors: Sequence[torch.Tensor], order: float = 2) -> torch.Tensor:
-    """Norms of tensors on one device in one fused pass, in float32, or in float64 if one of them is.
-
-    Example:
-        >>> norms([torch.tensor([3.0, 4.0]), torch.zeros(1)])
-        tensor([5., 0.])
-    """
-    precision = torch.float64 if any(tensor.dtype == torch.float64 for tensor in tensors) else torch.float32
-    return torch.stack(torch._foreach_norm(list(tensors), order, dtype=precision))
 
 
 def diagnose(row: Mapping[str, float], vanishing: float, exploding: float) -> tuple[str, str] | None:
@@ -91,13 +28,13 @@ def diagnose(row: Mapping[str, float], vanishing: float, exploding: float) -> tu
         The field's term for it and what was measured; None if nothing is wrong.
 
     Example:
-        >>> row = {"mean_abs": 1e-9, "norm": 1e-8, "weight_norm": 2.0, "non_finite": 0, "zero_share": 0.5}
+        >>> row = {"mean_abs": 1e-9, "max_abs": 1e-8, "norm": 1e-8, "weight_norm": 2.0, "non_finite": 0}
         >>> diagnose(row, 1e-7, 1e2)
         ('vanishing', '‖g‖/‖w‖ = 5e-09, below 1e-07')
     """
     if row["non_finite"] > 0:
         return "non-finite", f"{row['non_finite']:.0f} entries NaN or infinite"
-    if row["zero_share"] == 1:
+    if row["max_abs"] == 0:
         return "vanishing", "all exactly zero"
     if row["norm"] < vanishing * row["weight_norm"]:
         return "vanishing", f"‖g‖/‖w‖ = {row['norm'] / row['weight_norm']:.3g}, below {vanishing:.3g}"

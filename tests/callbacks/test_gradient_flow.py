@@ -34,6 +34,26 @@ class Plain(pl.LightningModule):
         return self.optimizer(self.parameters(), lr=self.learning_rate)
 
 
+class Alternating(Plain):
+    """Two optimizers that take turns."""
+
+    def __init__(self):
+        super().__init__()
+        self.automatic_optimization = False
+        self.norms = [[], []]
+
+    def configure_optimizers(self):
+        return [torch.optim.SGD(layer.parameters(), 0.1) for layer in (self.conv, self.fc)]
+
+    def training_step(self, batch, batch_idx):
+        turn = batch_idx % 2
+        optimizer = self.optimizers()[turn]
+        optimizer.zero_grad()
+        self.manual_backward(self.loss(batch))
+        self.norms[turn].append(float((self.conv, self.fc)[turn].weight.grad.norm()))
+        optimizer.step()
+
+
 class Reference(pl.Callback):
     """Autograd in float64 on a copy of the model: the gradient of each optimizer step's mean loss."""
 
@@ -62,14 +82,15 @@ class Reference(pl.Callback):
 
 
 def expected(steps, name):
+    """Of fewer than 16 steps, so that zeros and updates are looked at in the first only."""
     gradients = [mean[name] for mean, _ in steps]
     return {
         "mean_abs": np.mean([np.abs(g).mean() for g in gradients]),
         "max_abs": np.max([np.abs(g).max() for g in gradients]),
         "norm": np.mean([np.sqrt((g**2).sum()) for g in gradients]),
-        "zero_share": np.mean([(g == 0).mean() for g in gradients]),
+        "zero_share": (gradients[0] == 0).mean(),
         "non_finite": 0,
-        "update_ratio": steps[0][1][name],  # sampled at the first step, fewer than 16 being in a window
+        "update_ratio": steps[0][1][name],
     }
 
 
@@ -99,6 +120,38 @@ def test_statistics_are_those_of_true_gradients(options, tmp_path):
                 step, logged = scalars(tmp_path, f"gradient_flow/{name}/{statistic}")[epoch]
                 assert step == (epoch + 1) * per_epoch
                 assert logged == pytest.approx(value, rel=1e-4, abs=1e-12), (name, statistic)
+
+
+@pytest.mark.parametrize(("every", "watched"), [(2, [[0, 2, 4], [0, 2, 4]]), (4, [[0, 4], [2]]), (7, [[0], [1]])])
+def test_statistics_are_over_the_steps_that_are_watched(every, watched, tmp_path):
+    reference = Reference(1)
+    fit(tmp_path, [reference, GradientFlow(watch_every_n_steps=every, on_error="raise")], model=Plain(), data=data())
+    for name in ("conv", "fc"):
+        for epoch, of_epoch in enumerate(watched):
+            steps = [reference.steps[6 * epoch + step] for step in of_epoch]
+            for statistic, value in expected(steps, name).items():
+                _, logged = scalars(tmp_path, f"gradient_flow/{name}/{statistic}")[epoch]
+                assert logged == pytest.approx(value, rel=1e-4, abs=1e-12), (name, statistic)
+
+
+def test_of_two_optimizers_each_has_its_own_steps_watched(tmp_path):
+    model = Alternating()
+    fit(tmp_path, [GradientFlow(watch_every_n_steps=3, on_error="raise")], model=model, data=data(), max_epochs=1)
+    for index, layer in enumerate(("conv", "fc")):  # which step in turn, three times each
+        first = model.norms[index][0]
+        assert scalars(tmp_path, f"gradient_flow/{layer}/norm")[0][1] == pytest.approx(first, rel=1e-5)
+        assert abs(model.norms[index][1] - first) > 1e-3 * first
+
+
+def test_a_picture_before_which_no_step_was_watched_is_left_out(tmp_path):
+    fit(tmp_path, [GradientFlow(every_n_train_steps=2, watch_every_n_steps=5, on_error="raise")], max_epochs=2)
+    assert image_steps(tmp_path)["gradient_flow/bars"] == [2, 6, 12]  # after the first, sixth and eleventh step
+
+
+@pytest.mark.parametrize(("every", "error"), [(0, ValueError), (-1, ValueError), (1.5, TypeError), (True, TypeError)])
+def test_impossible_steps_to_watch(every, error):
+    with pytest.raises(error, match="expected watch_every_n_steps to be"):
+        GradientFlow(watch_every_n_steps=every)
 
 
 def test_pictures_and_every_statistic_have_their_tags(tmp_path):

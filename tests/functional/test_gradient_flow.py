@@ -6,7 +6,8 @@ import pytest
 import torch
 from scipy import ndimage
 
-from lightning_cnnviz.functional.gradient_flow import diagnose, gradient_bars, gradient_heat_map, gradient_sums
+from lightning_cnnviz.functional.gradient_flow import diagnose, gradient_bars, gradient_heat_map
+from lightning_cnnviz.functional.gradient_sums import gradient_sums
 
 nan, inf = np.nan, np.inf
 BLUE = (63, 144, 218)
@@ -140,16 +141,16 @@ BROKEN = ("non-finite", "3 entries NaN or infinite")
         ({"norm": 9.9e-7}, ("vanishing", "‖g‖/‖w‖ = 9.9e-08, below 1e-07")),
         ({"norm": 9.9e-7, "weight_norm": 1.0}, None),
         ({"mean_abs": 1e-12}, None),  # small by itself says nothing in a large layer
-        ({"norm": 0.0, "mean_abs": 0.0, "zero_share": 1.0}, ("vanishing", "all exactly zero")),
-        ({"norm": 0.0, "mean_abs": 0.0, "zero_share": 1.0, "weight_norm": 0.0}, ("vanishing", "all exactly zero")),
-        ({"zero_share": 0.999}, None),
+        ({"norm": 0.0, "mean_abs": 0.0, "max_abs": 0.0}, ("vanishing", "all exactly zero")),
+        ({"norm": 0.0, "mean_abs": 0.0, "max_abs": 0.0, "weight_norm": 0.0}, ("vanishing", "all exactly zero")),
+        ({"zero_share": 1.0}, None),  # of the steps in which zeros were counted, while others had a gradient
         ({"weight_norm": 0.0}, None),
         ({"mean_abs": 100.0}, None),
         ({"mean_abs": 250.0}, ("exploding", "mean |g| = 250, above 100")),
         ({"non_finite": 3.0}, BROKEN),
         ({"non_finite": 3.0, "mean_abs": nan, "norm": nan}, BROKEN),
         ({"non_finite": 3.0, "mean_abs": 250.0}, BROKEN),
-        ({"non_finite": 3.0, "zero_share": 1.0}, BROKEN),
+        ({"non_finite": 3.0, "max_abs": 0.0}, BROKEN),
     ],
 )
 def test_diagnosis_says_what_is_wrong_and_nothing_else(change, words):
