@@ -8,32 +8,36 @@ it all time in our hooks and all CPU time of our threads and processes, as if no
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytorch_lightning as pl
 
 from benchmarks.ledger import Account, ledger
 from benchmarks.measure import Switchboard, paired_ratio
 from benchmarks.models import FASHION_CNN, fashion, fit
-from benchmarks.rows import Range, Row
+from benchmarks.rows import BARE, Range, Row
 from benchmarks.settings import Settings
 from benchmarks.variants import (
     POINTS,
     PROJECTED,
+    QUICK_POINTS,
     gradient_flow,
     standard_with_three_projections,
     standard_without_projection,
 )
 from recipes.fashion_cnn import FashionCNN
 
-BARE, AGAIN, FLOW, STANDARD, PROJECTION = "bare", "bare again", "GradientFlow", "standard", "projection"
+NOTHING, AGAIN, FLOW, STANDARD, PROJECTION = "nothing", "nothing again", "GradientFlow", "standard", "projection"
 NAMES = {
     FLOW: "GradientFlow, drawn every epoch",
     STANDARD: "standard set every epoch, no projection",
     PROJECTION: f"standard set and t-SNE of {POINTS:,} × {len(PROJECTED)} layers",
 }
 BOUNDS = {FLOW: 1.02, STANDARD: 1.02, PROJECTION: 1.10}
-CYCLES = 5
+CYCLES = 4
 LEDGER_EPOCHS = 3
+
+Variant = Callable[[], list[pl.Callback]]
 
 
 class Epochs(pl.Callback):
@@ -71,14 +75,14 @@ class Epochs(pl.Callback):
         return (STATES if cycle % 2 == 0 else STATES[::-1])[place]
 
 
-STATES = (BARE, FLOW, STANDARD, PROJECTION, AGAIN)
+STATES = (NOTHING, FLOW, STANDARD, PROJECTION, AGAIN)
 """In a cycle; the next cycle goes back."""
 
 
 def _is_on(callback: pl.Callback, state: str) -> bool:
     kind = type(callback).__name__
     return {
-        BARE: False,
+        NOTHING: False,
         AGAIN: False,
         FLOW: kind == "GradientFlow",
         STANDARD: kind != "EmbeddingProjection",
@@ -88,28 +92,29 @@ def _is_on(callback: pl.Callback, state: str) -> bool:
 
 def rows(settings: Settings) -> Iterator[Row]:
     """Ratios by account and by the clock, stalls, and what is left to do after the last step."""
-    part = {"limit_train_batches": 30, "limit_val_batches": 5} if settings.quick else {}
-    accounts = _accounts(part)
+    part = {"limit_train_batches": 20, "limit_val_batches": 2} if settings.quick else {}
+    most = partial(standard_with_three_projections, QUICK_POINTS if settings.quick else POINTS)
+    accounts = _accounts(most, part)
     yield from _by_account(accounts)
     yield _stall(accounts)
     yield from _tails(accounts)
-    yield from _by_clock(1 if settings.quick else CYCLES, part)
+    yield from _by_clock(most, 1 if settings.quick else CYCLES, part)
 
 
-def _accounts(part: dict[str, int]) -> dict[str, Account]:
-    variants: dict[str, Callable[[], list[pl.Callback]]] = {
-        "warm-up": list,
-        BARE: list,
+def _accounts(most: Variant, part: dict[str, int]) -> dict[str, Account]:
+    ledger(FashionCNN(), fashion(), [], 1, part)  # after it, the threads that training takes are there
+    variants: dict[str, Variant] = {
+        NOTHING: list,
         FLOW: gradient_flow,
         STANDARD: standard_without_projection,
-        PROJECTION: standard_with_three_projections,
+        PROJECTION: most,
         AGAIN: list,
     }
     return {name: ledger(FashionCNN(), fashion(), make(), LEDGER_EPOCHS, part) for name, make in variants.items()}
 
 
 def _by_account(accounts: dict[str, Account]) -> Iterator[Row]:
-    bare = accounts[BARE]
+    bare = accounts[NOTHING]
     for name, bound in BOUNDS.items():
         account = accounts[name]
         hooks = sum(account.hooks.values())
@@ -120,11 +125,11 @@ def _by_account(accounts: dict[str, Account]) -> Iterator[Row]:
         samples |= {"background_cpu_seconds": [background], "bare_seconds": [bare.seconds]}
         floor = (accounts[AGAIN].background - bare.background) / bare.seconds
         interval: Range = (1 + min(0.0, floor), 1 + max(0.0, floor))
-        yield Row(f"{NAMES[name]}, by account", figure, "× bare", None, interval, bound, note, samples)
+        yield Row(f"{NAMES[name]}, by account", figure, BARE, None, interval, bound, note, samples)
 
 
 def _stall(accounts: dict[str, Account]) -> Row:
-    step = accounts[BARE].step
+    step = accounts[NOTHING].step
     stalls = {callback: seconds / step for callback, seconds in accounts[PROJECTION].stalls.items()}
     worst = max(stalls, key=lambda callback: stalls[callback])
     each = ", ".join(f"{name} {steps:.1f}" for name, steps in sorted(stalls.items(), key=lambda item: -item[1]))
@@ -140,7 +145,7 @@ def _stall(accounts: dict[str, Account]) -> Row:
 
 def _tails(accounts: dict[str, Account]) -> Iterator[Row]:
     for name in (STANDARD, PROJECTION):
-        tails = [accounts[state].tail for state in (name, BARE)]
+        tails = [accounts[state].tail for state in (name, NOTHING)]
         yield Row(
             f"{NAMES[name]}: after the last step",
             tails[0] - tails[1],
@@ -150,15 +155,15 @@ def _tails(accounts: dict[str, Account]) -> Iterator[Row]:
         )
 
 
-def _by_clock(cycles: int, part: dict[str, int]) -> Iterator[Row]:
-    board = Switchboard(standard_with_three_projections())
+def _by_clock(most: Variant, cycles: int, part: dict[str, int]) -> Iterator[Row]:
+    board = Switchboard(most())
     epochs = Epochs(board)
     fit(FashionCNN(), fashion(), [epochs, *board.callbacks], max_epochs=1 + 2 * len(STATES) * cycles, **part)
-    bare = epochs.seconds[BARE]
+    bare = epochs.seconds[NOTHING]
     _, floor = paired_ratio(epochs.seconds[AGAIN], bare)
     for name, bound in BOUNDS.items():
         seconds = epochs.seconds[name]
         ratio, interval = paired_ratio(seconds, bare)
         samples = {"seconds_per_epoch": seconds, "seconds_per_epoch_bare": bare}
         note = f"{statistics.median(bare):.1f} s a bare epoch"
-        yield Row(f"{NAMES[name]}, by the clock", ratio, "× bare", interval, floor, bound, note, samples)
+        yield Row(f"{NAMES[name]}, by the clock", ratio, BARE, interval, floor, bound, note, samples)

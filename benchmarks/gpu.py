@@ -10,7 +10,7 @@ import torch
 
 from benchmarks.measure import Blocks, Switchboard, paired_ratio
 from benchmarks.models import CASES, FASHION_CNN, fit
-from benchmarks.rows import Row, missing
+from benchmarks.rows import BARE, Row, missing
 from benchmarks.settings import Settings
 from benchmarks.variants import gradient_flow
 
@@ -73,6 +73,4 @@ def rows(settings: Settings) -> Iterator[Row]:
         ratio, interval = paired_ratio(found["ours"]["on"], found["ours"]["off"])
         note = f"{1000 * statistics.median(found['ours']['off']):.2f} ms a bare step"
         samples = {f"seconds_per_step_{state}": values for state, values in found["ours"].items()}
-        yield Row(
-            f"GPU: {name}: GradientFlow, every step", ratio, "× bare", interval, floor, note=note, samples=samples
-        )
+        yield Row(f"GPU: {name}: GradientFlow, every step", ratio, BARE, interval, floor, note=note, samples=samples)

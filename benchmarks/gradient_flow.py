@@ -8,13 +8,13 @@ import pytorch_lightning as pl
 from benchmarks.measure import Blocks, Switchboard, paired_ratio
 from benchmarks.models import CASES, FASHION_CNN, Case, fit
 from benchmarks.others import BLOCKS, OTHERS
-from benchmarks.rows import Range, Row, missing
+from benchmarks.rows import BARE, Range, Row, missing
 from benchmarks.settings import Settings
 from benchmarks.variants import gradient_flow, takes_intervals
 
 INTERVALS = (1, 4, 16, 64, 256)
 BOUND = 1.02
-BUDGET = 20.0
+BUDGET = 15.0
 """Seconds that a comparison may take, where that makes three pairs of blocks."""
 QUICK_CASES = ("LeNet-5", FASHION_CNN)
 BATCH_HOOKS = ("on_before_optimizer_step", "on_train_batch_start", "on_train_batch_end")
@@ -26,7 +26,7 @@ def rows(settings: Settings) -> Iterator[Row]:
         case = CASES[name]
         if settings.quick:
             case = case._replace(pairs=3)
-        yield from _network(name, case, budget=5.0 if settings.quick else BUDGET)
+        yield from _network(name, case, budget=4.0 if settings.quick else BUDGET)
 
 
 def _network(network: str, case: Case, budget: float) -> Iterator[Row]:
@@ -35,18 +35,18 @@ def _network(network: str, case: Case, budget: float) -> Iterator[Row]:
     board, seconds = _alternate(case, gradient_flow, case.steps, budget)
     promised = BOUND if network == FASHION_CNN else None
     yield _row(f"{network}: GradientFlow, every step", seconds, floor, at_most=promised)
-    yield from _by_hooks(network, case, board, statistics.median(bare["off"]))
+    yield from _by_hooks(network, case, board, statistics.fmean(seconds["off"]))
     for other, make in OTHERS.items():
         steps = max(case.steps, BLOCKS.get(other, 1))
-        if steps * statistics.median(bare["off"]) > budget / 10:
-            yield missing(f"{network}: {other}", "× bare", f"left out: blocks of {steps} steps take too long")
+        if steps * statistics.median(bare["off"]) > budget / 6:
+            yield missing(f"{network}: {other}", BARE, f"left out: blocks of {steps} steps take too long")
             continue
         try:
             _, seconds = _alternate(case, lambda make=make: [make()], steps, budget)
         except ImportError as error:
-            yield missing(f"{network}: {other}", "× bare", f"not installed ({error})")
+            yield missing(f"{network}: {other}", BARE, f"not installed: {error}")
         except Exception as error:  # what others raise is their result
-            yield missing(f"{network}: {other}", "× bare", f"fails: {type(error).__name__}: {str(error)[:60]}")
+            yield missing(f"{network}: {other}", BARE, f"fails: {type(error).__name__}: {str(error)[:60]}")
         else:
             yield _row(f"{network}: {other}", seconds, floor)
 
@@ -64,11 +64,11 @@ def _row(name: str, seconds: dict[str, list[float]], floor: Range, at_most: floa
     ratio, interval = paired_ratio(seconds["on"], seconds["off"])
     step = f"{1000 * statistics.median(seconds['off']):.1f} ms a bare step"
     samples = {f"seconds_per_step_{state}": values for state, values in seconds.items()}
-    return Row(name, ratio, "× bare", interval, floor, at_most, step, samples)
+    return Row(name, ratio, BARE, interval, floor, at_most, step, samples)
 
 
 def _by_hooks(network: str, case: Case, board: Switchboard, bare: float) -> Iterator[Row]:
-    """From the time in our hooks, which needs no other run to compare with: watched steps, and those left out."""
+    """From the time in our hooks and in the bare steps between: watched steps, and those that are left out."""
     watched = _per_step(board)
     idle = []
     if takes_intervals():
@@ -83,7 +83,7 @@ def _by_hooks(network: str, case: Case, board: Switchboard, bare: float) -> Iter
         yield Row(
             f"{network}: GradientFlow, {often}, by hooks",
             ratio,
-            "× bare",
+            BARE,
             at_most=BOUND if network == FASHION_CNN and interval == 1 else None,
             samples={"seconds_in_hooks_watched": watched, "seconds_in_hooks_left_out": idle},
         )

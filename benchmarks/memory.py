@@ -13,15 +13,12 @@ from benchmarks.background import resident_megabytes
 from benchmarks.models import fashion, fit
 from benchmarks.rows import Row
 from benchmarks.settings import Settings
-from benchmarks.variants import standard_with_three_projections, standard_without_projection
 from lightning_cnnviz import cnnviz_callbacks
 from recipes.fashion_cnn import FashionCNN
 
 KINDS = {
     "bare": lambda _: [],
-    "without": lambda every: standard_without_projection(every_n_train_steps=every),
     "standard": lambda every: cnnviz_callbacks(every_n_train_steps=every),
-    "three": lambda every: standard_with_three_projections(every_n_train_steps=every),
 }
 FIRST, LAST, EVERY = 200, 2000, 100
 AROUND = 10

@@ -7,6 +7,11 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from benchmarks.models import BATCH_SIZE
+
+MOST_GIGABYTES = 1.0
+"""What Cockpit's gradients of each single sample may take."""
+
 
 class TutorialGradients(pl.Callback):
     """The tutorials' way: after each backward pass the norm of every gradient, each waited for."""
@@ -102,9 +107,14 @@ class CockpitEconomy(pl.Callback):
         self._cockpit: Any = None
         self._context: Any = None
         self._individual = torch.empty(0)
+        self._steps = 0
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Puts BackPACK's hooks on layers and loss."""
+        weights = sum(parameter.numel() for parameter in pl_module.parameters())
+        gigabytes = weights * BATCH_SIZE * 4 / 1e9
+        if gigabytes > MOST_GIGABYTES:
+            raise MemoryError(f"gradients of each sample would take {gigabytes:.1f} GB")
         for layer in pl_module.modules():
             if list(layer.parameters(recurse=False)):
                 self._extend(layer)
@@ -127,8 +137,10 @@ class CockpitEconomy(pl.Callback):
             "loss": loss,
             "optimizer": trainer.optimizers[0],
         }
-        self._context = self._cockpit(trainer.global_step, info=information)
+        # Its own count, since it misses a quantity's beginning where steps are left out.
+        self._context = self._cockpit(self._steps, info=information)
         self._context.__enter__()
+        self._steps += 1
 
     def on_after_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Takes the quantities."""
@@ -136,7 +148,7 @@ class CockpitEconomy(pl.Callback):
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Gives the network its own loss back."""
-        del pl_module.loss
+        vars(pl_module).pop("loss", None)
 
 
 OTHERS = {

@@ -7,6 +7,8 @@ from typing import Any
 
 NAME, FIGURE, RANGE = 60, 9, 17
 """Characters of the table's columns."""
+BARE = "× bare"
+"""The unit of ratios to bare training."""
 HEADER = f"{'':<{NAME}}{'figure':>{FIGURE}}{'95 % interval':>{RANGE}}{'bare / bare':>{RANGE}}{'at most':>{FIGURE}}"
 LEAST, BLOCKS_PER_DECADE = 1e-3, 5
 """A bar begins at a thousandth of extra time; this many blocks are ten times as much."""
@@ -21,7 +23,7 @@ class Row:
     Args:
         name: What was measured.
         figure: The result, NaN where it could not be had.
-        unit: Of the figure: `"× bare"`, or what else.
+        unit: Of the figure: `BARE`, or what else.
         interval: Where the figure lies with 95 % confidence; None where a figure has none.
         floor: The same interval of bare against bare, measured in the same way.
         at_most: The bound that we promise; None for what is only compared.
@@ -40,15 +42,20 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """`"pass"` or `"FAIL"` where the interval lies on one side of the bound, `"open"` where it straddles it."""
+        """`"pass"` or `"FAIL"` where the interval lies on one side of the bound, `"open"` where noise decides.
+
+        A ratio to bare training passes only where bare against bare differs by less than the bound allows, and
+        fails only by more than that.
+        """
         if self.at_most is None:
             return ""
-        if math.isnan(self.figure):
-            return "open"
         low, high = self.interval or (self.figure, self.figure)
-        if high <= self.at_most:
+        noise = 0.0
+        if self.unit == BARE and self.floor is not None:
+            noise = max(abs(end - 1) for end in self.floor)
+        if high <= self.at_most and (noise == 0 or noise <= self.at_most - 1):
             return "pass"
-        return "FAIL" if low > self.at_most else "open"
+        return "FAIL" if low - noise > self.at_most else "open"
 
     def line(self) -> str:
         """The row as text, with a bar for what a ratio to bare training takes beyond 1."""
@@ -56,7 +63,7 @@ class Row:
             f"{_number(self.figure):>{FIGURE}}{_range(self.interval):>{RANGE}}{_range(self.floor):>{RANGE}}"
             f"{'' if self.at_most is None else _number(self.at_most):>{FIGURE}}"
         )
-        shown = bar(self.figure - 1) if self.unit == "× bare" else self.unit
+        shown = bar(self.figure - 1) if self.unit == BARE else self.unit
         rest = "  ".join(part for part in (self.verdict, shown, self.note) if part)
         return f"{self.name:<{NAME}}{figures}  {rest}".rstrip()
 

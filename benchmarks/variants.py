@@ -8,7 +8,8 @@ from lightning_cnnviz import EmbeddingProjection, GradientFlow, Probe, cnnviz_ca
 
 PROJECTED = ["pool1", "pool2", "relu3"]
 """Layers of the FashionMNIST CNN that are laid out by t-SNE: 3,136, 1,568 and 24 features."""
-POINTS = 2000
+POINTS, QUICK_POINTS = 2000, 100
+"""Points of each layout."""
 
 
 def takes_intervals() -> bool:
@@ -27,9 +28,9 @@ def standard_without_projection(**options: int) -> list[pl.Callback]:
     return [callback for callback in callbacks if not isinstance(callback, EmbeddingProjection)]
 
 
-def standard_with_three_projections(**options: int) -> list[pl.Callback]:
-    """The standard set, with t-SNE of 2,000 points for three layers."""
-    probe = Probe(POINTS)
-    projection = EmbeddingProjection(layers=PROJECTED, num_samples=POINTS, probe=probe, **options)
+def standard_with_three_projections(points: int, **options: int) -> list[pl.Callback]:
+    """The standard set, with t-SNE of many points for three layers."""
+    probe = Probe(points)
+    projection = EmbeddingProjection(layers=PROJECTED, num_samples=points, probe=probe, **options)
     callbacks = cnnviz_callbacks(probe=probe, **options)
     return [callback for callback in callbacks if not isinstance(callback, EmbeddingProjection)] + [projection]
