@@ -28,7 +28,7 @@ def rows(settings: Settings) -> Iterator[Row]:
     layers = LAYERS[:1] if settings.quick else LAYERS
     weights = [model.get_submodule(name).weight.detach() for name in layers]
     ours = [_seconds(_picture, weights) for _ in range(10)]
-    theirs = [_seconds(_axes, weights) for _ in range(1 if settings.quick else 3)]
+    theirs = [_seconds(_axes, weights) for _ in range(1 if settings.quick else 2)]
     again = [_seconds(_picture, weights) for _ in range(10)]
     ratio = statistics.median(ours + again) / statistics.median(theirs)
     _, floor = paired_ratio(again, ours)
