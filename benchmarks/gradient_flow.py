@@ -38,7 +38,7 @@ def _network(network: str, case: Case, budget: float) -> Iterator[Row]:
     yield from _by_hooks(network, case, board, statistics.fmean(seconds["off"]))
     for other, make in OTHERS.items():
         steps = max(case.steps, BLOCKS.get(other, 1))
-        if steps * statistics.median(bare["off"]) > budget / 6:
+        if steps > case.steps and steps * statistics.median(bare["off"]) > budget / 6:
             yield missing(f"{network}: {other}", BARE, f"left out: blocks of {steps} steps take too long")
             continue
         try:
