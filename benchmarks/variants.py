@@ -1,0 +1,36 @@
+"""What of ours is measured."""
+
+import inspect
+
+import pytorch_lightning as pl
+
+from lightning_cnnviz import EmbeddingProjection, GradientFlow, Probe, cnnviz_callbacks
+
+PROJECTED = ["pool1", "pool2", "relu3"]
+"""Layers of the FashionMNIST CNN that are laid out by t-SNE: 3,136, 1,568 and 24 features."""
+POINTS, QUICK_POINTS = 2000, 100
+"""Points of each layout."""
+
+
+def takes_intervals() -> bool:
+    """Whether GradientFlow can leave out steps."""
+    return "watch_every_n_steps" in inspect.signature(GradientFlow).parameters
+
+
+def gradient_flow(interval: int = 1) -> list[pl.Callback]:
+    """Gradients of every step, or of every n-th."""
+    return [GradientFlow(watch_every_n_steps=interval) if takes_intervals() else GradientFlow()]
+
+
+def standard_without_projection(**options: int) -> list[pl.Callback]:
+    """The standard set but for the projection."""
+    callbacks = cnnviz_callbacks(**options)
+    return [callback for callback in callbacks if not isinstance(callback, EmbeddingProjection)]
+
+
+def standard_with_three_projections(points: int, **options: int) -> list[pl.Callback]:
+    """The standard set, with t-SNE of many points for three layers."""
+    probe = Probe(points)
+    projection = EmbeddingProjection(layers=PROJECTED, num_samples=points, probe=probe, **options)
+    callbacks = cnnviz_callbacks(probe=probe, **options)
+    return [callback for callback in callbacks if not isinstance(callback, EmbeddingProjection)] + [projection]
