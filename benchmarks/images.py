@@ -4,6 +4,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 import pytorch_lightning as pl
@@ -49,17 +50,17 @@ def rows(settings: Settings) -> Iterator[Row]:
 
 def _ours(picture: Picture, count: int, folder: str) -> list[float]:
     trainer = pl.Trainer(logger=TensorBoardLogger(folder, name="ours"), enable_progress_bar=False, accelerator="cpu")
-    failures: list[Exception] = []
     writer = Writer.open(trainer)
+    account = writer.ledger.open("benchmark")
 
     def log(step: int) -> None:
         snapshot = picture.copy()
-        writer.picture("picture", lambda: snapshot, step, failures.append)
+        writer.picture(("picture", partial(np.asarray, snapshot)), step, account)
 
     seconds = _seconds(log, count)
     writer.close(trainer)
-    if failures:
-        raise failures[0]
+    if account.failures:
+        raise account.failures[0]
     return seconds
 
 

@@ -14,8 +14,9 @@ from torch import Tensor
 from benchmarks.measure import paired_ratio
 from benchmarks.rows import Row
 from benchmarks.settings import Settings
+from lightning_cnnviz.event_file import image_summary
+from lightning_cnnviz.functional.encode import encode
 from lightning_cnnviz.functional.kernels import kernel_grid
-from lightning_cnnviz.writer import image_summary
 from recipes.vgg16 import VGG16
 
 LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
@@ -53,7 +54,7 @@ def _seconds(draw: Callable[[Tensor], None], weights: list[Tensor]) -> float:
 
 
 def _picture(weight: Tensor) -> None:
-    image_summary("kernels", kernel_grid(weight, max_kernels=len(weight), title="kernels"))
+    image_summary("kernels", encode(kernel_grid(weight, max_kernels=len(weight), title="kernels")))
 
 
 def _axes(weight: Tensor) -> None:
