@@ -53,6 +53,10 @@ class Ledger:
         self.accounts.append(account)
         return account
 
+    def last(self) -> Account:
+        """The account that was opened last: its callback ends last, and so reports what fails until then."""
+        return self.accounts[-1] if self.accounts else Account("")
+
     def begin(self, step: int) -> None:
         """Training begins at an optimizer step."""
         self._begun = self._begun or (time.perf_counter(), step)

@@ -3,6 +3,7 @@
 import os
 import re
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,6 @@ def image_summary(tag: str, picture: Encoded) -> Summary:
     return Summary(value=[Summary.Value(tag=tag, image=image)])
 
 
-def scalar_summary(values: dict[str, float]) -> Summary:
+def scalar_summary(values: Mapping[str, float]) -> Summary:
     """Numbers, tag → value, in one record."""
     return Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
