@@ -3,10 +3,11 @@
 import time
 from typing import Any
 
-from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_info
 
 from lightning_cnnviz.callbacks.base import VisualCallback
+from lightning_cnnviz.lightning import Callback
 
 CHECK_EVERY = 1000
 """Optimizer steps after which the cost is looked at, where an epoch does not end before."""

@@ -12,7 +12,7 @@ from lightning_cnnviz.sinks.base import Sink, safe_path
 
 
 class MLflowSink(Sink):
-    """Pictures by step, as the run's page shows them; texts, and films that move, as artifacts in `cnnviz`."""
+    """Pictures by step, as the run's page shows them; texts and films as artifacts in `cnnviz`."""
 
     takes_pictures = True
     numbers_late = False
@@ -23,15 +23,16 @@ class MLflowSink(Sink):
         return 0
 
     def picture(self, tag: str, picture: Encoded, step: int) -> int:
-        """Logs an image with its step."""
+        """Logs an image with its step, or a film as a file: as an image it would stand still."""
         logger = self.logger
-        with Image.open(BytesIO(picture.data)) as image:
-            logger.experiment.log_image(logger.run_id, image, key=safe_path(tag), step=step)
         if picture.kept:
             with TemporaryDirectory() as folder:
                 path = Path(folder, f"{safe_path(tag).replace('/', '_')}.png")
                 path.write_bytes(picture.data)
                 logger.experiment.log_artifact(logger.run_id, str(path), "cnnviz")
+        else:
+            with Image.open(BytesIO(picture.data)) as image:
+                logger.experiment.log_image(logger.run_id, image, key=safe_path(tag), step=step)
         return len(picture.data)
 
     def text(self, tag: str, text: str, step: int) -> int:
