@@ -173,6 +173,18 @@ def test_they_leave_a_trainer_to_callbacks_that_were_asked_for(tmp_path, monkeyp
     assert image_steps(tmp_path / "again")["curves/loss"] == [12]
 
 
+def test_pytorch_lightning_is_enough(tmp_path):
+    code = """
+import sys
+sys.modules["lightning"] = None  # as if it were not installed
+import pytorch_lightning as pl
+from lightning_cnnviz.lightning import Callback
+from lightning_cnnviz import KernelGrid
+print("got", Callback is pl.Callback and issubclass(KernelGrid, pl.Callback))
+"""
+    assert "got True" in fresh(code, tmp_path)
+
+
 @both
 def test_it_does_not_matter_what_is_imported_first(name, tmp_path):
     package(name)

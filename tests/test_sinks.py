@@ -216,6 +216,16 @@ def test_mlflow_has_pictures_by_step_numbers_and_the_film_as_a_file(several):
     assert "conv1" in table.read_text()
 
 
+def test_weights_and_biases_may_be_switched_off(tmp_path, monkeypatch, recwarn):
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    pytest.importorskip("wandb")
+    visual = KernelGrid()
+    run = fit(tmp_path, [visual], logger=WandbLogger(save_dir=tmp_path))
+    finish()
+    assert (run.global_step, visual.account.pictures) == (12, 0)
+    assert not [warning for warning in recwarn if "could not draw" in str(warning.message)]
+
+
 @pytest.mark.parametrize("kind", ["csv", "wandb", "mlflow"])
 def test_a_logger_needs_no_tensorboard_beside_it(kind, tmp_path, recwarn):
     logger = make(kind, tmp_path)

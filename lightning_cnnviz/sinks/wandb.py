@@ -24,7 +24,10 @@ class WandbSink(Sink):
         """Has an image logged, file and all, so that films still move."""
         import wandb
 
-        file, path = mkstemp(suffix=".png", dir=Path(self.logger.experiment.dir).parent)
+        run = self.logger.experiment
+        if run.disabled:  # by WANDB_MODE: there is no folder
+            return 0
+        file, path = mkstemp(suffix=".png", dir=Path(run.dir).parent)
         with os.fdopen(file, "wb") as opened:
             opened.write(picture.data)
         self.late.append(partial(self._log, tag, wandb.Image(path), step, Path(path)))
