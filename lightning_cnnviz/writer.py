@@ -13,9 +13,9 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard import SummaryWriter
 
 from lightning_cnnviz.costs import Account, Ledger
-from lightning_cnnviz.event_file import EventFile, image_summary, scalar_summary
-from lightning_cnnviz.functional.encode import Encoded, draw_encoded
-from lightning_cnnviz.functional.image import Picture
+from lightning_cnnviz.event_file import EventFile, image_summary, record_summary, scalar_summary
+from lightning_cnnviz.functional.encode import Drawn, Encoded, draw_encoded
+from lightning_cnnviz.functional.record import Record
 from lightning_cnnviz.lane import Job, Lane
 from lightning_cnnviz.worker import Worker
 
@@ -26,8 +26,8 @@ SHOWN = 10
 PATIENCE = 3
 """Seconds at the end of a run after which a line says what is being waited for."""
 
-Drawing: TypeAlias = tuple[str, Callable[[], "Picture | Encoded"]]
-"""A tag, and what makes the picture later and elsewhere: it has to own what it draws."""
+Drawing: TypeAlias = tuple[str, Callable[[], Drawn]]
+"""A tag, and what makes the picture (or the data for the tab) later and elsewhere: it has to own what it draws."""
 Run: TypeAlias = Callable[[Callable[[], Any]], Any]
 """Runs a function in the helper process and returns what it returned."""
 Results: TypeAlias = tuple[Iterable[Drawing], Mapping[str, float]]
@@ -59,6 +59,7 @@ class Writer:
         self._resumed = False
         self._shown: Counter[str] = Counter()
         self._told: set[str] = set()
+        self._claims: dict[str, object] = {}
         self._last = Account("")
         self._late: deque[tuple[dict[str, float], int]] = deque()
         self._drawing = Lane("Writer", room=MOST_WAITING, per_key=MOST_WAITING, idle=self._flush)
@@ -117,6 +118,10 @@ class Writer:
         if self.writes and (table := self.ledger.table()):
             rank_zero_info(f"What lightning_cnnviz cost on the training thread:\n{table}")
 
+    def claim(self, what: str, owner: object) -> bool:
+        """Whether something that only one of the callbacks is to do is this one's: the first to claim it has it."""
+        return self._claims.setdefault(what, owner) is owner
+
     def resume(self, step: int) -> None:
         """Tells TensorBoard that what it holds of later steps was lost with a crash and comes again."""
         if not self._resumed and step > 0:
@@ -137,7 +142,7 @@ class Writer:
         if not self._files:
             return
         if at_once:
-            work = partial(self._write_picture, tag, draw_encoded(draw), step, account)
+            work = partial(self._write_drawn, tag, draw_encoded(draw), step, account)
         else:
             work = partial(self._draw, tag, draw, step, account)
         self._drawing.put(self._job(work, account, tag))
@@ -168,6 +173,11 @@ class Writer:
             self._write_numbers(dict(values), step, account)
             self._deliver()
 
+    def record(self, record: Record, step: int, account: Account) -> None:
+        """Logs data for the tab that is ready and never left out."""
+        if self._files:
+            self._put(partial(record_summary, record), step, account)
+
     def texts(self, values: Mapping[str, str], step: int, account: Account) -> None:
         """Logs Markdown, tag → text."""
         for tag, text in values.items() if self._files else ():
@@ -193,19 +203,27 @@ class Writer:
             self.picture(drawing, step, account, at_once)
         self._write_numbers(dict(numbers), step, account)
 
-    def _draw(self, tag: str, draw: Callable[[], Picture | Encoded], step: int, account: Account) -> None:
-        self._write_picture(tag, self._worker.run(partial(draw_encoded, draw)), step, account)
+    def _draw(self, tag: str, draw: Callable[[], Drawn], step: int, account: Account) -> None:
+        self._write_drawn(tag, self._worker.run(partial(draw_encoded, draw)), step, account)
 
-    def _write_picture(self, tag: str, encoded: Encoded, step: int, account: Account) -> None:
-        if self.most_bytes is not None and self.ledger.written() + len(encoded.data) > self.most_bytes:
-            _leave_out(account)
-            self._tell("full", f"the event file may take {self.most_bytes / 1e6:g} MB and is full: no more pictures")
-            return
-        self._write(image_summary(tag, encoded), step, account)
+    def _write_drawn(self, tag: str, drawn: list[Encoded | Record], step: int, account: Account) -> None:
+        for part in drawn:
+            proto = record_summary(part) if isinstance(part, Record) else image_summary(tag, part)
+            if self.most_bytes is not None and self.ledger.written() + proto.ByteSize() > self.most_bytes:
+                _leave_out(account)
+                self._tell(
+                    "full", f"the event file may take {self.most_bytes / 1e6:g} MB and is full: no more pictures"
+                )
+                return
+            self._write(proto, step, account)
+            if isinstance(part, Encoded):
+                self._count(tag, part, account)
+
+    def _count(self, tag: str, picture: Encoded, account: Account) -> None:
         account.pictures += 1
-        if encoded.kept:
+        if picture.kept:
             for file in self._files:
-                file.keep(f"{tag.replace('/', '_')}.png", encoded.data)
+                file.keep(f"{tag.replace('/', '_')}.png", picture.data)
         self._shown[tag] += 1
         if self._shown[tag] > SHOWN:
             words = f"TensorBoard shows {SHOWN} pictures of {tag}, chosen at random, as of every tag; to see all:"

@@ -1,6 +1,7 @@
 """The template of callbacks that show activations of a probe."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from pytorch_lightning import LightningModule, Trainer
@@ -9,7 +10,9 @@ from torch import Tensor
 from lightning_cnnviz.callbacks.base import Layers, OnError, VisualCallback
 from lightning_cnnviz.capture import Activations, record
 from lightning_cnnviz.datasets import check_class_names
+from lightning_cnnviz.functional.record import sample_record
 from lightning_cnnviz.probe import Probe, Samples
+from lightning_cnnviz.writer import Drawing
 
 
 class ProbingCallback(VisualCallback):
@@ -79,6 +82,16 @@ class ProbingCallback(VisualCallback):
             with self._forgiving():
                 raise ValueError(f"{', '.join(silent)} did not run or gave no tensor with one row per sample")
         return shown, seen
+
+    def _owns_samples(self) -> bool:
+        """Whether the tab's samples are those of this callback's probe."""
+        return self._writer is not None and self._writer.claim("samples", self.probe)
+
+    def _samples_for_tab(self) -> Iterator[Drawing]:
+        """The probe's samples, once in a run."""
+        samples, writer = self.probe.samples, self._writer
+        if samples is not None and writer is not None and self._owns_samples() and writer.claim("drawn", object()):
+            yield "cnnviz/samples", partial(sample_record, *samples)
 
     def _run(self, trainer: Trainer, module: LightningModule, inputs: Tensor, layers: Sequence[str]) -> Activations:
         precision = trainer.precision_plugin
