@@ -100,10 +100,13 @@ class Reader:
         Read as they are asked for, some at a time.
         """
         series = self.series(ctx, experiment, run).get(tag)
-        there = [step for step in steps if series is not None and step in series.keys]
+        if series is None:
+            return
+        there = [step for step in steps if step in series.keys]
         for start in range(0, len(there), AT_A_TIME):
             batch = there[start : start + AT_A_TIME]
-            yield from zip(batch, self._pool.map(partial(self._frame, ctx, experiment, run, tag, series), batch))
+            read = self._pool.map(partial(self._frame, ctx, experiment, run, tag, series), batch)
+            yield from zip(batch, read, strict=True)
 
     def _frame(self, ctx: Any, experiment: str, run: str, tag: str, series: Series, step: int) -> Frame | str:
         key = (experiment, run, tag, step, series.written[step])
