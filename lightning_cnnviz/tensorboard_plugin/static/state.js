@@ -8,61 +8,52 @@ const LISTS = ["classes", "followed"];
 
 /** The window with the address: TensorBoard's, or our own where the page stands alone. */
 const host = (() => {
-  try {
-    return window.parent.location.hash === undefined ? window : window.parent;
-  } catch {
-    return window;
-  }
+	try {
+		return window.parent.location.hash === undefined ? window : window.parent;
+	} catch {
+		return window;
+	}
 })();
 
 export class State {
-  constructor() {
-    this.values = { classes: [], followed: [] };
-    this.listeners = [];
-    const fields = new Map(host.location.hash.slice(1).split("&").map(pair));
-    for (const name of TEXT) if (fields.has(PREFIX + name)) this.values[name] = fields.get(PREFIX + name);
-    for (const name of NUMBERS) {
-      const value = fields.has(PREFIX + name) ? Number(fields.get(PREFIX + name)) : NaN;
-      if (Number.isFinite(value)) this.values[name] = value;
-    }
-    for (const name of LISTS) {
-      const items = (fields.get(PREFIX + name) ?? "").split(",").filter(Boolean).map(Number);
-      this.values[name] = items.filter(Number.isInteger);
-    }
-  }
+	constructor() {
+		this.now = { classes: [], followed: [] };
+		this.listeners = [];
+		const fields = new Map(host.location.hash.slice(1).split("&").map(pair));
+		for (const name of TEXT) if (fields.has(PREFIX + name)) this.now[name] = fields.get(PREFIX + name);
+		for (const name of NUMBERS) {
+			const value = fields.has(PREFIX + name) ? Number(fields.get(PREFIX + name)) : NaN;
+			if (Number.isFinite(value)) this.now[name] = value;
+		}
+		for (const name of LISTS) {
+			const items = (fields.get(PREFIX + name) ?? "").split(",").filter(Boolean).map(Number);
+			this.now[name] = items.filter(Number.isInteger);
+		}
+	}
 
-  get(name) {
-    return this.values[name];
-  }
+	/** Changes some values; undefined forgets one. */
+	set(changes) {
+		Object.assign(this.now, changes);
+		for (const listener of this.listeners) listener(changes);
+		clearTimeout(this.timer);
+		this.timer = setTimeout(() => this.save(), 250);
+	}
 
-  /** Changes some values; undefined forgets one. */
-  set(changes) {
-    Object.assign(this.values, changes);
-    for (const listener of this.listeners) listener(changes);
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.save(), 250);
-  }
-
-  save() {
-    const others = host.location.hash.slice(1).split("&").filter((field) => field && !field.startsWith(PREFIX));
-    if (host !== window && others[0] !== "cnnviz") return; // another tab has the address now
-    const own = [...TEXT, ...NUMBERS, ...LISTS]
-      .filter((name) => this.values[name] !== undefined && this.values[name] !== null && String(this.values[name]) !== "")
-      .map((name) => `${PREFIX}${name}=${encodeURIComponent(String(this.values[name]))}`);
-    host.history.replaceState(host.history.state, "", `#${[...others, ...own].join("&")}`);
-  }
-
-  get link() {
-    this.save();
-    return host.location.href;
-  }
+	save() {
+		const others = host.location.hash.slice(1).split("&").filter((field) => field && !field.startsWith(PREFIX));
+		if (host !== window && others[0] !== "cnnviz") return; // another tab has the address now
+		const own = [...TEXT, ...NUMBERS, ...LISTS]
+			.filter((name) => this.now[name] !== undefined && this.now[name] !== null && String(this.now[name]) !== "")
+			.map((name) => `${PREFIX}${name}=${encodeURIComponent(String(this.now[name]))}`);
+		host.history.replaceState(host.history.state, "", `#${[...others, ...own].join("&")}`);
+	}
 }
 
 function pair(field) {
-  const [name, ...value] = field.split("=");
-  try {
-    return [name, decodeURIComponent(value.join("="))];
-  } catch {
-    return [name, ""];
-  }
+	const [name, ...value] = field.split("=");
+	try {
+		return [name, decodeURIComponent(value.join("="))];
+	} catch {
+		return [name, ""];
+	}
 }
