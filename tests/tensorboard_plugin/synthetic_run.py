@@ -255,7 +255,7 @@ def thousand(folder):
 
 def truncated(folder):
     """The file ends in mid-record, as when a machine lost power."""
-    write(folder, epochs=4).close()
+    write(folder, epochs=4, samples=50).close()
     path = next(Path(folder).glob("events*"))
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * 0.7)])
 

@@ -14,11 +14,7 @@ async function get(route, query) {
 export const runs = async () => (await get("runs", {})).json();
 export const series = async (run, known) => (await get("series", { run, known })).json();
 
-/**
- * Frames of one series; the newest request is served first, since it is what the user looks at.
- * @param {number[]} steps what to read; the answer may hold fewer of them
- * @param {number[]} place which part of every array, from its first dimension on
- */
+/** Frames of one series, perhaps not of all `steps`; the newest request is served first: it is what the user looks at. */
 export function frames(run, tag, steps, place = []) {
 	return new Promise((resolve, reject) => {
 		waiting.push({ query: { run, tag, steps: steps.join(","), place: place.join(",") }, resolve, reject });

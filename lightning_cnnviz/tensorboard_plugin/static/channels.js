@@ -2,10 +2,7 @@
 import { extent } from "./format.js";
 import { limitOf } from "./tiles.js";
 
-/**
- * The channels of a frame as {count, w, h, planes, numbers, value(i), low[i], high[i], mean?[i]}.
- * @param {number} sample which of the frame's samples; of no use for kernels
- */
+/** The channels of a frame, of its `sample`-th sample unless they are kernels. */
 export function channelsOf(frame, kind, sample) {
 	const { values, low, high, mean } = frame.arrays;
 	const numbers = frame.info.channels ?? [];
@@ -37,9 +34,8 @@ export function scaleOf(lows, highs, always = false) {
 	return always || low < 0 ? symmetric([limitOf(lows), limitOf(highs)]) : { low: Number.isFinite(low) ? low : 0, high: Math.max(high, 0) };
 }
 
-/** The scale of a frame's channels, or of one of them. */
-export function scaleFor(channels, kind, index = null) {
-	const which = index === null ? Array.from({ length: channels.count }, (_, k) => k) : [index];
-	if (kind === "kernels") return symmetric(which.map((k) => limitOf(channels.value(k))));
-	return scaleOf(which.map((k) => channels.low[k]), which.map((k) => channels.high[k]), kind === "filter_response");
+/** The common scale of a frame's channels. */
+export function scaleFor(channels, kind) {
+	if (kind !== "kernels") return scaleOf(channels.low, channels.high, kind === "filter_response");
+	return symmetric(Array.from({ length: channels.count }, (_, k) => limitOf(channels.value(k))));
 }

@@ -66,7 +66,7 @@ export function options(select, pairs, chosen) {
 	select.disabled = pairs.length < 2;
 }
 
-/** A select, and a small button, with a name for those who do not see them. */
+/** A select, and a small button, with a name that is heard, too. */
 export const chooser = (label, choose) =>
 	h("select", { title: label, "aria-label": label, onchange: (event) => choose(event.target.value) });
 export const icon = (sign, title, onclick) => h("button", { class: "icon", title, "aria-label": title, onclick }, sign);
@@ -76,7 +76,7 @@ export function segmented(element, pairs, chosen, choose) {
 	refill(element, JSON.stringify(pairs), () =>
 		pairs.map(([value, label]) => h("button", { value, onclick: () => choose(value) }, label)),
 	);
-	for (const button of element.children) button.setAttribute("aria-pressed", String(button.value === chosen));
+	for (const button of element.children) button.setAttribute("aria-pressed", button.value === chosen);
 }
 
 const tip = h("div", { class: "tip", role: "status" });
@@ -91,6 +91,12 @@ export function tooltip(event, ...children) {
 	const x = event.clientX + 14 + width > window.innerWidth ? event.clientX - width - 10 : event.clientX + 14;
 	const y = event.clientY + 14 + height > window.innerHeight ? event.clientY - height - 10 : event.clientY + 14;
 	Object.assign(tip.style, { left: `${Math.max(4, x)}px`, top: `${Math.max(4, y)}px` });
+}
+
+/** Says something in an element, or hides it. */
+export function say(element, words) {
+	element.textContent = words ?? "";
+	element.hidden = !words;
 }
 
 export const clamp = (value, low, high) => Math.min(Math.max(value, low), high);

@@ -1,7 +1,7 @@
 // What the frames of a run say, put together for the panels. Each is worked out once per version of the run.
 
-function once(name, make) {
-	const key = Symbol(name);
+function once(make) {
+	const key = Symbol();
 	return (run) => {
 		if (run[key]?.version !== run.version) run[key] = { version: run.version, value: make(run) };
 		return run[key].value;
@@ -10,8 +10,8 @@ function once(name, make) {
 
 const good = (frames) => frames.filter((frame) => !frame.error);
 
-/** The layers in the order of the forward pass; without a model, those that have series. */
-export const layers = once("layers", (run) => {
+/** The layers in the order of the forward pass, then others that have series. */
+export const layers = once((run) => {
 	const model = good(run.all("model")).at(-1)?.info;
 	const named = model?.layers ?? [];
 	const known = new Set(named.map((layer) => layer.name));
@@ -19,17 +19,17 @@ export const layers = once("layers", (run) => {
 	return [...named, ...[...new Set(others)].map((name) => ({ name }))];
 });
 
-export const modelOf = once("model", (run) => good(run.all("model")).at(-1)?.info ?? null);
+export const modelOf = once((run) => good(run.all("model")).at(-1)?.info ?? null);
 
 /** {classes, targets, thumbnails: {data, shape} or undefined} of the samples that are followed. */
-export const samples = once("samples", (run) => {
+export const samples = once((run) => {
 	const frame = good(run.all("samples")).at(-1);
 	const classes = frame?.info.classes ?? modelOf(run)?.classes ?? [];
 	return { classes, targets: frame?.arrays.targets?.data ?? [], thumbnails: frame?.arrays.thumbnails };
 });
 
 /** Name → [[epoch, step, value], …] by rising step; a value is null where it was not finite. */
-export const curves = once("curves", (run) => {
+export const curves = once((run) => {
 	const merged = {};
 	for (const frame of good(run.all("curves"))) {
 		for (const [name, points] of Object.entries(frame.info.points ?? {})) {
@@ -41,8 +41,8 @@ export const curves = once("curves", (run) => {
 	return Object.fromEntries(Object.entries(merged).map(([name, points]) => [name, sorted(points)]));
 });
 
-/** {names, statistics, steps, at(step) → {row → {values, health}}} of the gradients. */
-export const gradients = once("gradients", (run) => {
+/** The frames of the gradients, and all their layers and statistics. */
+export const gradients = once((run) => {
 	const frames = good(run.all("gradients")).filter((frame) => frame.arrays.values);
 	const names = [...new Set(frames.flatMap((frame) => frame.info.layers))];
 	const order = new Map(layers(run).map((layer, index) => [layer.name, index]));

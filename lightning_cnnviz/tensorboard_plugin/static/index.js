@@ -1,8 +1,8 @@
 // The CNN Viz tab. TensorBoard imports this module in a frame of its own and calls `render`.
 import * as api from "./api.js";
 import { Clock } from "./clock.js";
-import { chooser, h, options } from "./dom.js";
-import { Empty } from "./empty.js";
+import { chooser, h, options, refill, say } from "./dom.js";
+import { emptyPage } from "./empty.js";
 import { RunData } from "./run.js";
 import { State } from "./state.js";
 import { borrowFont, followTheme, visible } from "./theme.js";
@@ -26,10 +26,10 @@ class App {
 		this.trouble = h("p", { class: "trouble", role: "alert", hidden: true });
 		this.timeline = new Timeline(this.clock, this.changed);
 		this.main = h("main");
-		this.empty = new Empty();
+		this.empty = h("section", { class: "empty", hidden: true });
 		this.top = h("div", "top",
 			h("div", "bar", h("label", "", "Run", this.run), h("label", "", "Compare with", this.compare)), this.timeline.element);
-		document.body.replaceChildren(this.top, this.trouble, this.main, this.empty.element);
+		document.body.replaceChildren(this.top, this.trouble, this.main, this.empty);
 		this.state.listeners.push((changes) => this.chosen(changes));
 		document.addEventListener("keydown", (event) => this.key(event));
 		followTheme(() => this.changed());
@@ -46,6 +46,10 @@ class App {
 			this.open();
 			for (const { run } of this.views) run.refresh().then(() => this.settle(), () => {}); // the next look tells of trouble
 		}
+		if (changes.linked) {
+			this.clock.following = changes.step === undefined;
+			this.clock.seek(changes.step ?? Infinity);
+		}
 		if ("layer" in changes && this.views.some(({ run }) => run.find("projection", changes.layer))) this.state.now.plot = changes.layer;
 		this.changed();
 	}
@@ -56,10 +60,9 @@ class App {
 				this.found = await api.runs();
 				this.open();
 				await Promise.all(this.views.map(({ run }) => run.refresh()));
-				this.trouble.hidden = true;
+				say(this.trouble, "");
 			} catch (error) {
-				this.trouble.textContent = `TensorBoard does not answer (${error.message}). Trying again every ${POLL / 1000} seconds.`;
-				this.trouble.hidden = false;
+				say(this.trouble, `TensorBoard does not answer (${error.message}). Trying again every ${POLL / 1000} seconds.`);
 			}
 			this.settle();
 		}
@@ -104,7 +107,8 @@ class App {
 		else if (this.wasPlaying && !this.clock.playing) this.state.set({ step: this.clock.target });
 		this.wasPlaying = this.clock.playing;
 		const nothing = this.found && !this.views.length;
-		this.empty.draw(nothing ? this.found : null);
+		if (nothing) refill(this.empty, JSON.stringify(this.found), () => emptyPage(this.found.others));
+		this.empty.hidden = !nothing;
 		this.top.hidden = this.main.hidden = nothing;
 		if (nothing || !this.views.length) return;
 		this.timeline.draw(this.views);

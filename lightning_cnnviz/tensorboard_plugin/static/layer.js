@@ -1,9 +1,9 @@
 // What one layer has learnt: kernels, feature maps, filter responses at the current step.
 import { channelsOf, scaleFor } from "./channels.js";
 import { History } from "./history.js";
-import { chooser, clamp, h, icon, look, options, refill, segmented, sharp, token } from "./dom.js";
+import { chooser, clamp, h, icon, look, options, refill, say, segmented, sharp, token } from "./dom.js";
 import { layers, samples } from "./facts.js";
-import { number, short, whole } from "./format.js";
+import { number, whole } from "./format.js";
 import { DIVERGING, ramp, SEQUENTIAL } from "./palettes.js";
 import { stepAt } from "./run.js";
 import { cellAt, colour, outline, paint, place, thumbnail } from "./tiles.js";
@@ -17,7 +17,6 @@ export class LayerPanel {
 		Object.assign(this, { view, state, zoom: 1, hovered: -1 });
 		this.select = chooser("Layer", (layer) => state.set({ layer }));
 		this.kinds = h("div", "segments");
-		this.scale = chooser("What shares one colour scale", (scale) => state.set({ scale }));
 		const zoom = (sign, title, by) => icon(sign, title, () => {
 			this.zoom = ZOOMS[clamp(ZOOMS.indexOf(this.zoom) + by, 0, ZOOMS.length - 1)];
 			view.changed();
@@ -26,14 +25,12 @@ export class LayerPanel {
 		this.canvas = h("canvas", { tabIndex: 0, role: "img", onpointermove: (event) => this.hover(event),
 			onpointerleave: () => { this.hovered = -1; view.changed(); }, onclick: () => this.keep(), onkeydown: (event) => this.walk(event) });
 		this.sheet = h("div", "sheet", this.canvas);
-		this.facts = h("span", "aside");
 		this.legend = h("div", "legend");
 		this.info = h("p", "info");
 		this.empty = h("p", "hint");
 		this.history = new History(view, state, clock);
-		this.element = h("section", { class: "panel layer", "aria-label": "Layer" },
-			h("header", "", h("h2", "", "Layer"), this.select, this.facts),
-			h("div", "controls", this.kinds, this.scale, h("span", "zoom", zoom("−", "Smaller", -1), zoom("+", "Larger", 1))),
+		this.element = h("section", "panel layer",
+			h("header", "", h("h2", "", "Layer"), this.select, this.kinds, h("span", "zoom", zoom("−", "Smaller", -1), zoom("+", "Larger", 1))),
 			this.samples, this.empty, this.sheet, h("div", "foot", this.legend, this.info), this.history.element);
 	}
 
@@ -43,10 +40,7 @@ export class LayerPanel {
 
 	draw({ clock, state }) {
 		const { run, layer } = this.view;
-		const described = layers(run).find(({ name }) => name === layer);
 		options(this.select, layers(run).map(({ name }) => [name, name]), layer);
-		this.facts.textContent = [described?.kind, described?.shape?.join(" × "),
-			described?.parameters && `${short(described.parameters)} parameters`, described?.trainable === false && "frozen"].filter(Boolean).join(" · ");
 		const there = KINDS.filter(([kind]) => run.find(kind, layer));
 		const kind = there.some(([name]) => name === state.now.view) ? state.now.view : there[0]?.[0];
 		segmented(this.kinds, there, kind, (view) => state.set({ view }));
@@ -58,9 +52,8 @@ export class LayerPanel {
 		else if (!series || step === null || frame?.error || this.shown?.series !== series) this.shown = null;
 		const lacking = !there.length ? `Nothing was recorded of ${layer}. KernelGrid(), FeatureMaps() and FilterResponse() show the layers that they are given.`
 			: step === null ? `First recorded at step ${whole(series.steps[0])}.` : frame?.error;
-		this.empty.textContent = lacking ?? "";
-		this.empty.hidden = !lacking;
-		for (const part of [this.sheet, this.legend, this.info, this.history.element, this.scale]) part.hidden = !this.shown;
+		say(this.empty, lacking);
+		for (const part of [this.sheet, this.legend, this.info, this.history.element]) part.hidden = !this.shown;
 		this.samples.hidden = !this.shown || kind === "kernels";
 		if (this.shown) this.drawFrame(clock, state);
 	}
@@ -71,12 +64,10 @@ export class LayerPanel {
 		const sampled = frame.info.samples ?? [];
 		const sample = Math.max(sampled.indexOf(state.now.sample), 0);
 		const channels = channelsOf(frame, kind, sample);
-		const apart = state.now.scale === "channel";
-		options(this.scale, [["layer", "colours: one scale"], ["channel", "colours: each channel"]], apart ? "channel" : "layer");
 		if (kind !== "kernels") this.drawSamples(sampled, sample);
 		const kept = channels.numbers.indexOf(state.now.channel);
 		const width = this.sheet.clientWidth - 2;
-		const key = [run.version, step, kind, this.view.layer, sample, apart, width, this.zoom, this.hovered, kept, look.key].join();
+		const key = [run.version, step, step === clock.step, kind, this.view.layer, sample, width, this.zoom, this.hovered, kept, look.key].join();
 		if (key !== this.drawn) {
 			this.drawn = key;
 			const layout = place(channels.count, channels.w, channels.h, width, HEIGHT - 8, this.zoom);
@@ -85,10 +76,9 @@ export class LayerPanel {
 			context.translate(2, 2);
 			context.font = `10px ${token("font")}`;
 			context.textAlign = "center";
-			const common = scaleFor(channels, kind);
+			const scale = scaleFor(channels, kind);
 			for (let index = 0; index < channels.count; index++) {
 				const [x, y] = [(index % layout.columns) * layout.right, Math.floor(index / layout.columns) * layout.down];
-				const scale = apart ? scaleFor(channels, kind, index) : common;
 				paint(context, colour(channels.value(index), channels.planes, scale), channels.w, channels.h, x, y, layout.wide, layout.high);
 				const marked = index === this.hovered || index === kept;
 				outline(context, x, y, layout.wide, layout.high, token(marked ? "accent" : "rule"), marked ? 2 : 1);
@@ -96,7 +86,7 @@ export class LayerPanel {
 				if (layout.labelled) context.fillText(String(channels.numbers[index] ?? index), x + layout.wide / 2, y + layout.high + 11);
 			}
 			this.canvas.setAttribute("aria-label", `${channels.count} channels of ${this.view.layer} at step ${step}`);
-			this.drawLegend(channels, kind, apart ? null : common, step === clock.step ? "" : ` · recorded at step ${whole(step)}`);
+			this.drawLegend(channels, kind, scale, step === clock.step ? "" : ` · recorded at step ${whole(step)}`);
 		}
 		const chosen = this.hovered >= 0 ? this.hovered : kept;
 		this.tell(chosen);
@@ -111,16 +101,15 @@ export class LayerPanel {
 			return h("button", { title: `sample ${index}${name === undefined ? "" : `: ${name}`}`,
 				onclick: () => this.state.set({ sample: index }) }, thumbnail(known, index, 32), h("small", "", name ?? `#${index}`));
 		}));
-		[...this.samples.children].forEach((button, place) => button.setAttribute("aria-pressed", String(place === chosen)));
+		[...this.samples.children].forEach((button, place) => button.setAttribute("aria-pressed", place === chosen));
 	}
 
 	drawLegend(channels, kind, scale, late) {
 		const unit = { kernels: "weight", feature_maps: "activation", filter_response: "response" }[kind];
 		const mode = { mean: ", mean over input channels", slice: ", first input channel", rgb: ", as red, green, blue" }[this.shown.frame.info.mode] ?? "";
-		const sign = scale ? scale.low < 0 : kind !== "feature_maps";
-		const ends = scale ? [number(sign ? -scale.high : scale.low), number(scale.high)] : ["lowest", "highest"];
+		const sign = scale.low < 0;
 		const bar = channels.planes === 3 ? "…" : h("i", { class: "ramp", style: { background: ramp(sign ? DIVERGING : SEQUENTIAL) } });
-		const finite = scale?.high === 0 && !Number.isFinite(channels.high[0]) ? ["no finite value"] : [ends[0], bar, ends[1]];
+		const finite = scale.high === 0 && !Number.isFinite(channels.high[0]) ? ["no finite value"] : [number(sign ? -scale.high : scale.low), bar, number(scale.high)];
 		this.legend.replaceChildren(h("span", "", `${unit}${mode}${late}`), h("span", "scale", ...finite));
 	}
 

@@ -23,11 +23,7 @@ function measured(frame, targets, classes) {
 
 const mix = (a, b, share) => (a && b ? a.map((value, k) => value + (b[k] - value) * share) : (a ?? b));
 
-/**
- * The layout at a time.
- * @returns null before the first frame, {waiting: true} while it is loaded, else {points, predicted, bounds,
- *   medians, frame}
- */
+/** {points, predicted, bounds, medians, frame} at a time; null before the first frame, {waiting} while it is loaded. */
 export function layoutAt(run, series, time, targets, classes) {
 	const before = stepAt(series.steps, time + 1e-6);
 	if (before === null) return null;

@@ -1,5 +1,5 @@
 // How the network cuts the plane of its two inputs, through time.
-import { chooser, h, options } from "./dom.js";
+import { chooser, h, options, say } from "./dom.js";
 import { whole } from "./format.js";
 import { stepAt } from "./run.js";
 
@@ -9,7 +9,7 @@ export class PartitionPanel {
 		this.cells = chooser("Layer and view", (cells) => state.set({ cells }));
 		this.canvas = h("canvas", { role: "img" });
 		this.hint = h("p", "hint");
-		this.element = h("section", { class: "panel partition", "aria-label": "Partition" },
+		this.element = h("section", "panel partition",
 			h("header", "", h("h2", "", "Partition of the plane"), this.cells), this.hint, this.canvas);
 	}
 
@@ -27,8 +27,7 @@ export class PartitionPanel {
 		const step = series ? stepAt(series.steps, clock.step) : null;
 		const frame = this.view.run.frame(series, step);
 		if (series) this.view.run.request(series, series.steps.filter((s) => s > step).slice(0, 8));
-		this.hint.textContent = step === null && series ? `First recorded at step ${whole(series.steps[0])}.` : (frame?.error ?? "");
-		this.hint.hidden = !this.hint.textContent;
+		say(this.hint, step === null && series ? `First recorded at step ${whole(series.steps[0])}.` : frame?.error);
 		this.canvas.hidden = !this.hint.hidden;
 		this.canvas.setAttribute("aria-label", `${series?.layer} ${series?.view} at step ${step}`);
 		if (frame?.arrays && frame !== this.shown) this.show(frame);

@@ -1,5 +1,5 @@
 // All samples as a cloud that moves as the network learns.
-import { chooser, clamp, h, look, options, refill, sharp, token, tooltip } from "./dom.js";
+import { chooser, clamp, h, look, options, refill, say, sharp, token, tooltip } from "./dom.js";
 import { samples } from "./facts.js";
 import { Followed } from "./followed.js";
 import { number, percent, round, whole } from "./format.js";
@@ -12,8 +12,7 @@ const HEIGHT = 440;
 const PADDING = 26;
 const METHODS = { tsne: "t-SNE", pca: "PCA", umap: "UMAP" };
 const [MOST_NAMES, MOST_TRAILS] = [20, 40];
-const NUMBERS = { knn_accuracy: ["k-NN accuracy", percent], trustworthiness: ["trustworthiness", number],
-	silhouette: ["silhouette", number], divergence: ["divergence", number], movement: ["movement", number] };
+const NUMBERS = { knn_accuracy: ["k-NN accuracy", percent], trustworthiness: ["trustworthiness", number], silhouette: ["silhouette", number] };
 const AWAY = 36; // opacity of the classes that are not looked at
 
 export class ProjectionPanel {
@@ -57,8 +56,7 @@ export class ProjectionPanel {
 		const known = samples(run);
 		const now = layoutAt(run, series, clock.time, known.targets, known.classes.length);
 		run.request(series, series.steps); // after what is needed at once
-		this.hint.textContent = now ? (now.error ?? "") : `First recorded at step ${whole(series.steps[0])}.`;
-		this.hint.hidden = !this.hint.textContent;
+		say(this.hint, now ? now.error : `First recorded at step ${whole(series.steps[0])}.`);
 		if (now?.waiting && this.series === series) return;
 		Object.assign(this, { series, now: now?.points ? now : null, known, time: clock.time });
 		const told = Object.entries(now?.frame?.info.numbers ?? {}).filter(([name, value]) => NUMBERS[name] && value !== null);
@@ -77,7 +75,7 @@ export class ProjectionPanel {
 			only.length ? h("button", { class: "chip plain", onclick: () => state.set({ classes: [] }) }, "show all") : null,
 		]);
 		classes.forEach((_, index) => {
-			this.classes.children[index].setAttribute("aria-pressed", String(only.includes(index)));
+			this.classes.children[index].setAttribute("aria-pressed", only.includes(index));
 			this.classes.children[index].classList.toggle("away", only.length > 0 && !only.includes(index));
 		});
 	}

@@ -30,7 +30,7 @@ export function stepAt(steps, time) {
 }
 
 export class RunData {
-	/** @param {string} name of the run. @param {() => void} changed is called when something new is here */
+	/** `changed` is called when something new is here. */
 	constructor(name, changed) {
 		Object.assign(this, { name, changed, series: new Map(), digest: "", problems: [], failed: new Map() });
 		Object.assign(this, { known: false, slices: new Map(), version: 0 });

@@ -22,7 +22,6 @@ function masks(radius) {
 }
 
 export class Scatter {
-	/** @param {HTMLCanvasElement} canvas whose pixels are all replaced */
 	constructor(canvas) {
 		this.canvas = canvas;
 		this.context = canvas.getContext("2d");
@@ -39,14 +38,7 @@ export class Scatter {
 		this.whole = new Uint32Array(this.image.data.buffer);
 	}
 
-	/**
-	 * Draws discs, those of the first layer below those of the second.
-	 * @param {Float32Array} places x, y in CSS pixels, NaN where there is none
-	 * @param {Uint8Array} colours RGB of each
-	 * @param {Uint8Array} opacity 0…255 of each
-	 * @param {number[]} background RGB
-	 * @param {(k: number) => boolean} isBack which are drawn first
-	 */
+	/** Draws discs at x, y in CSS pixels (NaN: none), with RGB and an opacity of 0…255 each; `isBack` says which go below. */
 	draw(places, colours, opacity, radius, background, isBack) {
 		const { width, height, data } = this.image;
 		const size = radius * this.ratio;

@@ -2,7 +2,7 @@
 // and the address is a link to what is seen.
 
 const PREFIX = "p.cnnviz.";
-const TEXT = ["run", "compare", "layer", "view", "plot", "method", "statistic", "cells", "scale"];
+const TEXT = ["run", "compare", "layer", "view", "plot", "method", "statistic", "cells"];
 const NUMBERS = ["step", "sample", "channel"];
 const LISTS = ["classes", "followed"];
 
@@ -17,18 +17,23 @@ const host = (() => {
 
 export class State {
 	constructor() {
-		this.now = { classes: [], followed: [] };
 		this.listeners = [];
+		this.read();
+		// A link that is pasted where TensorBoard is open changes the address only.
+		host.addEventListener("hashchange", () => {
+			if (!host.location.hash.includes(PREFIX)) return;
+			this.read();
+			for (const listener of this.listeners) listener({ run: this.now.run, step: this.now.step, linked: true });
+		});
+	}
+
+	read() {
+		this.now = { classes: [], followed: [] };
 		const fields = new Map(host.location.hash.slice(1).split("&").map(pair));
-		for (const name of TEXT) if (fields.has(PREFIX + name)) this.now[name] = fields.get(PREFIX + name);
-		for (const name of NUMBERS) {
-			const value = fields.has(PREFIX + name) ? Number(fields.get(PREFIX + name)) : NaN;
-			if (Number.isFinite(value)) this.now[name] = value;
-		}
-		for (const name of LISTS) {
-			const items = (fields.get(PREFIX + name) ?? "").split(",").filter(Boolean).map(Number);
-			this.now[name] = items.filter(Number.isInteger);
-		}
+		const text = (name) => fields.get(PREFIX + name) ?? "";
+		for (const name of TEXT) if (text(name)) this.now[name] = text(name);
+		for (const name of NUMBERS) if (/^\d+$/.test(text(name))) this.now[name] = Number(text(name));
+		for (const name of LISTS) this.now[name] = text(name).split(",").filter(Boolean).map(Number).filter(Number.isInteger);
 	}
 
 	/** Changes some values; undefined forgets one. */

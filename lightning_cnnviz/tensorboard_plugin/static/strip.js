@@ -17,7 +17,7 @@ export class Strip {
 		this.view = view;
 		this.row = h("div", { class: "row", role: "listbox", "aria-label": "Layers", onkeydown: (event) => this.walk(event) });
 		this.summary = h("span", "aside");
-		this.element = h("section", { class: "strip panel", "aria-label": "Network" },
+		this.element = h("section", "strip panel",
 			h("header", "", h("h2", "", "Network"), this.summary,
 				h("div", "key", ...[...HEALTH].map(([name, [sign, words]]) =>
 					h("span", "", h("i", { class: "dot", style: { background: `var(--${name})` } }, sign), words)))),
@@ -61,7 +61,7 @@ export class Strip {
 			if (chosen && block.getAttribute("aria-selected") !== "true") {
 				this.row.scrollTo({ left: block.offsetLeft - this.row.clientWidth / 2 + block.offsetWidth / 2 });
 			}
-			block.setAttribute("aria-selected", String(chosen));
+			block.setAttribute("aria-selected", chosen);
 			block.tabIndex = chosen || (index === 0 && !all.some(({ name }) => name === this.view.layer)) ? 0 : -1;
 		});
 	}
@@ -73,7 +73,7 @@ export class Strip {
 			onkeydown: (event) => { if (event.key === "Enter") state.set({ layer: layer.name }); } },
 			h("div", "stage", h("div", { class: "box", style: {
 				width: `${Math.min(14 + 6 * Math.log2(channels + 1), 76)}px`, height: `${Math.min(8 + 6.5 * Math.log2(side), 52)}px`,
-			} }, )),
+			} })),
 			h("b", "", h("bdi", "", layer.name)),
 			h("small", "", shape ?? layer.kind ?? ""),
 			h("small", "", [shape && layer.kind, layer.parameters ? short(layer.parameters) : null].filter(Boolean).join(" · ")));

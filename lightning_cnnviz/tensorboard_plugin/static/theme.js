@@ -22,13 +22,13 @@ export function followTheme(changed) {
 	apply();
 }
 
-/** TensorBoard's own typeface, which a frame does not inherit. */
+/** TensorBoard's own typeface, which a frame does not inherit. Its addresses forget the path prefix. */
 export function borrowFont() {
 	try {
 		const rules = [...window.parent.document.styleSheets].flatMap((sheet) => [...sheet.cssRules]);
 		const faces = rules.filter((rule) => rule instanceof window.parent.CSSFontFaceRule && /Roboto/.test(rule.style.fontFamily));
 		const base = window.parent.document.baseURI;
-		const text = faces.map((rule) => rule.cssText.replace(/url\("?([^")]+)"?\)/g, (_, url) => `url("${new URL(url, base)}")`));
+		const text = faces.map((rule) => rule.cssText.replace(/url\("?([^")]+)"?\)/g, (_, url) => `url("${new URL(url.replace(/^\//, ""), base)}")`));
 		document.head.append(Object.assign(document.createElement("style"), { textContent: text.join("\n") }));
 	} catch {
 		// The page stands alone, or the sheets are closed to us: the system's typeface will do.

@@ -13,10 +13,7 @@ export function limitOf(values) {
 	return Math.max(0, -low, high);
 }
 
-/**
- * Values to RGBA. `scale` is {low, high}; below zero the map is diverging around it, else viridis.
- * @param {number} planes 1, or 3 for signed red, green and blue around mid-grey
- */
+/** Values to RGBA: diverging where the scale goes below zero, else viridis; 3 planes are red, green, blue around mid-grey. */
 export function colour(values, planes, { low, high }) {
 	const count = values.length / planes;
 	const pixels = new Uint8ClampedArray(count * 4).fill(255);

@@ -83,11 +83,11 @@ export class Timeline {
 		this.head.style.transform = `translateX(${this.x(clock.time)}px)`;
 		this.play.textContent = clock.playing ? "❚❚" : "▶";
 		this.play.setAttribute("aria-label", clock.playing ? "Pause" : "Play");
-		this.follow.setAttribute("aria-pressed", String(clock.following));
+		this.follow.setAttribute("aria-pressed", clock.following);
 		const epoch = epochAt(runs[0], clock.step);
 		this.words.replaceChildren(h("b", "", whole(clock.step)), ` step${epoch === null ? "" : ` · epoch ${Number(epoch.toFixed(1))}`}`);
 		for (const [name, value] of Object.entries({ min: this.low, max: this.high, now: clock.step, text: `step ${clock.step}` })) {
-			this.slider.setAttribute(`aria-value${name}`, String(value));
+			this.slider.setAttribute(`aria-value${name}`, value);
 		}
 	}
 
@@ -133,7 +133,7 @@ export class Timeline {
 		}
 		write("step", 6, BOTTOM + 14, "left");
 		const stroke = (style, colour, words) => h("span", "", h("i", { class: `stroke ${style}`, style: { borderColor: colour } }), words);
-		refill(this.legend, JSON.stringify([shown, runs.map((run) => run.name), look.key, read.length]), () => [
+		refill(this.legend, JSON.stringify([shown, runs.map((run) => [run.name, run.of("curves").length]), look.key]), () => [
 			...shown.flatMap((name) => Object.entries(WORDS).map(([part, words]) => stroke(part, css(classColour(COLOURS[name], 10)), `${name} ${words}`))),
 			...(runs.length > 1 ? runs.map((run, index) => stroke(index ? "dashed" : "", token("quiet"), run.name)) : []),
 			shown.length ? null : runs.some((run) => run.of("curves").length) ? "no finite loss or accuracy" : "no curves: add LossAccuracy()",

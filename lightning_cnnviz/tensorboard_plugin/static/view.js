@@ -8,13 +8,14 @@ import { ProjectionPanel } from "./projection.js";
 import { Strip } from "./strip.js";
 
 const CALLBACKS = [
-	["Layer panel", "KernelGrid(), FeatureMaps()", ["kernels", "feature_maps", "filter_response"]],
-	["Projection", "EmbeddingProjection()", ["projection"]],
-	["Gradient flow", "GradientFlow()", ["gradients"]],
+	["kernels", "KernelGrid()"],
+	["feature_maps", "FeatureMaps()"],
+	["projection", "EmbeddingProjection()"],
+	["gradients", "GradientFlow()"],
 ];
 
 export class View {
-	/** @param {() => void} changed asks for a new picture. @param {(step: number) => void} seek sets the time */
+	/** `changed` asks for a new picture, `seek` sets the time. */
 	constructor(run, state, clock, changed, seek) {
 		Object.assign(this, { run, state, clock, changed, seek });
 		this.strip = new Strip(this);
@@ -55,14 +56,14 @@ export class View {
 
 	drawNotes() {
 		const { run } = this;
-		const lacking = CALLBACKS.filter(([, , kinds]) => !kinds.some((kind) => run.of(kind).length));
+		const lacking = CALLBACKS.filter(([kind]) => !run.of(kind).length);
 		const notes = [
 			...run.problems,
 			...[...new Set(run.failed.values())].slice(0, 3),
 			run.failed.size > 3 ? `${run.failed.size - 3} more steps cannot be read.` : null,
 			run.known && !run.series.size && !run.problems.length ? `The run ${run.name} has no data for this tab any more.` : null,
 			run.series.size && lacking.length && !run.of("partition").length
-				? `Not in this run: ${lacking.map(([name, callback]) => `${name} (add ${callback})`).join(", ")}.` : null,
+				? `Not in this run: ${lacking.map(([kind, callback]) => `${kind.replace("_", " ")} (add ${callback})`).join(", ")}.` : null,
 		].filter(Boolean);
 		const key = notes.join("\n");
 		if (key === this.noted) return;
