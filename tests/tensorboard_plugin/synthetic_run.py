@@ -218,7 +218,7 @@ VGG = [(f"features.{3 * n}", w, s, i) for n, (w, s, i) in enumerate(
 
 def large(folder):
     """50 epochs, 13 layers, 5,000 projected points."""
-    write(folder, epochs=50, layers=VGG, hidden=(), projected=[VGG[3][0], VGG[12][0]], samples=5000, shown=4).close()
+    write(folder, epochs=50, layers=VGG, hidden=(), projected=[VGG[3][0], VGG[12][0]], samples=5000, shown=2).close()
 
 
 def lenet(folder):

@@ -47,7 +47,7 @@ export function sharp(canvas, width, height) {
 	return context;
 }
 
-/** Text cut in front to a width, since the ends of layers' names differ. */
+/** Text cut in front to a width: layers' ends differ. */
 export function cutFront(context, text, width) {
 	if (context.measureText(text).width <= width) return text;
 	let [low, high] = [0, text.length];
@@ -59,7 +59,7 @@ export function cutFront(context, text, width) {
 	return `…${text.slice(low)}`;
 }
 
-/** Fills a select with [value, label] pairs, keeping it as it is where nothing changed. */
+/** Fills a select with [value, label] pairs. */
 export function options(select, pairs, chosen) {
 	refill(select, JSON.stringify(pairs), () => pairs.map(([value, label]) => h("option", { value }, label)));
 	select.value = chosen ?? "";

@@ -235,7 +235,7 @@ export class ProjectionPanel {
 	}
 }
 
-/** Whether a point lies within a closed way, by the crossings of a ray. */
+/** Whether a closed way is around a point. */
 function within(way, x, y) {
 	let inside = false;
 	for (let k = 0, last = way.length - 1; k < way.length; last = k++) {

@@ -29,7 +29,7 @@ export function colour(values, planes, { low, high }) {
 	return pixels;
 }
 
-/** Where `count` cells of w × h values go in a width; `zoom` enlarges what fits into the height. */
+/** Where cells of w × h values go; `zoom` enlarges what fits. */
 export function place(count, w, h, width, height, zoom) {
 	let scale = 0.25;
 	for (const wanted of [0.5, 1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16, 20, 24, 28]) {
