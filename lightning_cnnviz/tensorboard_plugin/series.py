@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from tensorboard.data.provider import DataProvider, RunTagFilter
-from tensorboard.errors import PublicError
+from tensorboard.errors import InvalidArgumentError, PublicError
 
 from lightning_cnnviz.tensorboard_plugin.frames import BrokenFrameError, Frame, decode
 from lightning_cnnviz.tensorboard_plugin.loader import PLUGIN_NAME
@@ -119,7 +119,9 @@ class Reader:
             frame = decode([self._provider.read_blob(ctx, blob_key=blob) for blob in series.keys[step]])
         except BrokenFrameError as error:
             frame = f"{tag} at step {step} is damaged: {error}"
-        except (PublicError, KeyError, LookupError):
+        except InvalidArgumentError:  # its data server does not read back its own keys of such names
+            return f"{tag}: TensorBoard's fast loader cannot read names with quotes; start it with --load_fast=false"
+        except (PublicError, LookupError):
             return f"{tag} at step {step} is no longer there"
         with self._lock:
             if key not in self._frames:

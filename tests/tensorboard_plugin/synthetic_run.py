@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import sys
 import time
 from pathlib import Path
@@ -37,6 +38,8 @@ class Run:
         self.add_blobs(kind, tag, step, [header, payload], schema, identity)
 
     def add_blobs(self, kind, tag, step, blobs, schema=1, identity=None):
+        # TensorBoard's data server cannot read series whose tag needs escapes in JSON; the true name is in the identity.
+        tag = re.sub(r'["\\\x00-\x1f%]', lambda sign: f"%{ord(sign[0]):02X}", tag)
         content = json.dumps({"schema": schema, "kind": kind, **(identity or {})}).encode()
         self.time += 1
         tensor = tensor_pb2.TensorProto(

@@ -27,7 +27,7 @@ export function h(tag, props = "", ...children) {
 	return element;
 }
 
-/** Replaces what is in an element, but only where `key` differs from that of the last call. */
+/** Replaces what is in an element if `key` differs from the last. */
 export function refill(element, key, make) {
 	if (element.dataset.key === key) return;
 	element.dataset.key = key;

@@ -70,9 +70,9 @@ export class HeatMap {
 		}
 		Object.assign(context, { font, textBaseline: "middle", textAlign: "right" });
 		const every = Math.ceil(14 / row);
-		for (let place = 0; place < names.length; place += every) {
+		for (let place = every >> 1; place < names.length; place += every) {
 			context.fillStyle = token(names[place] === this.view.layer ? "accent" : "text");
-			context.fillText(cutFront(context, names[place], left - 12), left - 8, Math.max((place + 0.5) * row, 6));
+			context.fillText(cutFront(context, names[place], left - 12), left - 8, (place + 0.5) * row);
 		}
 		Object.assign(context, { fillStyle: token("quiet"), textAlign: "center", font: `11px ${token("font")}` });
 		for (const step of ticks(Math.max(from, 0), to, width / 90).filter(Number.isInteger)) {
