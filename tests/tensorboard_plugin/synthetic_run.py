@@ -38,7 +38,7 @@ class Run:
         self.add_blobs(kind, tag, step, [header, payload], schema, identity)
 
     def add_blobs(self, kind, tag, step, blobs, schema=1, identity=None):
-        # TensorBoard's data server cannot read series whose tag needs escapes in JSON; the true name is in the identity.
+        # TensorBoard's data server cannot read tags that need escapes in JSON; the true name is in the identity.
         tag = re.sub(r'["\\\x00-\x1f%]', lambda sign: f"%{ord(sign[0]):02X}", tag)
         content = json.dumps({"schema": schema, "kind": kind, **(identity or {})}).encode()
         self.time += 1
