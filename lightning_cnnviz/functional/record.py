@@ -1,6 +1,7 @@
 """Data of the CNN Viz tab: named arrays with a few words about them, instead of a finished picture."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -35,8 +36,14 @@ class Record(NamedTuple):
 
     @property
     def tag(self) -> str:
-        """`cnnviz/<kind>`, and the names behind it."""
-        return "/".join(["cnnviz", self.kind, *self.names.values()])
+        """`cnnviz/<kind>`, and the names behind it; what TensorBoard's fast loader can't read is written as `%22`.
+
+        Example:
+            >>> Record("kernels", {"layer": 'the "first"'}, {}, {}).tag
+            'cnnviz/kernels/the %22first%22'
+        """
+        plain = "/".join(["cnnviz", self.kind, *self.names.values()])
+        return re.sub(r'["\\\x00-\x1f%]', lambda found: f"%{ord(found[0]):02X}", plain)
 
     def metadata(self) -> bytes:
         """Schema version, kind and names as JSON."""
