@@ -3,7 +3,7 @@
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 import torch.utils.tensorboard.summary as summary
@@ -19,6 +19,7 @@ from lightning_cnnviz.functional.record import Record
 from lightning_cnnviz.lane import Job, Lane
 from lightning_cnnviz.worker import Worker
 
+T = TypeVar("T")
 MOST_WAITING = 128
 """Pictures that may wait to be drawn; more take the place of older ones of the same tag."""
 SHOWN = 10
@@ -118,9 +119,9 @@ class Writer:
         if self.writes and (table := self.ledger.table()):
             rank_zero_info(f"What lightning_cnnviz cost on the training thread:\n{table}")
 
-    def claim(self, what: str, owner: object) -> bool:
-        """Whether something that only one of the callbacks is to do is this one's: the first to claim it has it."""
-        return self._claims.setdefault(what, owner) is owner
+    def claim(self, what: str, owner: T) -> T:
+        """Who has what only one of the callbacks can have: the first to claim it."""
+        return cast(T, self._claims.setdefault(what, owner))
 
     def resume(self, step: int) -> None:
         """Tells TensorBoard that what it holds of later steps was lost with a crash and comes again."""

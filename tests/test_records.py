@@ -88,12 +88,14 @@ def test_layouts_predictions_and_samples_belong_together(tmp_path):
 
 
 def test_the_samples_are_those_of_the_projection_whoever_comes_first(tmp_path):
-    maps = FeatureMaps(layers="conv1", probe=Probe(3, seed=5))
-    fit(tmp_path, [maps, EmbeddingProjection(num_samples=20)], max_epochs=1)
+    first, other = FeatureMaps(layers="conv1"), FeatureMaps(layers="conv2", probe=Probe(3, seed=5))
+    fit(tmp_path, [first, other, EmbeddingProjection(num_samples=20)], max_epochs=1)
     ((_, _, samples),) = records(tmp_path, "samples")
     assert len(samples["targets"]) == 20
     ((_, header, _),) = records(tmp_path, "feature_maps/conv1")
-    assert header["samples"] == [-1, -1, -1]
+    assert header["samples"] == [0, 1, 2, 3]
+    ((_, header, _),) = records(tmp_path, "feature_maps/conv2")
+    assert header["samples"] == [-1, -2, -3]
 
 
 def test_curves_come_bit_by_bit(tmp_path):

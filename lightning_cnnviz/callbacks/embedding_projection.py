@@ -132,7 +132,8 @@ class EmbeddingProjection(ProbingCallback):
 
     def _begin(self, trainer: Trainer, module: LightningModule) -> None:
         self._layouts.forget_after(trainer.global_step)
-        self._owns_samples()  # rather than those who show a few
+        if self._writer is not None:
+            self._writer.claim("samples", self.probe)  # before those who show a few of them
         super()._begin(trainer, module)
 
     def _computation(self, trainer: Trainer, module: LightningModule) -> Computation | None:

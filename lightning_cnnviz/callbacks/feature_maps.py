@@ -91,13 +91,14 @@ class FeatureMaps(ProbingCallback):
         ]
         draw: dict[str, Any] = {"images": shown.inputs, "captions": captions}
         yield from self._samples_for_tab()
+        known = self._tells_samples(self.num_images)
         for name in [name for name in self._selected if name in seen.layers]:
             maps, most = seen.layers[name], self.max_channels
             drawing = partial(feature_maps, maps, **draw, max_channels=most, title=self._title(name, trainer))
             yield f"{self.tag}/{name}", drawing
             yield (
                 f"cnnviz/feature_maps/{name}",
-                partial(map_record, maps, name, max_channels=most, known=self._owns_samples()),
+                partial(map_record, maps, name, max_channels=most, known=known),
             )
         if self._convolutions:
             convolved = {name: seen.layers[name] for name in self._convolutions if name in seen.layers}

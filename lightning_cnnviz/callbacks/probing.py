@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
+import torch
 from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 
@@ -83,14 +84,19 @@ class ProbingCallback(VisualCallback):
                 raise ValueError(f"{', '.join(silent)} did not run or gave no tensor with one row per sample")
         return shown, seen
 
-    def _owns_samples(self) -> bool:
-        """Whether the tab's samples are those of this callback's probe."""
-        return self._writer is not None and self._writer.claim("samples", self.probe)
+    def _tells_samples(self, count: int) -> bool:
+        """Whether the tab's samples, which one probe gives, begin with this callback's."""
+        if self._writer is None or self.probe.samples is None:
+            return False
+        theirs = self._writer.claim("samples", self.probe).samples
+        return theirs is not None and torch.equal(self.probe.samples.inputs[:count], theirs.inputs[:count])
 
     def _samples_for_tab(self) -> Iterator[Drawing]:
         """The probe's samples, once in a run."""
-        samples, writer = self.probe.samples, self._writer
-        if samples is not None and writer is not None and self._owns_samples() and writer.claim("drawn", object()):
+        samples, writer, mine = self.probe.samples, self._writer, object()
+        if samples is None or writer is None or writer.claim("samples", self.probe) is not self.probe:
+            return
+        if writer.claim("samples drawn", mine) is mine:
             yield "cnnviz/samples", partial(sample_record, *samples)
 
     def _run(self, trainer: Trainer, module: LightningModule, inputs: Tensor, layers: Sequence[str]) -> Activations:

@@ -99,7 +99,7 @@ def map_record(
         layer: Its name.
         kind: `"feature_maps"` or `"filter_response"`.
         max_channels: How many channels are kept at most, the first ones.
-        known: Whether the samples are the first ones of `sample_record`.
+        known: Whether the samples are the first ones of `sample_record`; if not, they have numbers below zero.
 
     Example:
         >>> map_record(np.random.rand(4, 6, 28, 28), "conv1").arrays["values"].shape
@@ -114,7 +114,10 @@ def map_record(
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.nan_to_num((maps - low[..., None, None]) / span, nan=0, posinf=0, neginf=0)
     arrays = {"values": np.round(255 * share).astype(np.uint8), "low": low, "high": high, "mean": mean}
-    info = {"samples": list(range(len(maps))) if known else [-1] * len(maps), "channels": list(range(maps.shape[1]))}
+    info = {
+        "samples": list(range(len(maps))) if known else [-1 - i for i in range(len(maps))],
+        "channels": list(range(maps.shape[1])),
+    }
     return Record(kind, {"layer": layer}, info, arrays)
 
 

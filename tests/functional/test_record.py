@@ -99,7 +99,7 @@ def test_maps_without_range_and_with_values_that_are_not_finite():
 
 
 def test_samples_of_another_probe_are_unknown():
-    assert map_record(np.zeros((2, 1, 3, 3)), "conv", known=False).info["samples"] == [-1, -1]
+    assert map_record(np.zeros((2, 1, 3, 3)), "conv", known=False).info["samples"] == [-1, -2]
 
 
 @pytest.mark.parametrize(

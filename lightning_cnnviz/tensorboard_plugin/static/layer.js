@@ -98,8 +98,9 @@ export class LayerPanel {
 		const key = JSON.stringify([this.view.run.name, this.view.run.series.size, known.targets.length, indices]);
 		refill(this.samples, key, () => indices.map((index) => {
 			const name = known.classes[known.targets[index]];
-			return h("button", { title: `sample ${index}${name === undefined ? "" : `: ${name}`}`,
-				onclick: () => this.state.set({ sample: index }) }, thumbnail(known, index, 32), h("small", "", name ?? `#${index}`));
+			const id = index < 0 ? -index : `#${index}`;
+			return h("button", { title: `sample ${id}${name === undefined ? "" : `: ${name}`}`,
+				onclick: () => this.state.set({ sample: index }) }, thumbnail(known, index, 32), h("small", "", name ?? id));
 		}));
 		[...this.samples.children].forEach((button, place) => button.setAttribute("aria-pressed", place === chosen));
 	}

@@ -79,7 +79,7 @@ export function thumbnail(samples, index, size) {
 	const [count, h, w] = shape;
 	Object.assign(canvas, { width: w, height: h });
 	const context = canvas.getContext("2d");
-	if (index >= count) {
+	if (index < 0 || index >= count) {
 		context.fillStyle = css([128, 128, 128]);
 		context.fillRect(0, 0, w, h);
 		return canvas;
