@@ -28,14 +28,14 @@ def lacking(what):
 class Server:
     """A TensorBoard on a folder, with one of its two loaders."""
 
-    def __init__(self, folder, fast, prefix=""):
+    def __init__(self, folder, fast, prefix="", python=sys.executable):
         with socket.socket() as free:
             free.bind(("localhost", 0))
             port = free.getsockname()[1]
         self.address = f"http://localhost:{port}{prefix}/"
         self.log = folder.parent / f"{folder.name}-{port}.log"
         command = [
-            *(sys.executable, "-m", "tensorboard.main", "--logdir", str(folder), "--port", str(port)),
+            *(python, "-m", "tensorboard.main", "--logdir", str(folder), "--port", str(port)),
             *("--load_fast", "true" if fast else "false", "--reload_interval", "1", "--path_prefix", prefix),
         ]
         with self.log.open("w") as log:
