@@ -3,6 +3,7 @@
 import os
 import re
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,6 @@ def record_summary(record: Record) -> Summary:
     return Summary(value=[Summary.Value(tag=record.tag, metadata=metadata, tensor=tensor)])
 
 
-def scalar_summary(values: dict[str, float]) -> Summary:
+def scalar_summary(values: Mapping[str, float]) -> Summary:
     """Numbers, tag → value, in one record."""
     return Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])

@@ -5,13 +5,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, TypeAlias
 
-from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_cnnviz.capture import isolated_rng
 from lightning_cnnviz.costs import Account
 from lightning_cnnviz.errors import ConfigurationError
 from lightning_cnnviz.functional.record import Record
+from lightning_cnnviz.lightning import Callback
 from lightning_cnnviz.schedule import Schedule
 from lightning_cnnviz.writer import Computation, Drawing, Writer
 
@@ -60,6 +61,7 @@ class VisualCallback(Callback):
         self.layers = layers
         self.tag = tag
         self.on_error = on_error
+        self.auto = False  # whether only CNNVIZ_AUTO asked for it; where others were asked for, it stays out
         self._writer: Writer | None = None
         self._selected: Sequence[str] = []
         self.account = Account(type(self).__name__)
@@ -75,6 +77,9 @@ class VisualCallback(Callback):
     def state_key(self) -> str:
         """Tells callbacks of one class apart in a checkpoint, by their tag."""
         return self._generate_state_key(tag=self.tag)
+
+    def _generate_state_key(self, **kwargs: Any) -> str:
+        return super()._generate_state_key(**kwargs, **({"auto": True} if self.auto else {}))
 
     # ---- what a subclass fills in
 
@@ -114,6 +119,8 @@ class VisualCallback(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Checks the choice of layers against the model and opens the way to the loggers."""
+        if self.auto and not all(getattr(other, "auto", True) for other in trainer.callbacks):  # type: ignore[attr-defined]
+            return
         self._selected = self._select(pl_module)
         self.stretch = 1
         if not trainer.loggers:

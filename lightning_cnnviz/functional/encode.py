@@ -30,6 +30,10 @@ class Encoded(NamedTuple):
     width: int
     kept: bool = False
 
+    def size(self) -> int:
+        """Bytes of the file."""
+        return len(self.data)
+
 
 def encode(picture: Picture) -> Encoded:
     """A picture as PNG, without loss: grey or with a palette where it has no more than 256 colours.

@@ -45,6 +45,10 @@ class Record(NamedTuple):
         plain = "/".join(["cnnviz", self.kind, *self.names.values()])
         return re.sub(r'["\\\x00-\x1f%]', lambda found: f"%{ord(found[0]):02X}", plain)
 
+    def size(self) -> int:
+        """Bytes of the arrays."""
+        return sum(array.nbytes for array in self.arrays.values())
+
     def metadata(self) -> bytes:
         """Schema version, kind and names as JSON."""
         return json.dumps({"schema": SCHEMA, "kind": self.kind, **self.names}).encode()
