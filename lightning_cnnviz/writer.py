@@ -2,15 +2,15 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from pytorch_lightning import Trainer
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 
 from lightning_cnnviz.costs import Account, Ledger
-from lightning_cnnviz.functional.encode import Encoded, draw_encoded
-from lightning_cnnviz.functional.image import Picture
+from lightning_cnnviz.functional.encode import Drawn, Encoded, draw_encoded
+from lightning_cnnviz.functional.record import Record
 from lightning_cnnviz.lane import Job, Lane
 from lightning_cnnviz.sinks import Sink, sink_for
 from lightning_cnnviz.worker import Worker
@@ -20,14 +20,14 @@ MOST_WAITING = 128
 PATIENCE = 3
 """Seconds at the end of a run after which a line says what is being waited for."""
 
-Drawing: TypeAlias = tuple[str, Callable[[], "Picture | Encoded"]]
-"""A tag, and what makes the picture later and elsewhere: it has to own what it draws."""
+T = TypeVar("T")
+Drawing: TypeAlias = tuple[str, Callable[[], Drawn]]
+"""A tag, and what makes the picture (or the data for the tab) later and elsewhere: it has to own what it draws."""
 Run: TypeAlias = Callable[[Callable[[], Any]], Any]
 """Runs a function in the helper process and returns what it returned."""
 Results: TypeAlias = tuple[Iterable[Drawing], Mapping[str, float]]
-"""Pictures and numbers."""
 Computation: TypeAlias = Callable[[Run], Results]
-"""What takes long to compute, called on another thread."""
+"""What takes long to compute, called on another thread: gives pictures and numbers."""
 
 
 class Writer:
@@ -48,6 +48,7 @@ class Writer:
         self._users = 0
         self._resumed = False
         self._full = False
+        self._claims: dict[str, object] = {}
         self._drawing = Lane("Writer", room=MOST_WAITING, per_key=MOST_WAITING, idle=self._flush)
         self._computing = Lane("Computing", room=MOST_WAITING, per_key=1)
         self._worker = Worker.acquire()
@@ -103,6 +104,10 @@ class Writer:
         if self.writes and (table := self.ledger.table()):
             rank_zero_info(f"What lightning_cnnviz cost on the training thread:\n{table}")
 
+    def claim(self, what: str, owner: T) -> T:
+        """Who has what only one of the callbacks can have: the first to claim it."""
+        return cast(T, self._claims.setdefault(what, owner))
+
     def resume(self, step: int) -> None:
         """Tells the loggers that what they hold of later steps was lost with a crash and comes again."""
         if not self._resumed and step > 0:
@@ -123,7 +128,7 @@ class Writer:
         if not self.takes_pictures:
             return
         if at_once:
-            work = partial(self._write_picture, tag, draw_encoded(draw), step, account)
+            work = partial(self._write_drawn, tag, draw_encoded(draw), step, account)
         else:
             work = partial(self._draw, tag, draw, step, account)
         self._drawing.put(self._job(work, account, tag))
@@ -141,7 +146,7 @@ class Writer:
             key: Of an account's computations with one key only the newest waits.
         """
         if at_once:
-            self._compute(computation, _here, step, account, at_once)
+            self._compute(computation, lambda call: call(), step, account, at_once)
         else:
             run = partial(self._worker.run, lane="compute")
             work = partial(self._compute, computation, run, step, account)
@@ -153,6 +158,10 @@ class Writer:
         if values:
             self._write_numbers(values, step, account)
             self._deliver(account)
+
+    def record(self, record: Record, step: int, account: Account) -> None:
+        """Logs data for the tab that is ready and never left out."""
+        self._put(lambda sink: sink.record(record, step), account)
 
     def texts(self, values: Mapping[str, str], step: int, account: Account) -> None:
         """Logs Markdown, tag → text."""
@@ -178,18 +187,20 @@ class Writer:
             self.picture(drawing, step, account, at_once)
         self._write_numbers(numbers, step, account)
 
-    def _draw(self, tag: str, draw: Callable[[], Picture | Encoded], step: int, account: Account) -> None:
-        self._write_picture(tag, self._worker.run(partial(draw_encoded, draw)), step, account)
+    def _draw(self, tag: str, draw: Callable[[], Drawn], step: int, account: Account) -> None:
+        self._write_drawn(tag, self._worker.run(partial(draw_encoded, draw)), step, account)
 
-    def _write_picture(self, tag: str, encoded: Encoded, step: int, account: Account) -> None:
-        if self.most_bytes is not None and self.ledger.written() + len(encoded.data) > self.most_bytes:
-            _leave_out(account)
-            if not self._full:
-                self._full = True
-                words = f"the event file may take {self.most_bytes / 1e6:g} MB and is full: no more pictures"
-                rank_zero_info(f"lightning_cnnviz: {words}")
-            return
-        account.pictures += self._write(lambda sink: sink.picture(tag, encoded, step), account) > 0
+    def _write_drawn(self, tag: str, drawn: list[Encoded | Record], step: int, account: Account) -> None:
+        for part in drawn:
+            if self.most_bytes is not None and self.ledger.written() + part.size() > self.most_bytes:
+                _leave_out(account)
+                if not self._full:
+                    self._full = True
+                    words = f"the event file may take {self.most_bytes / 1e6:g} MB and is full: no more pictures"
+                    rank_zero_info(f"lightning_cnnviz: {words}")
+                continue
+            size = self._write(partial(_write_part, tag, part, step), account)
+            account.pictures += size > 0 and isinstance(part, Encoded)
 
     def _write_numbers(self, values: Mapping[str, float], step: int, account: Account) -> None:
         if not values:
@@ -214,8 +225,6 @@ class Writer:
         for sink in self._sinks:
             _attempt(sink.flush, self.ledger.last())
 
-    # ---- on the training thread
-
     def _deliver(self, account: Account) -> None:
         for sink in self._sinks:
             while sink.late:
@@ -233,9 +242,9 @@ def _write_text(tag: str, text: str, step: int, sink: Sink) -> int:
     return sink.text(tag, text, step)
 
 
+def _write_part(tag: str, part: Encoded | Record, step: int, sink: Sink) -> int:
+    return sink.record(part, step) if isinstance(part, Record) else sink.picture(tag, part, step)
+
+
 def _leave_out(account: Account) -> None:
     account.dropped += 1
-
-
-def _here(call: Callable[[], Any]) -> Any:
-    return call()

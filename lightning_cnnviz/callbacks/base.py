@@ -11,6 +11,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 from lightning_cnnviz.capture import isolated_rng
 from lightning_cnnviz.costs import Account
 from lightning_cnnviz.errors import ConfigurationError
+from lightning_cnnviz.functional.record import Record
 from lightning_cnnviz.lightning import Callback
 from lightning_cnnviz.schedule import Schedule
 from lightning_cnnviz.writer import Computation, Drawing, Writer
@@ -101,6 +102,10 @@ class VisualCallback(Callback):
         """Scalars that go with the pictures; called after `_drawings`."""
         return {}
 
+    def _records(self) -> Iterable[Record]:
+        """Data for the tab that go with the pictures and are never left out; called after `_drawings`."""
+        return ()
+
     def _texts(self) -> Mapping[str, str]:
         """Markdown that goes with the pictures; called after `_numbers`."""
         return {}
@@ -177,6 +182,8 @@ class VisualCallback(Callback):
                 self._writer.compute(computation, step, account, at_once)
             self._writer.scalars(self._numbers(), step, account)
             self._writer.texts(self._texts(), step, account)
+            for record in self._records():
+                self._writer.record(record, step, account)
         self._writer.scalars(self._cost(), step, account)
 
     def _cost(self) -> dict[str, float]:

@@ -104,8 +104,9 @@ class CostLimit(Callback):
         return costliest, words
 
     def _too_large(self, trainer: Trainer) -> tuple[int, str] | None:
-        written = [visual.account.written for visual in _visuals(trainer)]
-        limit = (self.max_event_mb or float("inf")) * 1e6
+        if self.max_event_mb is None:
+            return None
+        written, limit = [visual.account.written for visual in _visuals(trainer)], self.max_event_mb * 1e6
         if limit - sum(written) > self._room_left / 2 * limit or self._room_left < LEAST_ROOM:
             return None
         self._room_left /= 2

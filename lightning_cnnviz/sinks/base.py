@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from lightning_cnnviz.functional.encode import Encoded
+from lightning_cnnviz.functional.record import Record
 
 
 class Sink:
@@ -34,6 +35,10 @@ class Sink:
 
     def picture(self, tag: str, picture: Encoded, step: int) -> int:
         """Logs a picture; returns the bytes that it takes."""
+        return 0
+
+    def record(self, record: Record, step: int) -> int:
+        """Logs data for the tab; returns the bytes that they take."""
         return 0
 
     def text(self, tag: str, text: str, step: int) -> int:

@@ -8,8 +8,9 @@ import torch.utils.tensorboard.summary as summary
 from pytorch_lightning.utilities import rank_zero_info
 from tensorboard.compat.proto.summary_pb2 import Summary
 
-from lightning_cnnviz.event_file import EventFile, image_summary, scalar_summary
+from lightning_cnnviz.event_file import EventFile, image_summary, record_summary, scalar_summary
 from lightning_cnnviz.functional.encode import Encoded
+from lightning_cnnviz.functional.record import Record
 from lightning_cnnviz.sinks.base import Sink
 
 SHOWN = 10
@@ -45,6 +46,10 @@ class TensorBoardSink(Sink):
                 f"to see all: tensorboard --samples_per_plugin images=10000 --logdir {self._file.folder}"
             )
         return size
+
+    def record(self, record: Record, step: int) -> int:
+        """Adds data for the tab."""
+        return self._write(record_summary(record), step)
 
     def text(self, tag: str, text: str, step: int) -> int:
         """Adds a text."""
