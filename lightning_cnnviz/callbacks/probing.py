@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 
 from lightning_cnnviz.callbacks.base import Layers, OnError, VisualCallback
@@ -42,8 +43,10 @@ class ProbingCallback(VisualCallback):
             on_error=on_error,
         )
         self.probe = probe
+        self._silent: set[str] = set()
 
     def _begin(self, trainer: Trainer, module: LightningModule) -> None:
+        self._silent.clear()
         self.probe.collect(trainer, module)
         if self.probe.class_names is not None and self.probe.samples is not None:
             output = self._run(trainer, module, self.probe.samples.inputs[:1], []).output
@@ -75,9 +78,13 @@ class ProbingCallback(VisualCallback):
         shown = Samples(samples.inputs[:count], samples.targets[:count], samples.class_names)
         seen = self._run(trainer, module, shown.inputs, layers)
         silent = [name for name in layers if name not in seen.layers]
-        if silent:
+        words = f"{', '.join(silent)} did not run or gave no tensor with one row per sample"
+        if silent and (self.layers is not None or not seen.layers):
             with self._forgiving():
-                raise ValueError(f"{', '.join(silent)} did not run or gave no tensor with one row per sample")
+                raise ValueError(words)
+        elif not self._silent.issuperset(silent):  # nobody asked for these, such as heads for the training only
+            self._silent.update(silent)
+            rank_zero_info(f"{type(self).__name__}: {words}, and is passed over")
         return shown, seen
 
     def _run(self, trainer: Trainer, module: LightningModule, inputs: Tensor, layers: Sequence[str]) -> Activations:
