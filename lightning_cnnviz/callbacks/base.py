@@ -6,12 +6,13 @@ from contextlib import contextmanager
 from typing import Any, Literal, TypeAlias
 
 from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.utilities import rank_zero_warn
+from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 
 from lightning_cnnviz.capture import isolated_rng
 from lightning_cnnviz.costs import Account
 from lightning_cnnviz.errors import ConfigurationError
 from lightning_cnnviz.schedule import Schedule
+from lightning_cnnviz.sharding import is_sharded
 from lightning_cnnviz.writer import Computation, Drawing, Writer
 
 OnError: TypeAlias = Literal["warn", "raise"]
@@ -217,6 +218,13 @@ class VisualCallback(Callback):
             self._writer.close(trainer)
             self._writer = None
             self.report_failures()
+
+    def _passes_over(self, module: LightningModule) -> bool:
+        """Whether a callback that needs whole parameters has none, as processes share them; if so, says it."""
+        words = "the model's parameters are shared out to processes, so there is nothing to show"
+        if sharded := is_sharded(module):
+            rank_zero_info(f"{type(self).__name__}: {words}")
+        return sharded
 
     def _title(self, name: str, trainer: Trainer) -> str:
         return f"{name} · epoch {trainer.current_epoch + 1} · step {trainer.global_step}"

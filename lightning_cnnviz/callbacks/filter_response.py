@@ -100,6 +100,8 @@ class FilterResponse(ProbingCallback):
 
     def _begin(self, trainer: Trainer, module: LightningModule) -> None:
         super()._begin(trainer, module)
+        if self._passes_over(module):
+            self._selected = []
         if self.source == "layer" or self.probe.samples is None:
             return
         sizes = self.probe.samples.inputs.ndim - 2

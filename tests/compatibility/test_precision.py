@@ -1,4 +1,4 @@
-"""The gradient statistics in every precision, and with every way to step, beside gradients computed by hand in NumPy."""
+"""The gradient statistics in every precision and with every way to step, beside gradients by hand in NumPy."""
 
 import numpy as np
 import pytest
@@ -49,7 +49,9 @@ def gradients(weights, x, y):
     """Back-propagation through `Net` in float64 NumPy: layer → gradient of its weight."""
     samples = len(x)
     patches = x.reshape(samples, 4, 2, 4, 2).transpose(0, 1, 3, 2, 4).reshape(samples, 16, 4)
-    maps = np.tanh(patches @ weights["conv.weight"].reshape(4, 4).T + weights["conv.bias"])  # samples, places, channels
+    maps = np.tanh(
+        patches @ weights["conv.weight"].reshape(4, 4).T + weights["conv.bias"]
+    )  # samples, places, channels
     flat = maps.transpose(0, 2, 1).reshape(samples, 64)
     hidden = np.tanh(flat @ weights["fc.weight"].T + weights["fc.bias"])
     scores = hidden @ weights["head.weight"].T + weights["head.bias"]

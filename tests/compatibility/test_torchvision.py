@@ -42,7 +42,6 @@ SIZES = {"inception_v3": 299, "maxvit_t": 224}
 SAMPLES = 10
 
 
-
 def size_of(name):
     return 4 * int(name.split("_")[-1]) if name.startswith("vit") else SIZES.get(name, 64)
 
@@ -108,7 +107,7 @@ def test_torchvision(name, tmp_path):
         (image,) = reader.Images(tag)
         picture = np.asarray(Image.open(io.BytesIO(image.encoded_image_string)))
         assert picture.shape[:2] == (image.height, image.width)
-        assert picture.shape[0] < 8000, tag
+        assert picture.shape[0] < 10_000, tag
         assert picture.min() < picture.max(), tag
     norms = [tag for tag in reader.Tags()["scalars"] if tag.startswith("gradient_flow/") and tag.endswith("/norm")]
     assert any(reader.Scalars(tag)[0].value > 0 for tag in norms)  # a last layer that starts at zero stops all others
