@@ -14,6 +14,7 @@ from lightning_cnnviz.functional.activation_maximization import excitation_grid
 from lightning_cnnviz.functional.gradient_ascent import Ascent, maximize
 from lightning_cnnviz.layers import last_layer_with_weights, select_layers
 from lightning_cnnviz.probe import Probe, Samples
+from lightning_cnnviz.sharding import passed_over
 from lightning_cnnviz.writer import Drawing
 
 NUM_SAMPLES = 100
@@ -90,7 +91,7 @@ class ActivationMaximization(ProbingCallback):
 
     def _begin(self, trainer: Trainer, module: LightningModule) -> None:
         super()._begin(trainer, module)
-        self._idle = self._passes_over(module)  # rank zero climbs alone
+        self._idle = passed_over(type(self).__name__, module)  # rank zero climbs alone
 
     def _drawings(self, trainer: Trainer, module: LightningModule) -> Iterable[Drawing]:
         samples = self.probe.samples

@@ -5,14 +5,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, TypeAlias
 
-from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_cnnviz.capture import isolated_rng
 from lightning_cnnviz.costs import Account
 from lightning_cnnviz.errors import ConfigurationError
+from lightning_cnnviz.functional.record import Record
+from lightning_cnnviz.lightning import Callback
 from lightning_cnnviz.schedule import Schedule
-from lightning_cnnviz.sharding import is_sharded
 from lightning_cnnviz.writer import Computation, Drawing, Writer
 
 OnError: TypeAlias = Literal["warn", "raise"]
@@ -60,6 +61,7 @@ class VisualCallback(Callback):
         self.layers = layers
         self.tag = tag
         self.on_error = on_error
+        self.auto = False  # whether only CNNVIZ_AUTO asked for it; where others were asked for, it stays out
         self._writer: Writer | None = None
         self._selected: Sequence[str] = []
         self.account = Account(type(self).__name__)
@@ -75,6 +77,9 @@ class VisualCallback(Callback):
     def state_key(self) -> str:
         """Tells callbacks of one class apart in a checkpoint, by their tag."""
         return self._generate_state_key(tag=self.tag)
+
+    def _generate_state_key(self, **kwargs: Any) -> str:
+        return super()._generate_state_key(**kwargs, **({"auto": True} if self.auto else {}))
 
     # ---- what a subclass fills in
 
@@ -97,6 +102,10 @@ class VisualCallback(Callback):
         """Scalars that go with the pictures; called after `_drawings`."""
         return {}
 
+    def _records(self) -> Iterable[Record]:
+        """Data for the tab that go with the pictures and are never left out; called after `_drawings`."""
+        return ()
+
     def _texts(self) -> Mapping[str, str]:
         """Markdown that goes with the pictures; called after `_numbers`."""
         return {}
@@ -110,6 +119,8 @@ class VisualCallback(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Checks the choice of layers against the model and opens the way to the loggers."""
+        if self.auto and not all(getattr(other, "auto", True) for other in trainer.callbacks):  # type: ignore[attr-defined]
+            return
         self._selected = self._select(pl_module)
         self.stretch = 1
         if not trainer.loggers:
@@ -171,6 +182,8 @@ class VisualCallback(Callback):
                 self._writer.compute(computation, step, account, at_once)
             self._writer.scalars(self._numbers(), step, account)
             self._writer.texts(self._texts(), step, account)
+            for record in self._records():
+                self._writer.record(record, step, account)
         self._writer.scalars(self._cost(), step, account)
 
     def _cost(self) -> dict[str, float]:
@@ -218,13 +231,6 @@ class VisualCallback(Callback):
             self._writer.close(trainer)
             self._writer = None
             self.report_failures()
-
-    def _passes_over(self, module: LightningModule) -> bool:
-        """Whether a callback that needs whole parameters has none, as processes share them; if so, says it."""
-        words = "the model's parameters are shared out to processes, so there is nothing to show"
-        if sharded := is_sharded(module):
-            rank_zero_info(f"{type(self).__name__}: {words}")
-        return sharded
 
     def _title(self, name: str, trainer: Trainer) -> str:
         return f"{name} · epoch {trainer.current_epoch + 1} · step {trainer.global_step}"

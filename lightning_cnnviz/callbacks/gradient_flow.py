@@ -18,9 +18,12 @@ from lightning_cnnviz.functional.gradient_flow import (
     diagnose,
     gradient_bars,
     gradient_heat_map,
+    gradient_record,
 )
+from lightning_cnnviz.functional.record import Record
 from lightning_cnnviz.gradients import GradientWindow
 from lightning_cnnviz.layers import layers_with_weights, select_layers, weights_of
+from lightning_cnnviz.sharding import passed_over
 from lightning_cnnviz.writer import Drawing
 
 MOST_COLUMNS = 1000
@@ -117,7 +120,7 @@ class GradientFlow(VisualCallback):
         self._history = [(step, column) for step, column in self._history if step <= trainer.global_step]
         self._reported.clear()
         self._window = None
-        self._waiting = not self._passes_over(module)
+        self._waiting = not passed_over(type(self).__name__, module)
         self._steps.clear()
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
@@ -180,6 +183,10 @@ class GradientFlow(VisualCallback):
         title = self._title("gradient flow", trainer)
         yield f"{self.tag}/bars", partial(gradient_bars, self._names, mean_abs, max_abs, title=title)
         yield f"{self.tag}/heatmap", partial(gradient_heat_map, self._names, steps, columns, title=title)
+
+    def _records(self) -> Iterable[Record]:
+        if self._latest:
+            yield gradient_record(self._names, self._latest, self.vanishing, self.exploding)
 
     def _numbers(self) -> Mapping[str, float]:
         return {

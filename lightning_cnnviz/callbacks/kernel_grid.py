@@ -11,6 +11,7 @@ from torch import nn
 from lightning_cnnviz.callbacks.base import Layers, OnError, VisualCallback
 from lightning_cnnviz.capture import evaluating
 from lightning_cnnviz.functional.kernels import Channel, Scale, check_channel, check_options, conv_weight, kernel_grid
+from lightning_cnnviz.functional.record import kernel_record
 from lightning_cnnviz.layers import convolutions, select_layers
 from lightning_cnnviz.sharding import gathered
 from lightning_cnnviz.writer import Drawing
@@ -84,16 +85,10 @@ class KernelGrid(VisualCallback):
         with evaluating(module):  # a parametrized weight is computed when it is read
             layers = {name: module.get_submodule(name) for name in self._selected}
             weights = {name: gathered(conv_weight(layer).detach()).cpu().clone() for name, layer in layers.items()}
+        channel, most = self.channel, self.max_kernels
         for name, weight in weights.items():
-            yield (
-                f"{self.tag}/{name}",
-                partial(
-                    kernel_grid,
-                    weight,
-                    channel=self.channel,
-                    scale=self.scale,
-                    max_kernels=self.max_kernels,
-                    numbers=self.numbers,
-                    title=self._title(name, trainer),
-                ),
+            draw = partial(
+                kernel_grid, weight, channel=channel, scale=self.scale, max_kernels=most, numbers=self.numbers
             )
+            yield f"{self.tag}/{name}", partial(draw, title=self._title(name, trainer))
+            yield f"cnnviz/kernels/{name}", partial(kernel_record, weight, name, channel=channel, max_kernels=most)
