@@ -196,6 +196,7 @@ class Tap:
         self._own: Tensor | None = None
         self._childs: Tensor | None = None
         self._handles: list[RemovableHandle] = []
+        self._error: Exception | None = None
         if getattr(module, "_compiler_ctx", None) is not None:
             return
         target = module.get_submodule(layer) if layer else module
@@ -213,14 +214,19 @@ class Tap:
         return self._own is not None
 
     def close(self) -> Tensor | None:
-        """Stops listening; returns the detached output, None if there was none with one row per sample."""
+        """Stops listening; returns the detached output, None if there was none with one row per sample.
+
+        Raises what looking at an output raised.
+        """
         for handle in self._handles:
             handle.remove()
+        if self._error is not None:
+            raise self._error
         return self._childs if self._own is None else self._own
 
     def __getstate__(self) -> dict[str, Any]:
         # A model that is saved while it is listened to takes a deaf tap along.
-        return {"_samples": -1, "_own": None, "_childs": None, "_handles": []}
+        return {"_samples": -1, "_own": None, "_childs": None, "_handles": [], "_error": None}
 
     def _hear_own(self, module: nn.Module, args: Any, result: Any) -> None:
         heard = self._rows(result)
@@ -231,5 +237,9 @@ class Tap:
         self._childs = self._childs if heard is None else heard
 
     def _rows(self, result: Any) -> Tensor | None:
-        scores = None if _looking.get() else scores_in(result, self._samples)
+        try:
+            scores = None if _looking.get() else scores_in(result, self._samples)
+        except Exception as error:  # not in the user's own forward pass
+            self._error = error
+            return None
         return None if scores is None else scores.detach()

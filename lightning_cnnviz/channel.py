@@ -51,7 +51,7 @@ class Channel:
         body = BytesIO()
         try:
             _Pickler(body, protocol=5, buffer_callback=buffers.append).dump(value)
-        except (pickle.PicklingError, AttributeError, TypeError) as error:
+        except Exception as error:  # objects may raise anything when they are pickled
             raise UnsendableError(str(error)) from error
         parts = [body.getbuffer(), *(buffer.raw() for buffer in buffers)]
         with self._sending:

@@ -1,7 +1,6 @@
 """TensorBoard's event file, as the logger has it open: a second one in the same folder would lose data."""
 
 import os
-import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard import FileWriter, SummaryWriter
 
 from lightning_cnnviz.functional.encode import Encoded
+from lightning_cnnviz.functional.names import file_name
 
 
 class EventFile:
@@ -53,7 +53,7 @@ class EventFile:
         """Writes a file beside the event file, in a folder of this package's own."""
         folder = Path(self.folder, "cnnviz")
         folder.mkdir(exist_ok=True)
-        Path(folder, re.sub(r"[^\w.-]", "_", name)).write_bytes(data)
+        Path(folder, file_name(name)).write_bytes(data)
 
     def flush(self) -> None:
         """Waits until everything is in the file, so that it survives the process; raises as `write` does."""

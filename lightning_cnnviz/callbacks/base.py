@@ -5,9 +5,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, TypeAlias
 
-from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_warn
 
+from lightning_cnnviz.callbacks.forgiving import ForgivingCallback
 from lightning_cnnviz.capture import isolated_rng
 from lightning_cnnviz.costs import Account
 from lightning_cnnviz.errors import ConfigurationError
@@ -18,12 +19,12 @@ OnError: TypeAlias = Literal["warn", "raise"]
 Layers: TypeAlias = str | list[str] | None
 
 
-class VisualCallback(Callback):
+class VisualCallback(ForgivingCallback):
     """What all callbacks of this package share.
 
     A subclass says which layers it shows (`_select`), what is to be drawn now (`_drawings`) and which numbers
     go with it (`_numbers`). Hooks of its own do their work inside `with self._duty():`, which measures the time
-    and keeps errors from the run, and only while `self._writer` is not None.
+    and keeps errors from what comes after it, and only while `self._writer` is not None.
 
     Args:
         every_n_epochs: Draw at the end of every n-th epoch. Default: every epoch.
@@ -109,7 +110,10 @@ class VisualCallback(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Checks the choice of layers against the model and opens the way to the loggers."""
-        self._selected = self._select(pl_module)
+        try:
+            self._selected = self._select(pl_module)
+        except ValueError as error:
+            raise ConfigurationError(str(error)) from error
         self.stretch = 1
         if not trainer.loggers:
             rank_zero_warn(
@@ -199,6 +203,12 @@ class VisualCallback(Callback):
         self.account.failures.append(error)
         return True
 
+    def _forgives(self, error: Exception) -> bool:
+        kept = self.keeps(error)
+        if kept:
+            self.report_failures()
+        return kept
+
     def report_failures(self) -> None:
         """Warns of what failed since the last report, once in a run."""
         failures = self.account.failures
@@ -214,8 +224,8 @@ class VisualCallback(Callback):
 
     def _end(self, trainer: Trainer) -> None:
         if self._writer is not None:
-            self._writer.close(trainer)
-            self._writer = None
+            writer, self._writer = self._writer, None
+            writer.close(trainer)
             self.report_failures()
 
     def _title(self, name: str, trainer: Trainer) -> str:
