@@ -39,5 +39,5 @@ def _answer(channel: Channel, number: int, call: Callable[[], Any]) -> None:
         try:
             channel.send(answer)
         except UnsendableError as unsendable:
-            error = answer[2] or unsendable
-            channel.send((number, None, RuntimeError(f"{type(error).__name__}: {error}")))
+            cause = answer[2] or unsendable
+            channel.send((number, None, RuntimeError(f"{type(cause).__name__}: {cause}")))

@@ -4,10 +4,10 @@ import re
 
 
 def one_line(text: str) -> str:
-    """A text without what cannot be written in a line, such as the end of a line in a name from a file.
+    r"""A text without what cannot be written in a line, such as the end of a line in a name from a file.
 
     Example:
-        >>> one_line("cat\\r\\n")
+        >>> one_line("cat\r\n")
         'cat  '
     """
     return text if text.isprintable() else "".join(sign if sign.isprintable() else " " for sign in text)

@@ -13,8 +13,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from tests.faults.plan import IN_TRAINING, SIGNALS, Case
 
-PATIENCE = 10
-"""Seconds in which processes of a run that has ended have to be gone too."""
+PATIENCE = 60
+"""Seconds in which processes of a run that has ended have to be gone: one may just be starting and hears of it then."""
 KEEPS_ALL = {"Ctrl-C", "Ctrl-C twice", "SIGTERM", "helper killed", "slow disk", "broken weights", "broken gradients"}
 """Faults after which every picture that was asked for has to be in the event file."""
 ENDS = {None, "SystemExit", "SIGTERMException", "KeyboardInterrupt"}
@@ -78,7 +78,11 @@ def check(case: Case, folder: Path, pid: int, hung: bool, bare: list[dict[str, A
         found.wrong.append(f"ended by {end['error']}: {end['words']}")
     if end is not None and end["hooks"]:
         found.wrong.append(f"{end['hooks']} hooks on the model")
-    told = Counter(line["warning"].partition(" could not draw")[0] for line in lines if "could not draw" in line.get("warning", ""))
+    told = Counter(
+        line["warning"].partition(" could not draw")[0]
+        for line in lines
+        if "could not draw" in line.get("warning", "")
+    )
     found.wrong += [f"{name} warned {count} times" for name, count in told.items() if count > 1]
     if case.fault in KEEPS_ALL - {"broken weights", "broken gradients"} and told:
         found.wrong.append(f"failed pictures of {', '.join(told)}")
@@ -148,10 +152,14 @@ def pictures(run: Path) -> set[tuple[str, int]]:
 
 
 def _check_files(found: Finding, folder: Path) -> None:
-    left = [path for path in (folder / "temporary").iterdir()]
+    left = list((folder / "temporary").iterdir())
     run = folder / "disk" / "run"
     known = ("events.out.tfevents.", "hparams.yaml", "step=", "data.pt")
-    left += [path for path in run.rglob("*") if path.is_file() and not path.name.startswith(known) and path.suffix != ".png" and path.name != "ballast"]
+    left += [
+        path
+        for path in run.rglob("*")
+        if path.is_file() and not path.name.startswith(known) and path.suffix != ".png" and path.name != "ballast"
+    ]
     found.leftovers = len(left)
     if left:
         found.wrong.append(f"left behind: {', '.join(path.name for path in left)}")

@@ -92,8 +92,14 @@ def plan(runs: int, seed: int, calls: Mapping[str, Mapping[str, int]], only: str
         few = fault != "exception"
         some = tuple(sorted(rng.sample(known, rng.randint(2, min(4, len(known)))))) if few else known
         by_time = fault in SIGNALS and rng.random() < 0.5
-        moment = rng.uniform(0, LATEST) if by_time or fault.startswith("helper") else (rng.choice(PHASES), rng.randint(1, 3))
-        yield Case(number, fault, net, some, rng.random() < 0.4, moment, rng.random() < 0.5, _detail(fault, calls[net], rng))
+        moment = (
+            rng.uniform(0, LATEST)
+            if by_time or fault.startswith("helper")
+            else (rng.choice(PHASES), rng.randint(1, 3))
+        )
+        yield Case(
+            number, fault, net, some, rng.random() < 0.4, moment, rng.random() < 0.5, _detail(fault, calls[net], rng)
+        )
 
 
 def _detail(fault: str, calls: Mapping[str, int], rng: random.Random) -> Any:

@@ -2,7 +2,6 @@
 
 import atexit
 import os
-import random
 import signal
 import sys
 import tempfile
@@ -18,8 +17,8 @@ from test_contract import fingerprint, hooks_of
 from tiny import TinyNet, fit, loaders
 
 import lightning_cnnviz
-from tests.faults.diary import Diary, Steps, digest
 from lightning_cnnviz.worker import Worker
+from tests.faults.diary import Diary, Steps, digest
 from tests.faults.inject import Breaker, arrange, functions, hurry, replace
 from tests.faults.plan import Case
 
@@ -70,9 +69,7 @@ def _run(case: Case, folder: Path, diary: Diary, count: bool) -> int:
     calls = _count_calls() if count else {}
     net, data = (PlaneNet, plane_loaders) if case.net == "plane" else (TinyNet, loaders)
     interval = {"every_n_train_steps": 2} if case.every_step else {"every_n_epochs": 1}
-    ours = [
-        getattr(lightning_cnnviz, name)(**interval, **OPTIONS.get(name, {})) for name in case.callbacks
-    ]
+    ours = [getattr(lightning_cnnviz, name)(**interval, **OPTIONS.get(name, {})) for name in case.callbacks]
     hurry()
     fault = arrange(case, folder / "disk", diary.note)
     around = [*fault, *ours] if case.first else [*ours, *fault]

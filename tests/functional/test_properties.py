@@ -32,9 +32,9 @@ from lightning_cnnviz.functional.projection import project
 
 NEUTRAL = [247, 247, 247]
 some = settings(
-    max_examples=40, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+    max_examples=30, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
 )
-few = settings(some, max_examples=12)
+few = settings(some, max_examples=8)
 """For charts, which take longer to draw."""
 FLOATS = st.one_of(
     st.floats(-5, 5, width=32),
@@ -57,7 +57,7 @@ def arrays(draw, shape):
             found = (np.clip(np.nan_to_num(values), 0, 200) if whole else values).astype(kind)
     layout = draw(st.sampled_from(["plain", "transposed", "strided", "expanded"]))
     if layout == "transposed" and found.ndim > 1:
-        back = found.transpose(0, 1)if isinstance(found, torch.Tensor) else found.swapaxes(0, 1)
+        back = found.transpose(0, 1) if isinstance(found, torch.Tensor) else found.swapaxes(0, 1)
         copied = back.contiguous() if isinstance(found, torch.Tensor) else back.copy()
         found = copied.transpose(0, 1) if isinstance(found, torch.Tensor) else copied.swapaxes(0, 1)
     elif layout == "strided":
@@ -178,8 +178,14 @@ def test_tiles_are_all_there_in_their_order(count, height, width, columns, gap):
 
 @some
 @given(
-    st.data(), st.integers(1, 20), st.integers(1, 4), sizes(1, 3, 4), st.sampled_from(["layer", "kernel"]),
-    st.sampled_from(["auto", "mean", 0]), st.booleans(), WORDS,
+    st.data(),
+    st.integers(1, 12),
+    st.integers(1, 4),
+    sizes(1, 3, 3),
+    st.sampled_from(["layer", "kernel"]),
+    st.sampled_from(["auto", "mean", 0]),
+    st.booleans(),
+    WORDS,
 )
 def test_kernel_grid(data, count, inputs, shape, scale, channel, numbers, title):
     weight = data.draw(arrays((count, inputs, *shape)))
@@ -273,7 +279,7 @@ def test_projection(data, samples, shape, method):
     flat = plainly(values).reshape(samples, -1).astype(np.float32)
     finite = np.isfinite(flat).all(1)
     if finite.sum() < 5 or (flat[finite] == flat[finite][0]).all():
-        with pytest.raises(ValueError, match="expected at least 5|are equal"):
+        with pytest.raises(ValueError, match=r"expected at least 5|are equal"):
             project(values, method=method)
         return
     points = project(values, method=method).points
