@@ -13,7 +13,7 @@ class Account:
         seconds: Time on the training thread, in seconds.
         flexible: Seconds of these that drawing less often would save.
         pictures: Pictures that were written.
-        written: Bytes of the event file.
+        written: Bytes of the event file; without TensorBoard those of the pictures.
         dropped: Pictures and layouts that were left out: newer ones were waiting, or the event file may not grow.
         failures: What was raised since the last report; may grow on other threads.
     """
@@ -53,6 +53,10 @@ class Ledger:
         self.accounts.append(account)
         return account
 
+    def last(self) -> Account:
+        """The account that was opened last: its callback ends last, and so reports what fails until then."""
+        return self.accounts[-1] if self.accounts else Account("")
+
     def begin(self, step: int) -> None:
         """Training begins at an optimizer step."""
         self._begun = self._begun or (time.perf_counter(), step)
@@ -62,7 +66,7 @@ class Ledger:
         self._ended = self._ended or (time.perf_counter(), step)
 
     def written(self) -> int:
-        """Bytes of the event file."""
+        """Bytes that all of them wrote."""
         return sum(account.written for account in self.accounts)
 
     def table(self) -> str:

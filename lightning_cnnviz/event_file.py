@@ -2,16 +2,24 @@
 
 import os
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import google_crc32c
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
-from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.compat.proto.summary_pb2 import DATA_CLASS_BLOB_SEQUENCE, Summary, SummaryMetadata
+from tensorboard.compat.proto.tensor_pb2 import TensorProto
+from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
+from tensorboard.compat.proto.types_pb2 import DT_STRING
 from torch.utils.tensorboard import FileWriter, SummaryWriter
 
 from lightning_cnnviz.functional.encode import Encoded
 from lightning_cnnviz.functional.names import file_name
+from lightning_cnnviz.functional.record import Record
+
+PLUGIN = "cnnviz"
+"""The tab's name in TensorBoard."""
 
 
 class EventFile:
@@ -99,6 +107,15 @@ def image_summary(tag: str, picture: Encoded) -> Summary:
     return Summary(value=[Summary.Value(tag=tag, image=image)])
 
 
-def scalar_summary(values: dict[str, float]) -> Summary:
+def record_summary(record: Record) -> Summary:
+    """Data of the CNN Viz tab: a blob sequence of header and payload, as TensorBoard's data provider reads it."""
+    plugin = SummaryMetadata.PluginData(plugin_name=PLUGIN, content=record.metadata())
+    metadata = SummaryMetadata(plugin_data=plugin, data_class=DATA_CLASS_BLOB_SEQUENCE)
+    shape = TensorShapeProto(dim=[TensorShapeProto.Dim(size=2)])
+    tensor = TensorProto(dtype=DT_STRING, string_val=record.packed(), tensor_shape=shape)
+    return Summary(value=[Summary.Value(tag=record.tag, metadata=metadata, tensor=tensor)])
+
+
+def scalar_summary(values: Mapping[str, float]) -> Summary:
     """Numbers, tag → value, in one record."""
     return Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])

@@ -3,8 +3,6 @@
 import inspect
 from typing import Any, Literal
 
-from pytorch_lightning import Callback
-
 from lightning_cnnviz.callbacks.architecture import Architecture
 from lightning_cnnviz.callbacks.class_report import ClassReport
 from lightning_cnnviz.callbacks.cost_limit import CostLimit
@@ -14,6 +12,7 @@ from lightning_cnnviz.callbacks.filter_response import FilterResponse
 from lightning_cnnviz.callbacks.gradient_flow import GradientFlow
 from lightning_cnnviz.callbacks.kernel_grid import KernelGrid
 from lightning_cnnviz.callbacks.loss_accuracy import LossAccuracy
+from lightning_cnnviz.lightning import Callback
 from lightning_cnnviz.probe import Probe
 
 MINIMAL = [LossAccuracy, GradientFlow]

@@ -80,8 +80,10 @@ def test_the_interval_is_the_users_again_in_the_next_run(tmp_path):
 
 def test_cheap_callbacks_are_left_alone(tmp_path, told):
     kernels = KernelGrid()
-    fit(tmp_path, [kernels, CostLimit(max_overhead=0.99, max_event_mb=1000)], max_epochs=3)
-    assert kernels.stretch == 1
+    for name, limit in (("both", {"max_event_mb": 1000}), ("time", {}), ("bytes", {"max_event_mb": 1000})):
+        overhead = None if name == "bytes" else 0.99
+        fit(tmp_path / name, [kernels, CostLimit(max_overhead=overhead, **limit)], max_epochs=3)
+        assert kernels.stretch == 1
     assert "CostLimit" not in told()
 
 

@@ -10,6 +10,8 @@ from lightning_cnnviz.callbacks.base import Layers, OnError
 from lightning_cnnviz.callbacks.probing import ProbingCallback
 from lightning_cnnviz.functional.architecture import architecture, architecture_table, count_parameters
 from lightning_cnnviz.functional.architecture_diagram import architecture_diagram
+from lightning_cnnviz.functional.layer_info import model_record
+from lightning_cnnviz.functional.record import Record
 from lightning_cnnviz.layers import select_layers
 from lightning_cnnviz.probe import Probe
 from lightning_cnnviz.writer import Drawing
@@ -61,6 +63,7 @@ class Architecture(ProbingCallback):
         self._once = every_n_epochs is None and every_n_train_steps is None
         self._waiting = False
         self._table = ""
+        self._record: Record | None = None
 
     def _select(self, module: LightningModule) -> Sequence[str]:
         layers = [name for name, _ in module.named_modules() if name]
@@ -98,8 +101,12 @@ class Architecture(ProbingCallback):
         with precision.forward_context():
             infos = architecture(module, precision.convert_input(inputs.to(module.device)), self.layers)
         self._table = architecture_table(infos, count_parameters(module))
+        self._record = model_record(type(module).__name__, infos, tuple(inputs.shape[1:]))
         title = self._title(type(module).__name__, trainer)
         yield f"{self.tag}/diagram", partial(architecture_diagram, infos, inputs.shape[1:], title=title)
+
+    def _records(self) -> Iterable[Record]:
+        return [] if self._record is None else [self._record]
 
     def _texts(self) -> Mapping[str, str]:
         return {f"{self.tag}/table": self._table} if self._table else {}

@@ -12,6 +12,7 @@ from lightning_cnnviz.callbacks.forgiving import ForgivingCallback
 from lightning_cnnviz.capture import isolated_rng
 from lightning_cnnviz.costs import Account
 from lightning_cnnviz.errors import ConfigurationError
+from lightning_cnnviz.functional.record import Record
 from lightning_cnnviz.schedule import Schedule
 from lightning_cnnviz.writer import Computation, Drawing, Writer
 
@@ -60,6 +61,7 @@ class VisualCallback(ForgivingCallback):
         self.layers = layers
         self.tag = tag
         self.on_error = on_error
+        self.auto = False  # whether only CNNVIZ_AUTO asked for it; where others were asked for, it stays out
         self._writer: Writer | None = None
         self._selected: Sequence[str] = []
         self.account = Account(type(self).__name__)
@@ -75,6 +77,9 @@ class VisualCallback(ForgivingCallback):
     def state_key(self) -> str:
         """Tells callbacks of one class apart in a checkpoint, by their tag."""
         return self._generate_state_key(tag=self.tag)
+
+    def _generate_state_key(self, **kwargs: Any) -> str:
+        return super()._generate_state_key(**kwargs, **({"auto": True} if self.auto else {}))
 
     # ---- what a subclass fills in
 
@@ -97,6 +102,10 @@ class VisualCallback(ForgivingCallback):
         """Scalars that go with the pictures; called after `_drawings`."""
         return {}
 
+    def _records(self) -> Iterable[Record]:
+        """Data for the tab that go with the pictures and are never left out; called after `_drawings`."""
+        return ()
+
     def _texts(self) -> Mapping[str, str]:
         """Markdown that goes with the pictures; called after `_numbers`."""
         return {}
@@ -110,6 +119,8 @@ class VisualCallback(ForgivingCallback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Checks the choice of layers against the model and opens the way to the loggers."""
+        if self.auto and not all(getattr(other, "auto", True) for other in trainer.callbacks):  # type: ignore[attr-defined]
+            return
         try:
             self._selected = self._select(pl_module)
         except ValueError as error:
@@ -174,6 +185,8 @@ class VisualCallback(ForgivingCallback):
                 self._writer.compute(computation, step, account, at_once)
             self._writer.scalars(self._numbers(), step, account)
             self._writer.texts(self._texts(), step, account)
+            for record in self._records():
+                self._writer.record(record, step, account)
         self._writer.scalars(self._cost(), step, account)
 
     def _cost(self) -> dict[str, float]:

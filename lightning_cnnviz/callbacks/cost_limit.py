@@ -26,8 +26,8 @@ class CostLimit(ForgivingCallback):
 
     Args:
         max_overhead: Share of the training time, above 0 and below 1; None for no limit.
-        max_event_mb: Megabytes in the event file, above 0; None for no limit. At half of it, at three quarters, and
-            so on, pictures become rarer; at all of it there are no more, only numbers.
+        max_event_mb: Megabytes in the event file, or of pictures without one, above 0; None for no limit. At half of
+            it, at three quarters, and so on, pictures become rarer; at all of it there are no more, only numbers.
 
     Raises:
         ValueError: If a limit is impossible, or there is none.
@@ -104,8 +104,9 @@ class CostLimit(ForgivingCallback):
         return costliest, words
 
     def _too_large(self, trainer: Trainer) -> tuple[int, str] | None:
-        written = [visual.account.written for visual in _visuals(trainer)]
-        limit = (self.max_event_mb or float("inf")) * 1e6
+        if self.max_event_mb is None:
+            return None
+        written, limit = [visual.account.written for visual in _visuals(trainer)], self.max_event_mb * 1e6
         if limit - sum(written) > self._room_left / 2 * limit or self._room_left < LEAST_ROOM:
             return None
         self._room_left /= 2

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 from pytorch_lightning import LightningModule, Trainer
 
+from lightning_cnnviz.batch import predicted_classes
 from lightning_cnnviz.callbacks.base import Layers, OnError
 from lightning_cnnviz.callbacks.probing import ProbingCallback
 from lightning_cnnviz.functional.projection import (
@@ -20,13 +21,13 @@ from lightning_cnnviz.functional.projection import (
 )
 from lightning_cnnviz.functional.projection_animation import projection_film
 from lightning_cnnviz.functional.projection_chart import projection_chart
-from lightning_cnnviz.functional.projection_numbers import measure
+from lightning_cnnviz.functional.projection_numbers import measure, projection_record
 from lightning_cnnviz.functional.projection_overview import projection_overview
 from lightning_cnnviz.functional.umap_layout import require_umap
 from lightning_cnnviz.layers import last_hidden_layer, select_layers
 from lightning_cnnviz.layout_history import Frame, LayoutHistory
 from lightning_cnnviz.probe import Probe
-from lightning_cnnviz.writer import Computation, Drawing, Results, Run
+from lightning_cnnviz.writer import Computation, Results, Run
 
 
 class EmbeddingProjection(ProbingCallback):
@@ -110,6 +111,7 @@ class EmbeddingProjection(ProbingCallback):
         self.seed = seed
         self.history = history
         self._layouts = LayoutHistory(history)
+        self._predicted = np.array([], dtype=np.intp)
         self._classes: tuple[npt.NDArray[np.intp], list[str]] = np.array([], dtype=np.intp), []
 
     @property
@@ -130,6 +132,8 @@ class EmbeddingProjection(ProbingCallback):
 
     def _begin(self, trainer: Trainer, module: LightningModule) -> None:
         self._layouts.forget_after(trainer.global_step)
+        if self._writer is not None:
+            self._writer.claim("samples", self.probe)  # before those who show a few of them
         super()._begin(trainer, module)
 
     def _computation(self, trainer: Trainer, module: LightningModule) -> Computation | None:
@@ -141,6 +145,8 @@ class EmbeddingProjection(ProbingCallback):
         if self._writer is None or not self._writer.writes:
             return None  # after the forward pass, which every rank takes part in
         self._classes = shown.targets.numpy(), shown.class_names
+        predicted = predicted_classes(seen.output, len(shown.inputs))
+        self._predicted = np.full(len(shown.inputs), -1) if predicted is None else predicted.numpy()
         titles = {name: self._title(name, trainer) for name in [*seen.layers, "overview"]}
         return partial(self._project, seen.layers, trainer.global_step, titles)
 
@@ -155,7 +161,7 @@ class EmbeddingProjection(ProbingCallback):
 
     def _project(self, layers: dict[str, torch.Tensor], step: int, titles: Mapping[str, str], run: Run) -> Results:
         latest: dict[tuple[str, Method], Frame] = {}
-        drawings: list[Drawing] = []
+        drawings = list(self._samples_for_tab())
         for name in list(layers):
             with self._forgiving():  # one layer that can't be laid out leaves the others their pictures
                 components = run(partial(principal_components, layers.pop(name), seed=self.seed))
@@ -168,6 +174,8 @@ class EmbeddingProjection(ProbingCallback):
                     self._layouts.add(name, method, frame)
                     draw = partial(projection_chart, layout, *self._classes, method=method, numbers=numbers)
                     drawings.append((f"{self.tag}/{name}/{method}", partial(draw, title=titles[name])))
+                    record = partial(projection_record, name, method, layout.points, self._predicted, numbers)
+                    drawings.append((f"cnnviz/projection/{name}/{method}", record))
         if len(self._selected) * len(self.methods) > 1 and latest:
             layouts = {key: frame.layout for key, frame in latest.items()}
             measured = {key: frame.numbers for key, frame in latest.items()}

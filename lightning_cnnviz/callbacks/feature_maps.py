@@ -11,6 +11,7 @@ from lightning_cnnviz.batch import predicted_classes
 from lightning_cnnviz.callbacks.base import Layers, OnError
 from lightning_cnnviz.callbacks.probing import ProbingCallback
 from lightning_cnnviz.functional.feature_maps import feature_maps, mean_maps
+from lightning_cnnviz.functional.record import map_record
 from lightning_cnnviz.layers import convolutions, select_layers
 from lightning_cnnviz.probe import Probe
 from lightning_cnnviz.writer import Drawing
@@ -89,17 +90,16 @@ class FeatureMaps(ProbingCallback):
             for index, true in enumerate(shown.targets)
         ]
         draw: dict[str, Any] = {"images": shown.inputs, "captions": captions}
+        yield from self._samples_for_tab()
+        known = self._tells_samples(self.num_images)
         for name in [name for name in self._selected if name in seen.layers]:
+            maps, most = seen.layers[name], self.max_channels
+            drawing = partial(feature_maps, maps, **draw, max_channels=most, title=self._title(name, trainer))
+            yield f"{self.tag}/{name}", drawing
             yield (
-                f"{self.tag}/{name}",
-                partial(
-                    feature_maps,
-                    seen.layers[name],
-                    **draw,
-                    max_channels=self.max_channels,
-                    title=self._title(name, trainer),
-                ),
+                f"cnnviz/feature_maps/{name}",
+                partial(map_record, maps, name, max_channels=most, known=known),
             )
         if self._convolutions:
-            maps = {name: seen.layers[name] for name in self._convolutions if name in seen.layers}
-            yield f"{self.tag}/overview", partial(mean_maps, maps, **draw, title=self._title("overview", trainer))
+            convolved = {name: seen.layers[name] for name in self._convolutions if name in seen.layers}
+            yield f"{self.tag}/overview", partial(mean_maps, convolved, **draw, title=self._title("overview", trainer))

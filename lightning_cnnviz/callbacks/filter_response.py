@@ -15,6 +15,7 @@ from lightning_cnnviz.errors import ConfigurationError
 from lightning_cnnviz.functional.filter_response import filter_response
 from lightning_cnnviz.functional.filtering import PlainConv, filter_responses
 from lightning_cnnviz.functional.kernels import check_channel
+from lightning_cnnviz.functional.record import map_record
 from lightning_cnnviz.layers import convolutions, select_layers
 from lightning_cnnviz.probe import Probe, Samples
 from lightning_cnnviz.writer import Drawing
@@ -131,6 +132,8 @@ class FilterResponse(ProbingCallback):
             draw = partial(filter_response, *pair, self._images(samples, received[name], layers[name]))
             words = {"title": self._title(name, trainer), "note": self._note(layers[name])}
             yield f"{self.tag}/{name}", partial(draw, max_kernels=self.max_kernels, **words)
+            maps = partial(map_record, pair[1][None], name, kind="filter_response", max_channels=self.max_kernels)
+            yield f"cnnviz/filter_response/{name}", maps
 
     def _images(self, samples: Samples, received: Tensor, layer: PlainConv) -> Mapping[str, Tensor]:
         true, image = int(samples.targets[0]), samples.inputs[0]

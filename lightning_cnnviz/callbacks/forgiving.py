@@ -5,10 +5,10 @@ from functools import wraps
 from types import FunctionType
 from typing import Any
 
-from pytorch_lightning import Callback
 from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_cnnviz.errors import ConfigurationError
+from lightning_cnnviz.lightning import Callback
 
 
 class ForgivingCallback(Callback):
@@ -31,7 +31,7 @@ class ForgivingCallback(Callback):
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         for name, value in list(vars(cls).items()):
-            if isinstance(value, FunctionType) and name in vars(Callback):
+            if isinstance(value, FunctionType) and not name.startswith("_") and hasattr(Callback, name):
                 setattr(cls, name, _forgiven(value))
 
     def _forgives(self, error: Exception) -> bool:

@@ -18,7 +18,9 @@ from lightning_cnnviz.functional.gradient_flow import (
     diagnose,
     gradient_bars,
     gradient_heat_map,
+    gradient_record,
 )
+from lightning_cnnviz.functional.record import Record
 from lightning_cnnviz.gradients import GradientWindow
 from lightning_cnnviz.layers import layers_with_weights, select_layers, weights_of
 from lightning_cnnviz.writer import Drawing
@@ -170,6 +172,10 @@ class GradientFlow(VisualCallback):
         title = self._title("gradient flow", trainer)
         yield f"{self.tag}/bars", partial(gradient_bars, self._names, mean_abs, max_abs, title=title)
         yield f"{self.tag}/heatmap", partial(gradient_heat_map, self._names, steps, columns, title=title)
+
+    def _records(self) -> Iterable[Record]:
+        if self._latest:
+            yield gradient_record(self._names, self._latest, self.vanishing, self.exploding)
 
     def _numbers(self) -> Mapping[str, float]:
         return {

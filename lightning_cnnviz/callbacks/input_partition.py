@@ -1,6 +1,7 @@
 """How a network with two inputs carves up their plane through training."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from lightning_cnnviz.callbacks.base import Layers, OnError
 from lightning_cnnviz.callbacks.probing import ProbingCallback
 from lightning_cnnviz.errors import ConfigurationError
 from lightning_cnnviz.functional.affine_check import check_affine
+from lightning_cnnviz.functional.encode import drawn_for_tab
 from lightning_cnnviz.functional.gates import is_gate
 from lightning_cnnviz.functional.partition import Partition, partition
 from lightning_cnnviz.functional.partition_history import drop_later, history_folder, save_data, save_weights
@@ -143,7 +145,7 @@ class InputPartition(ProbingCallback):
         caption = f"epoch {epoch} · step {step}"
         views = PartitionViews(plane, found, train, test, names, caption=caption, max_units=self.max_units)
         for view, draw in views.all(None if self.layers is None else self._selected).items():
-            yield f"{self.tag}/{view}", draw
+            yield f"{self.tag}/{view}", partial(drawn_for_tab, view, draw)
 
     def _numbers(self) -> Mapping[str, float]:
         return self._counts

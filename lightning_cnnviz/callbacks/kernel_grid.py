@@ -11,6 +11,7 @@ from torch import nn
 from lightning_cnnviz.callbacks.base import Layers, OnError, VisualCallback
 from lightning_cnnviz.capture import evaluating
 from lightning_cnnviz.functional.kernels import Channel, Scale, check_channel, check_options, conv_weight, kernel_grid
+from lightning_cnnviz.functional.record import kernel_record
 from lightning_cnnviz.layers import convolutions, select_layers
 from lightning_cnnviz.writer import Drawing
 
@@ -82,16 +83,10 @@ class KernelGrid(VisualCallback):
     def _drawings(self, trainer: Trainer, module: LightningModule) -> Iterable[Drawing]:
         with evaluating(module):  # a parametrized weight is computed when it is read
             weights = {name: conv_weight(module.get_submodule(name)).detach().cpu().clone() for name in self._selected}
+        channel, most = self.channel, self.max_kernels
         for name, weight in weights.items():
-            yield (
-                f"{self.tag}/{name}",
-                partial(
-                    kernel_grid,
-                    weight,
-                    channel=self.channel,
-                    scale=self.scale,
-                    max_kernels=self.max_kernels,
-                    numbers=self.numbers,
-                    title=self._title(name, trainer),
-                ),
+            draw = partial(
+                kernel_grid, weight, channel=channel, scale=self.scale, max_kernels=most, numbers=self.numbers
             )
+            yield f"{self.tag}/{name}", partial(draw, title=self._title(name, trainer))
+            yield f"cnnviz/kernels/{name}", partial(kernel_record, weight, name, channel=channel, max_kernels=most)

@@ -9,6 +9,7 @@ from pytorch_lightning import LightningModule, Trainer
 
 from lightning_cnnviz.callbacks.base import Layers, OnError, VisualCallback
 from lightning_cnnviz.functional.curves import Point, Quantity, Stage, curve_chart, find_metric
+from lightning_cnnviz.functional.record import Record
 from lightning_cnnviz.layers import scores_layer
 from lightning_cnnviz.means import EpochMeans
 from lightning_cnnviz.writer import Drawing
@@ -73,6 +74,7 @@ class LossAccuracy(VisualCallback):
         }
         self._points: dict[tuple[Quantity, Stage], list[Point]] = {kind: [] for kind in self.names}
         self._means: dict[Stage, EpochMeans] = {"train": EpochMeans(), "val": EpochMeans()}
+        self._recorded = dict.fromkeys(self.names, 0)
         self._listening: dict[Stage, bool] = {"train": False, "val": False}
         self._step_values: set[str] | None = None
         self._ended: tuple[int, dict[str, float]] | None = None
@@ -95,6 +97,7 @@ class LossAccuracy(VisualCallback):
         # A run that begins anew, or from an earlier step, leaves what came later behind.
         for kind, points in self._points.items():
             self._points[kind] = [point for point in points if point.step <= trainer.global_step]
+        self._recorded = dict.fromkeys(self.names, 0)
         # What is not logged is not known before the first epoch ends: until then both are listened to.
         self._listening = {
             "train": self.names["accuracy", "train"] is None,
@@ -230,6 +233,12 @@ class LossAccuracy(VisualCallback):
             if train or val:
                 draw = partial(curve_chart, train, val, quantity=quantity)
                 yield f"{self.tag}/{quantity}", partial(draw, title=f"{quantity} · step {trainer.global_step}")
+
+    def _records(self) -> Iterable[Record]:
+        new = {"/".join(kind): points[self._recorded[kind] :] for kind, points in self._points.items()}
+        self._recorded = {kind: len(points) for kind, points in self._points.items()}
+        if any(new.values()):
+            yield Record("curves", {}, {"points": new}, {})
 
 
 def _chart(tag: str) -> list[Any]:

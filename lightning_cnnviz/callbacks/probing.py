@@ -1,15 +1,19 @@
 """The template of callbacks that show activations of a probe."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
+import torch
 from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 
 from lightning_cnnviz.callbacks.base import Layers, OnError, VisualCallback
 from lightning_cnnviz.capture import Activations, record
 from lightning_cnnviz.datasets import check_class_names
+from lightning_cnnviz.functional.record import sample_record
 from lightning_cnnviz.probe import Probe, Samples
+from lightning_cnnviz.writer import Drawing
 
 
 class ProbingCallback(VisualCallback):
@@ -79,6 +83,21 @@ class ProbingCallback(VisualCallback):
             with self._forgiving():
                 raise ValueError(f"{', '.join(silent)} did not run or gave no tensor with one row per sample")
         return shown, seen
+
+    def _tells_samples(self, count: int) -> bool:
+        """Whether the tab's samples, which one probe gives, begin with this callback's."""
+        if self._writer is None or self.probe.samples is None:
+            return False
+        theirs = self._writer.claim("samples", self.probe).samples
+        return theirs is not None and torch.equal(self.probe.samples.inputs[:count], theirs.inputs[:count])
+
+    def _samples_for_tab(self) -> Iterator[Drawing]:
+        """The probe's samples, once in a run."""
+        samples, writer, mine = self.probe.samples, self._writer, object()
+        if samples is None or writer is None or writer.claim("samples", self.probe) is not self.probe:
+            return
+        if writer.claim("samples drawn", mine) is mine:
+            yield "cnnviz/samples", partial(sample_record, *samples)
 
     def _run(self, trainer: Trainer, module: LightningModule, inputs: Tensor, layers: Sequence[str]) -> Activations:
         precision = trainer.precision_plugin

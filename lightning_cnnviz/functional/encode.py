@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from io import BytesIO
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from lightning_cnnviz.functional.image import Picture
+from lightning_cnnviz.functional.record import Record
 
 COMPRESS_LEVEL = 3
 """Of zlib, 0…9: half the time of the usual 6 for a tenth more bytes."""
@@ -29,6 +30,10 @@ class Encoded(NamedTuple):
     width: int
     kept: bool = False
 
+    def size(self) -> int:
+        """Bytes of the file."""
+        return len(self.data)
+
 
 def encode(picture: Picture) -> Encoded:
     """A picture as PNG, without loss: grey or with a palette where it has no more than 256 colours.
@@ -45,10 +50,35 @@ def encode(picture: Picture) -> Encoded:
     return Encoded(buffer.getvalue(), *picture.shape[:2])
 
 
-def draw_encoded(draw: Callable[[], Picture | Encoded]) -> Encoded:
-    """What a drawing gives, as a file."""
+Drawn: TypeAlias = "Picture | Encoded | Record | list[Encoded | Record]"
+"""What a drawing gives: a picture, data for the tab, or some of both."""
+
+
+def draw_encoded(draw: Callable[[], Drawn]) -> list[Encoded | Record]:
+    """What a drawing gives, pictures as files."""
     drawn = draw()
-    return drawn if isinstance(drawn, Encoded) else encode(drawn)
+    if isinstance(drawn, np.ndarray):
+        return [encode(drawn)]
+    return drawn if isinstance(drawn, list) else [drawn]
+
+
+def drawn_for_tab(view: str, draw: Callable[[], Picture]) -> list[Encoded | Record]:
+    """A picture of the input plane, and the same for the tab.
+
+    Args:
+        view: Layer and view, `"fc1/cells"`.
+        draw: Gives the picture.
+
+    Example:
+        >>> picture, record = drawn_for_tab("fc1/cells", lambda: np.zeros((20, 30, 3), dtype=np.uint8))
+        >>> record.tag, record.info["width"]
+        ('cnnviz/partition/fc1/cells', 30)
+    """
+    picture = encode(draw())
+    layer, _, name = view.rpartition("/")
+    info = {"width": picture.width, "height": picture.height}
+    arrays = {"png": np.frombuffer(picture.data, dtype=np.uint8)}
+    return [picture, Record("partition", {"layer": layer, "view": name}, info, arrays)]
 
 
 def _with_palette(image: Image.Image) -> Image.Image:

@@ -6,6 +6,7 @@ import numpy as np
 
 from lightning_cnnviz.functional.figure import Floats, bar_chart, heat_map
 from lightning_cnnviz.functional.image import Picture
+from lightning_cnnviz.functional.record import Record
 
 STATISTICS = ("mean_abs", "max_abs", "norm", "zero_share", "non_finite", "update_ratio")
 """Mean |g|; max |g|; L2 norm ‖g‖; share of exact zeros, 0…1; entries that are NaN or infinite;
@@ -41,6 +42,30 @@ def diagnose(row: Mapping[str, float], vanishing: float, exploding: float) -> tu
     if row["mean_abs"] > exploding:
         return "exploding", f"mean |g| = {row['mean_abs']:.3g}, above {exploding:.3g}"
     return None
+
+
+def gradient_record(
+    names: Sequence[str], rows: Mapping[str, Mapping[str, float]], vanishing: float, exploding: float
+) -> Record:
+    """All statistics of all layers, and the health of each, for the tab.
+
+    Args:
+        names: Layers, in the order of the network.
+        rows: Layer → values as for `diagnose`; layers without any gradient are missing.
+        vanishing: As for `diagnose`.
+        exploding: As for `diagnose`.
+
+    Example:
+        >>> row = dict.fromkeys([*STATISTICS, "weight_norm"], 1.0) | {"non_finite": 0.0}
+        >>> gradient_record(["fc1", "fc2"], {"fc1": row}, 1e-7, 1e2).info["health"]
+        ['ok', 'none']
+    """
+    problems = {name: diagnose(row, vanishing, exploding) or ("ok", "") for name, row in rows.items()}
+    found = [problems.get(name, ("none", ""))[0] for name in names]
+    empty = dict.fromkeys(STATISTICS, float("nan"))
+    values = np.array([[rows.get(name, empty)[key] for key in STATISTICS] for name in names], dtype=np.float32)
+    info = {"layers": list(names), "statistics": list(STATISTICS), "health": found}
+    return Record("gradients", {}, info, {"values": values})
 
 
 def gradient_bars(names: Sequence[str], mean_abs: Floats, max_abs: Floats, *, title: str = "") -> Picture:

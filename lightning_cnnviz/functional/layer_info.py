@@ -1,6 +1,9 @@
 """What is known of a layer that ran."""
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple, TypeAlias
+
+from lightning_cnnviz.functional.record import Record
 
 Role: TypeAlias = Literal[
     "convolution", "normalisation", "activation", "pooling", "linear", "attention", "dropout", "other"
@@ -29,3 +32,24 @@ class LayerInfo(NamedTuple):
     trainable: int
     multiply_adds: int
     runs: int
+
+
+def model_record(name: str, layers: Sequence[LayerInfo], input_shape: Sequence[int]) -> Record:
+    """A model's layers in the order in which they run, for the tab.
+
+    Example:
+        >>> info = LayerInfo("fc", "Linear", "linear", (10,), 110, 110, 100, 1)
+        >>> model_record("Net", [info], (1, 28, 28)).info["layers"][0]["parameters"]
+        110
+    """
+    rows = [
+        {
+            "name": info.name,
+            "kind": info.kind,
+            "shape": None if info.output_shape is None else list(info.output_shape),
+            "parameters": info.parameters,
+            "trainable": info.trainable,
+        }
+        for info in layers
+    ]
+    return Record("model", {}, {"name": name, "input_shape": list(input_shape), "layers": rows}, {})

@@ -1,6 +1,6 @@
 """What a layout is worth, in numbers."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -8,7 +8,8 @@ import numpy.typing as npt
 from lightning_cnnviz.functional.alignment import movement
 from lightning_cnnviz.functional.figure import Floats
 from lightning_cnnviz.functional.neighbours import trustworthiness
-from lightning_cnnviz.functional.projection import Layout
+from lightning_cnnviz.functional.projection import Layout, Method
+from lightning_cnnviz.functional.record import Record
 from lightning_cnnviz.functional.separation import knn_accuracy, silhouette
 
 
@@ -85,3 +86,26 @@ def measure(
         np.nan if layout.divergence is None else layout.divergence,
         np.nan if last is None else movement(layout.points, last),
     )
+
+
+def projection_record(
+    layer: str, method: Method, points: Floats, predicted: npt.NDArray[np.integer], numbers: Numbers
+) -> Record:
+    """A layout for the tab.
+
+    Args:
+        layer: Its name.
+        method: How the layout was made.
+        points: Shape (samples, 2).
+        predicted: Shape (samples,), class numbers; -1 where unknown.
+        numbers: From `measure`.
+
+    Example:
+        >>> projection_record("fc1", "pca", np.zeros((9, 2)), np.zeros(9, int), Numbers(movement=0.5)).info
+        {'numbers': {'movement': 0.5}}
+    """
+    arrays: dict[str, npt.NDArray[Any]] = {
+        "points": points.astype(np.float32),
+        "predicted": predicted.astype(np.int16),
+    }
+    return Record("projection", {"layer": layer, "method": method}, {"numbers": numbers.known()}, arrays)

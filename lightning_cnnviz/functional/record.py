@@ -1,6 +1,7 @@
 """Data of the CNN Viz tab: named arrays with a few words about them, instead of a finished picture."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -12,9 +13,10 @@ from lightning_cnnviz.functional.kernels import Channel, shown_weights
 
 SCHEMA = 1
 """Version of the data. The tab reads this and older ones."""
-MOST_SIDE = 64
-"""Pixels of a map: of a larger one the mean over squares is kept."""
-THUMBNAIL = 32
+MOST_SIDE, MOST_BYTES = 64, 2**17
+"""Pixels of a map, and bytes of all maps of a layer: of larger ones the mean over squares is kept."""
+THUMBNAIL, SMALL_THUMBNAIL, MANY = 32, 16, 1500
+"""Pixels of a sample, and of one of many."""
 
 
 class Record(NamedTuple):
@@ -34,8 +36,18 @@ class Record(NamedTuple):
 
     @property
     def tag(self) -> str:
-        """`cnnviz/<kind>`, and the names behind it."""
-        return "/".join(["cnnviz", self.kind, *self.names.values()])
+        """`cnnviz/<kind>`, and the names behind it; what TensorBoard's fast loader can't read is written as `%22`.
+
+        Example:
+            >>> Record("kernels", {"layer": 'the "first"'}, {}, {}).tag
+            'cnnviz/kernels/the %22first%22'
+        """
+        plain = "/".join(["cnnviz", self.kind, *self.names.values()])
+        return re.sub(r'["\\\x00-\x1f%]', lambda found: f"%{ord(found[0]):02X}", plain)
+
+    def size(self) -> int:
+        """Bytes of the arrays."""
+        return sum(array.nbytes for array in self.arrays.values())
 
     def metadata(self) -> bytes:
         """Schema version, kind and names as JSON."""
@@ -81,7 +93,9 @@ def kernel_record(weight: ArrayLike, layer: str, *, channel: Channel = "auto", m
     return Record("kernels", {"layer": layer}, info, arrays)
 
 
-def map_record(activations: ArrayLike, layer: str, *, kind: str = "feature_maps", max_channels: int = 32) -> Record:
+def map_record(
+    activations: ArrayLike, layer: str, *, kind: str = "feature_maps", max_channels: int = 32, known: bool = True
+) -> Record:
     """Maps of a layer as bytes between each map's smallest and largest value.
 
     Args:
@@ -89,6 +103,7 @@ def map_record(activations: ArrayLike, layer: str, *, kind: str = "feature_maps"
         layer: Its name.
         kind: `"feature_maps"` or `"filter_response"`.
         max_channels: How many channels are kept at most, the first ones.
+        known: Whether the samples are the first ones of `sample_record`; if not, they have numbers below zero.
 
     Example:
         >>> map_record(np.random.rand(4, 6, 28, 28), "conv1").arrays["values"].shape
@@ -96,17 +111,21 @@ def map_record(activations: ArrayLike, layer: str, *, kind: str = "feature_maps"
     """
     maps = planes(to_array(activations))[:, :max_channels]
     mean = maps.mean(axis=(2, 3))
-    maps = _reduced(maps)
+    side = int((MOST_BYTES / max(maps.shape[0] * maps.shape[1], 1)) ** 0.5)
+    maps = _reduced(maps, min(MOST_SIDE, max(side, 1)))
     low, high = maps.min(axis=(2, 3)), maps.max(axis=(2, 3))
     span = (high - low)[..., None, None]
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.nan_to_num((maps - low[..., None, None]) / span, nan=0, posinf=0, neginf=0)
     arrays = {"values": np.round(255 * share).astype(np.uint8), "low": low, "high": high, "mean": mean}
-    info = {"samples": list(range(len(maps))), "channels": list(range(maps.shape[1]))}
+    info = {
+        "samples": list(range(len(maps))) if known else [-1 - i for i in range(len(maps))],
+        "channels": list(range(maps.shape[1])),
+    }
     return Record(kind, {"layer": layer}, info, arrays)
 
 
-def sample_record(images: ArrayLike, targets: npt.NDArray[np.integer], class_names: Sequence[str]) -> Record:
+def sample_record(images: ArrayLike, targets: ArrayLike, class_names: Sequence[str]) -> Record:
     """Samples as small pictures, with their classes.
 
     Args:
@@ -119,13 +138,13 @@ def sample_record(images: ArrayLike, targets: npt.NDArray[np.integer], class_nam
         (5, 28, 28, 3)
     """
     values = to_array(images)
-    small = _reduced(planes(values), THUMBNAIL) if values.ndim > 2 else planes(values)
+    small = _reduced(planes(values), THUMBNAIL if len(values) <= MANY else SMALL_THUMBNAIL)
     pictures = np.stack([photograph(image) for image in small])
     info = {"classes": list(class_names)}
-    return Record("samples", {}, info, {"targets": targets.astype(np.int32), "thumbnails": pictures})
+    return Record("samples", {}, info, {"targets": np.asarray(targets, dtype=np.int32), "thumbnails": pictures})
 
 
-def _reduced(maps: Array, most: int = MOST_SIDE) -> Array:
+def _reduced(maps: Array, most: int) -> Array:
     """Means over squares, so that neither height nor width is above `most`; a rest at the edges is left out."""
     height, width = maps.shape[2:]
     factor = -(-max(height, width) // most)

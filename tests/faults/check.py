@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tests.faults.plan import IN_TRAINING, SIGNALS, Case
 
 PATIENCE = 60
-"""Seconds in which processes of a run that has ended have to be gone: one may just be starting and hears of it then."""
+"""Seconds in which a run's processes have to be gone after it: one may be just starting and hear of it then."""
 KEEPS_ALL = {"Ctrl-C", "Ctrl-C twice", "SIGTERM", "helper killed", "slow disk", "broken weights", "broken gradients"}
 """Faults after which every picture that was asked for has to be in the event file."""
 ENDS = {None, "SystemExit", "SIGTERMException", "KeyboardInterrupt"}

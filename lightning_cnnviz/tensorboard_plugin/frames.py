@@ -1,0 +1,138 @@
+"""One step of a series: from the two blobs in the event file to what the page gets."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Info = dict[str, Any]
+DTYPES = ("uint8", "int16", "int32", "float16", "float32")
+ALIGNMENT = 8
+"""Bytes: where a typed array of the page may begin."""
+
+
+class BrokenFrameError(ValueError):
+    """The blobs of a step do not hold what they say."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What one series has at one step.
+
+    Attributes:
+        info: The header without its description of the arrays.
+        arrays: By name, in the order of the payload.
+    """
+
+    info: Info
+    arrays: dict[str, np.ndarray[Any, Any]]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the arrays."""
+        return sum(array.nbytes for array in self.arrays.values())
+
+
+def decode(blobs: Sequence[bytes]) -> Frame:
+    """Reads a header and its payload.
+
+    Args:
+        blobs: UTF-8 JSON with `"arrays": [{"name", "dtype", "shape"}]`, and the arrays' little-endian bytes,
+            C-contiguous, without gaps.
+
+    Raises:
+        BrokenFrameError: If they do not fit together, with what was expected and what was found.
+
+    Example:
+        >>> header = b'{"arrays": [{"name": "low", "dtype": "float32", "shape": [2]}], "layer": "conv1"}'
+        >>> frame = decode([header, np.float32([1, 2]).tobytes()])
+        >>> frame.info, frame.arrays["low"].tolist()
+        ({'layer': 'conv1'}, [1.0, 2.0])
+    """
+    if len(blobs) != 2:
+        raise BrokenFrameError(f"expected a header and a payload, found {len(blobs)} blobs")
+    try:
+        info = json.loads(blobs[0], parse_constant=lambda _: None)
+    except ValueError as error:
+        raise BrokenFrameError(f"the header is not JSON: {error}") from None
+    described = info.pop("arrays", None) if isinstance(info, dict) else None
+    if not isinstance(described, list):
+        raise BrokenFrameError('the header has no list of "arrays"')
+    arrays, start = {}, 0
+    for entry in described:
+        name, dtype, shape = _described(entry)
+        stop = start + dtype.itemsize * int(np.prod(shape, dtype=np.int64))
+        if stop > len(blobs[1]):
+            raise BrokenFrameError(f"the payload ends at byte {len(blobs[1])}, before {name!r}, which ends at {stop}")
+        arrays[name] = np.frombuffer(blobs[1][start:stop], dtype=dtype).reshape(shape)
+        start = stop
+    if start != len(blobs[1]):
+        raise BrokenFrameError(f"the payload has {len(blobs[1])} bytes, its arrays {start}")
+    return Frame(info, arrays)
+
+
+def pick(frame: Frame, place: Sequence[int]) -> Frame:
+    """Of every array only the part at `place` in its leading dimensions, e.g. one channel.
+
+    Raises:
+        IndexError: If an array has no such place.
+
+    Example:
+        >>> pick(Frame({}, {"values": np.arange(4).reshape(2, 2)}), [1]).arrays["values"].tolist()
+        [2, 3]
+    """
+    if min(place, default=0) < 0:
+        raise IndexError(f"places count from 0, got {list(place)}")
+    return Frame(frame.info, {name: array[tuple(place)] for name, array in frame.arrays.items()})
+
+
+def pack(frames: Sequence[tuple[int, Frame | str]]) -> bytes:
+    """Several steps as one binary answer.
+
+    Args:
+        frames: Pairs of a step and its frame, or the words that say why there is none.
+
+    Returns:
+        A little-endian uint32 with the length of a JSON directory, the directory, then all arrays, each beginning
+        at a multiple of 8 bytes. The directory has for each frame `"step"`, and `"error"` or `"info"` and `"arrays"`:
+        name, dtype, shape and `"at"`, the first byte counted from the end of the directory. Half floats become
+        float32, which every browser reads.
+
+    Example:
+        >>> answer = pack([(5, Frame({}, {"low": np.float16([1])}))])
+        >>> size = int.from_bytes(answer[:4], "little")
+        >>> json.loads(answer[4 : 4 + size])[0]["arrays"]
+        [{'name': 'low', 'dtype': 'float32', 'shape': [1], 'at': 0}]
+    """
+    directory: list[Info] = []
+    parts: list[bytes] = []
+    at = 0
+    for step, frame in frames:
+        if isinstance(frame, str):
+            directory.append({"step": step, "error": frame})
+            continue
+        entries = []
+        for name, array in frame.arrays.items():
+            sent = array.astype(np.float32) if array.dtype == np.float16 else array
+            data = sent.astype(sent.dtype.newbyteorder("<"), copy=False).tobytes()
+            entries.append({"name": name, "dtype": sent.dtype.name, "shape": list(sent.shape), "at": at})
+            parts.append(data + bytes(-len(data) % ALIGNMENT))
+            at += len(parts[-1])
+        directory.append({"step": step, "info": frame.info, "arrays": entries})
+    text = json.dumps(directory).encode()
+    text += b" " * (-(4 + len(text)) % ALIGNMENT)
+    return b"".join([len(text).to_bytes(4, "little"), text, *parts])
+
+
+def _described(entry: Any) -> tuple[str, np.dtype[Any], list[int]]:
+    try:
+        name, dtype, shape = entry["name"], entry["dtype"], entry["shape"]
+    except (TypeError, KeyError):
+        raise BrokenFrameError(f"expected an array's name, dtype and shape, found {entry!r}") from None
+    if dtype not in DTYPES:
+        raise BrokenFrameError(f"expected one of {', '.join(DTYPES)} for {name!r}, found {dtype!r}")
+    if not isinstance(shape, list) or not all(isinstance(size, int) and size >= 0 for size in shape):
+        raise BrokenFrameError(f"expected a list of sizes for {name!r}, found {shape!r}")
+    return str(name), np.dtype(dtype).newbyteorder("<"), shape

@@ -1,0 +1,129 @@
+"""The backend of the tab: four routes, all relative to the plugin's own address."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tensorboard import errors, plugin_util
+from tensorboard.backend import http_util
+from tensorboard.plugins.base_plugin import FrontendMetadata, TBPlugin
+from werkzeug import wrappers
+
+from lightning_cnnviz.tensorboard_plugin.frames import Frame, pack, pick
+from lightning_cnnviz.tensorboard_plugin.loader import PLUGIN_NAME
+from lightning_cnnviz.tensorboard_plugin.series import SCHEMA, Reader
+
+STATIC = Path(__file__).parent / "static"
+TYPES = {".js": "text/javascript", ".css": "text/css"}
+MOST_BYTES = 24 * 2**20
+"""Of one answer; a longer one ends early, and the page asks for the rest."""
+App = Callable[..., Any]
+
+
+class CNNVizPlugin(TBPlugin):  # type: ignore[misc]
+    """Serves the page and the data of the runs in the log directory.
+
+    Args:
+        context: TensorBoard's; only its data provider is used, so that both loaders work.
+    """
+
+    plugin_name = PLUGIN_NAME
+
+    def __init__(self, context: Any) -> None:
+        self._reader = Reader(context.data_provider)
+
+    def get_plugin_apps(self) -> dict[str, App]:
+        """Routes below `data/plugin/cnnviz`."""
+        return {
+            "/static/*": wrappers.Request.application(self._static),
+            "/runs": wrappers.Request.application(self._runs),
+            "/series": wrappers.Request.application(self._series),
+            "/frames": wrappers.Request.application(self._frames),
+        }
+
+    def is_active(self) -> bool:
+        """False: TensorBoard itself sees whether any run has data of ours."""
+        return False
+
+    def frontend_metadata(self) -> FrontendMetadata:
+        """The page's first module and the name of the tab."""
+        return FrontendMetadata(es_module_path="/static/index.js", tab_name="CNN Viz")
+
+    def _static(self, request: wrappers.Request) -> Any:
+        name = request.path.rsplit("/", 1)[-1]
+        path = STATIC / name
+        if path.suffix not in TYPES or not path.is_file():
+            raise errors.NotFoundError(f"no file {name!r}")
+        return http_util.Respond(request, path.read_bytes(), TYPES[path.suffix])
+
+    def _runs(self, request: wrappers.Request) -> Any:
+        ours, others = self._reader.runs(*_origin(request))
+        return _json(request, {"runs": ours, "others": others})
+
+    def _series(self, request: wrappers.Request) -> Any:
+        """Which series a run has, and when: `timelines` holds each list of steps once."""
+        run = request.args.get("run", "")
+        timelines: dict[tuple[int, ...], int] = {}
+        listed, problems = [], []
+        for tag, series in self._reader.series(*_origin(request), run).items():
+            schema = series.identity.get("schema")
+            if schema != SCHEMA:
+                problems.append(_foreign(tag, schema))
+                continue
+            place = timelines.setdefault(tuple(series.keys), len(timelines))
+            first = next(iter(series.written.values()), None)
+            listed.append({**series.identity, "tag": tag, "timeline": place, "written": first})
+        answer = {"series": listed, "timelines": list(map(list, timelines)), "problems": sorted(set(problems))}
+        digest = hashlib.sha1(json.dumps(answer).encode(), usedforsecurity=False).hexdigest()
+        if request.args.get("known") == digest:
+            return _json(request, {"digest": digest})
+        return _json(request, {"digest": digest, **answer})
+
+    def _frames(self, request: wrappers.Request) -> Any:
+        """Frames of one series (`run`, `tag`) at `steps`, of which `place` picks a part, e.g. `sample,channel`.
+
+        The answer ends early after `MOST_BYTES`; steps that the series does not have are left out.
+        """
+        ctx, experiment = _origin(request)
+        run, tag = request.args.get("run", ""), request.args.get("tag", "")
+        steps, place = _numbers(request, "steps"), _numbers(request, "place")
+        answer: list[tuple[int, Frame | str]] = []
+        size = 0
+        for step, frame in self._reader.frames(ctx, experiment, run, tag, steps):
+            if place and isinstance(frame, Frame):
+                try:
+                    frame = pick(frame, place)
+                except IndexError as error:
+                    frame = f"{tag} at step {step}: {error}"
+            size += 0 if isinstance(frame, str) else frame.nbytes
+            if answer and size > MOST_BYTES:
+                break
+            answer.append((step, frame))
+        return http_util.Respond(request, pack(answer), "application/octet-stream")
+
+
+def _origin(request: wrappers.Request) -> tuple[Any, str]:
+    return plugin_util.context(request.environ), plugin_util.experiment_id(request.environ)
+
+
+def _numbers(request: wrappers.Request, name: str) -> list[int]:
+    text = request.args.get(name, "")
+    try:
+        return [int(number) for number in text.split(",") if number]
+    except ValueError:
+        raise errors.InvalidArgumentError(f"{name}: expected whole numbers, got {text!r}") from None
+
+
+def _foreign(tag: str, schema: Any) -> str:
+    if isinstance(schema, int) and schema > SCHEMA:
+        return (
+            f"Some data were written by a newer lightning-cnnviz (schema {schema}; this tab reads schema {SCHEMA}). "
+            "Upgrade lightning-cnnviz where TensorBoard runs."
+        )
+    return f"{tag} has no schema that this tab reads (expected {SCHEMA}, found {schema!r})."
+
+
+def _json(request: wrappers.Request, answer: dict[str, Any]) -> Any:
+    return http_util.Respond(request, json.dumps(answer), "application/json")

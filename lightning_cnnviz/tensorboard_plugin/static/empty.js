@@ -1,0 +1,17 @@
+// What to do where no run has anything to show.
+import { h } from "./dom.js";
+
+const CODE = `from lightning_cnnviz import cnnviz_callbacks
+
+trainer = pl.Trainer(callbacks=cnnviz_callbacks())
+trainer.fit(model, datamodule=data)`;
+
+/** The page for a list of runs without data of ours. */
+export function emptyPage(others) {
+	const words = others.length ? `Runs without data for this tab: ${others.slice(0, 8).join(", ")}${others.length > 8 ? " and others" : ""}.`
+		: "There are no runs in the log directory.";
+	return [h("h1", "", "Nothing to see yet"),
+		h("p", "", "CNN Viz shows the inside of a network through its whole training. Add the callbacks to the Trainer:"), h("pre", "", CODE),
+		h("p", "", "or single ones: KernelGrid(), FeatureMaps(), FilterResponse(), EmbeddingProjection(), GradientFlow(), LossAccuracy(), InputPartition()."),
+		h("p", "", "This page updates by itself as soon as the first step is written."), h("p", "aside", words)];
+}

@@ -1,0 +1,64 @@
+// What the user chose. It is kept in TensorBoard's address, in its own form `p.<plugin>.<name>`: it survives a reload,
+// and the address is a link to what is seen.
+
+const PREFIX = "p.cnnviz.";
+const TEXT = ["run", "compare", "layer", "view", "plot", "method", "statistic", "cells"];
+const NUMBERS = ["step", "sample", "channel"];
+const LISTS = ["classes", "followed"];
+
+/** The window with the address: TensorBoard's, or our own where the page stands alone. */
+const host = (() => {
+	try {
+		return window.parent.location.hash === undefined ? window : window.parent;
+	} catch {
+		return window;
+	}
+})();
+
+export class State {
+	constructor() {
+		this.listeners = [];
+		this.read();
+		// A link that is pasted where TensorBoard is open changes the address only.
+		host.addEventListener("hashchange", () => {
+			if (!host.location.hash.includes(PREFIX)) return;
+			this.read();
+			for (const listener of this.listeners) listener({ run: this.now.run, step: this.now.step, linked: true });
+		});
+	}
+
+	read() {
+		this.now = { classes: [], followed: [] };
+		const fields = new Map(host.location.hash.slice(1).split("&").map(pair));
+		const text = (name) => fields.get(PREFIX + name) ?? "";
+		for (const name of TEXT) if (text(name)) this.now[name] = text(name);
+		for (const name of NUMBERS) if (/^\d+$/.test(text(name))) this.now[name] = Number(text(name));
+		for (const name of LISTS) this.now[name] = text(name).split(",").filter(Boolean).map(Number).filter(Number.isInteger);
+	}
+
+	/** Changes some values; undefined forgets one. */
+	set(changes) {
+		Object.assign(this.now, changes);
+		for (const listener of this.listeners) listener(changes);
+		clearTimeout(this.timer);
+		this.timer = setTimeout(() => this.save(), 250);
+	}
+
+	save() {
+		const others = host.location.hash.slice(1).split("&").filter((field) => field && !field.startsWith(PREFIX));
+		if (host !== window && others[0] !== "cnnviz") return; // another tab has the address now
+		const own = [...TEXT, ...NUMBERS, ...LISTS]
+			.filter((name) => this.now[name] !== undefined && this.now[name] !== null && String(this.now[name]) !== "")
+			.map((name) => `${PREFIX}${name}=${encodeURIComponent(String(this.now[name]))}`);
+		host.history.replaceState(host.history.state, "", `#${[...others, ...own].join("&")}`);
+	}
+}
+
+function pair(field) {
+	const [name, ...value] = field.split("=");
+	try {
+		return [name, decodeURIComponent(value.join("="))];
+	} catch {
+		return [name, ""];
+	}
+}

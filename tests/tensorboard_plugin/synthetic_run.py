@@ -1,0 +1,299 @@
+"""Run folders with the tab's data, written without PyTorch: `python synthetic_run.py FOLDER [NAME ...]`."""
+
+import io
+import json
+import re
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tensorboard.compat.proto import event_pb2, summary_pb2, tensor_pb2, tensor_shape_pb2, types_pb2
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+CLASSES = ["circle", "ring", "square", "frame", "cross", "plus", "bar", "pillar", "slash", "checker"]
+STATISTICS = ["mean_abs", "max_abs", "norm", "zero_share", "non_finite", "update_ratio"]
+SIDE = 28
+HOSTILE = [
+    "<img src=x onerror=alert(1)>",
+    "a/b//c",
+    'it\'s "quoted" & <b>bold</b>',
+    "🦊 Füchse",
+    "</script><script>alert(2)</script>",
+    "../../etc",
+]
+
+
+class Run:
+    """Writes series as the callbacks do."""
+
+    def __init__(self, folder, start=1_700_000_000.0):
+        self.writer, self.time = EventFileWriter(str(folder)), start
+
+    def add(self, kind, tag, step, arrays=(), schema=1, identity=None, **info):
+        described = [{"name": n, "dtype": a.dtype.name, "shape": list(a.shape)} for n, a in dict(arrays).items()]
+        header = json.dumps({"arrays": described, **info}).encode()
+        payload = b"".join(np.ascontiguousarray(a).tobytes() for a in dict(arrays).values())
+        self.add_blobs(kind, tag, step, [header, payload], schema, identity)
+
+    def add_blobs(self, kind, tag, step, blobs, schema=1, identity=None):
+        # TensorBoard's data server cannot read tags that need escapes in JSON; the true name is in the identity.
+        tag = re.sub(r'["\\\x00-\x1f%]', lambda sign: f"%{ord(sign[0]):02X}", tag)
+        content = json.dumps({"schema": schema, "kind": kind, **(identity or {})}).encode()
+        self.time += 1
+        tensor = tensor_pb2.TensorProto(
+            dtype=types_pb2.DT_STRING,
+            string_val=blobs,
+            tensor_shape=tensor_shape_pb2.TensorShapeProto(
+                dim=[tensor_shape_pb2.TensorShapeProto.Dim(size=len(blobs))]
+            ),
+        )
+        metadata = summary_pb2.SummaryMetadata(
+            plugin_data=summary_pb2.SummaryMetadata.PluginData(plugin_name="cnnviz", content=content),
+            data_class=summary_pb2.DATA_CLASS_BLOB_SEQUENCE,
+        )
+        value = summary_pb2.Summary.Value(tag=tag, metadata=metadata, tensor=tensor)
+        event = event_pb2.Event(step=step, wall_time=self.time, summary=summary_pb2.Summary(value=[value]))
+        self.writer.add_event(event)
+
+    def close(self):
+        self.writer.close()
+
+
+def pictures(targets, rng):
+    """A shape for each class, shifted and noisy: n × 28 × 28, 0…1."""
+    y, x = np.mgrid[-1 : 1 : SIDE * 1j, -1 : 1 : SIDE * 1j]
+    shift = rng.normal(0, 0.12, (len(targets), 2, 1, 1))
+    scale = rng.uniform(0.8, 1.2, (len(targets), 1, 1))
+    y, x = (y - shift[:, 0]) / scale, (x - shift[:, 1]) / scale
+    radius, box = np.hypot(x, y), np.maximum(abs(x), abs(y))
+    shapes = [
+        radius < 0.6, abs(radius - 0.5) < 0.14, box < 0.5, abs(box - 0.5) < 0.13,
+        (abs(abs(x) - abs(y)) < 0.16) & (box < 0.7), ((abs(x) < 0.14) | (abs(y) < 0.14)) & (box < 0.7),
+        (abs(y) < 0.18) & (abs(x) < 0.75), (abs(x) < 0.18) & (abs(y) < 0.75), (abs(x + y) < 0.25) & (box < 0.7),
+        (np.sin(7 * x) * np.sin(7 * y) > 0.1) & (box < 0.75),
+    ]  # fmt: skip
+    chosen = np.select([(targets % len(shapes) == k)[:, None, None] for k in range(len(shapes))], shapes)
+    return np.clip(chosen * 0.9 + rng.normal(0, 0.06, chosen.shape), 0, 1)
+
+
+def layout(targets, share, classes, rng):
+    """Points that part into their classes as `share` goes from 0 to 1, the same noise at every call."""
+    angle = 2 * np.pi * np.arange(classes) / max(classes, 1)
+    middle = np.stack([np.cos(angle), np.sin(angle)], 1) * (12 + 4 * (np.arange(classes) % 2))[:, None]
+    noise = rng.normal(0, 1, (len(targets), 2))
+    near = middle[targets] + noise * [2.2, 1.6]
+    return ((1 - share) * noise * 7 + share * near).astype(np.float32)
+
+
+def write(
+    folder,
+    *,
+    epochs=12,
+    steps_per_epoch=100,
+    layers=(("conv1", 6, 28, 1), ("conv2", 16, 10, 6)),
+    hidden=(("fc1", 120), ("fc2", 84)),
+    projected=("fc1", "fc2"),
+    samples=600,
+    shown=6,
+    classes=CLASSES,
+    seed=0,
+    spoil=False,
+    epoch_list=None,
+    run=None,
+    partition=False,
+):
+    """A run as a CNN would write it; `spoil` makes every number NaN."""
+    rng = np.random.default_rng(seed)
+    run = run or Run(folder)
+    targets = rng.integers(0, len(classes), samples).astype(np.int32)
+    images = pictures(targets, rng)
+    noise = np.random.default_rng(seed + 1)
+    first = {name: noise.normal(0, 1, (min(width, 32), 5, 5)) for name, width, *_ in layers}
+    names = [name for name, *_ in (*layers, *hidden)]
+    shapes = [[w, s, s] for _, w, s, _ in layers] + [[w] for _, w in hidden]
+    kinds = ["Conv2d"] * len(layers) + ["Linear"] * len(hidden)
+    weights = [25 * w * i + w for _, w, _, i in layers] + [w * 400 + w for _, w in hidden]
+    bad = (lambda array: np.full_like(array, np.nan)) if spoil else (lambda array: array)
+    for epoch in range(1, epochs + 1) if epoch_list is None else epoch_list:
+        step, share = epoch * steps_per_epoch, 1 - np.exp(-epoch / epochs * 3)
+        if epoch == 1:
+            described = [
+                {"name": n, "kind": k, "shape": s, "parameters": p, "trainable": True}
+                for n, k, s, p in zip(names, kinds, shapes, weights, strict=True)
+            ]
+            run.add("model", "cnnviz/model", step, name="Net", input_shape=[1, SIDE, SIDE], layers=described,
+                    classes=list(classes))  # fmt: skip
+            thumbnails = np.repeat((images * 255).astype(np.uint8)[..., None], 3, axis=-1)
+            run.add("samples", "cnnviz/samples", step, {"targets": targets, "thumbnails": thumbnails},
+                    classes=list(classes))  # fmt: skip
+        each = np.random.default_rng(1000 * seed + epoch)
+        value = (lambda number: None) if spoil else float
+        points = {
+            name: [[epoch, step, value(level + each.normal(0, 0.015))]]
+            for name, level in {
+                "loss/train": 2.3 * (1 - share) + 0.05, "loss/val": 2.2 * (1 - share) + 0.17 + 0.05 * share**6,
+                "accuracy/train": 0.1 + 0.88 * share, "accuracy/val": 0.1 + 0.84 * share,
+            }.items()
+        }  # fmt: skip
+        run.add("curves", "cnnviz/curves", step, points=points)
+        depth = np.linspace(1, 0, len(names))
+        level = 10 ** (-1.5 - 3 * depth * (0.4 + 0.6 * share) + each.normal(0, 0.12, len(names)))
+        table = np.stack(
+            [level, level * 30, level * 55, 0.1 + 0.3 * depth * share, 0 * level, level / 40], axis=1
+        ).astype(np.float32)
+        health = ["vanishing" if row < 10**-4.4 else "ok" for row in level]
+        run.add("gradients", "cnnviz/gradients", step, {"values": bad(table)}, layers=names, statistics=STATISTICS,
+                health=["non-finite"] * len(names) if spoil else health)  # fmt: skip
+        y, x = np.mgrid[-2:3, -2:3]
+        for number, (name, width, size, _) in enumerate(layers):
+            channels = list(range(min(width, 32)))
+            turn = np.array(channels)[:, None, None] * 2.4 + number
+            gabor = np.cos((x * np.cos(turn) + y * np.sin(turn)) * 1.3) * np.exp(-(x**2 + y**2) / 6)
+            kernels = (0.25 * (1 - share) * first[name] + share * gabor * (0.5 + 0.5 * np.cos(turn))).astype(
+                np.float16
+            )
+            low, high = kernels.min((1, 2)).astype(np.float32), kernels.max((1, 2)).astype(np.float32)
+            run.add("kernels", f"cnnviz/kernels/{name}", step,
+                    {"values": bad(kernels), "low": bad(low), "high": bad(high)},
+                    identity={"layer": name}, layer=name, channels=channels, mode="mean")  # fmt: skip
+            some = list(range(min(shown, samples)))
+            maps = _maps(images[some], kernels.astype(float), size)
+            for kind, values in (("feature_maps", np.maximum(maps, 0)), ("filter_response", maps)):
+                if kind == "filter_response" and number > 0:
+                    continue
+                run.add(kind, f"cnnviz/{kind}/{name}", step, _quantised(values, bad), identity={"layer": name},
+                        layer=name, channels=channels, samples=some)  # fmt: skip
+        wrong = each.random(samples) > 0.1 + 0.84 * share
+        predicted = np.where(wrong, each.integers(0, len(classes), samples), targets).astype(np.int16)
+        for number, name in enumerate(projected):
+            for method in ("tsne", "pca"):
+                own = np.random.default_rng([seed, number, len(method)])
+                apart = share * (0.5 + 0.5 * number / max(len(projected) - 1, 1)) * (1 if method == "tsne" else 0.6)
+                points = layout(targets, apart, len(classes), own)
+                run.add("projection", f"cnnviz/projection/{name}/{method}", step,
+                        {"points": bad(points), "predicted": predicted},
+                        identity={"layer": name, "method": method}, layer=name, method=method,
+                        numbers={"knn_accuracy": value(0.1 + 0.85 * apart), "trustworthiness": value(0.98)},
+                        )  # fmt: skip
+        if partition:
+            for name in names[:2]:
+                for view in ("cells", "cumulated"):
+                    run.add("partition", f"cnnviz/partition/{name}/{view}", step, {"png": _cells(share, view, name)},
+                            identity={"layer": name, "view": view}, layer=name, view=view, width=360, height=360,
+                            )  # fmt: skip
+    run.writer.flush()
+    return run
+
+
+def _maps(images, kernels, size):
+    padded = np.pad(images, ((0, 0), (2, 2), (2, 2)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (5, 5), axis=(1, 2))
+    maps = np.einsum("nhwij,cij->nchw", windows, kernels, optimize=True)
+    step = max(1, SIDE // size)
+    return maps[:, :, ::step, ::step][:, :, :size, :size]
+
+
+def _quantised(values, bad):
+    low, high = values.min((2, 3), keepdims=True), values.max((2, 3), keepdims=True)
+    quantised = np.round((values - low) / np.where(high > low, high - low, 1) * 255).astype(np.uint8)
+    flat = [bad(array.astype(np.float32)) for array in (low[..., 0, 0], high[..., 0, 0], values.mean((2, 3)))]
+    return {"values": quantised, "low": flat[0], "high": flat[1], "mean": flat[2]}
+
+
+def _cells(share, view, name):
+    y, x = np.mgrid[-1:1:360j, -1:1:360j]
+    lines = np.arange(3 if view == "cells" else 8) * 2.1 + len(name)
+    side = sum(
+        ((x * np.cos(a + share) + y * np.sin(a + share) > 0.3 * np.sin(5 * a)) << k) for k, a in enumerate(lines)
+    )
+    colours = np.random.default_rng(3).integers(120, 250, (256, 3)).astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(colours[side % 256]).save(buffer, "PNG")
+    return np.frombuffer(buffer.getvalue(), np.uint8)
+
+
+VGG = [(f"features.{3 * n}", w, s, i) for n, (w, s, i) in enumerate(
+    [(64, 28, 1), (64, 28, 64), (128, 14, 64), (128, 14, 128), (256, 7, 128), (256, 7, 256), (256, 7, 256),
+     (512, 4, 256), (512, 4, 512), (512, 4, 512), (512, 2, 512), (512, 2, 512), (512, 2, 512)])]  # fmt: skip
+
+
+def large(folder):
+    """50 epochs, 13 layers, 5,000 projected points."""
+    write(folder, epochs=50, layers=VGG, hidden=(), projected=[VGG[3][0], VGG[12][0]], samples=5000, shown=2).close()
+
+
+def lenet(folder):
+    write(folder).close()
+
+
+def lenet_other(folder):
+    write(folder, seed=7, epochs=9, steps_per_epoch=150).close()
+
+
+def plane(folder):
+    """A model with two inputs."""
+    write(folder, layers=(), hidden=(("layer1", 4), ("layer2", 4)), projected=(), classes=["inner", "outer"],
+          partition=True).close()  # fmt: skip
+
+
+def single(folder):
+    write(folder, epochs=1).close()
+
+
+def nan(folder):
+    write(folder, epochs=4, spoil=True).close()
+
+
+def hostile(folder):
+    layers = [(name, 4, 14, 1) for name in HOSTILE]
+    write(folder, epochs=3, layers=layers, hidden=(), projected=HOSTILE[:2], classes=HOSTILE, samples=120).close()
+
+
+def thousand(folder):
+    layers = [(f"encoder.blocks.{n}.mlp.fc", 64) for n in range(1000)]
+    write(folder, epochs=5, layers=(), hidden=layers, projected=(), samples=10).close()
+
+
+def truncated(folder):
+    """The file ends in mid-record, as when a machine lost power."""
+    write(folder, epochs=4, samples=50).close()
+    path = next(Path(folder).glob("events*"))
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * 0.7)])
+
+
+def corrupt(folder):
+    """Headers and payloads that do not hold what they should."""
+    run = write(folder, epochs=2)
+    broken = {"pieces": [b"{}"], "text": [b"\xff", b""], "none": [b"{}", b""], "long": [b'{"arrays": []}', b"x"]}
+    for name, blobs in broken.items():
+        run.add_blobs("kernels", f"cnnviz/kernels/{name}", 300, blobs, identity={"layer": name})
+    short = json.dumps({"arrays": [{"name": "values", "dtype": "float32", "shape": [9]}]}).encode()
+    run.add_blobs("kernels", "cnnviz/kernels/conv1", 300, [short, b"1234"], identity={"layer": "conv1"})
+    run.close()
+
+
+def foreign(folder):
+    """From the future, beside series that are understood."""
+    run = write(folder, epochs=2)
+    run.add("kernels", "cnnviz/kernels/next", 100, schema=2)
+    run.add("hologram", "cnnviz/hologram", 100)
+    run.close()
+
+
+def without(folder):
+    """A run that has nothing of ours."""
+    writer = EventFileWriter(str(folder))
+    value = summary_pb2.Summary.Value(tag="loss", simple_value=1.0)
+    writer.add_event(event_pb2.Event(step=1, wall_time=time.time(), summary=summary_pb2.Summary(value=[value])))
+    writer.close()
+
+
+EVERY = [large, lenet, lenet_other, plane, single, nan, hostile, thousand, truncated, corrupt, foreign, without]
+SCENES = {scene.__name__: scene for scene in EVERY}
+
+
+if __name__ == "__main__":
+    for name in sys.argv[2:] or SCENES:
+        SCENES[name](Path(sys.argv[1], name))

@@ -1,0 +1,253 @@
+"""The tab's backend with TensorBoard's own data providers, without a browser."""
+
+import argparse
+import json
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing import data_provider, plugin_event_multiplexer
+from tensorboard.context import RequestContext
+from tensorboard.plugins.base_plugin import TBLoader
+from tensorboard_plugin.synthetic_run import Run, corrupt, foreign, lenet, plane, single, thousand, write
+from werkzeug.test import Client
+
+from lightning_cnnviz.tensorboard_plugin import plugin as plugin_module
+from lightning_cnnviz.tensorboard_plugin.frames import BrokenFrameError, decode, pack
+from lightning_cnnviz.tensorboard_plugin.loader import CNNVizLoader
+from lightning_cnnviz.tensorboard_plugin.plugin import STATIC, CNNVizPlugin
+from lightning_cnnviz.tensorboard_plugin.series import Reader
+
+CTX = RequestContext()
+
+
+def provider(folder):
+    """TensorBoard's loader in Python, having read a log directory."""
+    multiplexer = plugin_event_multiplexer.EventMultiplexer(tensor_size_guidance={"cnnviz": 0})
+    multiplexer.AddRunsFromDirectory(str(folder))
+    multiplexer.Reload()
+    found = data_provider.MultiplexerDataProvider(multiplexer, str(folder))
+    found.reload = multiplexer.Reload
+    return found
+
+
+def ask(reads, route, **query):
+    plugin = CNNVizPlugin(SimpleNamespace(data_provider=reads))
+    apps = plugin.get_plugin_apps()
+    app = apps.get(route) or apps["/static/*"]
+    return Client(app).get(route, query_string=query)
+
+
+def unpacked(answer):
+    """The frames of a binary answer, read as the documentation of `pack` says."""
+    size = int.from_bytes(answer[:4], "little")
+    found = {}
+    for entry in json.loads(answer[4 : 4 + size]):
+        arrays = {}
+        for array in entry.get("arrays", []):
+            start = 4 + size + array["at"]
+            count = int(np.prod(array["shape"]))
+            assert start % 8 == 0
+            arrays[array["name"]] = np.frombuffer(answer, array["dtype"], count, start).reshape(array["shape"])
+        found[entry["step"]] = arrays or entry.get("error") or entry["info"]
+    return found
+
+
+def test_loading_it_loads_neither_torch_nor_lightning_nor_matplotlib():
+    code = (
+        "import sys, lightning_cnnviz.tensorboard_plugin.plugin; print(*{name.split('.')[0] for name in sys.modules})"
+    )
+    run = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, timeout=120, check=True)
+    loaded = {name.split(".")[0] for name in run.stdout.split()}
+    assert "tensorboard" in loaded
+    assert not loaded & {"torch", "pytorch_lightning", "lightning_fabric", "matplotlib", "tensorflow"}
+
+
+def test_a_backend_that_cannot_be_loaded_leaves_tensorboard_alive(monkeypatch):
+    monkeypatch.setitem(sys.modules, "lightning_cnnviz.tensorboard_plugin.plugin", None)
+    assert issubclass(CNNVizLoader, TBLoader)
+    with pytest.raises(ImportError):  # TensorBoard catches what `load` raises, and goes on without the tab
+        CNNVizLoader().load(SimpleNamespace(data_provider=object()))
+    assert CNNVizLoader().load(SimpleNamespace(data_provider=None)) is None
+
+
+@pytest.mark.parametrize(("given", "kept"), [({}, 0), ({"cnnviz": 7}, 7), ({"images": 3}, 0)])
+def test_all_steps_are_kept_unless_the_user_wants_fewer(given, kept):
+    flags = argparse.Namespace(samples_per_plugin=dict(given))
+    CNNVizLoader().fix_flags(flags)
+    assert flags.samples_per_plugin == {**given, "cnnviz": kept}
+    CNNVizLoader().fix_flags(argparse.Namespace())
+
+
+def test_series_of_a_run_and_runs_without_any(tmp_path):
+    lenet(tmp_path / "a")
+    (tmp_path / "b").mkdir()
+    Run(tmp_path / "b").close()
+    reads = provider(tmp_path)
+    runs = ask(reads, "/runs").json
+    assert [run["name"] for run in runs["runs"]] == ["a"]
+    assert runs["others"] == ["b"]
+    answer = ask(reads, "/series", run="a").json
+    steps = {series["tag"]: answer["timelines"][series["timeline"]] for series in answer["series"]}
+    assert steps["cnnviz/gradients"] == [100 * epoch for epoch in range(1, 13)]
+    assert steps["cnnviz/model"] == [100]
+    tsne = next(series for series in answer["series"] if series["tag"] == "cnnviz/projection/fc2/tsne")
+    assert (tsne["kind"], tsne["layer"], tsne["method"]) == ("projection", "fc2", "tsne")
+    assert ask(reads, "/series", run="a", known=answer["digest"]).json == {"digest": answer["digest"]}
+    assert ask(reads, "/series", run="nobody").json["series"] == []
+
+
+def test_frames_arrive_as_they_were_written(tmp_path):
+    kernels = np.random.default_rng(0).normal(size=(3, 5, 5)).astype(np.float16)
+    low = np.array([np.nan, np.inf, -1], dtype=np.float32)
+    run = Run(tmp_path / "run")
+    for step in (10, 20):
+        arrays = {"values": kernels * step, "low": low, "high": low}
+        run.add(
+            "kernels", "cnnviz/kernels/a/b", step, arrays, identity={"layer": "a/b"}, layer="a/b", bad=float("nan")
+        )
+    run.close()
+    reads = provider(tmp_path)
+    asked = {"run": "run", "tag": "cnnviz/kernels/a/b"}
+    answer = ask(reads, "/frames", steps="10,20,30", **asked).data
+    frames = unpacked(answer)
+    assert list(frames) == [10, 20]
+    np.testing.assert_array_equal(frames[20]["values"], (kernels * 20).astype(np.float32))
+    np.testing.assert_array_equal(frames[10]["low"], low)
+    assert b"NaN" not in answer
+    assert b'"bad": null' in answer
+    part = unpacked(ask(reads, "/frames", steps="10", place="2", **asked).data)[10]
+    np.testing.assert_array_equal(part["values"], (kernels[2] * 10).astype(np.float32))
+    assert part["low"] == np.float32(-1)
+    for place in ("7", "-1"):
+        assert isinstance(unpacked(ask(reads, "/frames", steps="10", place=place, **asked).data)[10], str)
+
+
+def test_a_long_answer_ends_early_but_never_empty(tmp_path, monkeypatch):
+    lenet(tmp_path / "run")
+    monkeypatch.setattr(plugin_module, "MOST_BYTES", 15_000)
+    reads = provider(tmp_path)
+    asked = {"run": "run", "tag": "cnnviz/projection/fc1/pca"}
+    assert list(unpacked(ask(reads, "/frames", steps="300,100,200,400", **asked).data)) == [300, 100]
+    monkeypatch.setattr(plugin_module, "MOST_BYTES", 1)
+    assert list(unpacked(ask(reads, "/frames", steps="300,100", **asked).data)) == [300]
+
+
+@pytest.mark.parametrize("steps", ["x", "1;2", "1.5"])
+def test_wrong_numbers_are_refused(tmp_path, steps):
+    from tensorboard.errors import InvalidArgumentError
+
+    single(tmp_path / "run")
+    with pytest.raises(InvalidArgumentError, match="steps: expected whole numbers"):
+        ask(provider(tmp_path), "/frames", run="run", tag="cnnviz/gradients", steps=steps)
+
+
+def test_damaged_frames_say_what_is_wrong_and_leave_the_others_alone(tmp_path):
+    corrupt(tmp_path / "run")
+    reads = provider(tmp_path)
+
+    def kernels(layer, steps):
+        return unpacked(ask(reads, "/frames", run="run", tag=f"cnnviz/kernels/{layer}", steps=steps).data)
+
+    found = kernels("conv1", "200,300")
+    assert found[200]["values"].shape == (6, 5, 5)
+    assert "ends at byte 4, before 'values', which ends at 36" in found[300]
+    words = {"pieces": "found 1 blobs", "text": "not JSON", "none": 'no list of "arrays"', "long": "has 1 bytes"}
+    for layer, said in words.items():
+        assert said in kernels(layer, "300")[300]
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [7, {"name": "a"}, {"name": "a", "dtype": "object", "shape": []}, {"name": "a", "dtype": "int16", "shape": [-1]}],
+)
+def test_impossible_arrays_are_refused(entry):
+    with pytest.raises(BrokenFrameError, match="expected"):
+        decode([json.dumps({"arrays": [entry]}).encode(), b""])
+
+
+def test_an_empty_answer_has_an_empty_directory():
+    assert unpacked(pack([])) == {}
+
+
+def test_other_schemas_are_named_and_not_read(tmp_path):
+    foreign(tmp_path / "run")
+    run = Run(tmp_path / "odd")
+    run.add("kernels", "cnnviz/kernels/x", 1, schema="one")
+    run.close()
+    reads = provider(tmp_path)
+    answer = ask(reads, "/series", run="run").json
+    assert answer["problems"] == [
+        "Some data were written by a newer lightning-cnnviz (schema 2; this tab reads schema 1). "
+        "Upgrade lightning-cnnviz where TensorBoard runs."
+    ]
+    assert not [series for series in answer["series"] if series["tag"] == "cnnviz/kernels/next"]
+    assert "expected 1, found 'one'" in ask(reads, "/series", run="odd").json["problems"][0]
+
+
+def test_new_steps_are_seen_and_old_frames_are_not_read_again(tmp_path, monkeypatch):
+    run = write(tmp_path / "run", epochs=3, epoch_list=[1, 2], samples=20)
+    reads = provider(tmp_path)
+    reader = Reader(reads)
+    monkeypatch.setattr("lightning_cnnviz.tensorboard_plugin.series.LISTED_FOR", 0)
+    tag, count = "cnnviz/kernels/conv1", []
+    read_blob = reads.read_blob
+    reads.read_blob = lambda *arguments, **options: count.append(1) or read_blob(*arguments, **options)
+    assert [step for step, _ in reader.frames(CTX, "", "run", tag, [100, 200, 300])] == [100, 200]
+    assert len(count) == 4
+    write(None, epochs=3, epoch_list=[3], samples=20, run=run)
+    reads.reload()
+    assert [step for step, _ in reader.frames(CTX, "", "run", tag, [100, 200, 300])] == [100, 200, 300]
+    assert len(count) == 6
+    run.close()
+
+
+def test_the_cache_of_frames_is_bounded(tmp_path, monkeypatch):
+    lenet(tmp_path / "run")
+    monkeypatch.setattr("lightning_cnnviz.tensorboard_plugin.series.CACHE_BYTES", 40_000)
+    reader = Reader(provider(tmp_path))
+    for _ in range(2):
+        frames = list(reader.frames(CTX, "", "run", "cnnviz/projection/fc1/tsne", list(range(100, 1300, 100))))
+        assert len(frames) == 12
+        assert reader._bytes <= 40_000
+        assert reader._bytes == sum(1000 + frame.nbytes for frame in reader._frames.values())
+
+
+def test_a_thousand_layers_share_one_list_of_steps(tmp_path):
+    thousand(tmp_path / "run")
+    answer = ask(provider(tmp_path), "/series", run="run").json
+    assert sorted(map(len, answer["timelines"])) == [1, 5]
+
+
+def test_the_picture_of_a_partition_arrives_byte_by_byte(tmp_path):
+    plane(tmp_path / "run")
+    frames = unpacked(
+        ask(provider(tmp_path), "/frames", run="run", tag="cnnviz/partition/layer1/cells", steps="500").data
+    )
+    assert frames[500]["png"].tobytes().startswith(b"\x89PNG")
+
+
+def test_files_of_the_page_are_served_and_no_others(tmp_path):
+    from tensorboard.errors import NotFoundError
+
+    single(tmp_path / "run")
+    reads = provider(tmp_path)
+    answer = ask(reads, "/static/index.js")
+    assert answer.mimetype == "text/javascript"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert ask(reads, "/static/style.css").mimetype == "text/css"
+    for name in ("/static/none.js", "/static/..%2Fplugin.py", "/static/plugin.py", "/static/"):
+        with pytest.raises(NotFoundError):
+            ask(reads, name)
+
+
+def test_the_page_is_small_and_asks_nobody_else():
+    files = list(STATIC.iterdir())
+    assert sum(path.stat().st_size for path in files) < 100 * 1024
+    for path in files:
+        text = path.read_text(encoding="utf-8").replace("https://arxiv.org/abs/2107.02270", "")  # in a comment
+        assert "http" not in text, path.name
+        assert not any(word in text for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "eval(")), path.name
+        assert len(text.splitlines()) <= 250, path.name
