@@ -23,6 +23,12 @@ class Channel:
 
     PyTorch tensors arrive as NumPy arrays, so that the other side needs no PyTorch.
 
+    Pickles can run code when they are loaded, so that only an end that is trusted may be listened to. Here that is
+    the helper that this process has started itself, over its standard input and output: unnamed pipes that no other
+    process holds, with nothing in between that could be opened, no port and no file. What goes through them never
+    comes from a checkpoint, an event file or a network; whoever could write to them could as well run code as this
+    user.
+
     Args:
         source: What the other end writes.
         sink: What the other end reads.
@@ -51,7 +57,7 @@ class Channel:
         body = BytesIO()
         try:
             _Pickler(body, protocol=5, buffer_callback=buffers.append).dump(value)
-        except (pickle.PicklingError, AttributeError, TypeError) as error:
+        except Exception as error:  # objects may raise anything when they are pickled
             raise UnsendableError(str(error)) from error
         parts = [body.getbuffer(), *(buffer.raw() for buffer in buffers)]
         with self._sending:

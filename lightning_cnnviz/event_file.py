@@ -1,7 +1,6 @@
 """TensorBoard's event file, as the logger has it open: a second one in the same folder would lose data."""
 
 import os
-import re
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from tensorboard.compat.proto.types_pb2 import DT_STRING
 from torch.utils.tensorboard import FileWriter, SummaryWriter
 
 from lightning_cnnviz.functional.encode import Encoded
+from lightning_cnnviz.functional.names import file_name
 from lightning_cnnviz.functional.record import Record
 
 PLUGIN = "cnnviz"
@@ -61,7 +61,7 @@ class EventFile:
         """Writes a file beside the event file, in a folder of this package's own."""
         folder = Path(self.folder, "cnnviz")
         folder.mkdir(exist_ok=True)
-        Path(folder, re.sub(r"[^\w.-]", "_", name)).write_bytes(data)
+        Path(folder, file_name(name)).write_bytes(data)
 
     def flush(self) -> None:
         """Waits until everything is in the file, so that it survives the process; raises as `write` does."""

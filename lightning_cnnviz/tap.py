@@ -38,6 +38,7 @@ class Tap:
         self._heads: list[tuple[nn.Module, weakref.ref[Tensor]]] = []  # and what they received
         self._forked = False
         self._handles: list[RemovableHandle] = []
+        self._error: Exception | None = None
         if getattr(module, "_compiler_ctx", None) is not None:
             return
         target = module.get_submodule(layer) if layer else module
@@ -55,15 +56,21 @@ class Tap:
         return self._own is not None
 
     def close(self) -> Tensor | None:
-        """Stops listening; returns the detached output, None if there was none with one row per sample."""
+        """Stops listening; returns the detached output, None if there was none with one row per sample.
+
+        Raises what looking at an output raised.
+        """
         for handle in self._handles:
             handle.remove()
+        if self._error is not None:
+            raise self._error
         heads, self._heads = None if self._forked else self._childs, []
         return heads if self._own is None else self._own
 
     def __getstate__(self) -> dict[str, Any]:
         # A model that is saved while it is listened to takes a deaf tap along.
-        return {"_samples": -1, "_own": None, "_childs": None, "_heads": [], "_forked": False, "_handles": []}
+        nothing = dict.fromkeys(("_own", "_childs", "_error"))
+        return {**nothing, "_samples": -1, "_heads": [], "_forked": False, "_handles": []}
 
     def _hear_own(self, module: nn.Module, args: Any, result: Any) -> None:
         heard = self._rows(result)
@@ -80,5 +87,9 @@ class Tap:
             self._heads.append((module, weakref.ref(received)))
 
     def _rows(self, result: Any) -> Tensor | None:
-        scores = None if looking.get() else scores_in(result, self._samples)
+        try:
+            scores = None if looking.get() else scores_in(result, self._samples)
+        except Exception as error:  # not in the user's own forward pass
+            self._error = error
+            return None
         return None if scores is None else scores.detach()

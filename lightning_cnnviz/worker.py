@@ -148,7 +148,7 @@ class Worker:
         while True:
             try:
                 number, value, error = channel.receive()
-            except (EOFError, OSError, ValueError):
+            except Exception:  # it is gone, or talks nonsense
                 return self._died(channel)
             future = self._waiting.pop(number)
             if error is None:

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 from lightning_cnnviz.channel import Channel, UnsendableError
@@ -29,12 +30,14 @@ def main() -> None:
 
 
 def _answer(channel: Channel, number: int, call: Callable[[], Any]) -> None:
+    # Every call gets an answer, whatever it raised: somebody waits for it.
     try:
-        channel.send((number, call(), None))
-    except OSError:  # the other end is gone, and with it this process
-        pass
+        answer: tuple[int, Any, Exception | None] = (number, call(), None)
     except Exception as error:
+        answer = (number, None, error)
+    with suppress(OSError):  # the other end is gone, and with it this process
         try:
-            channel.send((number, None, error))
-        except UnsendableError:
-            channel.send((number, None, RuntimeError(f"{type(error).__name__}: {error}")))
+            channel.send(answer)
+        except UnsendableError as unsendable:
+            cause = answer[2] or unsendable
+            channel.send((number, None, RuntimeError(f"{type(cause).__name__}: {cause}")))

@@ -83,9 +83,9 @@ class Writer:
         if self._users:
             return
         self._of_trainer.pop(trainer, None)
-        self.ledger.end(trainer.global_step)
         lanes = (self._computing, self._drawing)  # computations give pictures
         try:
+            self.ledger.end(trainer.global_step)
             for lane in lanes:
                 if not lane.close(PATIENCE):
                     words = f"{lane.waiting() + 1} of the last pictures are still being drawn; Ctrl-C leaves them out"

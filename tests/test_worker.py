@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -71,8 +72,6 @@ def test_it_has_the_lowest_priority(worker):
 
 
 def test_the_two_lanes_do_not_wait_for_each_other(worker):
-    from concurrent.futures import ThreadPoolExecutor
-
     worker.run(partial(np.add, 1, 2))
     big = np.random.default_rng(0).random((1500, 1500))
     with ThreadPoolExecutor(2) as pool:
@@ -110,6 +109,7 @@ def test_what_kills_its_helper_twice_is_given_up(worker, monkeypatch):
 def test_it_lives_from_the_first_use_to_the_last_release():
     script = """
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 import numpy as np
 from lightning_cnnviz.worker import Worker
@@ -132,6 +132,7 @@ assert Worker.acquire() is not first
 def test_it_does_not_outlive_a_process_that_is_killed():
     script = """
 import threading, time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 import numpy as np
 from lightning_cnnviz.worker import Worker
@@ -187,3 +188,23 @@ def test_a_channel_that_breaks_off_says_so():
     Channel(pipe, pipe).send(np.zeros(100))
     with pytest.raises(EOFError, match="gone"):
         Channel(io.BytesIO(pipe.getvalue()[:-1]), pipe).receive()
+
+
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        (partial(open, "/there/is/no/such/file"), FileNotFoundError),  # an OSError is not the end of the connection
+        (partial(UnicodeDecodeError, "utf-8"), TypeError),
+        (partial(int, "a word"), ValueError),
+        (partial(memoryview, b"what it returns cannot be sent"), RuntimeError),
+    ],
+    ids=["file", "arguments", "value", "result"],
+)
+def test_whatever_happens_there_is_an_answer(call, error, worker):
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(worker.run, call)
+        try:
+            with pytest.raises(error):
+                asked.result(300)
+        finally:
+            worker.kill()  # or the thread would wait for ever

@@ -9,11 +9,11 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_cnnviz.callbacks.duty import Duty
+from lightning_cnnviz.callbacks.forgiving import ForgivingCallback
 from lightning_cnnviz.capture import isolated_rng
 from lightning_cnnviz.costs import Account
 from lightning_cnnviz.errors import ConfigurationError
 from lightning_cnnviz.functional.record import Record
-from lightning_cnnviz.lightning import Callback
 from lightning_cnnviz.schedule import Schedule
 from lightning_cnnviz.writer import Computation, Drawing, Writer
 
@@ -21,12 +21,12 @@ OnError: TypeAlias = Literal["warn", "raise"]
 Layers: TypeAlias = str | list[str] | None
 
 
-class VisualCallback(Callback):
+class VisualCallback(ForgivingCallback):
     """What all callbacks of this package share.
 
     A subclass says which layers it shows (`_select`), what is to be drawn now (`_drawings`) and which numbers
     go with it (`_numbers`). Hooks of its own do their work inside `with self._duty():`, which measures the time
-    and keeps errors from the run, and only while `self._writer` is not None.
+    and keeps errors from what comes after it, and only while `self._writer` is not None.
 
     Args:
         every_n_epochs: Draw at the end of every n-th epoch. Default: every epoch.
@@ -122,7 +122,10 @@ class VisualCallback(Callback):
         """Checks the choice of layers against the model and opens the way to the loggers."""
         if self.auto and not all(getattr(other, "auto", True) for other in trainer.callbacks):  # type: ignore[attr-defined]
             return
-        self._selected = self._select(pl_module)
+        try:
+            self._selected = self._select(pl_module)
+        except ValueError as error:
+            raise ConfigurationError(str(error)) from error
         self.stretch = 1
         if not trainer.loggers:
             rank_zero_warn(
@@ -214,6 +217,12 @@ class VisualCallback(Callback):
         self.account.failures.append(error)
         return True
 
+    def _forgives(self, error: Exception) -> bool:
+        kept = self.keeps(error)
+        if kept:
+            self.report_failures()
+        return kept
+
     def report_failures(self) -> None:
         """Warns of what failed since the last report, once in a run."""
         failures = self.account.failures
@@ -229,8 +238,8 @@ class VisualCallback(Callback):
 
     def _end(self, trainer: Trainer) -> None:
         if self._writer is not None:
-            self._writer.close(trainer)
-            self._writer = None
+            writer, self._writer = self._writer, None
+            writer.close(trainer)
             self.report_failures()
 
     def _title(self, name: str, trainer: Trainer) -> str:

@@ -152,11 +152,16 @@ class ClassReport(VisualCallback):
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Stops listening and writes what is still waiting."""
-        self._listener.deafen()
         self._tally = None
         super().on_exception(trainer, pl_module, exception)
 
     # ---- how it is done
+
+    def _end(self, trainer: Trainer) -> None:
+        try:
+            self._listener.deafen()  # a batch that failed may have left it listening
+        finally:
+            super()._end(trainer)
 
     def _due(self, trainer: Trainer) -> bool:
         by_step = self.schedule.step_due(self._last_step, trainer.global_step, self.stretch)

@@ -7,7 +7,7 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_info
 
 from lightning_cnnviz.callbacks.base import VisualCallback
-from lightning_cnnviz.lightning import Callback
+from lightning_cnnviz.callbacks.forgiving import ForgivingCallback
 
 CHECK_EVERY = 1000
 """Optimizer steps after which the cost is looked at, where an epoch does not end before."""
@@ -17,7 +17,7 @@ LEAST_ROOM = 1e-3
 """Share of the bytes below which pictures do not come yet less often."""
 
 
-class CostLimit(Callback):
+class CostLimit(ForgivingCallback):
     """Has costly callbacks draw less often until all of them together keep to a limit.
 
     What counts is the time on the training thread that this package's callbacks measure themselves, as a share of

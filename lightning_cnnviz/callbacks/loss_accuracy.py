@@ -142,12 +142,17 @@ class LossAccuracy(VisualCallback):
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Takes the metrics of an epoch that had ended, and writes what is still waiting."""
-        for means in self._means.values():
-            means.deafen()
         try:
             self._settle(trainer, pl_module)
         finally:
             super().on_exception(trainer, pl_module, exception)
+
+    def _end(self, trainer: Trainer) -> None:
+        try:
+            for means in self._means.values():  # a batch that failed may have left one listening
+                means.deafen()
+        finally:
+            super()._end(trainer)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Takes the metrics of an epoch that has just ended, so that the checkpoint has its points."""

@@ -1,5 +1,6 @@
 """What a model is made of: its layers as they run, with shapes, parameters and multiplications."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -9,6 +10,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from lightning_cnnviz.functional.layer_info import LayerInfo, Role
+from lightning_cnnviz.functional.names import markdown
 from lightning_cnnviz.layers import select_layers
 from lightning_cnnviz.trail import Trail, follow, owner_of
 
@@ -130,8 +132,8 @@ def architecture_table(infos: Sequence[LayerInfo], count: ParameterCount) -> str
     """
     lines = ["| layer | kind | output shape | parameters | multiply-adds |", "|:--|:--|--:|--:|--:|"]
     for info in infos:
-        name = f"`{info.name}`" if info.name else "(the model itself)"
-        kind = info.kind if info.runs == 1 else f"{info.kind}, {info.runs} runs"
+        name = _code(info.name) if info.name else "(the model itself)"
+        kind = markdown(info.kind) if info.runs == 1 else f"{markdown(info.kind)}, {info.runs} runs"
         shape = "–" if info.output_shape is None else " × ".join(map(str, info.output_shape)) or "1"
         lines.append(f"| {name} | {kind} | {shape} | {info.parameters:,} | {info.multiply_adds:,} |")
     frozen = count.parameters - count.trainable
@@ -147,6 +149,10 @@ def architecture_table(infos: Sequence[LayerInfo], count: ParameterCount) -> str
             f"{elsewhere:,} of the parameters are in no layer above: in modules that did not run or not chosen"
         )
     return "\n\n".join(["\n".join(lines), *sums])
+
+
+def _code(name: str) -> str:
+    return f"`{name}`" if re.fullmatch(r"[\w.-]+", name) else markdown(name)
 
 
 def _is_layer(name: str, module: nn.Module, trail: Trail) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from lightning_cnnviz.functional.image import Array, Picture, enlarge
+from lightning_cnnviz.functional.names import one_line
 
 INK = (34, 34, 34)
 ALARM = (178, 24, 43)
@@ -29,7 +30,7 @@ def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
 
 def text_width(text: str, size: int = TEXT_SIZE) -> int:
     """Pixels that a line of text takes."""
-    return int(np.ceil(font(size).getlength(text)))
+    return int(np.ceil(font(size).getlength(one_line(text))))
 
 
 def shorten(text: str, width: int, size: int = TEXT_SIZE, keep_end: bool = False) -> str:
@@ -66,6 +67,7 @@ def text_line(
     ink: tuple[int, int, int] = INK,
 ) -> Picture:
     """One line of dark text on white; shortened and centred if a width in pixels is given."""
+    text = one_line(text)
     shown = shorten(text, width, size, keep_end) if width else text
     length = text_width(shown, size)
     strip = Image.new("RGB", (width or length + 1, size + 6), "white")
@@ -99,7 +101,7 @@ def write(
     pen = ImageDraw.Draw(image)
     for row, column, text in words:
         light = np.dot(picture[row, column], (0.299, 0.587, 0.114)) > 140
-        pen.text((column, row), text, fill=INK if light else (255, 255, 255), font=font(size), anchor=anchor)
+        pen.text((column, row), one_line(text), fill=INK if light else (255, 255, 255), font=font(size), anchor=anchor)
     return np.array(image)
 
 

@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from matplotlib.typing import ColorType
 
 from lightning_cnnviz.functional.image import Picture
+from lightning_cnnviz.functional.names import one_line
 
 DPI = 100
 # Made for colour-blind readers: https://arxiv.org/abs/2107.02270
@@ -27,7 +28,8 @@ def plain(text: str) -> str:
 
 def row_names(names: Sequence[str], at_most: int = 40) -> list[str]:
     """Names of rows, of long ones the end, since layers' ends differ; they leave room for what they name."""
-    return [plain(name if len(name) <= at_most else f"…{name[1 - at_most :]}") for name in names]
+    lines = map(one_line, names)
+    return [plain(line if len(line) <= at_most else f"…{line[1 - at_most :]}") for line in lines]
 
 
 def new_axes(width: float, height: float, title: str) -> Axes:

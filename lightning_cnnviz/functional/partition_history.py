@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from lightning_cnnviz.functional.image import Picture
+from lightning_cnnviz.functional.names import file_name
 from lightning_cnnviz.functional.partition import partition
 from lightning_cnnviz.functional.partition_panels import Points
 from lightning_cnnviz.functional.partition_views import PartitionViews
@@ -25,7 +26,7 @@ def history_folder(run_folder: str | Path, tag: str = "partition") -> Path:
         >>> history_folder("runs/circles/version_0").name
         'partition_history'
     """
-    return Path(run_folder) / f"{tag}_history"
+    return Path(run_folder) / f"{file_name(tag)}_history"
 
 
 def save_data(

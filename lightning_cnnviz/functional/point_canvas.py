@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 from lightning_cnnviz.functional.caption import INK, font
 from lightning_cnnviz.functional.figure import Floats
 from lightning_cnnviz.functional.image import Picture
+from lightning_cnnviz.functional.names import one_line
 
 SHADES = 16
 """From white to ink, of words and lines: the first entries of a palette."""
@@ -140,7 +141,7 @@ def name_size(text: str, size: int) -> tuple[int, int]:
 
 @lru_cache(maxsize=256)
 def _text(text: str, size: int, bold: bool, outline: int) -> tuple[Canvas, npt.NDArray[np.bool_]]:
-    face = font(size, bold)
+    face, text = font(size, bold), one_line(text)
     above, below = face.getmetrics()
     area = (int(face.getlength(text)) + 2 + 2 * outline, above + below + 2 * outline)
     masks = []

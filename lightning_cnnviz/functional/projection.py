@@ -97,7 +97,8 @@ def principal_components(activations: ArrayLike, *, seed: int = 0) -> Array:
         seed: As in `project`.
 
     Returns:
-        Shape (samples, components), float32; NaN for samples with non-finite activations.
+        Shape (samples, components), float32; NaN for samples with non-finite activations. In units of the activations,
+        unless the largest is beyond 2⁴⁰ or below 2⁻⁴⁰: then of a power of two.
 
     Raises:
         ValueError: If fewer than five samples are finite or all are equal.
@@ -115,10 +116,17 @@ def principal_components(activations: ArrayLike, *, seed: int = 0) -> Array:
     values = values[finite]
     if (values == values[0]).all():
         raise ValueError(f"the activations of all {len(values)} samples are equal, there is nothing to lay out")
+    # Exactly scaled where squares would be infinite, or nothing at all.
+    values = np.ldexp(values, _shift(float(np.abs(values).max())))
     count = min(PCA_COMPONENTS, *values.shape)
     components = np.full((len(finite), count), np.nan, dtype=np.float32)
     components[finite] = PCA(count, svd_solver="randomized", random_state=seed).fit_transform(values)
     return components
+
+
+def _shift(largest: float) -> int:
+    exponent = int(np.frexp(largest)[1])
+    return -exponent if abs(exponent) > 40 else 0
 
 
 def _fill(points: Array) -> Array:
