@@ -35,6 +35,7 @@ def weights_of(module: nn.Module, layers: Sequence[str]) -> dict[str, nn.Paramet
         layer if len(weights) == 1 else f"{layer}.{name}": weight
         for layer, weights in found.items()
         for name, weight in weights.items()
+        if not is_lazy(weight)  # of a layer that never ran
     }
 
 

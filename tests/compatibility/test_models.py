@@ -7,12 +7,13 @@ from typing import NamedTuple
 import pytest
 import pytorch_lightning as pl
 import torch
-from tiny import fit, image_steps
+from tiny import events, fit, image_steps, scalars
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
-from lightning_cnnviz import cnnviz_callbacks
+from lightning_cnnviz import LossAccuracy, cnnviz_callbacks
+from lightning_cnnviz.capture import record
 
 MAPS = {"kernels", "feature_maps"}
 ALWAYS = {"architecture", "curves", "gradient_flow"}
@@ -421,3 +422,36 @@ def test_models(kind, sanity, tmp_path, told):
         assert line in words
     failed = [message for message in said if "could not draw" in message]
     assert all(any(line in message for line in kind.lines) for message in failed), failed
+
+
+def test_a_compiled_module(tmp_path):
+    run = train(tmp_path, Small, standard(on_error="raise"), wrap=lambda model: torch.compile(model, backend="eager"))
+    drawn = {tag.split("/")[0] for tag in image_steps(tmp_path)}
+    assert drawn == Small.drawn - {"class_report"}  # nothing is listened to in compiled code
+    assert run.global_step == 3
+
+
+def test_layers_inside_a_fused_transformer_are_seen(tmp_path):
+    """What they return in evaluation is what the layer by itself makes of what it receives."""
+    model = ViT().eval()
+    x = torch.rand(3, 1, 8, 8)
+    seen = record(model, x, ["encoder.layers.1.linear1.input", "encoder.layers.1.linear1"]).layers
+    layer = model.encoder.layers[1].linear1
+    expected = F.linear(seen["encoder.layers.1.linear1.input"], layer.weight, layer.bias)
+    assert torch.allclose(seen["encoder.layers.1.linear1"], expected, atol=1e-6)
+    assert torch.allclose(record(model, x, []).output, model(x), atol=1e-5)
+
+
+def test_of_two_heads_no_accuracy_is_taken(tmp_path):
+    train(tmp_path, TwoHeads, standard())
+    tags = events(tmp_path).Tags()["scalars"]
+    assert "curves/loss/train" in tags
+    assert not [tag for tag in tags if tag.startswith("curves/accuracy")]
+    train(tmp_path / "named", TwoHeads, [LossAccuracy(layers="classes", on_error="raise")])
+    assert scalars(tmp_path / "named", "curves/accuracy/train")
+
+
+def test_lazy_layers_have_gradients_from_the_first_step(tmp_path):
+    train(tmp_path, Lazy, standard(on_error="raise"), num_sanity_val_steps=0)
+    tags = [tag for tag in events(tmp_path).Tags()["scalars"] if tag.endswith("/norm")]
+    assert tags == [f"gradient_flow/net.{place}/norm" for place in (0, 4, 5)]
