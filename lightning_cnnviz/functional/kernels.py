@@ -100,8 +100,8 @@ def kernel_grid(
         (205, 768, 3)
     """
     check_options(channel, scale, max_kernels)
-    count, inputs = weight.shape[:2]
     shown, channel = shown_weights(weight, channel, max_kernels)
+    count, inputs = weight.shape[:2]
     limit = finite_limit(shown) if scale == "layer" else finite_limit(shown, axis=tuple(range(1, shown.ndim)))
     cells = (signed_rgb if channel == "rgb" else diverging)(shown, limit)
 
