@@ -1,5 +1,6 @@
 """Looking into a model without a trace: hooks for one forward pass, guards of modes, buffers and randomness."""
 
+import inspect
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.utils.hooks import RemovableHandle
 
 INPUT = ".input"
@@ -29,34 +31,78 @@ def isolated_rng() -> Iterator[None]:
         np.random.set_state(array)
 
 
-_looking: ContextVar[bool] = ContextVar("_looking", default=False)
+looking: ContextVar[bool] = ContextVar("looking", default=False)
 """Whether the pass that runs is one of ours, which nobody counts as the model's."""
 
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients; each submodule's own mode, the buffers and random states come back."""
+    """Evaluation mode without gradients; each submodule's own mode, the buffers and random states come back.
+
+    Raises:
+        ValueError: If a layer still waits for its first input to know its size: a look must not be that.
+    """
+    if awaits_input(module):
+        raise ValueError("the model has lazy layers, which have no sizes before the first batch has passed")
     modules = list(module.modules())
     modes = [submodule.training for submodule in modules]
-    registered = [dict(submodule._buffers) for submodule in modules]
+    registered = [dict(part._buffers) if takes_hooks(part) else {} for part in modules]  # scripted ones never change
     # What was made in inference mode, in which Lightning validates, can't be written to outside of it.
     changeable = [buffer for buffer in module.buffers() if not buffer.is_inference()]
     values = [(buffer, buffer._version, buffer.detach().clone()) for buffer in changeable]
-    looking = _looking.set(True)
+    token = looking.set(True)
     try:
         with isolated_rng(), torch.no_grad():
             for submodule in modules:  # not `.eval()`: users override it, and it would set frozen parts free
                 submodule.training = False
             yield
     finally:
-        _looking.reset(looking)
+        looking.reset(token)
         for submodule, mode, buffers in zip(modules, modes, registered, strict=True):
             submodule.training = mode
-            submodule._buffers.update(buffers)
+            if buffers:
+                submodule._buffers.update(buffers)
         with torch.no_grad():
             for buffer, version, value in values:
                 if buffer._version != version:
-                    buffer.copy_(value)
+                    buffer.resize_(value.shape).copy_(value)
+
+
+def awaits_input(module: nn.Module) -> bool:
+    """Whether the model has layers such as `nn.LazyLinear` that have not run yet.
+
+    Example:
+        >>> awaits_input(nn.LazyLinear(3)), awaits_input(nn.Linear(4, 3))
+        (True, False)
+    """
+    return any(map(is_lazy, module.parameters())) or any(map(is_lazy, module.buffers()))
+
+
+@contextmanager
+def unfused_attention() -> Iterator[None]:
+    """Transformers run through their parts: hooks see nothing of what the fused kernels for evaluation do."""
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
+
+
+def check_one_input(module: nn.Module) -> None:
+    """Raises ValueError if a model can't be called with one input.
+
+    Example:
+        >>> check_one_input(nn.Linear(2, 1))
+    """
+    signature = inspect.signature(module.forward)
+    try:
+        signature.bind(None)
+    except TypeError:
+        raise ValueError(
+            f"forward({', '.join(signature.parameters)}) takes more than one input, so nothing can be shown of what "
+            "is inside; give all but the first a default"
+        ) from None
 
 
 class Activations(NamedTuple):
@@ -115,6 +161,7 @@ def _record(module: nn.Module, inputs: Tensor, layers: Sequence[str]) -> Activat
             stack.callback(listen(module, name, partial(keep, name)).remove)
         stack.enter_context(evaluating(module))
         stack.enter_context(torch.compiler.set_stance("force_eager"))
+        stack.enter_context(unfused_attention())
         result = module(inputs)
         scores = scores_in(result, len(inputs))
         output = first_tensor(result) if scores is None else scores
@@ -135,6 +182,11 @@ def listen(module: nn.Module, name: str, hear: Callable[[Any], None]) -> Removab
     if name.endswith(INPUT) and name not in named:
         return named[name.removesuffix(INPUT)].register_forward_pre_hook(lambda _, args: hear(args))
     return named[name].register_forward_hook(lambda _, __, result: hear(result))
+
+
+def takes_hooks(module: nn.Module) -> bool:
+    """Whether a module can be listened to: what TorchScript runs can't be."""
+    return not isinstance(module, torch.jit.ScriptModule)
 
 
 def first_tensor(value: Any) -> Tensor | None:
@@ -167,79 +219,3 @@ def _tensors(value: Any) -> Iterator[Tensor]:
         parts = value.values() if hasattr(value, "values") else value if isinstance(value, (tuple, list)) else ()
         for part in parts:
             yield from _tensors(part)
-
-
-class Tap:
-    """Listens to what a model returns while somebody else calls it, for one batch.
-
-    Passes of this package's own, under `evaluating`, are not listened to.
-    The model's own call counts; if its `forward` is not called (a training step may call a submodule), the last
-    of its direct children with parameters (a loss has none) that returned one row per sample. Nothing is listened
-    to in compiled code.
-
-    Args:
-        module: The model.
-        samples: Rows that a classifier's output has.
-        layer: Listen to this submodule only.
-        children: Listen to the children as well, which takes longer the more there are.
-
-    Example:
-        >>> net = nn.Sequential(nn.Linear(4, 3))
-        >>> tap = Tap(net, samples=5)
-        >>> _ = net(torch.ones(5, 4))
-        >>> tap.close().shape
-        torch.Size([5, 3])
-    """
-
-    def __init__(self, module: nn.Module, samples: int, layer: str | None = None, children: bool = True) -> None:
-        self._samples = samples
-        self._own: Tensor | None = None
-        self._childs: Tensor | None = None
-        self._handles: list[RemovableHandle] = []
-        self._error: Exception | None = None
-        if getattr(module, "_compiler_ctx", None) is not None:
-            return
-        target = module.get_submodule(layer) if layer else module
-        self._handles = [target.register_forward_hook(self._hear_own)]
-        if layer is None and children:
-            self._handles += [
-                child.register_forward_hook(self._hear_child)
-                for child in module.children()
-                if any(True for _ in child.parameters()) and not hasattr(child, "_orig_mod")
-            ]
-
-    @property
-    def heard_own(self) -> bool:
-        """Whether it was the model's own call, or that of the layer, that was heard."""
-        return self._own is not None
-
-    def close(self) -> Tensor | None:
-        """Stops listening; returns the detached output, None if there was none with one row per sample.
-
-        Raises what looking at an output raised.
-        """
-        for handle in self._handles:
-            handle.remove()
-        if self._error is not None:
-            raise self._error
-        return self._childs if self._own is None else self._own
-
-    def __getstate__(self) -> dict[str, Any]:
-        # A model that is saved while it is listened to takes a deaf tap along.
-        return {"_samples": -1, "_own": None, "_childs": None, "_handles": [], "_error": None}
-
-    def _hear_own(self, module: nn.Module, args: Any, result: Any) -> None:
-        heard = self._rows(result)
-        self._own = self._own if heard is None else heard
-
-    def _hear_child(self, module: nn.Module, args: Any, result: Any) -> None:
-        heard = self._rows(result)
-        self._childs = self._childs if heard is None else heard
-
-    def _rows(self, result: Any) -> Tensor | None:
-        try:
-            scores = None if _looking.get() else scores_in(result, self._samples)
-        except Exception as error:  # not in the user's own forward pass
-            self._error = error
-            return None
-        return None if scores is None else scores.detach()

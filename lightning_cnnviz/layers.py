@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
+from torch.nn.parameter import is_lazy
 
-from lightning_cnnviz.capture import INPUT, first_tensor, record
+from lightning_cnnviz.capture import INPUT, first_tensor, record, takes_hooks
 
 
 def convolutions(module: nn.Module) -> list[str]:
@@ -34,13 +35,18 @@ def weights_of(module: nn.Module, layers: Sequence[str]) -> dict[str, nn.Paramet
         layer if len(weights) == 1 else f"{layer}.{name}": weight
         for layer, weights in found.items()
         for name, weight in weights.items()
+        if not is_lazy(weight)  # of a layer that never ran
     }
 
 
 def layers_with_weights(module: nn.Module, fewest_dimensions: int) -> list[str]:
-    """Names of the layers with a weight of at least so many dimensions: two leave out normalisation layers."""
+    """Names of the layers with a weight of at least so many dimensions, or of no size yet; two leave out norms."""
     found = _weights_by_layer(module).items()
-    return [name for name, weights in found if any(part.ndim >= fewest_dimensions for part in weights.values())]
+    return [
+        name
+        for name, weights in found
+        if any(is_lazy(part) or part.ndim >= fewest_dimensions for part in weights.values())
+    ]
 
 
 def _weights_by_layer(module: nn.Module) -> dict[str, dict[str, nn.Parameter]]:
@@ -50,7 +56,7 @@ def _weights_by_layer(module: nn.Module) -> dict[str, dict[str, nn.Parameter]]:
         if ".parametrizations." in path:  # layer.parametrizations.weight.original
             layer, _, part = layer.rpartition(".")
             name = f"{part}.{name}"
-        if layer and "weight" in name and not isinstance(parameter, nn.UninitializedParameter):
+        if layer and "weight" in name:
             found.setdefault(layer, {})[name] = parameter
     return found
 
@@ -179,6 +185,7 @@ def _trail_to_last_weights(module: nn.Module, inputs: Tensor) -> tuple[list[_Ste
         name: leaf
         for name, leaf in module.named_modules()
         if name and set(dict(leaf.named_children())) <= {"parametrizations"} and "parametrizations" not in name
+        if takes_hooks(leaf)
     }
 
     def keep(name: str, received: Any, returned: Any) -> None:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from lightning_cnnviz.batch import are_logits, split_batch
-from lightning_cnnviz.capture import Tap
+from lightning_cnnviz.tap import Tap
 
 
 class Heard(NamedTuple):

@@ -2,8 +2,8 @@
 
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from math import prod
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from lightning_cnnviz.capture import evaluating, first_tensor
+from lightning_cnnviz.capture import evaluating, first_tensor, takes_hooks, unfused_attention
 
 
 class Trail:
@@ -79,14 +79,15 @@ def follow(model: nn.Module, inputs: Tensor) -> Trail:
     trail = Trail(counter, len(inputs))
     with ExitStack() as stack:
         for name, module in model.named_modules():
-            if owner_of(name) == name:
+            if owner_of(name) == name and takes_hooks(module):
                 enter = module.register_forward_pre_hook(lambda _, __, name=name: trail.enter(name))
                 leave = module.register_forward_hook(lambda _, __, result, name=name: trail.leave(name, result))
                 stack.callback(enter.remove)
                 stack.callback(leave.remove)
         stack.enter_context(evaluating(model))
         stack.enter_context(torch.compiler.set_stance("force_eager"))
-        stack.enter_context(_unfused_attention())
+        stack.enter_context(unfused_attention())
+        stack.enter_context(sdpa_kernel(SDPBackend.MATH))  # the fused kernels can't be counted
         stack.enter_context(counter)
         stack.enter_context(warnings.catch_warnings())
         # Of the counter's own hooks, which see a compiled part twice; the sum that is read from it does not.
@@ -104,18 +105,6 @@ def owner_of(path: str) -> str:
     """
     names = path.split(".")
     return ".".join(names[: names.index("parametrizations")]) if "parametrizations" in names else path
-
-
-@contextmanager
-def _unfused_attention() -> Iterator[None]:
-    """Transformers run through their parts: hooks see nothing of the fused kernels, nor can they be counted."""
-    fused = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with sdpa_kernel(SDPBackend.MATH):
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fused)
 
 
 # The counter has no formulas for fused recurrent layers: each sample meets all weight matrices in each step.

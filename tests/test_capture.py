@@ -9,8 +9,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from lightning_cnnviz.capture import Tap, evaluating, first_tensor, isolated_rng, record
+from lightning_cnnviz.capture import evaluating, first_tensor, isolated_rng, record
 from lightning_cnnviz.layers import last_hidden_layer
+from lightning_cnnviz.tap import Tap
 
 
 class Net(nn.Module):

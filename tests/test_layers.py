@@ -155,8 +155,9 @@ def test_a_shared_weight_is_watched_once():
 
 def test_layers_with_matrices_leave_out_normalisation_and_what_has_no_weight():
     net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.PReLU(), nn.ReLU(), nn.LSTM(2, 2), nn.LazyLinear(3))
-    assert layers_with_weights(net, 2) == ["0", "4"]
-    assert layers_with_weights(net, 1) == ["0", "1", "2", "4"]
+    assert layers_with_weights(net, 2) == ["0", "4", "5"]  # the last has no size yet
+    assert layers_with_weights(net, 1) == ["0", "1", "2", "4", "5"]
+    assert "5" not in weights_of(net, ["0", "5"])
     assert layers_with_weights(nn.Sequential(parametrizations.weight_norm(nn.Linear(3, 2))), 2) == ["0"]
 
 

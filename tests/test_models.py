@@ -55,6 +55,6 @@ def test_torchvision_models(name, size, convolutions, hidden, tmp_path):
     for tag in images:
         (image,) = reader.Images(tag)
         assert image.step == (0 if tag == "architecture/diagram" else 2)
-        picture = np.asarray(Image.open(io.BytesIO(image.encoded_image_string)))
+        picture = np.asarray(Image.open(io.BytesIO(image.encoded_image_string)).convert("RGB"))
         assert picture.shape[:2] == (image.height, image.width)
         assert max(picture.shape) < 4000, tag

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from pytorch_lightning.loggers import CSVLogger, MLFlowLogger, TensorBoardLogger, WandbLogger
-from tiny import NumbersLogger, events, fit, image_steps
+from tiny import NumbersLogger, TinyNet, events, fit, image_steps, loaders, trainer
 
 from lightning_cnnviz import Architecture, CostLimit, EmbeddingProjection, GradientFlow, KernelGrid
 from lightning_cnnviz.sinks import Sink, sink_for
@@ -34,14 +34,14 @@ def _offline(tmp_path_factory):
         yield
 
 
-def make(kind, folder):
+def make(kind, folder, **options):
     """A logger that writes into a folder, or a skip."""
     if kind == "wandb":
         pytest.importorskip("wandb")
         return WandbLogger(offline=True, save_dir=folder, project="sinks")
     if kind == "mlflow":
         pytest.importorskip("mlflow")
-        return MLFlowLogger(save_dir=str(folder / "mlruns"))
+        return MLFlowLogger(save_dir=str(folder / "mlruns"), **options)
     return CSVLogger(folder, name="csv", version="")
 
 
@@ -295,6 +295,20 @@ def test_of_a_picture_that_finds_no_room_nothing_is_left(tmp_path, monkeypatch):
         run = fit(tmp_path, [KernelGrid()], logger=make("csv", tmp_path))
     assert run.global_step == 12
     assert not list(tmp_path.rglob("*.png"))
+
+
+@pytest.mark.parametrize(("kind", "times"), [("csv", 1), ("mlflow", 2)])
+def test_a_resumed_run_logs_again_what_was_lost_with_a_crash(kind, times, tmp_path):
+    run = fit(tmp_path, [KernelGrid(on_error="raise")], logger=make(kind, tmp_path), max_epochs=1)
+    run.save_checkpoint(tmp_path / "saved.ckpt")
+    identity = {"run_id": run.logger.run_id} if kind == "mlflow" else {}
+    for _ in range(2):  # the first is lost after its second epoch
+        logger = make(kind, tmp_path, **identity)
+        again = trainer(tmp_path, [KernelGrid(on_error="raise")], logger=logger, max_epochs=2)
+        again.fit(TinyNet(), *loaders(), ckpt_path=tmp_path / "saved.ckpt")
+    written = [path for path in tmp_path.rglob("*.png") if "conv1" in str(path)]
+    assert len([path for path in written if "12" in path.stem.split("+timestamp")[0]]) == times
+    assert len(written) == 1 + times
 
 
 @pytest.mark.parametrize("kind", ["csv", "mlflow"])

@@ -14,6 +14,7 @@ from lightning_cnnviz.functional.activation_maximization import excitation_grid
 from lightning_cnnviz.functional.gradient_ascent import Ascent, maximize
 from lightning_cnnviz.layers import last_layer_with_weights, select_layers
 from lightning_cnnviz.probe import Probe, Samples
+from lightning_cnnviz.sharding import passed_over
 from lightning_cnnviz.writer import Drawing
 
 NUM_SAMPLES = 100
@@ -82,14 +83,19 @@ class ActivationMaximization(ProbingCallback):
             probe=probe or Probe(NUM_SAMPLES),
         )
         self.max_units = max_units
+        self._idle = False
         self.ascent = Ascent(steps, step_size, blur, jitter, l2, seed)
 
     def _select(self, module: LightningModule) -> Sequence[str]:
         return [] if self.layers is None else select_layers(module, self.layers, None, "layer")
 
+    def _begin(self, trainer: Trainer, module: LightningModule) -> None:
+        super()._begin(trainer, module)
+        self._idle = passed_over(type(self).__name__, module)  # rank zero climbs alone
+
     def _drawings(self, trainer: Trainer, module: LightningModule) -> Iterable[Drawing]:
         samples = self.probe.samples
-        if samples is None:
+        if samples is None or self._idle:
             return
         self._find_layer(trainer, module, last_layer_with_weights)
         shown, seen = self._look(trainer, module, self._selected, NUM_SAMPLES)

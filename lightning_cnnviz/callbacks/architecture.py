@@ -8,6 +8,7 @@ from pytorch_lightning import LightningModule, Trainer
 
 from lightning_cnnviz.callbacks.base import Layers, OnError
 from lightning_cnnviz.callbacks.probing import ProbingCallback
+from lightning_cnnviz.capture import awaits_input
 from lightning_cnnviz.functional.architecture import architecture, architecture_table, count_parameters
 from lightning_cnnviz.functional.architecture_diagram import architecture_diagram
 from lightning_cnnviz.functional.layer_info import model_record
@@ -90,7 +91,7 @@ class Architecture(ProbingCallback):
             super().on_train_epoch_end(trainer, pl_module)
 
     def _draw_once(self, trainer: Trainer, module: LightningModule, ready: bool) -> None:
-        if self._waiting and ready and trainer.global_step != self._drawn:
+        if self._waiting and ready and trainer.global_step != self._drawn and not awaits_input(module):
             self._waiting = False
             self._draw(trainer, module)
 

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_warn
 
+from lightning_cnnviz.callbacks.duty import Duty
 from lightning_cnnviz.callbacks.forgiving import ForgivingCallback
 from lightning_cnnviz.capture import isolated_rng
 from lightning_cnnviz.costs import Account
@@ -198,8 +199,8 @@ class VisualCallback(ForgivingCallback):
         }
         return {**cost, f"cnnviz/left_out/{account.name}": float(account.dropped)} if account.dropped else cost
 
-    def _duty(self, flexible: bool = False) -> "_Duty":
-        return _Duty(self, flexible)
+    def _duty(self, flexible: bool = False) -> Duty:
+        return Duty(self, flexible)
 
     @contextmanager
     def _forgiving(self) -> Iterator[None]:
@@ -243,23 +244,3 @@ class VisualCallback(ForgivingCallback):
 
     def _title(self, name: str, trainer: Trainer) -> str:
         return f"{name} · epoch {trainer.current_epoch + 1} · step {trainer.global_step}"
-
-
-class _Duty:
-    """Measures the time on the training thread and keeps errors from the run; a class, as every step enters it."""
-
-    __slots__ = ("_callback", "_flexible", "_start")
-
-    def __init__(self, callback: VisualCallback, flexible: bool) -> None:
-        self._callback, self._flexible = callback, flexible
-
-    def __enter__(self) -> None:
-        self._start = time.perf_counter()
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> bool:
-        callback = self._callback
-        kept = isinstance(error, Exception) and callback.keeps(error)
-        callback.account.add(time.perf_counter() - self._start, self._flexible)
-        if callback.account.failures:
-            callback.report_failures()
-        return kept

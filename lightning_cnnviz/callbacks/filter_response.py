@@ -18,6 +18,7 @@ from lightning_cnnviz.functional.kernels import check_channel
 from lightning_cnnviz.functional.record import map_record
 from lightning_cnnviz.layers import convolutions, select_layers
 from lightning_cnnviz.probe import Probe, Samples
+from lightning_cnnviz.sharding import passed_over
 from lightning_cnnviz.writer import Drawing
 
 Source: TypeAlias = Literal["layer", "image"]
@@ -101,6 +102,8 @@ class FilterResponse(ProbingCallback):
 
     def _begin(self, trainer: Trainer, module: LightningModule) -> None:
         super()._begin(trainer, module)
+        if passed_over(type(self).__name__, module):
+            self._selected = []
         if self.source == "layer" or self.probe.samples is None:
             return
         sizes = self.probe.samples.inputs.ndim - 2

@@ -23,6 +23,7 @@ from lightning_cnnviz.functional.gradient_flow import (
 from lightning_cnnviz.functional.record import Record
 from lightning_cnnviz.gradients import GradientWindow
 from lightning_cnnviz.layers import layers_with_weights, select_layers, weights_of
+from lightning_cnnviz.sharding import passed_over
 from lightning_cnnviz.writer import Drawing
 
 MOST_COLUMNS = 1000
@@ -94,6 +95,7 @@ class GradientFlow(VisualCallback):
         self._history: list[tuple[int, dict[str, float]]] = []
         self._reported: set[tuple[str, str]] = set()
         self._names: list[str] = []
+        self._waiting = False
 
     def state_dict(self) -> dict[str, Any]:
         """The heat map's columns, so that a resumed run goes on with it."""
@@ -117,13 +119,16 @@ class GradientFlow(VisualCallback):
         # A run that begins anew, or from an earlier step, leaves what came later behind.
         self._history = [(step, column) for step, column in self._history if step <= trainer.global_step]
         self._reported.clear()
-        weights = weights_of(module, self._selected)
-        self._names = list(weights)
-        self._window = GradientWindow(weights)
+        self._window = None
+        self._waiting = not passed_over(type(self).__name__, module)
         self._steps.clear()
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         """Reads the gradients; here they are accumulated, unscaled and not yet clipped."""
+        if self._writer is not None and self._waiting:
+            self._waiting = False
+            with self._duty():
+                self._open(pl_module)
         if self._writer is None or self._window is None:
             return
         due = self._steps[id(optimizer)] % (self.watch_every_n_steps * self.stretch) == 0
@@ -143,6 +148,12 @@ class GradientFlow(VisualCallback):
             with self._duty():
                 self._window.end_update()
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+
+    def _open(self, module: LightningModule) -> None:
+        """Opens the window at the first step, since lazy layers have their weights only now."""
+        weights = weights_of(module, self._select(module))
+        self._names = list(weights)
+        self._window = GradientWindow(weights)
 
     @staticmethod
     def _loss_scale(trainer: Trainer, module: LightningModule, optimizer: Optimizer) -> Tensor | None:

@@ -13,6 +13,7 @@ from lightning_cnnviz.capture import evaluating
 from lightning_cnnviz.functional.kernels import Channel, Scale, check_channel, check_options, conv_weight, kernel_grid
 from lightning_cnnviz.functional.record import kernel_record
 from lightning_cnnviz.layers import convolutions, select_layers
+from lightning_cnnviz.sharding import gathered
 from lightning_cnnviz.writer import Drawing
 
 
@@ -82,7 +83,8 @@ class KernelGrid(VisualCallback):
 
     def _drawings(self, trainer: Trainer, module: LightningModule) -> Iterable[Drawing]:
         with evaluating(module):  # a parametrized weight is computed when it is read
-            weights = {name: conv_weight(module.get_submodule(name)).detach().cpu().clone() for name in self._selected}
+            layers = {name: module.get_submodule(name) for name in self._selected}
+            weights = {name: gathered(conv_weight(layer).detach()).cpu().clone() for name, layer in layers.items()}
         channel, most = self.channel, self.max_kernels
         for name, weight in weights.items():
             draw = partial(

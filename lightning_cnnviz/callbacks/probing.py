@@ -6,10 +6,11 @@ from typing import Any
 
 import torch
 from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 
 from lightning_cnnviz.callbacks.base import Layers, OnError, VisualCallback
-from lightning_cnnviz.capture import Activations, record
+from lightning_cnnviz.capture import INPUT, Activations, awaits_input, check_one_input, record
 from lightning_cnnviz.datasets import check_class_names
 from lightning_cnnviz.functional.record import sample_record
 from lightning_cnnviz.probe import Probe, Samples
@@ -46,10 +47,13 @@ class ProbingCallback(VisualCallback):
             on_error=on_error,
         )
         self.probe = probe
+        self._silent: set[str] = set()
 
     def _begin(self, trainer: Trainer, module: LightningModule) -> None:
+        self._silent.clear()
         self.probe.collect(trainer, module)
-        if self.probe.class_names is not None and self.probe.samples is not None:
+        check_one_input(module)
+        if self.probe.class_names is not None and self.probe.samples is not None and not awaits_input(module):
             output = self._run(trainer, module, self.probe.samples.inputs[:1], []).output
             if output is not None and output.ndim == 2:
                 check_class_names(self.probe.class_names, max(2, output.shape[1]))
@@ -79,9 +83,14 @@ class ProbingCallback(VisualCallback):
         shown = Samples(samples.inputs[:count], samples.targets[:count], samples.class_names)
         seen = self._run(trainer, module, shown.inputs, layers)
         silent = [name for name in layers if name not in seen.layers]
-        if silent:
+        words = f"{', '.join(silent)} did not run or gave no tensor with one row per sample"
+        asked = {name for layer in self._selected if self.layers is not None for name in (layer, layer + INPUT)}
+        if asked.intersection(silent) or not seen.layers:
             with self._forgiving():
-                raise ValueError(f"{', '.join(silent)} did not run or gave no tensor with one row per sample")
+                raise ValueError(words)
+        elif not self._silent.issuperset(silent):  # nobody asked for these, such as heads for the training only
+            self._silent.update(silent)
+            rank_zero_info(f"{type(self).__name__}: {words}, and is passed over")
         return shown, seen
 
     def _tells_samples(self, count: int) -> bool:

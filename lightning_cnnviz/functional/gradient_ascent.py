@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from lightning_cnnviz.capture import evaluating, first_tensor, listen
+from lightning_cnnviz.capture import evaluating, first_tensor, listen, unfused_attention
 
 Respond: TypeAlias = Callable[[Tensor], Tensor]
 START_NOISE = 0.1
@@ -139,6 +139,7 @@ def maximize(
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(evaluating(model))
         stack.enter_context(torch.compiler.set_stance("force_eager"))
+        stack.enter_context(unfused_attention())
         respond = stack.enter_context(_responses(model, layer))
         total = respond(samples[:1].clone()).shape[1]
         chosen = list(range(min(units, total))) if isinstance(units, int) else list(units)

@@ -100,11 +100,8 @@ def kernel_grid(
         (205, 768, 3)
     """
     check_options(channel, scale, max_kernels)
-    values = to_array(weight)
-    if not 3 <= values.ndim <= 5:
-        raise ValueError(f"expected a weight of shape (out, in, *kernel) with 1 to 3 kernel sizes, got {values.shape}")
-    count = len(values)
-    shown, channel = shown_weights(values, channel, max_kernels)
+    count, inputs = weight.shape[:2]
+    shown, channel = shown_weights(weight, channel, max_kernels)
     limit = finite_limit(shown) if scale == "layer" else finite_limit(shown, axis=tuple(range(1, shown.ndim)))
     cells = (signed_rgb if channel == "rgb" else diverging)(shown, limit)
 
@@ -127,7 +124,7 @@ def kernel_grid(
     return titled(
         tile(slices[:, 0], columns),
         title,
-        _count_note(count, len(shown), channel, values.shape[1]),
+        _count_note(count, len(shown), channel, inputs),
         non_finite_note(shown, "weights"),
         numbers_note,
         scale=_legend(channel, scale, float(limit.max(initial=0))),
@@ -163,18 +160,23 @@ def check_channel(channel: Channel, inputs: int) -> None:
         raise ValueError(f"channel={channel} does not exist, this layer has {inputs} input channels from 0")
 
 
-def shown_weights(values: Array, channel: Channel, max_kernels: int) -> tuple[Array, int | Literal["mean", "rgb"]]:
+def shown_weights(weight: ArrayLike, channel: Channel, max_kernels: int) -> tuple[Array, int | Literal["mean", "rgb"]]:
     """What `kernel_grid` shows of a weight: (kernels, depth, height, width), with 3 behind for RGB, and which channel.
 
     Example:
         >>> shown_weights(np.zeros((6, 3, 5, 5), dtype=np.float32), "auto", 4)[0].shape
         (4, 1, 5, 5, 3)
     """
-    inputs = values.shape[1]
+    if not 3 <= weight.ndim <= 5:
+        shape = tuple(weight.shape)
+        raise ValueError(f"expected a weight of shape (out, in, *kernel) with 1 to 3 kernel sizes, got {shape}")
+    inputs = weight.shape[1]
     if channel == "auto":
-        channel = "rgb" if inputs == 3 and values.ndim == 4 else 0
+        channel = "rgb" if inputs == 3 and weight.ndim == 4 else 0
     check_channel(channel, inputs)
-    return _select_channel(values[:max_kernels], channel), channel
+    if isinstance(channel, int):  # of a large weight the rest need not be copied
+        return _select_channel(to_array(weight[:max_kernels, channel : channel + 1]), 0), channel
+    return _select_channel(to_array(weight[:max_kernels]), channel), channel
 
 
 def _select_channel(values: Array, channel: Channel) -> Array:

@@ -152,15 +152,24 @@ def test_a_batch_without_images_gets_one_line_and_the_run_goes_on(tmp_path):
     assert image_steps(tmp_path) == {}
 
 
-def test_a_layer_that_does_not_run_leaves_the_others_their_pictures(tmp_path):
-    class Idle(TinyNet):
-        def __init__(self):
-            super().__init__()
-            self.idle = nn.Conv2d(1, 1, 1)
+class Idle(TinyNet):
+    """With a convolution that does not run in evaluation, as a head for the training only."""
 
-    with pytest.warns(UserWarning, match="FeatureMaps could not draw .* idle did not run"):
-        fit(tmp_path, [FeatureMaps()], model=Idle())
+    def __init__(self):
+        super().__init__()
+        self.idle = nn.Conv2d(1, 1, 1)
+
+
+def test_a_layer_that_does_not_run_leaves_the_others_their_pictures(tmp_path, told):
+    fit(tmp_path, [FeatureMaps(on_error="raise")], model=Idle())
+    assert told().count("FeatureMaps: idle did not run") == 1
     assert set(image_steps(tmp_path)) == {"feature_maps/conv1", "feature_maps/conv2", "feature_maps/overview"}
+
+
+def test_a_layer_that_was_asked_for_and_does_not_run_gives_a_warning(tmp_path):
+    with pytest.warns(UserWarning, match="FeatureMaps could not draw .* idle did not run"):
+        fit(tmp_path, [FeatureMaps(layers=["conv1", "idle"])], model=Idle())
+    assert set(image_steps(tmp_path)) == {"feature_maps/conv1", "feature_maps/overview"}
 
 
 def test_inputs_of_a_dict_can_be_named(tmp_path):

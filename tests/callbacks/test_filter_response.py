@@ -120,12 +120,15 @@ class Idle(TinyNet):
         self.idle = nn.Conv2d(1, 1, 20)
 
 
-@pytest.mark.parametrize(
-    ("source", "cause"), [("layer", "idle.input did not run"), ("image", "greater than actual input")]
-)
-def test_what_can_not_be_filtered_with_leaves_the_others_their_pictures(source, cause, tmp_path):
-    with pytest.warns(UserWarning, match=f"FilterResponse could not draw .*{cause}"):
-        fit(tmp_path, [FilterResponse(source=source)], model=Idle(), max_epochs=1)
+def test_what_can_not_be_filtered_with_leaves_the_others_their_pictures(tmp_path):
+    with pytest.warns(UserWarning, match=r"FilterResponse could not draw .*greater than actual input"):
+        fit(tmp_path, [FilterResponse(source="image")], model=Idle(), max_epochs=1)
+    assert set(image_steps(tmp_path)) == {"filter_response/conv1", "filter_response/conv2"}
+
+
+def test_what_does_not_run_is_passed_over_with_a_line(tmp_path, told):
+    fit(tmp_path, [FilterResponse(on_error="raise")], model=Idle(), max_epochs=1)
+    assert "FilterResponse: idle.input did not run" in told()
     assert set(image_steps(tmp_path)) == {"filter_response/conv1", "filter_response/conv2"}
 
 

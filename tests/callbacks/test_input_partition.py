@@ -24,7 +24,7 @@ def fit_plane(folder, *callbacks, model=PlaneNet, **options):
 
 def pictures(folder, tag):
     return {
-        image.step: np.asarray(Image.open(io.BytesIO(image.encoded_image_string)))
+        image.step: np.asarray(Image.open(io.BytesIO(image.encoded_image_string)).convert("RGB"))
         for image in events(folder).Images(tag)
     }
 

@@ -71,7 +71,10 @@ def pictures(folder):
     reader = EventAccumulator(str(folder), size_guidance={"images": 0}).Reload()
     images = {tag: reader.Images(tag) for tag in reader.Tags()["images"]}
     assert all([image.step for image in found] == [0] for found in images.values())
-    return {tag: np.asarray(Image.open(io.BytesIO(found[0].encoded_image_string))) for tag, found in images.items()}
+    return {
+        tag: np.asarray(Image.open(io.BytesIO(found[0].encoded_image_string)).convert("RGB"))
+        for tag, found in images.items()
+    }
 
 
 def test_the_run_draws_filters_responses_and_maps(pictures):

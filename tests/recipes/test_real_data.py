@@ -175,7 +175,7 @@ def check_views(reader, tags):
     assert all(found == expected for found in steps.values()), steps
     for tag in tags:
         image = reader.Images(tag)[-1]
-        picture = np.asarray(Image.open(io.BytesIO(image.encoded_image_string)))
+        picture = np.asarray(Image.open(io.BytesIO(image.encoded_image_string)).convert("RGB"))
         assert picture.shape[:2] == (image.height, image.width)
     scalars = set(reader.Tags()["scalars"])
     accuracies = {tag for tag in scalars if tag.startswith("class_report/accuracy/")}
