@@ -3,6 +3,7 @@
 import os
 import struct
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,8 @@ class EventFile:
         except OSError as error:
             self._error = error
             if before is not None:  # half a record would end the file for every reader
-                os.truncate(self._path, before)
+                with suppress(OSError):  # where not even that is allowed, nothing was written
+                    os.truncate(self._path, before)
 
     def _raise_error(self) -> None:
         if self._error is not None:

@@ -64,3 +64,24 @@ def test_on_a_full_disk_records_are_missing_but_the_file_and_other_scalars_live_
     assert {tag: found.Scalars(tag)[0].value for tag in found.Tags()["scalars"]}["after"] == 3.0
     assert found.Tags()["images"] == []
     assert found.Scalars("before")[0].value == 1.0
+
+
+def test_a_file_that_may_not_be_written_any_more_costs_pictures_only(tmp_path, monkeypatch):
+    board = SummaryWriter(tmp_path)
+    file = EventFile(board)
+    file.write(scalar_summary({"a": 1.0}), 1)
+    file.flush()
+
+    def refused(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(file._sink, "write", refused)
+    monkeypatch.setattr("os.truncate", refused)
+    file.write(scalar_summary({"a": 2.0}), 2)
+    with pytest.raises(PermissionError):
+        file.flush()
+    monkeypatch.undo()
+    file.write(scalar_summary({"a": 3.0}), 3)
+    file.flush()
+    board.close()
+    assert [event.step for event in EventAccumulator(str(tmp_path)).Reload().Scalars("a")] == [1, 3]

@@ -64,8 +64,11 @@ def save_weights(folder: Path, model: nn.Module, epoch: int, step: int, at_most:
     }
     folder.mkdir(parents=True, exist_ok=True)
     unfinished = folder / "unfinished"
-    torch.save({"epoch": epoch, "step": step, "state_dict": state}, unfinished)
-    unfinished.replace(_path(folder, step))  # a crash leaves no half a file under this name
+    try:
+        torch.save({"epoch": epoch, "step": step, "state_dict": state}, unfinished)
+        unfinished.replace(_path(folder, step))  # a crash leaves no half a file under this name
+    finally:
+        unfinished.unlink(missing_ok=True)  # nor does a full disk
     steps = saved_steps(folder)
     while len(steps) > at_most:
         gaps = [later - earlier for earlier, later in zip(steps, steps[2:], strict=False)]

@@ -112,8 +112,9 @@ def main() -> int:
     for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch"):
         logging.getLogger(name).setLevel(logging.ERROR)
     begun = time.monotonic()
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = options.keep or Path(scratch)
+    scratch = Path(tempfile.mkdtemp())  # not one that removes itself, as it would in every copy of this process
+    try:
+        folder = options.keep or scratch
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o777)
         suite = Suite(folder)
@@ -126,6 +127,8 @@ def main() -> int:
         if options.number:
             cases = [cases[options.number - 1]]
         found = suite.run(cases, options.jobs, bool(options.keep))
+    finally:
+        shutil.rmtree(scratch)
     figures, table = summary(found, options.seed, time.monotonic() - begun)
     print(table)
     if options.json:

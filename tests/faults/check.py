@@ -125,7 +125,10 @@ def _check_training(
     if end is not None and end["result"] is not None:
         found.finished = True
         if found.case.fault not in SIGNALS or end["error"] is None:
-            found.changed |= end["result"] != (ending(bare) or {})["result"]
+            expected = (ending(bare) or {})["result"]
+            different = [name for name, part in expected.items() if end["result"].get(name) != part]
+            found.changed |= bool(different)
+            found.wrong += [f"{name} is another" for name in different]
     if found.changed:
         found.wrong.append("training is not what it is without us")
 
@@ -144,11 +147,12 @@ def _check_pictures(found: Finding, folder: Path, lines: list[dict[str, Any]]) -
 
 
 def pictures(run: Path) -> set[tuple[str, int]]:
-    """Tag and step of every picture that TensorBoard's own reader finds."""
+    """Tag and step of every picture, and of every record for the tab, that TensorBoard's own reader finds."""
     if not run.is_dir():
         return set()
     reader = EventAccumulator(str(run), size_guidance={"images": 0, "scalars": 0, "tensors": 0}).Reload()
-    return {(tag, image.step) for tag in reader.Tags()["images"] for image in reader.Images(tag)}
+    images = {(tag, image.step) for tag in reader.Tags()["images"] for image in reader.Images(tag)}
+    return images | {(tag, record.step) for tag in reader.Tags()["tensors"] for record in reader.Tensors(tag)}
 
 
 def _check_files(found: Finding, folder: Path) -> None:

@@ -84,8 +84,8 @@ def plan(runs: int, seed: int, calls: Mapping[str, Mapping[str, int]], only: str
         calls: For each net, function of ours → how often a run without faults calls it.
         only: A fault, instead of all.
     """
-    rng = random.Random(seed)
     for number in range(1, runs + 1):
+        rng = random.Random(f"{seed} {number}")  # what one case draws is nothing to the others
         fault = only or rng.choices(list(SHARES), list(SHARES.values()))[0]
         net = rng.choice(["image", "image", "image", "plane"])
         known = CALLBACKS if net == "image" else ON_THE_PLANE

@@ -94,7 +94,7 @@ def _run(case: Case, folder: Path, diary: Diary, count: bool) -> int:
     diary.note(
         error=error and type(error).__name__,
         words=str(error),
-        result=digest(fingerprint(trainer)) if finished else None,
+        result={name: digest({name: part}) for name, part in fingerprint(trainer).items()} if finished else None,
         hooks=len(hooks_of(model)) if model is not None else 0,
         calls=calls,
     )
