@@ -91,7 +91,9 @@ def test_layers_say_what_to_show_not_where_the_class_scores_come_from():
 
 
 @pytest.mark.parametrize(
-    "options", [{"class_names": ["cat", "dog"]}, {"probe": Probe(50, class_names=["cat", "dog"])}], ids=str
+    "options",
+    [{"class_names": ["cat", "dog"]}, {"probe": Probe(50, class_names=["cat", "dog"])}],
+    ids=["names", "probe"],
 )
 def test_class_names_reach_all_who_write_them(options):
     callbacks = cnnviz_callbacks("full", **options)
