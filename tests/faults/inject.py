@@ -30,9 +30,12 @@ OTHER_SIDE = {f"{OURS}.{name}" for name in ("worker_main", "tensorboard_plugin",
 
 GUARDS = {
     *(f"{OURS}.lane.Lane._run", f"{OURS}.writer._attempt", f"{OURS}.writer.Writer._flush"),
-    *(f"{OURS}.callbacks.base.VisualCallback.{name}" for name in ("keeps", "_forgives", "report_failures")),
+    *(
+        f"{OURS}.callbacks.base.VisualCallback.{name}"
+        for name in ("keeps", "_forgives", "report_failures", "state_key", "_generate_state_key")
+    ),
     *(f"{OURS}.callbacks.forgiving.{name}" for name in ("_forgiven", "ForgivingCallback._forgives")),
-    *(f"{OURS}.capture.Tap.{name}" for name in ("_hear_own", "_hear_child", "_rows", "close")),
+    *(f"{OURS}.tap.Tap.{name}" for name in ("_hear_own", "_hear_child", "_rows", "close")),
 }
 """What catches errors itself, and what is too little to fail before something in it does."""
 
