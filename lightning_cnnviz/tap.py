@@ -24,6 +24,7 @@ class Tap:
         children: Listen to the children as well, which takes longer the more there are.
 
     Example:
+        >>> import torch
         >>> net = nn.Sequential(nn.Linear(4, 3))
         >>> tap = Tap(net, samples=5)
         >>> _ = net(torch.ones(5, 4))

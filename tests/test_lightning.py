@@ -13,7 +13,7 @@ from tiny import fit, image_steps, loaders, trainer
 
 import lightning_cnnviz
 from lightning_cnnviz import KernelGrid, LossAccuracy, cnnviz_callbacks
-from lightning_cnnviz.auto import SWITCH, callbacks
+from lightning_cnnviz.auto import SWITCH
 
 KINDS = [thing for name in lightning_cnnviz.__all__ if isinstance(thing := getattr(lightning_cnnviz, name), type)]
 CALLBACKS = [kind for kind in KINDS if issubclass(kind, pytorch_lightning.Callback)]
@@ -158,17 +158,17 @@ for switch in ("", "0", "1"):
 
 def test_callbacks_that_came_by_themselves_draw(tmp_path, monkeypatch):
     monkeypatch.setenv(SWITCH, "1")
-    fit(tmp_path, callbacks(), max_epochs=1)
+    fit(tmp_path, [], max_epochs=1)  # the Trainer finds them
     assert {"kernels", "curves", "gradient_flow", "projection"} <= {tag.split("/")[0] for tag in image_steps(tmp_path)}
 
 
 def test_they_leave_a_trainer_to_callbacks_that_were_asked_for(tmp_path, monkeypatch):
     monkeypatch.setenv(SWITCH, "1")
     asked = [LossAccuracy(), KernelGrid()]
-    run = fit(tmp_path, [*asked, *callbacks()], max_epochs=1)  # of both kinds there are two, in a checkpoint too
+    run = fit(tmp_path, asked, max_epochs=1)  # of both kinds there are two, in a checkpoint too
     assert {tag.split("/")[0] for tag in image_steps(tmp_path)} == {"curves", "kernels"}
     run.save_checkpoint(tmp_path / "saved.ckpt")
-    again = trainer(tmp_path / "again", [*callbacks(), *asked], max_epochs=2)
+    again = trainer(tmp_path / "again", asked, max_epochs=2)
     again.fit(run.lightning_module, *loaders(), ckpt_path=tmp_path / "saved.ckpt")
     assert image_steps(tmp_path / "again")["curves/loss"] == [12]
 

@@ -27,7 +27,7 @@ from lightning_cnnviz.functional.umap_layout import require_umap
 from lightning_cnnviz.layers import last_hidden_layer, select_layers
 from lightning_cnnviz.layout_history import Frame, LayoutHistory
 from lightning_cnnviz.probe import Probe
-from lightning_cnnviz.writer import Computation, Results, Run
+from lightning_cnnviz.writer import Computation, Drawing, Results, Run
 
 
 class EmbeddingProjection(ProbingCallback):
@@ -148,7 +148,8 @@ class EmbeddingProjection(ProbingCallback):
         predicted = predicted_classes(seen.output, len(shown.inputs))
         self._predicted = np.full(len(shown.inputs), -1) if predicted is None else predicted.numpy()
         titles = {name: self._title(name, trainer) for name in [*seen.layers, "overview"]}
-        return partial(self._project, seen.layers, trainer.global_step, titles)
+        drawings = list(self._samples_for_tab())
+        return partial(self._project, drawings, seen.layers, trainer.global_step, titles)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Has the layouts shown one after the other, as a film."""
@@ -159,9 +160,15 @@ class EmbeddingProjection(ProbingCallback):
 
     # ---- on another thread
 
-    def _project(self, layers: dict[str, torch.Tensor], step: int, titles: Mapping[str, str], run: Run) -> Results:
+    def _project(
+        self,
+        drawings: list[Drawing],
+        layers: dict[str, torch.Tensor],
+        step: int,
+        titles: Mapping[str, str],
+        run: Run,
+    ) -> Results:
         latest: dict[tuple[str, Method], Frame] = {}
-        drawings = list(self._samples_for_tab())
         for name in list(layers):
             with self._forgiving():  # one layer that can't be laid out leaves the others their pictures
                 components = run(partial(principal_components, layers.pop(name), seed=self.seed))

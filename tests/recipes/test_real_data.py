@@ -166,13 +166,16 @@ def shortened(recipe, overrides, data_root, tmp_path):
 
 def check_views(reader, tags):
     """Every view is there, at the same steps, and can be opened."""
-    assert set(reader.Tags()["images"]) == tags
+    assert {tag for tag in reader.Tags()["images"] if not tag.endswith("/film")} == tags
     steps = {tag: [image.step for image in reader.Images(tag)] for tag in tags}
     expected = steps["curves/loss"]
     assert expected == sorted(set(expected))
     assert expected[0] > 0
     assert steps.pop("architecture/diagram") == [0]
-    assert all(found == expected for found in steps.values()), steps
+    for tag, found in steps.items():  # of layouts only the newest waits while one is computed
+        left_out = tag.startswith("projection/") and set(found) <= set(expected)
+        assert found[-1] == expected[-1]
+        assert left_out or found == expected, tag
     for tag in tags:
         image = reader.Images(tag)[-1]
         picture = np.asarray(Image.open(io.BytesIO(image.encoded_image_string)).convert("RGB"))
