@@ -220,7 +220,8 @@ def test_weights_and_biases_may_be_switched_off(tmp_path, monkeypatch, recwarn):
     monkeypatch.setenv("WANDB_MODE", "disabled")
     pytest.importorskip("wandb")
     visual = KernelGrid()
-    finish()  # a run that another test left open would be gone on with
+    finish()
+    pytest.importorskip("wandb").teardown()  # it keeps the mode that it was first used with
     run = fit(tmp_path, [visual], logger=WandbLogger(save_dir=tmp_path))
     finish()
     assert (run.global_step, visual.account.pictures) == (12, 0)
