@@ -216,14 +216,22 @@ def test_mlflow_has_pictures_by_step_numbers_and_the_film_as_a_file(several):
     assert "conv1" in table.read_text()
 
 
-def test_weights_and_biases_may_be_switched_off(tmp_path, monkeypatch, recwarn):
-    monkeypatch.setenv("WANDB_MODE", "disabled")
-    pytest.importorskip("wandb")
+@pytest.fixture
+def switched_off(monkeypatch):
+    """Weights & Biases keeps the mode that it was first used with, so it begins anew before and after."""
+    wandb = pytest.importorskip("wandb")
+    with monkeypatch.context() as patch:
+        patch.setenv("WANDB_MODE", "disabled")
+        wandb.teardown()
+        yield
+        wandb.finish()
+    wandb.teardown()
+
+
+@pytest.mark.usefixtures("switched_off")
+def test_weights_and_biases_may_be_switched_off(tmp_path, recwarn):
     visual = KernelGrid()
-    finish()
-    pytest.importorskip("wandb").teardown()  # it keeps the mode that it was first used with
     run = fit(tmp_path, [visual], logger=WandbLogger(save_dir=tmp_path))
-    finish()
     assert (run.global_step, visual.account.pictures) == (12, 0)
     assert not [warning for warning in recwarn if "could not draw" in str(warning.message)]
 
