@@ -71,7 +71,8 @@ class Switchboard:
             try:
                 return function(trainer, *arguments, **options)
             finally:
-                self.calls.append(Call(name, hook, trainer.global_step, start, time.perf_counter() - start))
+                seconds = time.perf_counter() - start
+                self.calls.append(Call(name, hook, trainer.global_step, start, seconds))
                 self._inside = False
 
         return timed

@@ -37,7 +37,7 @@ def split_batch(batch: Any, inputs: Key | None = None, targets: Key | None = Non
         (torch.Size([2, 3, 8, 8]), tensor([1, 0]))
     """
     if inputs is None and targets is None and _is_pair(batch):
-        return batch[0], batch[1].detach()
+        return batch[0], batch[1]
     leaves = list(_leaves(batch))
     if inputs is None:
         candidates = [leaf for leaf in leaves if leaf[1].is_floating_point() and leaf[1].ndim >= 2]
@@ -90,13 +90,23 @@ def predicted_classes(output: Tensor | None, samples: int, logits: Tensor | None
         >>> predicted_classes(torch.tensor([[0.1, 2.0], [1.0, 0.0]]), 2)
         tensor([1, 0])
     """
-    if output is None or not output.is_floating_point() or len(output.shape) not in (1, 2) or len(output) != samples:
+    if output is None or not are_scores(output, samples):
         return None
     if output.ndim == 2 and output.shape[1] > 1:
         return output.argmax(dim=1)
     scores = output.reshape(-1)
     threshold = torch.where(are_logits(scores) if logits is None else logits, 0.0, 0.5)
     return (scores > threshold).long() if len(scores) == samples else None
+
+
+def are_scores(output: Tensor, samples: int) -> bool:
+    """Whether an output may be a classifier's scores, by its type and shape.
+
+    Example:
+        >>> are_scores(torch.rand(5, 3), samples=5)
+        True
+    """
+    return output.is_floating_point() and output.ndim in (1, 2) and len(output) == samples
 
 
 def are_logits(scores: Tensor) -> Tensor:

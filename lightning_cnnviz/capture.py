@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.utils.hooks import RemovableHandle
 
+from lightning_cnnviz.batch import are_scores
+
 INPUT = ".input"
 """Behind a layer's name: what the layer receives instead of what it returns."""
 
@@ -191,7 +193,7 @@ def takes_hooks(module: nn.Module) -> bool:
 
 def first_tensor(value: Any) -> Tensor | None:
     """The tensor that a layer or model returned: itself, or the first in a tuple, list or mapping."""
-    return next(_tensors(value), None)
+    return value if isinstance(value, Tensor) else next(_tensors(value), None)
 
 
 def scores_in(value: Any, samples: int) -> Tensor | None:
@@ -203,11 +205,10 @@ def scores_in(value: Any, samples: int) -> Tensor | None:
         torch.Size([5, 3])
     """
     if isinstance(value, Tensor):  # as most models do
-        named = None
-    else:
-        named = value.get("logits") if isinstance(value, Mapping) else getattr(value, "logits", None)
+        return value if are_scores(value, samples) else None
+    named = value.get("logits") if isinstance(value, Mapping) else getattr(value, "logits", None)
     for tensor in _tensors((named, value)):
-        if tensor.is_floating_point() and tensor.ndim in (1, 2) and len(tensor) == samples:
+        if are_scores(tensor, samples):
             return tensor
     return None
 

@@ -6,19 +6,17 @@ import torch
 from torch import Tensor, nn
 
 from lightning_cnnviz.functional.gradient_sums import (
-    all_finite,
-    count_non_finite,
+    GradientSums,
     count_non_zeros,
-    magnitudes,
+    gradient_sums,
+    gradient_sums_of_steps,
     norms,
-    raw_magnitudes,
     stored,
 )
+from lightning_cnnviz.waiting import Waiting
 
 LOOK_EVERY = 16
 """Steps from one closer look to the next: at exact zeros, and at the weights' update, which takes a copy of them."""
-SUM_EVERY = 64
-"""Steps whose numbers wait to be summed up together, which costs a tenth of doing so at every step."""
 
 
 class GradientWindow:
@@ -40,13 +38,16 @@ class GradientWindow:
         self._names = list(weights)
         self._weights = list(weights.values())
         self._rows = [(row, weight) for row, weight in enumerate(self._weights) if weight.numel()]
-        self.clear()
-
-    def clear(self) -> None:
-        """Begins a new window."""
         # Several optimizers step different weights: sums are kept for each set of rows that came together.
         self._sums: dict[tuple[int, ...], _Sums] = {}
         self._before: tuple[tuple[int, ...], list[Tensor]] | None = None
+
+    def clear(self) -> None:
+        """Begins a new window."""
+        self._sums = {rows: sums for rows, sums in self._sums.items() if sums.steps}
+        for sums in self._sums.values():
+            sums.clear()
+        self._before = None
 
     @property
     def updating(self) -> bool:
@@ -91,6 +92,8 @@ class GradientWindow:
         """
         totals: dict[int, dict[str, float]] = {}
         for rows, sums in self._sums.items():
+            if not sums.steps:
+                continue
             lengths = norms([self._weights[row].detach() for row in rows])
             parts = {**sums.totals(), "weight_norm": lengths}
             columns = torch.stack([part.cpu().double() for part in parts.values()]).T.tolist()
@@ -108,12 +111,16 @@ class _Sums:
     """Sums over the steps of weights that step together; each tensor in it has one entry per weight."""
 
     def __init__(self, weights: int, device: torch.device) -> None:
-        self._steps = 0
-        self._weights = weights
-        # Numbers of the last steps: on the CPU, where that is no wait, as read, elsewhere on the device.
-        self._read: list[list[float]] = []
-        self._unread: list[Tensor] = []
-        real, whole = torch.zeros(weights, device=device), torch.zeros(weights, dtype=torch.int64, device=device)
+        self._weights, self._device = weights, device
+        self._waiting = Waiting(self._read)
+        self.clear()
+
+    def clear(self) -> None:
+        """Begins anew."""
+        self.steps = 0
+        self._waiting.forget()
+        real = torch.zeros(self._weights, device=self._device)
+        whole = torch.zeros(self._weights, dtype=torch.int64, device=self._device)
         self._totals = dict.fromkeys(("sum_abs", "norm", "max_abs", "update_ratios"), real) | dict.fromkeys(
             ("finite_steps", "non_finite", "looks", "non_zeros", "updates"), whole
         )
@@ -121,22 +128,11 @@ class _Sums:
     def add(self, gradients: Sequence[Tensor], loss_scale: Tensor | None) -> bool:
         """Takes a step's gradients; returns whether this step is one for a closer look."""
         tensors = stored(gradients)
-        raw = raw_magnitudes(tensors)
-        if raw[0].device.type == "cpu":
-            scale = 1.0 if loss_scale is None else loss_scale.item()
-            read = [value.item() / scale for value in raw]
-            self._read.append(read)
-            finite = all_finite(read)
-        else:
-            stacked = torch.stack(raw)
-            self._unread.append(stacked if loss_scale is None else stacked / loss_scale)
-            finite = False  # as far as can be told without a wait
-        if not finite:
-            self._totals["non_finite"] = self._totals["non_finite"] + count_non_finite(tensors)
-        if len(self._read) + len(self._unread) == SUM_EVERY:
-            self._sum_up()
-        look = self._steps % LOOK_EVERY == 0
-        self._steps += 1
+        sparse = any(gradient.is_sparse for gradient in gradients)
+        if sparse or not self._waiting.add(tensors if loss_scale is None else [*tensors, loss_scale]):
+            self._sum_up(GradientSums(*(value[None] for value in gradient_sums(tensors))), loss_scale)
+        look = self.steps % LOOK_EVERY == 0
+        self.steps += 1
         if look:
             self._totals["non_zeros"] = self._totals["non_zeros"] + count_non_zeros(tensors)
             self._totals["looks"] = self._totals["looks"] + 1
@@ -150,20 +146,23 @@ class _Sums:
 
     def totals(self) -> dict[str, Tensor]:
         """Everything so far; of `max_abs` the maximum, of all else the sum."""
-        self._sum_up()
+        self._waiting.read()
         return self._totals
 
-    def _sum_up(self) -> None:
-        if not self._read and not self._unread:
-            return
-        raw = torch.stack(self._unread) if self._unread else torch.tensor(self._read, dtype=torch.float64)
-        self._read, self._unread = [], []
-        sum_abs, norm, max_abs = magnitudes(raw, self._weights)
-        finite = max_abs.isfinite()
+    def _read(self, copies: list[Tensor]) -> None:
+        gradients, scales = copies[: self._weights], copies[self._weights :]
+        self._sum_up(gradient_sums_of_steps(gradients), scales[0][:, None] if scales else None)
+
+    def _sum_up(self, sums: GradientSums, loss_scale: Tensor | None) -> None:
+        """Adds sums of shape (steps, weights)."""
+        finite = sums.max_abs.isfinite()
+        scale = 1 if loss_scale is None else loss_scale
+        sum_abs, max_abs, norm = (torch.where(finite, value / scale, 0) for value in sums[:3])
         totals = self._totals
-        totals["sum_abs"] = totals["sum_abs"] + torch.where(finite, sum_abs, 0).sum(dim=0)
-        totals["norm"] = totals["norm"] + torch.where(finite, norm, 0).sum(dim=0)
-        totals["max_abs"] = torch.maximum(totals["max_abs"], torch.where(finite, max_abs, 0).amax(dim=0))
+        totals["sum_abs"] = totals["sum_abs"] + sum_abs.sum(dim=0)
+        totals["max_abs"] = torch.maximum(totals["max_abs"], max_abs.amax(dim=0))
+        totals["norm"] = totals["norm"] + norm.sum(dim=0)
+        totals["non_finite"] = totals["non_finite"] + sums.non_finite.sum(dim=0)
         totals["finite_steps"] = totals["finite_steps"] + finite.sum(dim=0)
 
 

@@ -67,6 +67,7 @@ class Listener:
         if self._tap is None:
             return None
         (tap, inputs, targets), self._tap = self._tap, None
+        inputs = inputs.detach() if inputs.requires_grad else inputs
         scores = tap.close()
         if scores is None:
             if self._children is False:
@@ -77,8 +78,8 @@ class Listener:
         if scores.ndim == 1 or scores.shape[1] == 1:  # a few logits may look like probabilities, many do not
             found = are_logits(scores)
             self._logits = found if self._logits is None else self._logits | found
-            return Heard(inputs.detach(), targets, scores, self._logits)
-        return Heard(inputs.detach(), targets, scores)
+            return Heard(inputs, targets, scores, self._logits)
+        return Heard(inputs, targets, scores)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_tap": None, "_children": None, "_logits": None}

@@ -1,7 +1,7 @@
 """Loss and accuracy of an epoch, from what its batches' own forward passes gave."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from pytorch_lightning.strategies import Strategy
@@ -10,9 +10,16 @@ from torch import Tensor, nn
 from lightning_cnnviz.batch import batch_size, predicted_classes
 from lightning_cnnviz.capture import first_tensor
 from lightning_cnnviz.listener import Listener
+from lightning_cnnviz.waiting import Waiting
 
-MOST_WAITING = 4096
-"""Samples whose losses and hits wait to be summed up together, which costs a tenth of doing so for every batch."""
+
+class _Kind(NamedTuple):
+    """What all batches that wait to be read together have in common; no classes, no scores."""
+
+    samples: int
+    scale: float
+    classes: int
+    loss: bool
 
 
 class EpochMeans:
@@ -31,11 +38,8 @@ class EpochMeans:
 
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}
-        self._losses: list[Tensor] = []
-        self._classes: list[Tensor] = []  # predicted and true ones, each of shape (2, samples)
-        self._width = 0
-        self._samples = 0  # of the waiting losses
-        self._waiting = 0
+        self._waiting = Waiting(self._read)
+        self._kind = _Kind(samples=0, scale=1.0, classes=0, loss=False)
         self._listener = Listener()
 
     def listen(self, module: nn.Module, batch: Any, layer: str | None = None) -> None:
@@ -54,27 +58,26 @@ class EpochMeans:
             batch: The batch.
             scale: Factor for the loss.
         """
-        samples = batch_size(batch)
         loss = first_tensor(outputs.get("loss") if isinstance(outputs, Mapping) else outputs)
-        if loss is not None and loss.numel() == 1:
-            # A product, so that what waits is a number of its own and not the end of a long tensor.
-            self._losses.append(loss.detach().float() * (scale * samples))
-            self._samples += samples
+        tensors = [loss.detach()] if loss is not None and loss.numel() == 1 else []
         heard = self._listener.deafen()
-        predicted = None if heard is None else predicted_classes(heard.scores, len(heard.targets), heard.logits)
-        if heard is not None and predicted is not None:
-            width = heard.scores.shape[1] if heard.logits is None else 2
-            if width != self._width:
-                self._sum_up()
-            self._width = width
-            self._classes.append(torch.stack([predicted, heard.targets]))
-        self._waiting += samples
-        if self._waiting >= MOST_WAITING:
-            self._sum_up()
+        samples, classes = batch_size(batch) if heard is None else len(heard.targets), 0
+        if heard is not None and heard.logits is None:
+            classes = heard.scores.shape[1]
+            tensors += [heard.scores, heard.targets]
+        elif heard is not None and (predicted := predicted_classes(heard.scores, samples, heard.logits)) is not None:
+            classes = 2
+            tensors += [predicted, heard.targets]
+        kind = _Kind(samples, scale, classes, loss=len(tensors) in (1, 3))
+        if kind != self._kind:
+            self._waiting.read()
+            self._kind = kind
+        if tensors and not self._waiting.add(tensors):
+            self._read([tensor[None] for tensor in tensors])
 
     def sums(self) -> dict[str, Tensor]:
         """Quantity → (sum over samples, number of samples) so far."""
-        self._sum_up()
+        self._waiting.read()
         return self._sums
 
     def end(self, strategy: Strategy) -> dict[str, float]:
@@ -89,16 +92,21 @@ class EpochMeans:
         self._sums = {}
         return means
 
-    def _sum_up(self) -> None:
-        if self._losses:
-            total = torch.stack([loss.reshape(()) for loss in self._losses]).sum()
-            self._add("loss", total, torch.full_like(total, self._samples))
-        if self._classes:
-            predicted, true = torch.cat(self._classes, dim=1)
-            counted = (true >= 0) & (true < self._width)
+    def _read(self, copies: list[Tensor]) -> None:
+        samples, scale, classes, loss = self._kind
+        if loss:
+            total = copies[0].float().sum() * (scale * samples)
+            self._add("loss", total, torch.full_like(total, samples * len(copies[0])))
+        if classes:
+            scores, true = copies[-2:]
+            predicted = scores.argmax(dim=2) if scores.ndim == 3 else scores
+            counted = (true >= 0) & (true < classes)
             self._add("accuracy", ((predicted == true) & counted).sum(), counted.sum())
-        self._losses, self._classes, self._samples, self._waiting = [], [], 0, 0
 
     def _add(self, quantity: str, total: Tensor, samples: Tensor) -> None:
         part = torch.stack([total.float(), samples.float()])
         self._sums[quantity] = self._sums[quantity] + part if quantity in self._sums else part
+
+    def __getstate__(self) -> dict[str, Any]:
+        self._waiting.read()
+        return self.__dict__

@@ -6,13 +6,12 @@ import torch
 from pytorch_lightning.strategies import Strategy
 from torch import Tensor
 
-from lightning_cnnviz.batch import confidences, predicted_classes
+from lightning_cnnviz.batch import are_scores, confidences, predicted_classes
 from lightning_cnnviz.listener import Heard
+from lightning_cnnviz.waiting import Waiting
 
 MOST_CLASSES = 4096
 """Their counts take 128 MiB."""
-MOST_WAITING = 4096
-"""Samples that wait to be counted together, which is cheaper than batch by batch."""
 
 
 class Rows(NamedTuple):
@@ -70,25 +69,32 @@ class ClassTally:
     def __init__(self, max_mistakes: int, max_samples: int) -> None:
         self.classes = 0
         """Outputs of the model; 0 as long as none were heard."""
-        self.samples: Rows | None = None
         self._max_mistakes = max_mistakes
         self._max_samples = max_samples
         self._single_output = False
         self._cells = torch.zeros(1, dtype=torch.int64)  # one per pair of classes, and one for all that is no pair
         self._others = torch.zeros(3, dtype=torch.int64)
+        self._samples: Rows | None = None
         self._mistakes: Rows | None = None
-        self._uncounted: list[Tensor] = []  # true and predicted classes, and whether unsure; each (3, samples)
-        self._waiting = 0
+        self._waiting = Waiting(self._read)
+        self._size: torch.Size | None = None
 
     @property
     def counts(self) -> Tensor:
         """Shape (classes, classes), int64, on the device: rows are the true classes, columns the predicted ones."""
-        self._count()
+        self._waiting.read()
         return self._cells[:-1].reshape(self.classes, self.classes)
+
+    @property
+    def samples(self) -> Rows | None:
+        """The first samples, on the device."""
+        self._waiting.read()
+        return self._samples
 
     @property
     def mistakes(self) -> Rows | None:
         """The most confident mistakes, on the device, the surest first."""
+        self._waiting.read()
         if self._mistakes is None:
             return None
         return self._mistakes.take(self._mistakes.confidence >= 0)
@@ -100,29 +106,27 @@ class ClassTally:
             ValueError: If there are too many classes for a matrix, another number of them than before, or the
                 inputs are of another size than before; the latter are counted all the same.
         """
-        predicted = predicted_classes(heard.scores, len(heard.targets), heard.logits)
-        if predicted is None or not len(predicted):
+        if not len(heard.targets) or not are_scores(heard.scores, len(heard.targets)):
             return
         self._begin(heard.scores)
-        true = heard.targets
-        confidence = confidences(heard.scores, heard.logits)
-        known = confidence.isfinite()
-        self._uncounted.append(torch.stack([true, predicted, known.logical_not()]))
-        self._waiting += len(true)
-        if self._waiting >= MOST_WAITING:
-            self._count()
-        wrong = (predicted != true) & known & (true >= 0) & (true < self.classes)
-        self._keep(Rows(heard.inputs, true, predicted, confidence), wrong)
+        self._size = self._size or heard.inputs.shape[1:]
+        tensors = [heard.inputs, heard.targets, heard.scores, *([] if heard.logits is None else [heard.logits])]
+        if heard.inputs.shape[1:] != self._size or not self._waiting.add(tensors):
+            self._waiting.read()
+            self._read([tensor[None] for tensor in tensors])
 
-    def _count(self) -> None:
-        if not self._uncounted:
-            return
-        true, predicted, unsure = torch.cat(self._uncounted, dim=1)
-        self._uncounted, self._waiting = [], 0
-        ignored, beyond = true < 0, true >= self.classes
+    def _read(self, copies: list[Tensor]) -> None:
+        """Counts batches, each tensor of shape (batches, ...)."""
+        images, true, scores = (part.flatten(0, 1) for part in copies[:3])
+        logits = copies[3][:, None].expand(copies[1].shape).flatten() if len(copies) > 3 else None
+        predicted, confidence = predicted_classes(scores, len(true), logits), confidences(scores, logits)
+        assert predicted is not None
+        known, ignored, beyond = confidence.isfinite(), true < 0, true >= self.classes
         cell = torch.where(ignored | beyond, self.classes**2, true * self.classes + predicted)
         self._cells.index_add_(0, cell, torch.ones_like(cell))
-        self._others += torch.stack([ignored.sum(), beyond.sum(), unsure.sum()])
+        self._others += torch.stack([ignored.sum(), beyond.sum(), known.logical_not().sum()])
+        wrong = (predicted != true) & known & ~ignored & ~beyond
+        self._keep(Rows(images, true, predicted, confidence), wrong)
 
     def _begin(self, scores: Tensor) -> None:
         width = 1 if scores.ndim == 1 else scores.shape[1]
@@ -137,9 +141,9 @@ class ClassTally:
             raise ValueError(f"expected scores of {self.classes} classes as before, got {classes}")
 
     def _keep(self, rows: Rows, wrong: Tensor) -> None:
-        room = self._max_samples - (0 if self.samples is None else len(self.samples.true))
+        room = self._max_samples - (0 if self._samples is None else len(self._samples.true))
         if room:
-            self.samples = _together(self.samples, rows.take(slice(room)))
+            self._samples = _together(self._samples, rows.take(slice(room)))
         ranked = rows._replace(confidence=torch.where(wrong, rows.confidence, -1.0))
         both = _together(self._mistakes, _surest(ranked, self._max_mistakes))
         self._mistakes = _surest(both, self._max_mistakes)
@@ -154,7 +158,7 @@ class ClassTally:
         classes, single = strategy.reduce(facts, reduce_op="max").tolist()
         if not classes:
             return None
-        self._count()
+        self._waiting.read()
         counts = torch.zeros(classes, classes, dtype=torch.int64, device=device)
         counts[: self.classes, : self.classes] = self.counts
         counts = strategy.reduce(counts, reduce_op="sum").cpu()

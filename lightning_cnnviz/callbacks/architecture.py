@@ -81,7 +81,8 @@ class Architecture(ProbingCallback):
     ) -> None:
         """Draws if this optimizer step is due, or the probe has its samples only now."""
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
-        self._draw_once(trainer, pl_module, ready=self.probe.full)
+        if self._waiting:
+            self._draw_once(trainer, pl_module, ready=self.probe.full)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draws if this epoch is due, or if there were fewer samples than the probe waits for."""

@@ -152,7 +152,8 @@ class VisualCallback(ForgivingCallback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Draws if this optimizer step is due."""
-        if self.schedule.step_due(self._last_step, trainer.global_step, self.stretch):
+        by_step = self.schedule.every_n_train_steps is not None  # asked first, as this is every step
+        if by_step and self.schedule.step_due(self._last_step, trainer.global_step, self.stretch):
             self._draw(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -7,7 +7,7 @@ import torch
 from scipy import ndimage
 
 from lightning_cnnviz.functional.gradient_flow import diagnose, gradient_bars, gradient_heat_map
-from lightning_cnnviz.functional.gradient_sums import gradient_sums
+from lightning_cnnviz.functional.gradient_sums import count_non_zeros, gradient_sums, gradient_sums_of_steps, stored
 
 nan, inf = np.nan, np.inf
 BLUE = (63, 144, 218)
@@ -15,24 +15,36 @@ VIRIDIS = np.round(np.array(matplotlib.colormaps["viridis"].colors) * 255)
 
 
 def expected_sums(tensors):
-    """Sum and maximum of |g|, L2 norm, entries that are no zero and that are not finite, in float64 by hand."""
+    """Sum and maximum of |g|, L2 norm, and entries that are not finite, in float64 by hand."""
     arrays = [np.abs(tensor.to_dense().double().numpy()) for tensor in tensors]
     return [
         [array.sum() for array in arrays],
         [array.max() for array in arrays],
         [np.sqrt((array**2).sum()) for array in arrays],
-        [(array != 0).sum() for array in arrays],
         [(~np.isfinite(array)).sum() for array in arrays],
     ]
 
 
 def assert_sums(tensors, tolerance=1e-5):
     sums = gradient_sums(tensors)
-    assert sums._fields == ("sum_abs", "max_abs", "norm", "non_zeros", "non_finite")
+    assert sums._fields == ("sum_abs", "max_abs", "norm", "non_finite")
     for name, got, expected in zip(sums._fields, sums, expected_sums(tensors), strict=True):
         assert got.shape == (len(tensors),)
         assert got.dtype in ([torch.int64] if name.startswith("non") else [torch.float32, torch.float64])
         assert np.allclose(got.double().numpy(), expected, rtol=tolerance, atol=0, equal_nan=True), name
+    if any(tensor.is_sparse for tensor in tensors):
+        return
+    steps = [torch.stack([tensor, -tensor, tensor]) for tensor in tensors]
+    for name, several, one in zip(sums._fields, gradient_sums_of_steps(steps), sums, strict=True):
+        assert several.shape == (3, len(tensors))
+        assert several.dtype == one.dtype
+        for step in several:
+            assert np.allclose(step.double(), one.double(), rtol=tolerance, atol=0, equal_nan=True), name
+
+
+def assert_non_zeros(tensors):
+    expected = [np.count_nonzero(tensor.to_dense().double().numpy()) for tensor in tensors]
+    assert count_non_zeros(stored(tensors)).tolist() == expected
 
 
 def gradients(dtype, scale=1.0):
@@ -62,6 +74,7 @@ def test_exact_zeros_are_counted(dtype):
     tensors.append(torch.zeros(4, 5, dtype=dtype))
     tensors.append(-torch.zeros(3, dtype=dtype))
     assert_sums(tensors)
+    assert_non_zeros(tensors)
 
 
 def test_dtypes_may_be_mixed():
@@ -91,7 +104,9 @@ def test_non_finite_entries_are_counted_in_their_own_tensor(dtype, bad):
     tensors.insert(2, broken)
     sums = gradient_sums(tensors)
     assert sums.non_finite.tolist() == [0, 0, len(bad)] + [0] * 5
-    assert sums.non_zeros[2] == len(broken) - 1
+    assert count_non_zeros(tensors)[2] == len(broken) - 1
+    copies = gradient_sums_of_steps([tensor[None].clone() for tensor in tensors])
+    assert copies.non_finite.tolist() == [[0, 0, len(bad)] + [0] * 5]
     assert not sums.sum_abs[2].isfinite()
     others = [index for index in range(len(tensors)) if index != 2]
     assert np.allclose(sums.norm[others].double(), np.array(expected_sums(tensors)[2])[others], rtol=1e-5)
@@ -110,13 +125,15 @@ def test_sparse_gradients_count_what_they_do_not_store_as_zeros():
     gradient = table.weight.grad
     assert gradient.is_sparse
     assert_sums([gradient, torch.ones(2)])
-    assert gradient_sums([gradient]).non_zeros.tolist() == [9]
+    assert_non_zeros([gradient])
+    assert count_non_zeros(stored([gradient])).tolist() == [9]
 
 
 def test_a_sparse_gradient_that_stores_nothing_is_all_zero():
     empty = torch.zeros(10, 4).to_sparse(1)
     sums = gradient_sums([empty, torch.ones(2)])
-    assert [value.tolist() for value in sums] == [[0, 2], [0, 1], [0, pytest.approx(2**0.5)], [0, 2], [0, 0]]
+    assert [value.tolist() for value in sums] == [[0, 2], [0, 1], [0, pytest.approx(2**0.5)], [0, 0]]
+    assert_non_zeros([empty, torch.ones(2)])
 
 
 def test_gradients_are_left_as_they_are():
