@@ -46,12 +46,13 @@ class Background:
             thread.join()
 
 
-def resident_megabytes() -> float:
-    """Resident memory of this process and its children in MB; NaN where the system has no /proc."""
+def resident_megabytes() -> tuple[float, float]:
+    """Resident memory of this process, and of its children, in MB; NaN where the system has no /proc."""
     if not Path("/proc/self/statm").exists():
-        return float("nan")
+        return float("nan"), float("nan")
     fields = [_read(f"/proc/{process}/statm").split() for process in _processes(os.getpid())]
-    return sum(int(pages[1]) for pages in fields if pages) * os.sysconf("SC_PAGE_SIZE") / 1e6
+    own, *others = (int(pages[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6 for pages in fields if pages)
+    return own, sum(others)
 
 
 def _processes(process: int) -> list[int]:

@@ -17,6 +17,8 @@ ALARM = (178, 24, 43)
 """Of words that say what is wrong."""
 TITLE_SIZE, TEXT_SIZE = 15, 12
 MARGIN = 8
+SHADES = 32
+"""Of the edges of letters, from white to ink."""
 
 
 @lru_cache
@@ -70,10 +72,11 @@ def text_line(
     text = one_line(text)
     shown = shorten(text, width, size, keep_end) if width else text
     length = text_width(shown, size)
-    strip = Image.new("RGB", (width or length + 1, size + 6), "white")
+    strip = Image.new("L", (width or length + 1, size + 6))
     left = (width - length) // 2 if width else 0
-    ImageDraw.Draw(strip).text((left, 1), shown, fill=ink, font=font(size))
-    return np.array(strip)
+    ImageDraw.Draw(strip).text((left, 1), shown, fill=255, font=font(size))
+    shades = np.linspace(255, ink, SHADES).round().astype(np.uint8)
+    return shades[(np.asarray(strip, dtype=np.intp) * (SHADES - 1) + 127) // 255]
 
 
 def write(
@@ -124,11 +127,16 @@ def beside(*pictures: Picture, gap: int = MARGIN) -> Picture:
     return np.concatenate(spaced, axis=1)[:, : -gap or None]
 
 
-def stack(*pictures: Picture, gap: int = MARGIN) -> Picture:
-    """Puts pictures below each other, left sides aligned, on white."""
+def stack(*pictures: Picture, gap: int = MARGIN, margin: int = 0) -> Picture:
+    """Puts pictures below each other, left sides aligned, on white, with a white margin around all."""
+    height = sum(picture.shape[0] for picture in pictures) + gap * (len(pictures) - 1)
     width = max(picture.shape[1] for picture in pictures)
-    spaced = [pad(picture, picture.shape[0] + gap, width) for picture in pictures]
-    return np.concatenate(spaced)[: -gap or None]
+    sheet = np.full((height + 2 * margin, width + 2 * margin, 3), 255, dtype=np.uint8)
+    top = margin
+    for picture in pictures:
+        sheet[top : top + picture.shape[0], margin : margin + picture.shape[1]] = picture
+        top += picture.shape[0] + gap
+    return sheet
 
 
 def titled(picture: Picture, title: str, *notes: str, scale: Picture | None = None) -> Picture:
@@ -151,5 +159,4 @@ def titled(picture: Picture, title: str, *notes: str, scale: Picture | None = No
     head += [text_line(note) for note in notes if note]
     head += [scale] if scale is not None else []
     parts = [stack(*head, gap=1)] if head else []
-    framed = stack(*parts, picture)
-    return np.pad(framed, ((MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0)), constant_values=255)
+    return stack(*parts, picture, margin=MARGIN)

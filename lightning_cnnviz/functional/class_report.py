@@ -121,9 +121,9 @@ def confusion_matrix_chart(counts: Counts, class_names: Sequence[str], *, title:
         *(() if numbered else _worst(counts, class_names, chart.shape[1])),
         scale=beside(
             text_line("right"),
-            colour_scale(DIVERGING[127::-1], "0", "100 %"),
+            colour_scale(DIVERGING[100::-1], "0", "100 %"),
             text_line("wrong"),
-            colour_scale(DIVERGING[127:], "0", f"{_percent(strongest)} of the true class"),
+            colour_scale(DIVERGING[100:], "0", f"{_percent(strongest)} of the true class"),
         ),
     )
 

@@ -46,7 +46,7 @@ def encode(picture: Picture) -> Encoded:
         (20, 30)
     """
     buffer = BytesIO()
-    _with_palette(Image.fromarray(np.ascontiguousarray(picture))).save(buffer, "PNG", compress_level=COMPRESS_LEVEL)
+    _with_palette(np.ascontiguousarray(picture)).save(buffer, "PNG", compress_level=COMPRESS_LEVEL)
     return Encoded(buffer.getvalue(), *picture.shape[:2])
 
 
@@ -81,18 +81,21 @@ def drawn_for_tab(view: str, draw: Callable[[], Picture]) -> list[Encoded | Reco
     return [picture, Record("partition", {"layer": layer, "view": name}, info, arrays)]
 
 
-def _with_palette(image: Image.Image) -> Image.Image:
-    found = image.getcolors(256)
+def _with_palette(picture: Picture) -> Image.Image:
+    rows = picture.reshape(len(picture), -1)
+    new = np.ones(len(rows), dtype=np.bool_)
+    np.any(rows[1:] != rows[:-1], axis=1, out=new[1:])  # what is enlarged repeats its rows
+    distinct = Image.fromarray(picture[new])
+    found = distinct.getcolors(256)
     if found is None:
-        return image
+        return Image.fromarray(picture)
     colours = np.array([colour for _, colour in found], dtype=np.uint8)
     if (colours == colours[:, :1]).all():
-        return image.convert("L")
-    codes = _code(colours)
-    order = np.argsort(codes)
-    indices = np.searchsorted(codes[order], _code(np.asarray(image)))
-    reduced = Image.fromarray(indices.astype(np.uint8), "P")
-    reduced.putpalette(colours[order].tobytes())
+        return Image.fromarray(np.ascontiguousarray(picture[..., 0]))
+    index = np.zeros(1 << 24, dtype=np.uint8)  # of which memory is taken only where a colour lies
+    index[_code(colours)] = np.arange(len(colours))
+    reduced = Image.fromarray(index[_code(np.asarray(distinct))][np.cumsum(new) - 1], "P")
+    reduced.putpalette(colours.tobytes())
     return reduced
 
 

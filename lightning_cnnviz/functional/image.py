@@ -27,10 +27,11 @@ def _colours(name: str, count: int) -> Picture:
     return np.asarray(np.round(sampled[:, :3] * 255), dtype=np.uint8)
 
 
-# Both maps are safe for colour-blind readers. An odd number of entries puts zero exactly in the middle.
-DIVERGING = _colours("RdBu_r", 255)
-DIVERGING[127] = 247  # from (247, 246, 246), so that zero has no hue at all
-SEQUENTIAL = _colours("viridis", 256)
+# Both maps are safe for colour-blind readers. An odd number of entries puts zero exactly in the middle. Together with
+# the shades of words and outlines they stay below the 256 colours of a palette, which halves a picture's bytes.
+DIVERGING = _colours("RdBu_r", 201)
+DIVERGING[100] = 247  # from (247, 246, 246), so that zero has no hue at all
+SEQUENTIAL = _colours("viridis", 201)
 
 
 def to_array(values: ArrayLike) -> Array:
@@ -160,7 +161,7 @@ def planes(values: Array) -> Array:
 
 def enlarge(cells: Picture, factor: int) -> Picture:
     """Repeats every pixel of (..., height, width, 3) `factor` times in both directions."""
-    return cells.repeat(factor, axis=-3).repeat(factor, axis=-2)
+    return cells.repeat(factor, axis=-2).repeat(factor, axis=-3)  # whole rows last, as they are copied at one go
 
 
 def thicken(cells: Picture) -> Picture:
@@ -184,14 +185,14 @@ def tile(cells: Picture, columns: int, gap: int = 4) -> Picture:
         (13, 13, 3)
     """
     count, height, width, _ = cells.shape
-    outlined = np.pad(cells, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=OUTLINE)
     step_down, step_right = height + 1 + (1 + gap if gap else 0), width + 1 + (1 + gap if gap else 0)
     rows, overlap = -(-count // columns), gap or -1
     shape = (rows * step_down - overlap, columns * step_right - overlap, 3)
     picture = np.full(shape, 255, dtype=np.uint8)
-    for index, cell in enumerate(outlined):
+    for index, cell in enumerate(cells):
         top, left = index // columns * step_down, index % columns * step_right
-        picture[top : top + height + 2, left : left + width + 2] = cell
+        picture[top : top + height + 2, left : left + width + 2] = OUTLINE
+        picture[top + 1 : top + height + 1, left + 1 : left + width + 1] = cell
     return picture
 
 

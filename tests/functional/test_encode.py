@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from lightning_cnnviz.functional.encode import Encoded, draw_encoded, encode
+from lightning_cnnviz.functional.feature_maps import feature_maps
 from lightning_cnnviz.functional.kernels import kernel_grid
 
 
@@ -43,3 +44,25 @@ def test_a_picture_of_ours_is_exact():
 def test_what_is_encoded_already_stays_as_it_is():
     animation = Encoded(b"apng", 3, 4)
     assert draw_encoded(lambda: animation) == [animation]
+
+
+def kernels():
+    return kernel_grid(np.random.default_rng(0).normal(size=(512, 1, 3, 3)), title="conv5_1 · epoch 3 · step 2577")
+
+
+def maps():
+    grey = np.random.default_rng(1).integers(0, 2, (4, 1, 28, 28))  # of photographs the shades add up
+    activations = np.random.default_rng(0).normal(size=(4, 32, 14, 14))
+    return feature_maps(activations, grey, [["true 1", "predicted 2"]] * 4, title="conv2 · epoch 3 · step 2577")
+
+
+@pytest.mark.parametrize("draw", [kernels, maps])
+def test_colour_map_and_words_together_fit_into_a_palette(draw):
+    picture = draw()
+    encoded = encode(picture)
+    image = Image.open(io.BytesIO(encoded.data))
+    np.testing.assert_array_equal(np.asarray(image.convert("RGB")), picture)
+    assert image.mode == "P"
+    in_full = io.BytesIO()
+    Image.fromarray(picture).save(in_full, "PNG")
+    assert encoded.size() < 0.8 * len(in_full.getvalue())

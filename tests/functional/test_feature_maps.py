@@ -8,11 +8,11 @@ from reading import frames, written
 
 from lightning_cnnviz.functional.feature_maps import feature_maps, fit, mean_maps
 
-VIRIDIS = np.round(np.array(matplotlib.colormaps["viridis"].colors) * 255)
-RED_BLUE = np.round(matplotlib.colormaps["RdBu_r"](np.linspace(0, 1, 255))[:, :3] * 255)
+VIRIDIS = np.round(matplotlib.colormaps["viridis"](np.linspace(0, 1, 201))[:, :3] * 255)
+RED_BLUE = np.round(matplotlib.colormaps["RdBu_r"](np.linspace(0, 1, 201))[:, :3] * 255)
 MAGENTA = [255, 0, 255]
 # Half a colour is lost by rounding, and where two neighbours of the palette look the same, one more.
-ONE_COLOUR = 1.51 / 255
+ONE_COLOUR = 1.51 / 200
 
 
 @pytest.fixture(autouse=True)
@@ -35,11 +35,11 @@ def index_in(palette, pixels):
 
 
 def unsigned(cell, height, width, low, high):
-    return low + index_in(VIRIDIS, shrunk(cell, height, width)) / 255 * (high - low)
+    return low + index_in(VIRIDIS, shrunk(cell, height, width)) / 200 * (high - low)
 
 
 def signed(cell, height, width, limit):
-    return (index_in(RED_BLUE, shrunk(cell, height, width)) - 127) / 127 * limit
+    return (index_in(RED_BLUE, shrunk(cell, height, width)) - 100) / 100 * limit
 
 
 def samples(count):
@@ -72,7 +72,7 @@ def test_activations_of_both_signs_are_blue_white_and_red_around_zero():
     found = frames(feature_maps(maps, *samples(2)))
     for sample, cells in zip(maps, (found[:6], found[6:]), strict=True):
         for channel, cell in zip(sample, cells[1:], strict=True):
-            assert np.abs(signed(cell, 4, 4, limit) - channel).max() <= limit / 254 * 1.01
+            assert np.abs(signed(cell, 4, 4, limit) - channel).max() <= limit / 200 * 1.01
         neutral = cells[1 + 2]
         assert (neutral == neutral[0, 0, 0]).all()
 

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from lightning_cnnviz.functional.filter_response import filter_response
 from lightning_cnnviz.functional.filtering import filter_responses
 
-RED_BLUE = np.round(colormaps["RdBu_r"](np.linspace(0, 1, 255))[:, :3] * 255)
+RED_BLUE = np.round(colormaps["RdBu_r"](np.linspace(0, 1, 201))[:, :3] * 255)
 
 
 @pytest.fixture(autouse=True)
@@ -177,7 +177,7 @@ def values_in(cell, height, width, limit):
     tall, wide = cell.shape[0] // height, cell.shape[1] // width
     assert cell.shape[:2] == (height * tall, width * wide)
     distance = np.abs(cell[::tall, ::wide, None].astype(float) - RED_BLUE).sum(-1)
-    return (distance.argmin(-1) - 127) / 127 * limit
+    return (distance.argmin(-1) - 100) / 100 * limit
 
 
 def drawn(kernels, responses, **options):
@@ -194,7 +194,7 @@ def test_pairs_can_be_read_off_the_picture(count):
     for cells, values in ((found[::2], kernels), (found[1::2], responses)):
         limit = np.abs(values).max()
         for cell, value in zip(cells, values, strict=True):
-            assert np.abs(values_in(cell, *value.shape, limit) - value).max() <= limit / 254 * 1.01
+            assert np.abs(values_in(cell, *value.shape, limit) - value).max() <= limit / 200 * 1.01
 
 
 def test_what_is_left_out_and_what_is_broken_is_written():

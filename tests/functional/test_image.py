@@ -80,11 +80,11 @@ def test_zero_is_neutral_and_the_sign_has_its_colour():
 
 
 def test_signed_colours_get_darker_with_the_magnitude():
-    colours = diverging(np.linspace(-1, 1, 255, dtype=np.float32), 1.0)
+    colours = diverging(np.linspace(-1, 1, 201, dtype=np.float32), 1.0)
     steps = np.diff(brightness(colours))
-    assert (steps[:126] > 0).all()
-    assert (steps[128:] < 0).all()
-    assert len(np.unique(colours, axis=0)) == 255
+    assert (steps[:99] > 0).all()
+    assert (steps[101:] < 0).all()
+    assert len(np.unique(colours, axis=0)) == 201
 
 
 def test_values_beyond_the_limit_have_the_strongest_colours():
@@ -148,8 +148,8 @@ def test_opposite_infinities_in_one_pixel_are_magenta():
 
 
 def test_sequential_is_viridis_from_dark_to_bright():
-    values = np.linspace(-2, 6, 256, dtype=np.float32)
-    expected = np.array(matplotlib.colormaps["viridis"].colors) * 255
+    values = np.linspace(-2, 6, 201, dtype=np.float32)
+    expected = matplotlib.colormaps["viridis"](np.linspace(0, 1, 201))[:, :3] * 255
     assert np.abs(sequential(values, -2.0, 6.0) - expected).max() <= 0.5 + 1e-6
     assert (np.diff(brightness(sequential(values[::5], -2.0, 6.0))) > 0).all()
 

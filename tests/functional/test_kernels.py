@@ -12,7 +12,7 @@ from torch import nn
 
 from lightning_cnnviz.functional.kernels import check_channel, conv_weight, kernel_grid
 
-PALETTE = np.round(matplotlib.colormaps["RdBu_r"](np.linspace(0, 1, 255))[:, :3] * 255)
+PALETTE = np.round(matplotlib.colormaps["RdBu_r"](np.linspace(0, 1, 201))[:, :3] * 255)
 MAGENTA = [255, 0, 255]
 
 
@@ -30,7 +30,7 @@ def weights_in(cell, height, width, limit):
     assert (cell == cell[::tall, ::wide].repeat(tall, 0).repeat(wide, 1)).all()
     pixels = cell[tall // 2 :: tall, wide // 2 :: wide].astype(float)
     index = np.abs(pixels[..., None, :] - PALETTE).sum(-1).argmin(-1)
-    return (index - 127) / 127 * limit
+    return (index - 100) / 100 * limit
 
 
 def assert_shows(picture, expected, limits):
@@ -38,7 +38,7 @@ def assert_shows(picture, expected, limits):
     assert len(found) == len(expected)
     for cell, kernel, limit in zip(found, expected, limits, strict=True):
         assert max(cell.shape[:2]) >= 24
-        assert np.abs(weights_in(cell, *kernel.shape, limit) - kernel).max() <= limit / 254 * 1.001
+        assert np.abs(weights_in(cell, *kernel.shape, limit) - kernel).max() <= limit / 200 * 1.001
 
 
 # ---- conv_weight: kernel (o, i) is what input channel i adds to output channel o
@@ -157,7 +157,7 @@ def test_slices_of_three_dimensional_kernels_stand_side_by_side():
         slices = [part for part in parts if part.size and not (part == 120).all()]
         assert len(slices) == 3
         for shown, part in zip(slices, kernel, strict=True):
-            assert np.abs(weights_in(shown, 2, 5, limit) - part).max() <= limit / 254 * 1.001
+            assert np.abs(weights_in(shown, 2, 5, limit) - part).max() <= limit / 200 * 1.001
 
 
 def test_dtype_and_device_of_the_weight_do_not_matter():
@@ -181,7 +181,7 @@ def test_non_finite_weights_are_magenta_and_leave_the_scale_to_the_others():
     for cell, kernel in zip(found, weight[:, 0], strict=True):
         shown = weights_in(cell, 3, 3, limit)
         finite = np.isfinite(kernel)
-        assert np.abs(shown - kernel)[finite].max() <= limit / 254 * 1.001
+        assert np.abs(shown - kernel)[finite].max() <= limit / 200 * 1.001
         factor = cell.shape[0] // 3
         assert ((cell[::factor, ::factor] == MAGENTA).all(-1) == ~finite).all()
 
@@ -253,7 +253,7 @@ def test_numbers_stand_in_their_cells_in_ink_that_can_be_read():
     assert cell.shape[:2] == (2 * side, 3 * side)
     for row, column in itertools.product(range(2), range(3)):
         square = cell[row * side : (row + 1) * side, column * side : (column + 1) * side]
-        expected = PALETTE[round(float(weight[0, 0, row, column]) * 127) + 127]
+        expected = PALETTE[round(float(weight[0, 0, row, column]) * 100) + 100]
         assert np.abs(square[0, 0] - expected).max() <= 1
         ink = 255 if expected.mean() < 100 else 34
         canvas = Image.new("RGB", (side, side), tuple(int(part) for part in square[0, 0]))
@@ -276,7 +276,7 @@ def test_numbers_keep_every_kernel_and_its_colours(shape):
         side = (cell.shape[1] + 1 - deep) // (shape[-1] * deep)
         kernel = slices[index * deep]  # of a deep one the first slice, which stands at the left
         corners = cell[2::side, 2::side][: len(kernel), : shape[-1]]
-        expected = PALETTE[np.round(kernel / np.abs(weight[:, 0]).max() * 127).astype(int) + 127]
+        expected = PALETTE[np.round(kernel / np.abs(weight[:, 0]).max() * 100).astype(int) + 100]
         assert np.abs(corners - expected).max() <= 12
     assert index == shape[0] - 1
 
