@@ -26,7 +26,7 @@ def rows(settings: Settings) -> Iterator[Row]:
         case = CASES[name]
         if settings.quick:
             case = case._replace(pairs=3)
-        yield from _network(name, case, budget=4.0 if settings.quick else BUDGET)
+        yield from _network(name, case, budget=1.5 if settings.quick else BUDGET)
 
 
 def _network(network: str, case: Case, budget: float) -> Iterator[Row]:

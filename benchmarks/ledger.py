@@ -20,6 +20,7 @@ class Account(NamedTuple):
     Attributes:
         seconds: From `fit` to its return.
         step: Median seconds from one step's end to the next.
+        hiccup: Seconds by which the longest step, with what comes before its end, is longer than the median.
         hooks: Seconds on the training thread by callback, but for waiting at the end.
         stalls: By callback the longest seconds on the training thread at one go between first and last step; of
             a projection without its forward pass.
@@ -29,6 +30,7 @@ class Account(NamedTuple):
 
     seconds: float
     step: float
+    hiccup: float
     hooks: dict[str, float]
     stalls: dict[str, float]
     background: float
@@ -83,7 +85,9 @@ def ledger(
             aside = sum(seconds for passes in forwards for at, seconds in passes if call.start <= at < ended)
             stalls[call.callback] = max(stalls.get(call.callback, 0.0), call.seconds - aside)
     step = float(np.median(np.diff(times.ends)))
-    return Account(end - start, step, dict(hooks), stalls, background.seconds, end - times.ends[-1])
+    steps = np.subtract(times.ends, times.starts)
+    hiccup = float(steps.max() - np.median(steps))
+    return Account(end - start, step, hiccup, dict(hooks), stalls, background.seconds, end - times.ends[-1])
 
 
 def _timed_forward(callback: Any) -> list[tuple[float, float]]:

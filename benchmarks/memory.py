@@ -1,4 +1,4 @@
-"""Growth of a training process's resident memory, each in a process of its own: `python -m benchmarks.memory KIND …`."""
+"""Growth of a training process's memory, each in a process of its own: `python -m benchmarks.memory KIND …`."""
 
 import json
 import statistics

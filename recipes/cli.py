@@ -84,7 +84,7 @@ def train(config: Path, overrides: list[str], prog: str) -> Metrics:
 
 def _quieten() -> None:
     """Silence Lightning's advice, which is not about the recipes, and keep log files short."""
-    for name in ("pytorch_lightning", "lightning_fabric"):
+    for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
     warnings.filterwarnings("ignore", ".*The number of training batches.*")

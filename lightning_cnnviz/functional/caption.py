@@ -75,7 +75,7 @@ def text_line(
     strip = Image.new("L", (width or length + 1, size + 6))
     left = (width - length) // 2 if width else 0
     ImageDraw.Draw(strip).text((left, 1), shown, fill=255, font=font(size))
-    shades = np.linspace(255, ink, SHADES).round().astype(np.uint8)
+    shades: Picture = np.linspace(255, ink, SHADES).round().astype(np.uint8)
     return shades[(np.asarray(strip, dtype=np.intp) * (SHADES - 1) + 127) // 255]
 
 

@@ -19,6 +19,8 @@ DPI = 100
 # Made for colour-blind readers: https://arxiv.org/abs/2107.02270
 COLOURS: list[ColorType] = color_sequences["petroff10"]
 Floats = npt.NDArray[np.floating]
+MOST_NAMED = 120
+"""Rows of a chart that all have their name, a quarter of an inch each; of more, every second, third, … has."""
 
 
 def plain(text: str) -> str:
@@ -30,6 +32,14 @@ def row_names(names: Sequence[str], at_most: int = 40) -> list[str]:
     """Names of rows, of long ones the end, since layers' ends differ; they leave room for what they name."""
     lines = map(one_line, names)
     return [plain(line if len(line) <= at_most else f"…{line[1 - at_most :]}") for line in lines]
+
+
+def new_row_axes(rows: Sequence[str], title: str) -> Axes:
+    """Axes for named rows below each other, the first at the top; beyond `MOST_NAMED` the rows get thinner."""
+    axes = new_axes(9, 1.5 + 0.25 * min(len(rows), MOST_NAMED), title)
+    step = max(1, -(-len(rows) // MOST_NAMED))
+    axes.set_yticks(np.arange(0, len(rows), step), row_names(rows[::step]), fontsize=9)
+    return axes
 
 
 def new_axes(width: float, height: float, title: str) -> Axes:
@@ -121,7 +131,7 @@ def bar_chart(
         >>> bar_chart(["a", "b"], {"g": np.array([1.0, 2.0])}, title="", value_label="", notes={}).shape
         (200, 900, 3)
     """
-    axes = new_axes(9, 1.5 + 0.25 * len(names), title)
+    axes = new_row_axes(names, title)
     drawable = [np.where(np.isfinite(values) & (values > 0), values, np.nan) for values in bars.values()]
     everything = np.concatenate([*drawable, np.array([np.nan])])
     finite = everything[np.isfinite(everything)]
@@ -132,8 +142,8 @@ def bar_chart(
     for (label, values), colour in zip(zip(bars, drawable, strict=True), COLOURS, strict=False):
         axes.barh(rows, values - low / 3, left=low / 3, height=0.7, color=colour, label=plain(label))
     for row, words in notes.items():
-        axes.text(low / 2.7, row, plain(words), va="center", fontsize=9, style="italic")
-    axes.set_yticks(rows, row_names(names), fontsize=9)
+        size = min(9, 9 * MOST_NAMED / len(names))
+        axes.text(low / 2.7, row, plain(words), va="center", fontsize=size, style="italic")
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_xlabel(plain(value_label))
     axes.grid(axis="x", alpha=0.3)
@@ -159,7 +169,7 @@ def heat_map(
         >>> heat_map(np.ones((2, 3)), ["a", "b"], [1, 2, 3], title="", x_label="", value_label="").shape
         (200, 900, 3)
     """
-    axes = new_axes(9, 1.5 + 0.25 * len(rows), title)
+    axes = new_row_axes(rows, title)
     positive = values[np.isfinite(values) & (values > 0)]
     low, high = (positive.min(), positive.max()) if positive.size else (1e-8, 1.0)
     colours = colormaps["viridis"].with_extremes(bad="#dddddd")
@@ -168,7 +178,6 @@ def heat_map(
     picture = axes.imshow(shown, aspect="auto", interpolation="nearest", norm=norm, cmap=colours)
     ticks = np.unique(np.linspace(0, len(columns) - 1, min(len(columns), 10)).round().astype(int))
     axes.set_xticks(ticks, [str(columns[tick]) for tick in ticks])
-    axes.set_yticks(np.arange(len(rows)), row_names(rows), fontsize=9)
     axes.set_xlabel(plain(x_label))
     axes.figure.colorbar(picture, ax=axes, label=plain(value_label), pad=0.01)
     return render(axes)

@@ -286,6 +286,21 @@ def test_heat_map_colours_are_the_logarithms_of_the_values_in_their_places():
 
 
 @pytest.mark.usefixtures("strict")
+def test_of_a_very_deep_network_every_layer_has_its_row_in_a_picture_that_still_fits_a_page():
+    values = 10.0 ** np.random.default_rng(0).permutation(np.linspace(-6, 1, 500))
+    picture = gradient_heat_map(names(500), [10], values[:, None])
+    assert len(picture) < 3300
+    index = np.abs(cells(picture, 500, 1)[:, 0, None, :] - VIRIDIS).sum(-1).argmin(-1)
+    assert np.abs(index / 255 - (np.log10(values) + 6) / 7).max() < 0.02
+    bars = gradient_bars(names(500), np.full(500, nan), values)
+    assert len(bars) == len(picture)
+    widths = (bars == BLUE).all(-1).sum(axis=1)
+    inside = np.flatnonzero((bars == BLUE).all(-1)[:, :400].any(axis=1))  # the legend is at the right
+    middles = inside[0] + (np.arange(500) + 0.5) * (inside[-1] + 1 - inside[0]) / 500
+    assert np.corrcoef(widths[middles.astype(int)], np.log10(values))[0, 1] > 0.99
+
+
+@pytest.mark.usefixtures("strict")
 def test_heat_map_shows_zero_darkest_and_what_is_not_finite_grey():
     values = np.array([[1e-3, 0.0, 1e-2], [nan, 1e-1, inf]])
     pixels = cells(gradient_heat_map(names(2), [1, 2, 3], values), 2, 3)
