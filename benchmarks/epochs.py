@@ -110,7 +110,8 @@ def _accounts(most: Variant, part: dict[str, int]) -> dict[str, Account]:
         PROJECTION: most,
         AGAIN: list,
     }
-    return {name: ledger(FashionCNN(), fashion(), make(), LEDGER_EPOCHS, part) for name, make in variants.items()}
+    epochs = 1 if part else LEDGER_EPOCHS
+    return {name: ledger(FashionCNN(), fashion(), make(), epochs, part) for name, make in variants.items()}
 
 
 def _by_account(accounts: dict[str, Account]) -> Iterator[Row]:

@@ -106,7 +106,8 @@ def are_scores(output: Tensor, samples: int) -> bool:
         >>> are_scores(torch.rand(5, 3), samples=5)
         True
     """
-    return output.is_floating_point() and output.ndim in (1, 2) and len(output) == samples
+    wide = output.ndim == 1 or (output.ndim == 2 and output.shape[1] > 0)
+    return wide and output.is_floating_point() and len(output) == samples
 
 
 def are_logits(scores: Tensor) -> Tensor:
@@ -123,23 +124,24 @@ def confidences(output: Tensor, logits: Tensor | None = None) -> Tensor:
     """The probability that a classifier gives the class it predicts.
 
     Args:
-        output: Scores of which `predicted_classes` makes class numbers. Scores that are probabilities (in 0…1,
+        output: Scores of which `predicted_classes` makes class numbers; of several classes also several batches, shape
+            (batches, samples, classes), each of which is looked at on its own. Scores that are probabilities (in 0…1,
             and with a column per class summing up to 1 in each finite row) are taken as such, others are logits
             and go through softmax or, for a single column, the logistic function.
         logits: As in `predicted_classes`.
 
     Returns:
-        float32 of shape (samples,), 0…1, on the output's device; NaN where it can't be told.
+        float32 of shape (samples,) or (batches, samples), 0…1, on the output's device; NaN where it can't be told.
 
     Example:
         >>> confidences(torch.tensor([[0.25, 0.75], [1.0, 0.0]]))
         tensor([0.7500, 1.0000])
     """
     scores = output.detach().float()
-    if output.ndim == 2 and output.shape[1] > 1:
-        sums_to_one = (scores >= 0).all(dim=1) & ((scores.sum(dim=1) - 1).abs() < 0.01)
-        given = (sums_to_one | ~scores.isfinite().all(dim=1)).all()
-        return torch.where(given, scores, scores.softmax(dim=1)).amax(dim=1)
+    if output.ndim > 1 and output.shape[-1] > 1:
+        sums_to_one = (scores >= 0).all(dim=-1) & ((scores.sum(dim=-1) - 1).abs() < 0.01)
+        given = (sums_to_one | ~scores.isfinite().all(dim=-1)).all(dim=-1)[..., None, None]
+        return torch.where(given, scores, scores.softmax(dim=-1)).amax(dim=-1)
     scores = scores.reshape(-1)
     positive = torch.where(are_logits(scores) if logits is None else logits, scores.sigmoid(), scores)
     return torch.maximum(positive, 1 - positive)

@@ -15,6 +15,8 @@ from lightning_cnnviz.functional.gradient_sums import (
 )
 from lightning_cnnviz.waiting import Waiting
 
+MOST_SETS = 4
+"""Sets of weights, as several optimizers step them, whose gradients wait to be read together."""
 LOOK_EVERY = 16
 """Steps from one closer look to the next: at exact zeros, and at the weights' update, which takes a copy of them."""
 
@@ -72,7 +74,7 @@ class GradientWindow:
         rows = tuple(gradients)
         sums = self._sums.get(rows)
         if sums is None:
-            sums = self._sums[rows] = _Sums(len(rows), next(iter(gradients.values())).device)
+            sums = self._sums[rows] = _Sums(list(gradients.values()), waits=len(self._sums) < MOST_SETS)
         if sums.add(list(gradients.values()), loss_scale):
             self._before = rows, [self._weights[row].detach().clone() for row in rows]
 
@@ -110,8 +112,8 @@ class GradientWindow:
 class _Sums:
     """Sums over the steps of weights that step together; each tensor in it has one entry per weight."""
 
-    def __init__(self, weights: int, device: torch.device) -> None:
-        self._weights, self._device = weights, device
+    def __init__(self, gradients: Sequence[Tensor], waits: bool) -> None:
+        self._weights, self._device, self._waits = len(gradients), gradients[0].device, waits
         self._waiting = Waiting(self._read)
         self.clear()
 
@@ -119,7 +121,8 @@ class _Sums:
         """Begins anew."""
         self.steps = 0
         self._waiting.forget()
-        real = torch.zeros(self._weights, device=self._device)
+        precision = torch.float32 if self._device.type == "mps" else torch.float64
+        real = torch.zeros(self._weights, device=self._device, dtype=precision)
         whole = torch.zeros(self._weights, dtype=torch.int64, device=self._device)
         self._totals = dict.fromkeys(("sum_abs", "norm", "max_abs", "update_ratios"), real) | dict.fromkeys(
             ("finite_steps", "non_finite", "looks", "non_zeros", "updates"), whole
@@ -128,8 +131,8 @@ class _Sums:
     def add(self, gradients: Sequence[Tensor], loss_scale: Tensor | None) -> bool:
         """Takes a step's gradients; returns whether this step is one for a closer look."""
         tensors = stored(gradients)
-        sparse = any(gradient.is_sparse for gradient in gradients)
-        if sparse or not self._waiting.add(tensors if loss_scale is None else [*tensors, loss_scale]):
+        waits = self._waits and not any(gradient.is_sparse for gradient in gradients)
+        if not waits or not self._waiting.add(tensors if loss_scale is None else [*tensors, loss_scale]):
             self._sum_up(GradientSums(*(value[None] for value in gradient_sums(tensors))), loss_scale)
         look = self.steps % LOOK_EVERY == 0
         self.steps += 1
@@ -157,8 +160,8 @@ class _Sums:
         """Adds sums of shape (steps, weights)."""
         finite = sums.max_abs.isfinite()
         scale = 1 if loss_scale is None else loss_scale
-        sum_abs, max_abs, norm = (torch.where(finite, value / scale, 0) for value in sums[:3])
         totals = self._totals
+        sum_abs, max_abs, norm = (torch.where(finite, value / scale, 0).to(totals["norm"].dtype) for value in sums[:3])
         totals["sum_abs"] = totals["sum_abs"] + sum_abs.sum(dim=0)
         totals["max_abs"] = torch.maximum(totals["max_abs"], max_abs.amax(dim=0))
         totals["norm"] = totals["norm"] + norm.sum(dim=0)

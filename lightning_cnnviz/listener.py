@@ -13,7 +13,7 @@ class Heard(NamedTuple):
 
     Attributes:
         inputs: Shape (samples, ...), as the model takes them.
-        targets: Class numbers, shape (samples,).
+        targets: Class numbers, shape (samples,), on the scores' device.
         scores: What the model returned, shape (samples, ...); detached.
         logits: Of a single score per sample, whether one of those heard so far can't be a probability, a scalar on
             their device; None with a score per class.
@@ -67,7 +67,6 @@ class Listener:
         if self._tap is None:
             return None
         (tap, inputs, targets), self._tap = self._tap, None
-        inputs = inputs.detach() if inputs.requires_grad else inputs
         scores = tap.close()
         if scores is None:
             if self._children is False:
@@ -78,8 +77,10 @@ class Listener:
         if scores.ndim == 1 or scores.shape[1] == 1:  # a few logits may look like probabilities, many do not
             found = are_logits(scores)
             self._logits = found if self._logits is None else self._logits | found
-            return Heard(inputs, targets, scores, self._logits)
-        return Heard(inputs, targets, scores)
+        else:
+            self._logits = None
+        inputs = inputs.detach() if inputs.requires_grad else inputs
+        return Heard(inputs, targets.to(scores.device), scores, self._logits)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_tap": None, "_children": None, "_logits": None}

@@ -59,7 +59,8 @@ class EpochMeans:
             scale: Factor for the loss.
         """
         loss = first_tensor(outputs.get("loss") if isinstance(outputs, Mapping) else outputs)
-        tensors = [loss.detach()] if loss is not None and loss.numel() == 1 else []
+        with_loss = loss is not None and loss.numel() == 1
+        tensors = [loss.detach()] if loss is not None and with_loss else []
         heard = self._listener.deafen()
         samples, classes = batch_size(batch) if heard is None else len(heard.targets), 0
         if heard is not None and heard.logits is None:
@@ -68,7 +69,7 @@ class EpochMeans:
         elif heard is not None and (predicted := predicted_classes(heard.scores, samples, heard.logits)) is not None:
             classes = 2
             tensors += [predicted, heard.targets]
-        kind = _Kind(samples, scale, classes, loss=len(tensors) in (1, 3))
+        kind = _Kind(samples, scale, classes, with_loss)
         if kind != self._kind:
             self._waiting.read()
             self._kind = kind
@@ -82,14 +83,19 @@ class EpochMeans:
 
     def end(self, strategy: Strategy) -> dict[str, float]:
         """The means over all ranks (every rank has to call this), and begins anew."""
-        own = self.sums()
-        means = {}
+        failure = None
+        try:
+            self._waiting.read()
+        except Exception as error:  # the other ranks wait for this one
+            failure = error
+        (own, self._sums), means = (self._sums, {}), {}
         for quantity in ("loss", "accuracy"):
             sums = own.get(quantity, torch.zeros(2, device=strategy.root_device))
             total, samples = strategy.reduce(sums, reduce_op="sum").tolist()
             if samples:
                 means[quantity] = total / samples
-        self._sums = {}
+        if failure is not None:
+            raise failure
         return means
 
     def _read(self, copies: list[Tensor]) -> None:

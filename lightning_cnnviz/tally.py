@@ -31,7 +31,7 @@ class Rows(NamedTuple):
 
     def take(self, which: Tensor | slice) -> "Rows":
         """Some of the rows."""
-        return Rows(*(part[which] for part in self))
+        return Rows(*(part[which if isinstance(which, slice) else which.to(part.device)] for part in self))
 
 
 class Totals(NamedTuple):
@@ -119,8 +119,10 @@ class ClassTally:
         """Counts batches, each tensor of shape (batches, ...)."""
         images, true, scores = (part.flatten(0, 1) for part in copies[:3])
         logits = copies[3][:, None].expand(copies[1].shape).flatten() if len(copies) > 3 else None
-        predicted, confidence = predicted_classes(scores, len(true), logits), confidences(scores, logits)
+        predicted = predicted_classes(scores, len(true), logits)
         assert predicted is not None
+        several = copies[2].ndim == 3 and copies[2].shape[2] > 1
+        confidence = confidences(copies[2]).flatten() if several else confidences(scores, logits)
         known, ignored, beyond = confidence.isfinite(), true < 0, true >= self.classes
         cell = torch.where(ignored | beyond, self.classes**2, true * self.classes + predicted)
         self._cells.index_add_(0, cell, torch.ones_like(cell))
@@ -153,16 +155,22 @@ class ClassTally:
 
         A single output with other targets than 0 and 1 is no classifier's, but, say, an age.
         """
+        failure = None
+        try:
+            self._waiting.read()
+        except Exception as error:  # the other ranks wait for this one
+            failure = error
         device = strategy.root_device
         facts = torch.tensor([self.classes, int(self._single_output)], device=device)
         classes, single = strategy.reduce(facts, reduce_op="max").tolist()
         if not classes:
             return None
-        self._waiting.read()
         counts = torch.zeros(classes, classes, dtype=torch.int64, device=device)
-        counts[: self.classes, : self.classes] = self.counts
+        counts[: self.classes, : self.classes] = self._cells[:-1].reshape(self.classes, self.classes)
         counts = strategy.reduce(counts, reduce_op="sum").cpu()
         ignored, beyond, unsure = strategy.reduce(self._others.to(device, copy=True), reduce_op="sum").tolist()
+        if failure is not None:
+            raise failure
         if not counts.any() or (single and beyond):
             return None
         return Totals(counts, ignored, beyond, unsure)

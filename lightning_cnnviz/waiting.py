@@ -9,7 +9,7 @@ from torch import Tensor
 MOST_STEPS = 32
 """Steps that wait to be read together."""
 MOST_NUMBERS = 4_000_000
-"""Numbers that these may have, 16 MB in single precision; where there are more, each step's are read at once."""
+"""Numbers that these may have, 16 MB in single precision; of larger tensors each step's are read at once."""
 
 
 class Waiting:
@@ -24,31 +24,34 @@ class Waiting:
 
     Example:
         >>> waiting = Waiting(lambda copies: print(copies[0].tolist()))
-        >>> for step in range(3):
-        ...     _ = waiting.add([torch.tensor([step, 7])])
+        >>> [waiting.add([torch.tensor([step, 7])]) for step in range(4)]
+        [False, True, True, True]
         >>> waiting.read()
-        [[0, 7], [1, 7], [2, 7]]
+        [[1, 7], [2, 7], [3, 7]]
     """
 
     def __init__(self, read: Callable[[list[Tensor]], None]) -> None:
         self._read = read
-        self._shapes: list[torch.Size] = []
+        self._kind: list[Any] = []
         self._room: list[Tensor] = []
         self._places: list[list[Tensor]] = []
         self._steps = 0
 
     def add(self, tensors: list[Tensor]) -> bool:
-        """Copies a step's tensors, dense and without history; where they have other shapes, what waits is read before.
+        """Copies a step's tensors, dense and without history; of another kind than before, what waits is read first.
 
         Returns:
-            Whether it did; False where they are too large to wait, and so to be read at once.
+            Whether it did; False where they are to be read at once: too large to wait, or the first of their kind.
         """
-        shapes = [tensor.shape for tensor in tensors]
-        if shapes != self._shapes:
+        kind = [
+            torch.is_inference_mode_enabled(),
+            *[(tensor.shape, tensor.dtype, tensor.device) for tensor in tensors],
+        ]
+        if kind != self._kind:
             self.read()
-            self._make_room(tensors)
-            self._shapes = shapes
-        if not self._places:
+            self._kind, self._room, self._places = kind, [], []
+            return False
+        if not self._room and not self._make_room(tensors):
             return False
         torch._foreach_copy_(self._places[self._steps], tensors)
         self._steps += 1
@@ -57,7 +60,7 @@ class Waiting:
         return True
 
     def read(self) -> None:
-        """Has read what waits."""
+        """Has read what waits; if that fails, it is lost."""
         steps, self._steps = self._steps, 0
         if steps:
             self._read([tensor[:steps] for tensor in self._room])
@@ -66,10 +69,12 @@ class Waiting:
         """Drops what waits."""
         self._steps = 0
 
-    def _make_room(self, tensors: Sequence[Tensor]) -> None:
+    def _make_room(self, tensors: Sequence[Tensor]) -> bool:
         steps = min(MOST_STEPS, MOST_NUMBERS // max(1, sum(tensor.numel() for tensor in tensors)))
-        self._room = [tensor.new_empty(steps, *tensor.shape) for tensor in tensors] if steps > 1 else []
-        self._places = [[room[step] for room in self._room] for step in range(steps)] if self._room else []
+        if steps > 1:
+            self._room = [tensor.new_empty(steps, *tensor.shape) for tensor in tensors]
+            self._places = [[room[step] for room in self._room] for step in range(steps)]
+        return steps > 1
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_shapes": [], "_room": [], "_places": [], "_steps": 0}
+        return {**self.__dict__, "_kind": [], "_room": [], "_places": [], "_steps": 0}

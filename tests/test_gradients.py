@@ -121,8 +121,24 @@ def test_what_is_kept_does_not_grow_with_the_steps():
     def size(window):
         return len(pickle.dumps(window))
 
-    early, late = (train(Net(), steps)[0] for steps in (100, 420))  # of both 36 wait
+    early, late = (train(Net(), steps)[0] for steps in (100, 420))
     assert size(late) <= 1.02 * size(early)
+
+
+def test_memory_is_bounded_whatever_weights_come_together():
+    """As layers that are dropped at random have it: with each of 255 sets of eight, several times."""
+    weights = {str(number): nn.Parameter(torch.ones(500)) for number in range(8)}
+    window, by_hand = GradientWindow(weights), ByHand(weights)
+    rng = np.random.default_rng(0)
+    for step in range(600):
+        together = rng.integers(1, 256) if step % 3 else 255
+        for number, weight in enumerate(weights.values()):
+            weight.grad = torch.randn(500) if together >> number & 1 else None
+        window.add()
+        by_hand.add()
+    rooms = [room.numel() for sums in window._sums.values() for room in sums._waiting._room]
+    assert 0 < sum(rooms) <= 4 * 32 * 8 * 500
+    assert_agree(window, by_hand)
 
 
 def test_weights_without_any_gradient_are_left_out():

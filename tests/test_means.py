@@ -311,3 +311,24 @@ def test_a_few_logits_that_look_like_probabilities_are_logits_where_others_were(
         identity(x)
         means.add(None, (x, y))
     assert means.sums()["accuracy"].tolist() == [3 + 1, 5]
+
+
+@pytest.mark.parametrize("losses", [[torch.tensor(0), 0.9, 0.9], [torch.tensor(1.0).half(), 70000.0, 70000.0]])
+def test_a_loss_of_another_type_in_the_first_step_changes_no_later_one(losses):
+    means = EpochMeans()
+    for loss in losses:
+        means.add(torch.as_tensor(loss), torch.zeros(3, 4))
+    assert means.end(CPU)["loss"] == pytest.approx(sum(map(float, losses)) / 3, rel=1e-6)
+
+
+def test_what_fails_at_the_end_of_an_epoch_is_raised_after_all_ranks_met_and_the_next_epoch_is_its_own(monkeypatch):
+    model, means, met, data = net(), EpochMeans(), [], batches(6, 6, 6)
+    for x, y in data:
+        means.add(nn.functional.cross_entropy(model(x), y), (x, y))
+    monkeypatch.setattr(CPU, "reduce", lambda tensor, **_: met.append(tensor) or tensor)
+    monkeypatch.setattr(EpochMeans, "_add", lambda *_: {}["broken"])
+    with pytest.raises(KeyError, match="broken"):
+        means.end(CPU)
+    assert len(met) == 2
+    monkeypatch.undo()
+    assert run(means, model, data) == pytest.approx(by_hand(model, data), rel=1e-5)

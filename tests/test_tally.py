@@ -226,3 +226,25 @@ def test_a_listener_gives_the_batch_with_its_scores():
     assert not heard.scores.requires_grad
     assert not net._forward_hooks
     assert listener.deafen() is None
+
+
+def test_a_batch_of_probabilities_is_read_as_such_whatever_comes_next():
+    certain = Heard(torch.rand(2, 1, 4, 4), torch.tensor([0, 1]), torch.tensor([[0.1, 0.9], [0.8, 0.2]]))
+    logits = Heard(torch.rand(2, 1, 4, 4), torch.tensor([0, 1]), torch.tensor([[3.0, 5.0], [2.0, 1.0]]))
+    tally = tallied([certain, certain, logits], max_mistakes=8)
+    expected = [0.9, 0.9, 0.8, 0.8, *(1 / (1 + np.exp([-2.0, -1.0])))]
+    np.testing.assert_allclose(tally.mistakes.confidence, sorted(expected, reverse=True), rtol=1e-6)
+
+
+def test_scores_without_columns_are_passed_over():
+    assert tallied([Heard(torch.rand(3, 1, 4, 4), torch.tensor([0, 1, 0]), torch.zeros(3, 0))]).totals(CPU) is None
+
+
+def test_what_fails_at_the_end_is_raised_after_all_ranks_met(monkeypatch):
+    data, met = batches(3, 8, 8, 8), []
+    tally = tallied(data)
+    monkeypatch.setattr(CPU, "reduce", lambda tensor, **_: met.append(tensor) or tensor)
+    monkeypatch.setattr(ClassTally, "_keep", lambda *_: {}["broken"])
+    with pytest.raises(KeyError, match="broken"):
+        tally.totals(CPU)
+    assert len(met) == 3

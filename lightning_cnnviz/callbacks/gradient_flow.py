@@ -149,6 +149,10 @@ class GradientFlow(VisualCallback):
                 self._window.end_update()
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
+    def _end(self, trainer: Trainer) -> None:
+        self._window = None
+        super()._end(trainer)
+
     def _open(self, module: LightningModule) -> None:
         """Opens the window at the first step, since lazy layers have their weights only now."""
         weights = weights_of(module, self._select(module))

@@ -151,6 +151,7 @@ class LossAccuracy(VisualCallback):
         try:
             for means in self._means.values():  # a batch that failed may have left one listening
                 means.deafen()
+            self._means = {"train": EpochMeans(), "val": EpochMeans()}
         finally:
             super()._end(trainer)
 

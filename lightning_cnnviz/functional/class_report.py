@@ -75,7 +75,7 @@ def confusion_matrix_chart(counts: Counts, class_names: Sequence[str], *, title:
 
     Example:
         >>> confusion_matrix_chart(np.array([[9, 1], [2, 8]]), ["cat", "dog"], title="epoch 3").shape
-        (312, 463, 3)
+        (312, 437, 3)
     """
     classes = len(class_names)
     if counts.shape != (classes, classes) or classes < 2:

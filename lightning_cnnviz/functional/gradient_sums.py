@@ -1,4 +1,4 @@
-"""Statistics of gradients in a few fused passes, without waiting for the device."""
+"""Statistics of gradients, without waiting for the device: of a step where they are, of several from copies."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -27,7 +27,7 @@ def gradient_sums(gradients: Sequence[Tensor]) -> GradientSums:
     """Reads the gradients of a step where they are.
 
     Args:
-        gradients: Tensors of any shapes and floating dtypes, dense or sparse, on one device; at least one.
+        gradients: Dense tensors of any shapes and floating dtypes on one device (see `stored`), at least one.
 
     Returns:
         Shape (tensors,), accumulated in at least float32 whatever the gradients' dtype.
@@ -37,7 +37,7 @@ def gradient_sums(gradients: Sequence[Tensor]) -> GradientSums:
         >>> [round(value.item(), 6) for value in sums]
         [7.0, 4.0, 5.0, 0]
     """
-    tensors = stored(gradients)
+    tensors = list(gradients)
     precision = _precision(tensors)
     sum_abs, norm = (torch.stack(torch._foreach_norm(tensors, order, dtype=precision)) for order in (1, 2))
     if sum_abs.is_cpu:  # where a norm of infinite order takes ten times as long as the extremes

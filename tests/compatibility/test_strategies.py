@@ -97,7 +97,7 @@ def assert_all_ranks_count(folder, train, val, kind=Still):
     np.add.at(counts, (true, predicted), 1)
     (*_, last) = events(folder).Images("class_report/confusion")
     expected = confusion_matrix_chart(counts, TinyData.classes, title=f"confusion · epoch 2 · step {last.step}")
-    assert np.array_equal(np.asarray(Image.open(io.BytesIO(last.encoded_image_string))), expected)
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(last.encoded_image_string)).convert("RGB")), expected)
     for tag, steps in image_steps(folder).items():
         assert steps == sorted(set(steps)), tag
 
@@ -212,4 +212,4 @@ def test_fsdp_with_sharded_parameters(tmp_path):
     picture = events(folder).Images("kernels/conv")[0].encoded_image_string
     weight = first_weights(folder).float().conv.weight.detach()
     expected = kernel_grid(weight, title="conv · epoch 1 · step 3")
-    assert np.array_equal(np.asarray(Image.open(io.BytesIO(picture))), expected)
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(picture)).convert("RGB")), expected)

@@ -105,7 +105,7 @@ def test_torchvision(name, tmp_path):
     assert len([tag for tag in images if tag.startswith("projection/")]) == 1
     for tag in images:
         (image,) = reader.Images(tag)
-        picture = np.asarray(Image.open(io.BytesIO(image.encoded_image_string)))
+        picture = np.asarray(Image.open(io.BytesIO(image.encoded_image_string)).convert("RGB"))
         assert picture.shape[:2] == (image.height, image.width)
         assert picture.shape[0] < 10_000, tag
         assert picture.min() < picture.max(), tag

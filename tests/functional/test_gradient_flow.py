@@ -26,7 +26,7 @@ def expected_sums(tensors):
 
 
 def assert_sums(tensors, tolerance=1e-5):
-    sums = gradient_sums(tensors)
+    sums = gradient_sums(stored(tensors))
     assert sums._fields == ("sum_abs", "max_abs", "norm", "non_finite")
     for name, got, expected in zip(sums._fields, sums, expected_sums(tensors), strict=True):
         assert got.shape == (len(tensors),)
@@ -131,7 +131,7 @@ def test_sparse_gradients_count_what_they_do_not_store_as_zeros():
 
 def test_a_sparse_gradient_that_stores_nothing_is_all_zero():
     empty = torch.zeros(10, 4).to_sparse(1)
-    sums = gradient_sums([empty, torch.ones(2)])
+    sums = gradient_sums(stored([empty, torch.ones(2)]))
     assert [value.tolist() for value in sums] == [[0, 2], [0, 1], [0, pytest.approx(2**0.5)], [0, 0]]
     assert_non_zeros([empty, torch.ones(2)])
 

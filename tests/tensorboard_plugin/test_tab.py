@@ -157,7 +157,7 @@ def test_a_lasso_follows_samples_into_other_layers(tab, fast):
     tab.find(".projection select >> nth=0").select_option("fc1")
     assert tab.words(".followed h3") == before
     tab.find(".followed .line button").click()
-    assert tab.find(".followed .row").count() == 0
+    tab.frame.wait_for_function("!document.querySelector('.followed .row')")
 
 
 def test_a_class_can_be_seen_alone(tab, fast):
