@@ -4,6 +4,7 @@ import os
 import struct
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,19 +38,19 @@ class EventFile:
 
     def __init__(self, board: SummaryWriter) -> None:
         self._file: FileWriter = board._get_file_writer()  # type: ignore[no-untyped-call]
-        self._error: OSError | None = None
+        self._error: Exception | None = None
         self.folder: str = board.log_dir
         self._path = getattr(self._file.event_writer, "_file_name", "")
         records: Any = getattr(getattr(self._file.event_writer, "_async_writer", None), "_writer", None)
         if hasattr(records, "_writer"):  # as TensorBoard 2.21 has it; its own way is slower and as good
-            self._sink = records._writer
+            self._sink, self._own_way = records._writer, partial(type(records).write, records)
             records.write = self._append
 
     def write(self, summary: Summary, step: int) -> None:
         """Adds a record; may wait for the file.
 
         Raises:
-            OSError: If an earlier record could not be written.
+            Exception: What went wrong with an earlier record, mostly an OSError.
         """
         self._raise_error()
         self._file.add_summary(summary, step)
@@ -70,14 +71,25 @@ class EventFile:
         self._raise_error()
 
     def _append(self, data: bytes) -> None:
+        # With whatever is raised here TensorBoard's thread ends, and every number that anybody logs raises it again.
+        try:
+            self._append_whole(data)
+        except OSError as error:
+            self._error = error
+        except Exception as error:
+            self._error = error
+            with suppress(OSError):
+                self._own_way(data)
+
+    def _append_whole(self, data: bytes) -> None:
         before = os.path.getsize(self._path) if os.path.isfile(self._path) else None
         try:
             self._sink.write(framed(data))
-        except OSError as error:
-            self._error = error
+        except Exception:
             if before is not None:  # half a record would end the file for every reader
                 with suppress(OSError):  # where not even that is allowed, nothing was written
                     os.truncate(self._path, before)
+            raise
 
     def _raise_error(self) -> None:
         if self._error is not None:

@@ -66,6 +66,26 @@ def test_on_a_full_disk_records_are_missing_but_the_file_and_other_scalars_live_
     assert found.Scalars("before")[0].value == 1.0
 
 
+def test_whatever_fails_in_our_way_to_write_all_records_are_written_and_an_error_is_told(tmp_path, monkeypatch):
+    board = SummaryWriter(tmp_path)
+    file = EventFile(board)
+    monkeypatch.setattr("lightning_cnnviz.event_file.framed", lambda data: {}["broken"])
+    file.write(scalar_summary({"ours": 1.0}), 1)
+    with pytest.raises(KeyError, match="broken"):
+        file.flush()
+    board.add_scalar("of somebody else", 2.0, 1)
+    board.flush()
+    monkeypatch.undo()
+    with pytest.raises(KeyError, match="broken"):
+        file.flush()
+    file.write(scalar_summary({"after": 3.0}), 2)
+    file.flush()
+    board.close()
+    found = EventAccumulator(str(tmp_path)).Reload()
+    values = {tag: found.Scalars(tag)[0].value for tag in found.Tags()["scalars"]}
+    assert values == {"ours": 1.0, "of somebody else": 2.0, "after": 3.0}
+
+
 def test_a_file_that_may_not_be_written_any_more_costs_pictures_only(tmp_path, monkeypatch):
     board = SummaryWriter(tmp_path)
     file = EventFile(board)

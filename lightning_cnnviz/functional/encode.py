@@ -93,11 +93,13 @@ def _with_palette(picture: Picture) -> Image.Image:
     if (colours == colours[:, :1]).all():
         return Image.fromarray(np.ascontiguousarray(picture[..., 0]))
     index = np.zeros(1 << 24, dtype=np.uint8)  # of which memory is taken only where a colour lies
-    index[_code(colours)] = np.arange(len(colours))
-    reduced = Image.fromarray(index[_code(np.asarray(distinct))][np.cumsum(new) - 1], "P")
+    index[_code(Image.fromarray(colours[None]))] = np.arange(len(colours))
+    reduced = Image.fromarray(index[_code(distinct)][np.cumsum(new) - 1], "P")
     reduced.putpalette(colours.tobytes())
     return reduced
 
 
-def _code(colours: npt.NDArray[np.integer]) -> npt.NDArray[np.uint32]:
-    return np.asarray(colours, dtype=np.uint32) @ np.array([1 << 16, 1 << 8, 1], dtype=np.uint32)
+def _code(image: Image.Image) -> npt.NDArray[np.uint32]:
+    """One number for each pixel's colour, below 2²⁴."""
+    padded = np.asarray(image.convert("RGBX")).view("<u4")[..., 0]
+    return np.asarray(padded & 0xFFFFFF, dtype=np.uint32)

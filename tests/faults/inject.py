@@ -30,6 +30,7 @@ OTHER_SIDE = {f"{OURS}.{name}" for name in ("worker_main", "tensorboard_plugin",
 
 GUARDS = {
     *(f"{OURS}.lane.Lane._run", f"{OURS}.writer._attempt", f"{OURS}.writer.Writer._flush"),
+    f"{OURS}.event_file.EventFile._append",
     *(
         f"{OURS}.callbacks.base.VisualCallback.{name}"
         for name in ("keeps", "_forgives", "report_failures", "state_key", "_generate_state_key")
