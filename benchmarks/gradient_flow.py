@@ -16,7 +16,7 @@ INTERVALS = (1, 4, 16, 64, 256)
 BOUND = 1.02
 BUDGET = 15.0
 """Seconds that a comparison may take, where that makes three pairs of blocks."""
-QUICK_CASES = ("LeNet-5", FASHION_CNN)
+QUICK_CASES = (FASHION_CNN,)
 BATCH_HOOKS = ("on_before_optimizer_step", "on_train_batch_start", "on_train_batch_end")
 
 
