@@ -2,11 +2,13 @@
 
 import logging
 import os
+import random
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from lightning_cnnviz.worker import Worker
 
@@ -18,6 +20,14 @@ def helper():
     worker.run(partial(np.add, 1, 1))
     yield
     worker.release()
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """What a test draws at random does not depend on which tests ran before."""
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")

@@ -40,7 +40,7 @@ class Listening(ActivationMaximization):
 def test_images_of_the_classes_look_like_the_classes_and_excite_more_than_a_thousand_of_them(tmp_path):
     callback = Listening(on_error="raise", every_n_epochs=4)
     # Slowly, or the tanh before the scores saturates and no image can excite more than the samples do
-    run = fit(tmp_path, [callback], model=TinyNet(learning_rate=0.005), max_epochs=4)
+    run = fit(tmp_path, [callback], model=TinyNet(learning_rate=0.002), max_epochs=4)
     net = run.lightning_module.eval()
     with torch.no_grad():
         best = net(TinyData(1000, augment=True).images).amax(dim=0)

@@ -1,3 +1,4 @@
+import urllib.request
 from collections import Counter
 
 import numpy as np
@@ -109,9 +110,17 @@ def test_the_environment_says_where_the_data_are(data_root, monkeypatch):
     assert len(splits(MNIST(val_size=100))["val"]) == 100
 
 
-def test_data_that_cannot_be_had_are_named_with_the_place_and_the_remedy(tmp_path, monkeypatch):
+@pytest.fixture
+def no_network(monkeypatch):
     for protocol in ("http_proxy", "https_proxy"):
-        monkeypatch.setenv(protocol, "http://127.0.0.1:9")  # nothing listens there, so no network
+        monkeypatch.setenv(protocol, "http://127.0.0.1:9")  # nothing listens there
+    urllib.request.install_opener(None)  # the one in use keeps the proxies that were set as it was made
+    yield
+    urllib.request.install_opener(None)
+
+
+@pytest.mark.usefixtures("no_network")
+def test_data_that_cannot_be_had_are_named_with_the_place_and_the_remedy(tmp_path):
     with pytest.raises(RecipeError) as raised:
         FashionMNIST(root=str(tmp_path)).prepare_data()
     message = str(raised.value)

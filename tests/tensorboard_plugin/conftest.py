@@ -14,6 +14,8 @@ from importlib import metadata
 import pytest
 from tensorboard_plugin.synthetic_run import SCENES
 
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""To this machine itself, whatever proxy the environment names."""
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
@@ -43,7 +45,7 @@ class Server:
 
     def get(self, route, **query):
         address = f"{self.address}data/plugin/cnnviz/{route}?{urllib.parse.urlencode(query)}"
-        with urllib.request.urlopen(address, timeout=20) as answer:
+        with DIRECT.open(address, timeout=20) as answer:
             return json.loads(answer.read())
 
     def wait_for(self, run, steps):
@@ -63,7 +65,7 @@ class Server:
         self.process.wait(20)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def folder(tmp_path_factory):
     """A log directory with a run of each kind, by the name of its scene."""
     root = tmp_path_factory.mktemp("logs") / "runs"
@@ -72,7 +74,7 @@ def folder(tmp_path_factory):
     return root
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def start(tmp_path_factory):
     """Starts servers, and stops them at the end."""
     if "cnnviz" not in {entry.name for entry in metadata.entry_points(group="tensorboard_plugins")}:
@@ -88,12 +90,12 @@ def start(tmp_path_factory):
         server.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def fast(start, folder):
     return start(folder, fast=True).wait_for("large", 50)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def slow(start, folder):
     """TensorBoard's loader in Python, below a path prefix."""
     return start(folder, fast=False, prefix="/some/where").wait_for("large", 50)
@@ -105,7 +107,7 @@ def server(request):
     return request.getfixturevalue(request.param)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser():
     try:
         from playwright.sync_api import sync_playwright
