@@ -46,9 +46,11 @@ def make(kind, folder, **options):
 
 
 def finish():
+    """Ends the run and its service: the run alone ends before all of it is in its file."""
     import wandb
 
     wandb.finish()
+    wandb.teardown()
 
 
 @pytest.fixture(scope="module")

@@ -354,6 +354,7 @@ def test_averaged_weights(averaging, ours_first, tmp_path):
 
     def train(folder, ours):
         by_hand = ByHand()
+        torch.manual_seed(0)  # the same weights to begin with
         callbacks = [by_hand, *ours, averaging()] if ours_first else [by_hand, averaging(), *ours]
         run = fit(folder, callbacks, model=Net(), data=data())
         return by_hand.steps, run.lightning_module.state_dict()
@@ -388,6 +389,7 @@ def test_gradient_checkpointing(kind, tmp_path):
     watch(tmp_path / "gradients", kind(), ByHand(), SINGLE)
     options = {"method": "pca", "history": 0, "num_samples": 12, "on_error": "raise"}
     for name, net in (("plain", Net), ("checkpointed", kind)):
+        torch.manual_seed(0)  # the same weights to begin with
         fit(tmp_path / name, cnnviz_callbacks(**options), model=net(), data=data())
     for stage in ("train", "val"):
         tags = [f"curves/accuracy/{stage}", f"curves/loss/{stage}"]
