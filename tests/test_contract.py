@@ -48,9 +48,9 @@ def subject(*kinds):
     return (PlaneNet, plane_loaders) if plane else (TinyNet, loaders)
 
 
-def one_layer(kind):
-    """Options that keep a callback quick where it draws at every step: it has many pictures for each layer."""
-    return {"layers": ["fc1"]} if kind.__name__ in OF_THE_PLANE else {}
+def made(kind, **options):
+    """A callback; of one layer, where it has many pictures for each."""
+    return kind(**{"layers": ["fc1"]} if kind.__name__ in OF_THE_PLANE else {}, **options)
 
 
 def fit(folder, callbacks, model=None, **options):
@@ -100,8 +100,7 @@ def bare(request, tmp_path_factory):
 @pytest.mark.parametrize("when", [{"every_n_epochs": 1}, {"every_n_train_steps": 1}], ids=["epochs", "steps"])
 def test_1_training_is_untouched(kind, when, bare, tmp_path):
     options, expected = bare
-    when = {**when, **one_layer(kind)} if "every_n_train_steps" in when else when
-    run = fit(tmp_path, [kind(**when, on_error="raise")], **options)
+    run = fit(tmp_path, [made(kind, **when, on_error="raise")], **options)
     assert image_steps(tmp_path), "a callback that draws nothing proves nothing"
     assert fingerprint(run) == expected[type(run.lightning_module)]
 
@@ -187,7 +186,7 @@ def test_3_nothing_stays_behind_and_4_nothing_written_is_lost(kind, end, tmp_pat
     model, threads = subject(kind)[0](), set(threading.enumerate())
     handler = signal.getsignal(signal.SIGINT)
     with contextlib.nullcontext() if end is None else pytest.raises((RuntimeError, SystemExit)):
-        fit(tmp_path, [kind(every_n_epochs=1), Interrupt(end)], model=model)
+        fit(tmp_path, [made(kind, every_n_epochs=1), Interrupt(end)], model=model)
     signal.signal(signal.SIGINT, handler)  # Lightning ignores further Ctrl-C while it shuts down
     assert hooks_of(model) == []
     assert [thread for thread in threading.enumerate() if thread not in threads and "cnnviz" in thread.name] == []
@@ -233,14 +232,14 @@ class Copying(pl.Callback):
 @every_callback
 def test_3_callbacks_and_model_can_be_copied_and_saved_in_mid_run(kind, tmp_path):
     before, after = Copying(tmp_path), Copying(tmp_path)
-    fit(tmp_path, [before, kind(every_n_train_steps=3, on_error="raise"), after])
+    fit(tmp_path, [before, made(kind, every_n_train_steps=3, on_error="raise"), after])
     assert before.copies == after.copies == 24
     assert image_steps(tmp_path)
 
 
 @every_callback
 def test_3_a_callback_can_be_used_again(kind, tmp_path):
-    callback = kind(every_n_epochs=1, on_error="raise")
+    callback = made(kind, every_n_epochs=1, on_error="raise")
     for name in ("first", "second"):
         fit(tmp_path / name, [callback])
         steps = image_steps(tmp_path / name)
@@ -274,10 +273,10 @@ def test_4_a_resumed_run_continues_without_doubled_steps(kind, tmp_path):
     with pytest.raises(RuntimeError, match="crash"):  # at step 9, in the second epoch
         fit(
             tmp_path,
-            [kind(every_n_train_steps=2, **one_layer(kind)), keep, Interrupt(RuntimeError("crash"))],
+            [made(kind, every_n_train_steps=2), keep, Interrupt(RuntimeError("crash"))],
             **checkpoints,
         )
-    resumed = trainer(tmp_path, [kind(every_n_train_steps=2, **one_layer(kind))], max_epochs=3)
+    resumed = trainer(tmp_path, [made(kind, every_n_train_steps=2)], max_epochs=3)
     net, data = subject(kind)
     resumed.fit(net(), *data(), ckpt_path=tmp_path / "epoch=0.ckpt")
     steps = image_steps(tmp_path)
@@ -291,14 +290,14 @@ def test_4_a_resumed_run_continues_without_doubled_steps(kind, tmp_path):
 
 @every_callback
 def test_4_checkpoints_load_without_unpickling_code(kind, tmp_path):
-    run = fit(tmp_path, [kind()], enable_checkpointing=True, default_root_dir=tmp_path)
+    run = fit(tmp_path, [made(kind)], enable_checkpointing=True, default_root_dir=tmp_path)
     run.save_checkpoint(tmp_path / "last.ckpt")
     torch.load(tmp_path / "last.ckpt", weights_only=True)
 
 
 @every_callback
 def test_6_cost_is_known(kind, tmp_path):
-    fit(tmp_path, [kind(every_n_epochs=1)])
+    fit(tmp_path, [made(kind, every_n_epochs=1)])
     costs = scalars(tmp_path, f"cnnviz/cost/{kind.__name__}")
     assert [step for step, _ in costs] == [6, 12]
     assert all(0 < milliseconds < 60_000 for _, milliseconds in costs)
@@ -306,7 +305,7 @@ def test_6_cost_is_known(kind, tmp_path):
 
 @every_callback
 def test_steps_rise_and_the_sanity_check_draws_nothing(kind, tmp_path):
-    fit(tmp_path, [kind(every_n_train_steps=2, **one_layer(kind))], num_sanity_val_steps=2, val_check_interval=0.5)
+    fit(tmp_path, [made(kind, every_n_train_steps=2)], num_sanity_val_steps=2, val_check_interval=0.5)
     due = {3, 6, 9, 12} if kind in AT_VALIDATIONS else {2, 4, 6, 8, 10, 12}
     for tag, steps in image_steps(tmp_path).items():
         assert steps == sorted(set(steps)), tag
@@ -319,14 +318,14 @@ def test_steps_rise_and_the_sanity_check_draws_nothing(kind, tmp_path):
 @every_callback
 @pytest.mark.parametrize("options", [{"logger": False}, {"fast_dev_run": True}], ids=str)
 def test_without_a_logger_the_run_is_a_bare_one(kind, options, tmp_path):
-    run = fit(tmp_path, [kind(on_error="raise")], **options)
+    run = fit(tmp_path, [made(kind, on_error="raise")], **options)
     assert run.state.finished
     assert not (tmp_path / "run").exists()
 
 
 @every_callback
 def test_validate_and_test_alone_draw_nothing(kind, tmp_path):
-    run = trainer(tmp_path, [kind(on_error="raise")])
+    run = trainer(tmp_path, [made(kind, on_error="raise")])
     net, data = subject(kind)
     run.validate(net(), data()[1], verbose=False)
     assert image_steps(tmp_path) == {}
@@ -336,7 +335,7 @@ def test_validate_and_test_alone_draw_nothing(kind, tmp_path):
 def test_a_logger_that_takes_no_images_gets_the_numbers(kind, tmp_path):
     logger = NumbersLogger()
     with pytest.warns(UserWarning, match="NumbersLogger takes no pictures"):
-        fit(tmp_path, [kind(on_error="raise")], logger=logger)
+        fit(tmp_path, [made(kind, on_error="raise")], logger=logger)
     assert any(f"cnnviz/cost/{kind.__name__}" in row for _, row in logger.rows)
 
 

@@ -1,24 +1,36 @@
 """`cnnviz_callbacks()` with no arguments on models that nobody tailored to it."""
 
 import io
+from functools import partial
 
 import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
-import torchvision
 from PIL import Image
 from tiny import events, fit
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
+from torchvision import models
 
 from lightning_cnnviz import cnnviz_callbacks
 
+small_vit = partial(
+    models.VisionTransformer,
+    image_size=64,
+    patch_size=16,
+    num_layers=4,
+    num_heads=4,
+    hidden_dim=64,
+    mlp_dim=128,
+)
+"""ViT-B/16 as torchvision makes it, but for its size."""
+
 
 class Wrapper(pl.LightningModule):
-    def __init__(self, name: str) -> None:
+    def __init__(self, make) -> None:
         super().__init__()
-        self.model = getattr(torchvision.models, name)(weights=None, num_classes=5)
+        self.model = make(num_classes=5)
 
     def forward(self, x):
         return self.model(x)
@@ -33,19 +45,20 @@ class Wrapper(pl.LightningModule):
 
 
 @pytest.mark.parametrize(
-    ("name", "size", "convolutions", "hidden"),
+    ("make", "convolutions", "hidden"),
     [
-        ("resnet18", 64, 20, "model.avgpool"),
-        ("mobilenet_v3_small", 64, 52, "model.classifier.1"),
-        ("vit_b_16", 224, 1, "model.heads.head.input"),
+        (models.resnet18, 20, "model.avgpool"),
+        (models.mobilenet_v3_small, 52, "model.classifier.1"),
+        (small_vit, 1, "model.heads.head.input"),
     ],
+    ids=["resnet18", "mobilenet_v3_small", "ViT"],
 )
-def test_torchvision_models(name, size, convolutions, hidden, tmp_path):
+def test_torchvision_models(make, convolutions, hidden, tmp_path):
     generator = torch.Generator().manual_seed(0)
-    data = TensorDataset(torch.rand(10, 3, size, size, generator=generator), torch.arange(10) % 5)
+    data = TensorDataset(torch.rand(10, 3, 64, 64, generator=generator), torch.arange(10) % 5)
     loader = DataLoader(data, batch_size=5)
     pl.seed_everything(0)
-    fit(tmp_path, cnnviz_callbacks(on_error="raise"), model=Wrapper(name), data=(loader, loader), max_epochs=1)
+    fit(tmp_path, cnnviz_callbacks(on_error="raise"), model=Wrapper(make), data=(loader, loader), max_epochs=1)
     reader = events(tmp_path)
     images = set(reader.Tags()["images"])
     assert len([tag for tag in images if tag.startswith("kernels/")]) == convolutions

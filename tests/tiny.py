@@ -1,6 +1,7 @@
 """A convolutional classifier and data small enough to train in a second, and a reader of event files."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,12 @@ def fit(
 
 
 def events(folder: Path) -> EventAccumulator:
-    """What TensorBoard's own reader finds in `folder/run`, nothing sampled away."""
+    """What TensorBoard's own reader finds in `folder/run`, nothing sampled away; read again only if it has grown."""
+    return _read(folder, sum(path.stat().st_size for path in (folder / "run").glob("events*")))
+
+
+@lru_cache(maxsize=4)
+def _read(folder: Path, size: int) -> EventAccumulator:
     reader = EventAccumulator(str(folder / "run"), size_guidance={"images": 0, "scalars": 0, "tensors": 0})
     return reader.Reload()
 
