@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint audit faults clean
+.PHONY: demo test oldest lint audit faults clean
 .DEFAULT_GOAL := demo
 
 demo: .venv/installed
@@ -10,6 +10,9 @@ demo: .venv/installed
 
 test: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+
+oldest: .venv/installed
+	.ci/oldest $(BIN)/python
 
 lint: .venv/installed
 	$(BIN)/ruff check .
@@ -30,4 +33,4 @@ faults: .venv/installed
 	@touch $@
 
 clean:
-	rm -rf .venv runs
+	rm -rf .venv .venv-oldest runs

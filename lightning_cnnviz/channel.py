@@ -38,8 +38,8 @@ class Channel:
         >>> pipe = io.BytesIO()
         >>> Channel(pipe, pipe).send({"weight": np.eye(2)})
         >>> _ = pipe.seek(0)
-        >>> Channel(pipe, pipe).receive()["weight"].sum()
-        np.float64(2.0)
+        >>> float(Channel(pipe, pipe).receive()["weight"].sum())
+        2.0
     """
 
     def __init__(self, source: IO[bytes], sink: IO[bytes]) -> None:

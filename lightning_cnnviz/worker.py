@@ -34,8 +34,8 @@ class Worker:
         >>> import numpy as np
         >>> from functools import partial
         >>> worker = Worker.acquire()
-        >>> worker.run(partial(np.add, 1, 2))
-        np.int64(3)
+        >>> int(worker.run(partial(np.add, 1, 2)))
+        3
         >>> worker.release()
     """
 

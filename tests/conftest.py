@@ -3,6 +3,7 @@
 import logging
 import os
 import random
+import warnings
 from functools import partial
 from pathlib import Path
 
@@ -42,6 +43,15 @@ def data_root() -> Path:
             pytest.fail(message)
         pytest.skip(message)
     return root
+
+
+@pytest.fixture
+def no_warnings():
+    """Whatever warns fails, but for the old names by which Matplotlib 3.10.0 calls pyparsing."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module="matplotlib|pyparsing")
+        yield
 
 
 @pytest.fixture

@@ -1,5 +1,3 @@
-import warnings
-
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -10,12 +8,7 @@ nan, inf = np.nan, np.inf
 BLUE, ORANGE = (63, 144, 218), (255, 169, 14)
 
 
-@pytest.fixture(autouse=True)
-def _no_warnings():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
-
+pytestmark = pytest.mark.usefixtures("no_warnings")
 
 # ---- which metric is which
 

@@ -1,5 +1,3 @@
-import warnings
-
 import matplotlib
 import numpy as np
 import pytest
@@ -15,11 +13,7 @@ MAGENTA = [255, 0, 255]
 ONE_COLOUR = 1.51 / 200
 
 
-@pytest.fixture(autouse=True)
-def _no_warnings():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
+pytestmark = pytest.mark.usefixtures("no_warnings")
 
 
 def shrunk(cell, height, width):

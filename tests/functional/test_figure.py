@@ -1,5 +1,4 @@
 import threading
-import warnings
 
 import matplotlib
 import numpy as np
@@ -17,11 +16,7 @@ from lightning_cnnviz.functional.scatter import scatter_chart
 nan, inf = np.nan, np.inf
 
 
-@pytest.fixture(autouse=True)
-def _no_warnings():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
+pytestmark = pytest.mark.usefixtures("no_warnings")
 
 
 def lines(title="title", name="train", mark=None):

@@ -1,7 +1,6 @@
 """Images found by gradient ascent against the maxima that are known in closed form."""
 
 import random
-import warnings
 from itertools import chain, pairwise
 
 import numpy as np
@@ -17,11 +16,7 @@ from lightning_cnnviz.functional.gradient_ascent import Ascent, maximize
 PLAIN = {"blur": 0, "jitter": 0, "l2": 0}
 
 
-@pytest.fixture(autouse=True)
-def _no_warnings():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
+pytestmark = pytest.mark.usefixtures("no_warnings")
 
 
 def numbers(*shape, seed=0):

@@ -1,5 +1,3 @@
-import warnings
-
 import matplotlib
 import numpy as np
 import pytest
@@ -177,13 +175,6 @@ def test_diagnosis_says_what_is_wrong_and_nothing_else(change, words):
 # ---- pictures
 
 
-@pytest.fixture
-def strict():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
-
-
 def names(count):
     return [f"layer{number}" for number in range(count)]
 
@@ -209,14 +200,14 @@ def bar_widths(picture, colour, count):
         ([1e-3] * 100, [1e-1] * 100),
     ],
 )
-@pytest.mark.usefixtures("strict")
+@pytest.mark.usefixtures("no_warnings")
 def test_bars_render_without_a_warning_whatever_the_values(mean_abs, max_abs):
     picture = gradient_bars(names(len(mean_abs)), np.array(mean_abs), np.array(max_abs), title="gradient flow")
     assert picture.dtype == np.uint8
     assert picture.ndim == 3
 
 
-@pytest.mark.usefixtures("strict")
+@pytest.mark.usefixtures("no_warnings")
 def test_very_long_layer_names_leave_room_for_bars():
     long = ["model.backbone.encoder.layers.11.residual_block.mlp.parametrizations.weight.original" + "x" * 30] * 3
     picture = gradient_bars(long, np.full(3, 1e-3), np.full(3, 1e-2))
@@ -231,7 +222,7 @@ def test_of_long_layer_names_the_end_is_kept_by_which_they_differ():
     assert not np.array_equal(*maps)
 
 
-@pytest.mark.usefixtures("strict")
+@pytest.mark.usefixtures("no_warnings")
 def test_pictures_grow_with_the_layers():
     heights = {count: len(gradient_bars(names(count), np.ones(count), np.ones(count))) for count in (1, 10, 100)}
     assert heights[100] - heights[10] == 90 * (heights[10] - heights[1]) / 9 > 90 * 15  # room for a line of text
@@ -239,7 +230,7 @@ def test_pictures_grow_with_the_layers():
     assert maps[100] - maps[10] == 90 * (maps[10] - maps[1]) / 9
 
 
-@pytest.mark.usefixtures("strict")
+@pytest.mark.usefixtures("no_warnings")
 def test_bars_grow_with_the_logarithm_of_the_value():
     largest = np.array([1e-1, 1e-3, 1e-2, 1e-4])
     widths = bar_widths(gradient_bars(names(4), np.full(4, nan), largest), BLUE, 4)
@@ -248,7 +239,7 @@ def test_bars_grow_with_the_logarithm_of_the_value():
     assert np.abs(widths - widths[3] - decade * np.log10(largest / 1e-4)).max() <= 2
 
 
-@pytest.mark.usefixtures("strict")
+@pytest.mark.usefixtures("no_warnings")
 def test_layers_without_a_bar_say_why():
     drawn = [gradient_bars(["a", "b"], np.array([1.0, value]), np.array([1.0, value])) for value in (nan, 0.0)]
     assert not np.array_equal(*drawn)
@@ -257,7 +248,7 @@ def test_layers_without_a_bar_say_why():
         assert dark > 100  # words inside the axes
 
 
-@pytest.mark.usefixtures("strict")
+@pytest.mark.usefixtures("no_warnings")
 def test_an_infinite_gradient_says_so_too():
     infinite = gradient_bars(["a", "b"], np.array([1.0, inf]), np.array([1.0, inf]))
     assert np.array_equal(infinite, gradient_bars(["a", "b"], np.array([1.0, nan]), np.array([1.0, nan])))
@@ -277,7 +268,7 @@ def cells(picture, rows, columns):
     return picture[np.ix_(middle_rows.astype(int), middle_columns.astype(int))]
 
 
-@pytest.mark.usefixtures("strict")
+@pytest.mark.usefixtures("no_warnings")
 def test_heat_map_colours_are_the_logarithms_of_the_values_in_their_places():
     values = 10.0 ** np.random.default_rng(0).permutation(np.linspace(-6, 1, 15)).reshape(3, 5)
     pixels = cells(gradient_heat_map(names(3), [10, 20, 30, 40, 50], values), 3, 5)
@@ -285,7 +276,7 @@ def test_heat_map_colours_are_the_logarithms_of_the_values_in_their_places():
     assert np.abs(index / 255 - (np.log10(values) + 6) / 7).max() < 0.02
 
 
-@pytest.mark.usefixtures("strict")
+@pytest.mark.usefixtures("no_warnings")
 def test_of_a_very_deep_network_every_layer_has_its_row_in_a_picture_that_still_fits_a_page():
     values = 10.0 ** np.random.default_rng(0).permutation(np.linspace(-6, 1, 500))
     picture = gradient_heat_map(names(500), [10], values[:, None])
@@ -301,7 +292,7 @@ def test_of_a_very_deep_network_every_layer_has_its_row_in_a_picture_that_still_
     assert np.corrcoef(widths, np.log10(values))[0, 1] > 0.97
 
 
-@pytest.mark.usefixtures("strict")
+@pytest.mark.usefixtures("no_warnings")
 def test_heat_map_shows_zero_darkest_and_what_is_not_finite_grey():
     values = np.array([[1e-3, 0.0, 1e-2], [nan, 1e-1, inf]])
     pixels = cells(gradient_heat_map(names(2), [1, 2, 3], values), 2, 3)
@@ -323,14 +314,14 @@ def test_heat_map_shows_zero_darkest_and_what_is_not_finite_grey():
         np.ones((100, 1000)),
     ],
 )
-@pytest.mark.usefixtures("strict")
+@pytest.mark.usefixtures("no_warnings")
 def test_heat_map_renders_without_a_warning_whatever_the_values(values):
     values = np.array(values)
     steps = list(range(1, values.shape[1] + 1))
     assert gradient_heat_map(names(len(values)), steps, values, title="gradient flow").dtype == np.uint8
 
 
-@pytest.mark.usefixtures("strict")
+@pytest.mark.usefixtures("no_warnings")
 def test_a_dollar_sign_in_a_name_is_no_formula():
     one = gradient_bars(["$x_1$"], np.ones(1), np.ones(1))
     other = gradient_bars(["x_1"], np.ones(1), np.ones(1))

@@ -1,5 +1,4 @@
 import itertools
-import warnings
 from pathlib import Path
 
 import matplotlib
@@ -16,11 +15,7 @@ PALETTE = np.round(matplotlib.colormaps["RdBu_r"](np.linspace(0, 1, 201))[:, :3]
 MAGENTA = [255, 0, 255]
 
 
-@pytest.fixture(autouse=True)
-def _no_warnings():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
+pytestmark = pytest.mark.usefixtures("no_warnings")
 
 
 def weights_in(cell, height, width, limit):

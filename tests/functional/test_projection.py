@@ -1,7 +1,6 @@
 import pickle
 import subprocess
 import sys
-import warnings
 from itertools import pairwise
 
 import numpy as np
@@ -17,11 +16,7 @@ from lightning_cnnviz.functional.projection import Layout, principal_components,
 nan, inf = np.nan, np.inf
 
 
-@pytest.fixture(autouse=True)
-def _no_warnings():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
+pytestmark = pytest.mark.usefixtures("no_warnings")
 
 
 def blobs(classes=4, each=25, dimensions=30, seed=0):

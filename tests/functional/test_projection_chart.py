@@ -1,7 +1,5 @@
 """What a chart of a layout says and shows."""
 
-import warnings
-
 import numpy as np
 import pytest
 
@@ -12,11 +10,7 @@ from lightning_cnnviz.functional.projection_numbers import Numbers
 nan = np.nan
 
 
-@pytest.fixture(autouse=True)
-def _no_warnings():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
+pytestmark = pytest.mark.usefixtures("no_warnings")
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 """Which layout stands where in the overview, and what is written above it."""
 
-import warnings
-
 import numpy as np
 import pytest
 
@@ -10,13 +8,7 @@ from lightning_cnnviz.functional.projection_numbers import Numbers
 from lightning_cnnviz.functional.projection_overview import projection_overview
 from lightning_cnnviz.functional.scatter import scatter_grid
 
-
-@pytest.fixture(autouse=True)
-def _no_warnings():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
-
+pytestmark = pytest.mark.usefixtures("no_warnings")
 
 LABELS = np.arange(40) % 2
 

@@ -36,10 +36,8 @@ some = settings(
 )
 few = settings(some, max_examples=8)
 """For charts, which take longer to draw."""
-FLOATS = st.one_of(
-    st.floats(-5, 5, width=32),
-    st.sampled_from([0.0, -0.0, np.nan, np.inf, -np.inf, 1e-45, -1e-38, 3.4e38, -3.4e38]),
-)
+EXTREMES = np.float32([0.0, -0.0, np.nan, np.inf, -np.inf, 1e-45, -1e-38, 3.4e38, -3.4e38]).tolist()
+FLOATS = st.one_of(st.floats(-5, 5, width=32), st.sampled_from(EXTREMES))
 TYPES = ["float16", "float32", "float64", "int64", "uint8", "bool", "torch.bfloat16", "torch.float16", "torch.float32"]
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=12)
 

@@ -1,7 +1,5 @@
 """The numbers agree with brute force and with scikit-learn."""
 
-import warnings
-
 import numpy as np
 import pytest
 from brute_force import nearest_agree
@@ -14,11 +12,7 @@ from lightning_cnnviz.functional.separation import knn_accuracy, silhouette
 nan, inf = np.nan, np.inf
 
 
-@pytest.fixture(autouse=True)
-def _no_warnings():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
+pytestmark = pytest.mark.usefixtures("no_warnings")
 
 
 def overlapping(classes, samples=80, seed=0):
