@@ -8,7 +8,7 @@ from matplotlib import color_sequences, colormaps
 from matplotlib.colors import to_rgb
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.util import tensor_util
-from tensorboard_plugin.synthetic_run import HOSTILE, lenet, without, write
+from tensorboard_plugin.synthetic_run import CLASSES, HOSTILE, lenet, without, write
 from tensorboard_plugin.tab_page import Tab
 
 CLASS_COLOURS = np.array([to_rgb(colour) for colour in color_sequences["petroff10"]]) * 255
@@ -65,6 +65,34 @@ def test_the_tab_is_found_by_its_name(tab, server):
     tab.page.get_by_role("tab", name="CNN Viz").click()
     tab.settle()
     assert tab.words(".panel h2 >> nth=0") == "Network"
+
+
+NOTE_WORDS = """
+const write = CanvasRenderingContext2D.prototype.fillText;
+CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
+    (window.written ??= {})[text] = [x, y, this.measureText(text).width];
+    return write.call(this, text, x, y);
+};
+"""
+
+
+def test_names_of_classes_do_not_lie_over_one_another(tab, fast, folder):
+    tab.page.add_init_script(NOTE_WORDS)
+    tab.open(fast, run="lenet", step=100).at(100)
+    written_at = tab.frame.evaluate("window.written")
+    x, y, wide = np.array([written_at[name] for name in CLASSES]).T
+    over = 2 * np.abs(np.subtract.outer(x, x)) < np.add.outer(wide, wide)
+    over &= np.abs(np.subtract.outer(y, y)) < 12  # the height of the letters
+    assert over.sum() == len(CLASSES)  # each with itself
+    points = np.frombuffer(written(folder / "lenet", "cnnviz/projection/fc2/tsne", 100)[: 600 * 8], np.float32)
+    targets = np.frombuffer(written(folder / "lenet", "cnnviz/samples", 100)[: 600 * 4], np.int32)
+    middles = np.array([np.median(points.reshape(600, 2)[targets == k], axis=0) for k in range(len(CLASSES))])
+    low, high = points.reshape(600, 2).min(0), points.reshape(600, 2).max(0)
+    width, height = tab.box(".projection .stage")["width"] - 2, 440
+    scale = min((width - 52) / (high - low)[0], (height - 52) / (high - low)[1])
+    expected = (middles - (low + high) / 2) * scale * [1, -1] + [width / 2, height / 2]
+    assert np.abs(x - expected[:, 0]).max() < 3
+    assert np.abs(y - expected[:, 1]).max() < 60
 
 
 def test_slider_pictures_scatter_and_heat_map_are_at_one_step(tab, server, folder):

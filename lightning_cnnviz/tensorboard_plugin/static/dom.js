@@ -27,6 +27,10 @@ export function h(tag, props = "", ...children) {
 	return element;
 }
 
+/** A card with a headline and what is to be chosen beside it. */
+export const panel = (kind, headline, controls, ...rest) =>
+	h("section", `panel ${kind}`, h("header", "", h("h2", "", headline), ...controls), ...rest);
+
 /** Replaces what is in an element if `key` differs from the last. */
 export function refill(element, key, make) {
 	if (element.dataset.key === key) return;
@@ -45,6 +49,20 @@ export function sharp(canvas, width, height) {
 	context.setTransform(ratio, 0, 0, ratio, 0, 0);
 	context.clearRect(0, 0, width, height);
 	return context;
+}
+
+/** A line through points, left out where a height is NaN; a point alone is a dot. */
+export function line(context, points, colour, width = 1, alpha = 1) {
+	Object.assign(context, { strokeStyle: colour, fillStyle: colour, lineWidth: width, lineJoin: "round", globalAlpha: alpha });
+	context.beginPath();
+	let down = false;
+	for (const [x, y] of points) {
+		if (!Number.isNaN(y)) context[down ? "lineTo" : "moveTo"](x, y);
+		down = !Number.isNaN(y);
+	}
+	context.stroke();
+	if (points.length === 1 && down) context.fillRect(points[0][0] - 2, points[0][1] - 2, 4, 4);
+	context.globalAlpha = 1;
 }
 
 /** Text cut in front to a width: layers' ends differ. */

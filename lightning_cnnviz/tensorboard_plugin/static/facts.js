@@ -10,16 +10,15 @@ function once(make) {
 
 const good = (frames) => frames.filter((frame) => !frame.error);
 
+export const modelOf = once((run) => good(run.all("model")).at(-1)?.info ?? null);
+
 /** The layers in the order of the forward pass, then others that have series. */
 export const layers = once((run) => {
-	const model = good(run.all("model")).at(-1)?.info;
-	const named = model?.layers ?? [];
+	const named = modelOf(run)?.layers ?? [];
 	const known = new Set(named.map((layer) => layer.name));
 	const others = [...run.series.values()].map((series) => series.layer).filter((name) => name && !known.has(name));
 	return [...named, ...[...new Set(others)].map((name) => ({ name }))];
 });
-
-export const modelOf = once((run) => good(run.all("model")).at(-1)?.info ?? null);
 
 /** {classes, targets, thumbnails: {data, shape} or undefined} of the samples that are followed. */
 export const samples = once((run) => {

@@ -1,5 +1,5 @@
 // Gradients of every layer at every step.
-import { chooser, cutFront, h, look, options, sharp, token, tooltip } from "./dom.js";
+import { chooser, cutFront, h, look, options, panel, sharp, token, tooltip } from "./dom.js";
 import { gradientRow, gradients } from "./facts.js";
 import { extent, number, ticks, whole } from "./format.js";
 import { colourAt, css, NON_FINITE, ramp, SEQUENTIAL } from "./palettes.js";
@@ -15,12 +15,11 @@ export class HeatMap {
 		Object.assign(this, { view, state });
 		this.statistic = chooser("Statistic", (statistic) => state.set({ statistic }));
 		this.legend = h("div", "scale");
-		this.canvas = h("canvas", { onpointermove: (event) => this.hover(event), onpointerleave: () => tooltip(null),
-			onclick: (event) => this.click(event) });
+		this.canvas = h("canvas", { onpointermove: this.hover, onpointerleave: () => tooltip(null),
+			onclick: this.click });
 		this.cursor = h("div", "cursor");
 		this.stage = h("div", "stage", this.canvas, this.cursor);
-		this.element = h("section", "panel gradients",
-			h("header", "", h("h2", "", "Gradient flow"), this.statistic, this.legend), this.stage);
+		this.element = panel("gradients", "Gradient flow", [this.statistic, this.legend], this.stage);
 	}
 
 	get active() {
@@ -108,7 +107,7 @@ export class HeatMap {
 		return [this.flow.names[Math.floor(offsetY / this.row)], offsetX < this.left ? -1 : this.edges.findLastIndex((edge) => offsetX >= edge)];
 	}
 
-	hover(event) {
+	hover = (event) => {
 		const [name, column] = this.at(event);
 		const frame = this.flow.frames[column];
 		if (name === undefined) return tooltip(null);
@@ -116,11 +115,11 @@ export class HeatMap {
 		const found = gradientRow(frame, name);
 		return tooltip(event, h("div", "", h("b", "", name), h("div", "", `step ${whole(frame.step)}`),
 			h("div", "", `${NAMES[this.name] ?? this.name}: ${number(found?.values[this.name])}`), h("small", "", found?.health ?? "not recorded")));
-	}
+	};
 
-	click(event) {
+	click = (event) => {
 		const [name, column] = this.at(event);
 		if (column >= 0 && this.flow.steps[column] !== undefined) this.view.seek(this.flow.steps[column]);
 		else if (name !== undefined) this.state.set({ layer: name });
-	}
+	};
 }

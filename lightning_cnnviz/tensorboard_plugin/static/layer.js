@@ -1,7 +1,7 @@
 // What one layer has learnt: kernels, feature maps, filter responses at the current step.
 import { channelsOf, scaleFor } from "./channels.js";
 import { History } from "./history.js";
-import { chooser, clamp, h, icon, look, options, refill, say, segmented, sharp, token } from "./dom.js";
+import { chooser, clamp, h, icon, look, options, panel, refill, say, segmented, sharp, token } from "./dom.js";
 import { layers, samples } from "./facts.js";
 import { number, whole } from "./format.js";
 import { DIVERGING, ramp, SEQUENTIAL } from "./palettes.js";
@@ -22,15 +22,15 @@ export class LayerPanel {
 			view.changed();
 		});
 		this.samples = h("div", "samples");
-		this.canvas = h("canvas", { tabIndex: 0, role: "img", onpointermove: (event) => this.hover(event),
-			onpointerleave: () => { this.hovered = -1; view.changed(); }, onclick: () => this.keep(), onkeydown: (event) => this.walk(event) });
+		this.canvas = h("canvas", { tabIndex: 0, role: "img", onpointermove: this.hover,
+			onpointerleave: () => { this.hovered = -1; view.changed(); }, onclick: () => this.keep(), onkeydown: this.walk });
 		this.sheet = h("div", "sheet", this.canvas);
 		this.legend = h("div", "legend");
 		this.info = h("p", "info");
 		this.empty = h("p", "hint");
 		this.history = new History(view, state, clock);
-		this.element = h("section", "panel layer",
-			h("header", "", h("h2", "", "Layer"), this.select, this.kinds, h("span", "zoom", zoom("−", "Smaller", -1), zoom("+", "Larger", 1))),
+		this.element = panel("layer", "Layer",
+			[this.select, this.kinds, h("span", "zoom", zoom("−", "Smaller", -1), zoom("+", "Larger", 1))],
 			this.samples, this.empty, this.sheet, h("div", "foot", this.legend, this.info), this.history.element);
 	}
 
@@ -138,12 +138,12 @@ export class LayerPanel {
 		return Array.from({ length: rows }, (_, row) => data[row * columns + place]).reduce((a, b) => a + b, 0) / rows;
 	}
 
-	hover(event) {
+	hover = (event) => {
 		const cell = cellAt(this.layout, this.channels.count, event.offsetX - 2, event.offsetY - 2);
 		if (cell === this.hovered) return;
 		this.hovered = cell;
 		this.view.changed();
-	}
+	};
 
 	keep() {
 		if (this.hovered < 0) return;
@@ -151,7 +151,7 @@ export class LayerPanel {
 		this.state.set({ channel: channel === this.state.now.channel ? undefined : channel });
 	}
 
-	walk(event) {
+	walk = (event) => {
 		const by = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: this.layout?.columns, ArrowUp: -this.layout?.columns }[event.key];
 		if (!by) return;
 		event.preventDefault();
@@ -159,5 +159,5 @@ export class LayerPanel {
 		const { numbers, count } = this.channels;
 		const at = numbers.indexOf(this.state.now.channel);
 		this.state.set({ channel: numbers[at < 0 ? 0 : clamp(at + by, 0, count - 1)] });
-	}
+	};
 }

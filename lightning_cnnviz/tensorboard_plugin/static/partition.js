@@ -1,5 +1,5 @@
 // How the network cuts the plane of its two inputs, through time.
-import { chooser, h, options, say } from "./dom.js";
+import { chooser, h, options, panel, say } from "./dom.js";
 import { whole } from "./format.js";
 import { stepAt } from "./run.js";
 
@@ -9,8 +9,7 @@ export class PartitionPanel {
 		this.cells = chooser("Layer and view", (cells) => state.set({ cells }));
 		this.canvas = h("canvas", { role: "img" });
 		this.hint = h("p", "hint");
-		this.element = h("section", "panel partition",
-			h("header", "", h("h2", "", "Partition of the plane"), this.cells), this.hint, this.canvas);
+		this.element = panel("partition", "Partition of the plane", [this.cells], this.hint, this.canvas);
 	}
 
 	get active() {

@@ -1,9 +1,10 @@
 // All samples as a cloud that moves as the network learns.
-import { chooser, clamp, h, look, options, refill, say, sharp, token, tooltip } from "./dom.js";
+import { chooser, clamp, h, line, look, options, panel, refill, say, sharp, token, tooltip } from "./dom.js";
 import { samples } from "./facts.js";
 import { Followed } from "./followed.js";
 import { number, percent, round, whole } from "./format.js";
 import { layoutAt, trail } from "./motion.js";
+import { drawNames } from "./names.js";
 import { classColour, css } from "./palettes.js";
 import { Scatter } from "./scatter.js";
 import { thumbnail } from "./tiles.js";
@@ -23,15 +24,14 @@ export class ProjectionPanel {
 		this.numbers = h("span", "aside");
 		this.canvas = h("canvas", "points");
 		this.overlay = h("canvas", { class: "overlay", tabIndex: 0, role: "img", "aria-label": "projection of all samples",
-			onpointerdown: (event) => this.press(event), onpointermove: (event) => this.move(event),
-			onpointerup: (event) => this.release(event), onpointerleave: () => this.leave() });
+			onpointerdown: this.press, onpointermove: this.move,
+			onpointerup: this.release, onpointerleave: () => this.leave() });
 		this.stage = h("div", { class: "stage", style: { height: `${HEIGHT}px` } }, this.canvas, this.overlay);
 		this.scatter = new Scatter(this.canvas);
 		this.classes = h("div", "classes");
 		this.hint = h("p", "hint");
 		this.followed = new Followed(view, state);
-		this.element = h("section", "panel projection",
-			h("header", "", h("h2", "", "Projection"), this.layer, this.method, this.numbers),
+		this.element = panel("projection", "Projection", [this.layer, this.method, this.numbers],
 			this.hint, this.stage, this.classes, this.followed.element);
 	}
 
@@ -129,50 +129,37 @@ export class ProjectionPanel {
 	/** What lies over the points: trails, names, rings, scale, lasso. */
 	drawOver(state, context, width, scale) {
 		const { known, now } = this;
-		const line = (colour, lineWidth, points = []) => {
-			Object.assign(context, { strokeStyle: colour, fillStyle: colour, lineWidth });
-			context.beginPath();
-			for (const point of points) context.lineTo(...point);
-			if (points.length) context.stroke();
-		};
-		const ring = (k, radius) => {
+		const ring = (k, radius, strokeStyle) => {
+			Object.assign(context, { strokeStyle, lineWidth: 2 });
 			context.beginPath();
 			context.arc(this.places[2 * k], this.places[2 * k + 1], radius, 0, 7);
 			context.stroke();
 		};
 		Object.assign(context, { lineJoin: "round", textAlign: "center", textBaseline: "middle", font: `600 12px ${token("font")}` });
 		if (!now?.bounds) {
-			line(token("quiet"), 1);
+			context.fillStyle = token("quiet");
 			if (now) context.fillText("No finite coordinates at this step", width / 2, HEIGHT / 2);
 			return;
 		}
 		const followed = state.now.followed.filter((k) => k < this.opacity.length);
 		for (const k of followed.slice(0, MOST_TRAILS)) {
 			const way = [...trail(this.series, k, this.time), now.points.subarray(2 * k, 2 * k + 2)];
-			line(this.colour(known.targets[k]), 1.5, way.map(this.toScreen));
+			line(context, way.map(this.toScreen), this.colour(known.targets[k]), 1.5);
 		}
 		const only = state.now.classes;
-		line(token("stage"), 3.5);
-		context.fillStyle = token("text");
-		for (const [index, at] of now.medians.entries()) {
-			if (!at || now.medians.length > MOST_NAMES || (only.length && !only.includes(index))) continue;
-			const words = [known.classes[index].slice(0, 24), ...this.toScreen(at)];
-			context.strokeText(...words);
-			context.fillText(...words);
-		}
-		line(token("text"), 2);
-		for (const k of followed) ring(k, 6);
-		line(token("accent"), 2);
-		if (this.hovered >= 0) ring(this.hovered, 8);
+		const named = now.medians.map((at, index) => at && (!only.length || only.includes(index)) && [known.classes[index].slice(0, 24), ...this.toScreen(at)]);
+		if (named.length <= MOST_NAMES) drawNames(context, named.filter(Boolean));
+		for (const k of followed) ring(k, 6, token("text"));
+		if (this.hovered >= 0) ring(this.hovered, 8, token("accent"));
 		if (this.lasso) {
-			line(token("accent"), 1.5, [...this.lasso, this.lasso[0]]);
+			line(context, [...this.lasso, this.lasso[0]], token("accent"), 1.5);
 			context.globalAlpha = 0.12;
 			context.fill();
 			context.globalAlpha = 1;
 		}
 		const length = round(110 / scale);
 		const [x, y, end] = [14, HEIGHT - 14, 14 + length * scale];
-		line(token("quiet"), 1.5, [[x, y - 4], [x, y], [end, y], [end, y - 4]]);
+		line(context, [[x, y - 4], [x, y], [end, y], [end, y - 4]], token("quiet"), 1.5);
 		Object.assign(context, { font: `11px ${token("font")}`, textAlign: "left" });
 		context.fillText(`${number(length)} in ${METHODS[this.series.method] ?? this.series.method} units`, end + 8, y - 2);
 		context.textAlign = "right";
@@ -188,20 +175,20 @@ export class ProjectionPanel {
 		return best;
 	}
 
-	press(event) {
+	press = (event) => {
 		if (!this.now) return;
 		this.overlay.setPointerCapture(event.pointerId);
 		this.lasso = [[event.offsetX, event.offsetY]];
-	}
+	};
 
-	move(event) {
+	move = (event) => {
 		if (!this.now) return;
 		this.lasso?.push([event.offsetX, event.offsetY]);
 		this.hovered = this.lasso?.length > 3 ? -1 : this.nearest(event);
 		if (this.hovered < 0) tooltip(null);
 		else this.tell(event, this.hovered);
 		this.view.changed();
-	}
+	};
 
 	tell(event, k) {
 		const { classes, targets } = this.known;
@@ -212,35 +199,27 @@ export class ProjectionPanel {
 	}
 
 	/** Ends a lasso, or follows the sample that was clicked. */
-	release(event) {
+	release = (event) => {
 		const way = this.lasso;
 		this.lasso = null;
 		if (!way || !this.now) return;
 		const held = this.state.now.followed;
 		if (way.some(([x, y]) => Math.hypot(x - way[0][0], y - way[0][1]) > 8)) {
-			const all = Array.from(this.opacity.keys());
-			const inside = all.filter((k) => this.opacity[k] !== AWAY && within(way, this.places[2 * k], this.places[2 * k + 1]));
+			const path = new Path2D(`M${way.join("L")}Z`);
+			const context = h("canvas").getContext("2d");
+			const isIn = (k) => context.isPointInPath(path, this.places[2 * k], this.places[2 * k + 1], "evenodd");
+			const inside = Array.from(this.opacity.keys()).filter((k) => this.opacity[k] !== AWAY && isIn(k));
 			this.state.set({ followed: event.shiftKey ? [...new Set([...held, ...inside])] : inside });
 			return;
 		}
 		const k = this.nearest(event);
 		const others = held.filter((other) => other !== k);
 		if (k >= 0) this.state.set({ followed: others.length < held.length ? others : [...held, k] });
-	}
+	};
 
 	leave() {
 		this.hovered = -1;
 		tooltip(null);
 		this.view.changed();
 	}
-}
-
-/** Whether a closed way is around a point. */
-function within(way, x, y) {
-	let inside = false;
-	for (let k = 0, last = way.length - 1; k < way.length; last = k++) {
-		const [[x0, y0], [x1, y1]] = [way[k], way[last]];
-		if (y0 > y !== y1 > y && x < ((x1 - x0) * (y - y0)) / (y1 - y0) + x0) inside = !inside;
-	}
-	return inside;
 }

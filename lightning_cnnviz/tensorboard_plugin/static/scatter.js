@@ -1,5 +1,5 @@
 // Thousands of discs, blended pixel by pixel: quick on machines without a graphics card, too.
-import { look } from "./dom.js";
+import { look, sharp } from "./dom.js";
 
 const PHASES = 4; // positions between pixels in each direction, so that slow points do not jump
 
@@ -28,12 +28,10 @@ export class Scatter {
 	}
 
 	resize(width, height) {
-		const { ratio } = look;
-		const [wide, high] = [Math.max(1, Math.round(width * ratio)), Math.max(1, Math.round(height * ratio))];
-		if (this.image?.width === wide && this.image.height === high && this.ratio === ratio) return;
-		this.ratio = ratio;
-		Object.assign(this.canvas, { width: wide, height: high });
-		Object.assign(this.canvas.style, { width: `${width}px`, height: `${height}px` });
+		this.ratio = look.ratio;
+		sharp(this.canvas, width, height);
+		const { width: wide, height: high } = this.canvas;
+		if (this.image?.width === wide && this.image.height === high) return;
 		this.image = this.context.createImageData(wide, high);
 		this.whole = new Uint32Array(this.image.data.buffer);
 	}

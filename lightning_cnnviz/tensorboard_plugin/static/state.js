@@ -6,8 +6,8 @@ const TEXT = ["run", "compare", "layer", "view", "plot", "method", "statistic", 
 const NUMBERS = ["step", "sample", "channel"];
 const LISTS = ["classes", "followed"];
 
-/** The window with the address: TensorBoard's, or our own where the page stands alone. */
-const host = (() => {
+/** The window with the address and the theme: TensorBoard's, or our own where the page stands alone. */
+export const host = (() => {
 	try {
 		return window.parent.location.hash === undefined ? window : window.parent;
 	} catch {
@@ -29,7 +29,7 @@ export class State {
 
 	read() {
 		this.now = { classes: [], followed: [] };
-		const fields = new Map(host.location.hash.slice(1).split("&").map(pair));
+		const fields = new URLSearchParams(host.location.hash.slice(1));
 		const text = (name) => fields.get(PREFIX + name) ?? "";
 		for (const name of TEXT) if (text(name)) this.now[name] = text(name);
 		for (const name of NUMBERS) if (/^\d+$/.test(text(name))) this.now[name] = Number(text(name));
@@ -51,14 +51,5 @@ export class State {
 			.filter((name) => this.now[name] !== undefined && this.now[name] !== null && String(this.now[name]) !== "")
 			.map((name) => `${PREFIX}${name}=${encodeURIComponent(String(this.now[name]))}`);
 		host.history.replaceState(host.history.state, "", `#${[...others, ...own].join("&")}`);
-	}
-}
-
-function pair(field) {
-	const [name, ...value] = field.split("=");
-	try {
-		return [name, decodeURIComponent(value.join("="))];
-	} catch {
-		return [name, ""];
 	}
 }

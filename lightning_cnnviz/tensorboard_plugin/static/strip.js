@@ -1,5 +1,5 @@
 // The architecture as a row of blocks; their colour is the health of the gradients at the current step.
-import { h, refill } from "./dom.js";
+import { h, panel, refill } from "./dom.js";
 import { gradientRow, gradients, layers, modelOf } from "./facts.js";
 import { number, short } from "./format.js";
 import { stepAt } from "./run.js";
@@ -15,16 +15,14 @@ const HEALTH = new Map([
 export class Strip {
 	constructor(view) {
 		this.view = view;
-		this.row = h("div", { class: "row", role: "listbox", "aria-label": "Layers", onkeydown: (event) => this.walk(event) });
+		this.row = h("div", { class: "row", role: "listbox", "aria-label": "Layers", onkeydown: this.walk });
 		this.summary = h("span", "aside");
-		this.element = h("section", "strip panel",
-			h("header", "", h("h2", "", "Network"), this.summary,
-				h("div", "key", ...[...HEALTH].map(([name, [sign, words]]) =>
-					h("span", "", h("i", { class: "dot", style: { background: `var(--${name})` } }, sign), words)))),
-			this.row);
+		this.element = panel("strip", "Network",
+			[this.summary, h("div", "key", ...[...HEALTH].map(([name, [sign, words]]) =>
+				h("span", "", h("i", { class: "dot", style: { background: `var(--${name})` } }, sign), words)))], this.row);
 	}
 
-	walk(event) {
+	walk = (event) => {
 		const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
 		const block = event.target.closest(".block");
 		if (!step || !block) return;
@@ -33,7 +31,7 @@ export class Strip {
 		const next = step > 0 ? block.nextElementSibling : block.previousElementSibling;
 		next?.focus();
 		next?.click();
-	}
+	};
 
 	draw({ clock, state }) {
 		const { run } = this.view;

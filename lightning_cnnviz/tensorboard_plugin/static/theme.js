@@ -1,15 +1,10 @@
 // Light or dark, as TensorBoard is; where the page stands alone, as the system is.
+import { host } from "./state.js";
 
 /** Keeps `data-theme` of the page right, and says when it changes. */
 export function followTheme(changed) {
 	const system = window.matchMedia("(prefers-color-scheme: dark)");
-	const outer = (() => {
-		try {
-			return window.parent !== window ? window.parent.document.body : null;
-		} catch {
-			return null;
-		}
-	})();
+	const outer = host === window ? null : host.document.body;
 	const apply = () => {
 		const dark = outer ? outer.classList.contains("dark-mode") : system.matches;
 		const theme = dark ? "dark" : "light";

@@ -1,5 +1,5 @@
 // Cells of values as pixels: coloured, laid out, never blurred.
-import { clamp } from "./dom.js";
+import { clamp, h } from "./dom.js";
 import { extent } from "./format.js";
 import { css, DIVERGING, SEQUENTIAL, NON_FINITE } from "./palettes.js";
 
@@ -73,19 +73,17 @@ export function outline(context, x, y, wide, high, colourName, width = 1) {
 
 /** A sample's picture on a small canvas of its own, or a grey square where there is none. */
 export function thumbnail(samples, index, size) {
-	const canvas = Object.assign(document.createElement("canvas"), { className: "thumb" });
-	Object.assign(canvas.style, { width: `${size}px`, height: `${size}px` });
-	const { data, shape } = samples.thumbnails ?? { data: [], shape: [0, 1, 1, 3] };
-	const [count, h, w] = shape;
-	Object.assign(canvas, { width: w, height: h });
+	const { data, shape: [count, high, w] } = samples.thumbnails ?? { data: [], shape: [0, 1, 1, 3] };
+	const style = { width: `${size}px`, height: `${size}px` };
+	const canvas = h("canvas", { class: "thumb", style, width: w, height: high });
 	const context = canvas.getContext("2d");
 	if (index < 0 || index >= count) {
 		context.fillStyle = css([128, 128, 128]);
-		context.fillRect(0, 0, w, h);
+		context.fillRect(0, 0, w, high);
 		return canvas;
 	}
-	const pixels = new Uint8ClampedArray(w * h * 4).fill(255);
-	for (let k = 0; k < w * h; k++) for (let p = 0; p < 3; p++) pixels[4 * k + p] = data[(index * w * h + k) * 3 + p];
-	context.putImageData(new ImageData(pixels, w, h), 0, 0);
+	const pixels = new Uint8ClampedArray(w * high * 4).fill(255);
+	for (let k = 0; k < w * high; k++) for (let p = 0; p < 3; p++) pixels[4 * k + p] = data[(index * w * high + k) * 3 + p];
+	context.putImageData(new ImageData(pixels, w, high), 0, 0);
 	return canvas;
 }

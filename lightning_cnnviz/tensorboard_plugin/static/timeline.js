@@ -1,5 +1,5 @@
 // The time axis of everything: loss and accuracy behind one slider.
-import { chooser, clamp, h, icon, look, refill, sharp, token } from "./dom.js";
+import { chooser, clamp, h, icon, line, look, refill, sharp, token } from "./dom.js";
 import { curves, epochAt } from "./facts.js";
 import { extent, number, ticks, whole } from "./format.js";
 import { css, classColour } from "./palettes.js";
@@ -14,7 +14,7 @@ export class Timeline {
 		this.canvas = h("canvas");
 		this.head = h("div", "head");
 		this.slider = h("div", { class: "slider", role: "slider", tabIndex: 0, "aria-label": "optimizer step",
-			onpointerdown: (event) => this.grab(event), onpointermove: (event) => this.drag(event, clock.dragging),
+			onpointerdown: this.grab, onpointermove: (event) => this.drag(event, clock.dragging),
 			onpointerup: () => this.release(), onpointercancel: () => this.release() }, this.canvas, this.head);
 		this.play = h("button", { class: "play", title: "Play (space)", onclick: () => this.toggle() });
 		this.rate = chooser("Logged steps per second", (rate) => { clock.rate = Number(rate); });
@@ -47,11 +47,11 @@ export class Timeline {
 		this.changed(true);
 	}
 
-	grab(event) {
+	grab = (event) => {
 		this.slider.setPointerCapture(event.pointerId);
 		this.clock.following = false;
 		this.drag(event, this.clock.steps.length);
-	}
+	};
 
 	drag(event, active) {
 		if (!active) return;
@@ -139,17 +139,4 @@ export class Timeline {
 			shown.length ? null : runs.some((run) => run.of("curves").length) ? "no finite loss or accuracy" : "no curves: add LossAccuracy()",
 		]);
 	}
-}
-
-function line(context, points, colour, width = 1, alpha = 1) {
-	Object.assign(context, { strokeStyle: colour, fillStyle: colour, lineWidth: width, lineJoin: "round", globalAlpha: alpha });
-	context.beginPath();
-	let down = false;
-	for (const [x, y] of points) {
-		if (!Number.isNaN(y)) context[down ? "lineTo" : "moveTo"](x, y);
-		down = !Number.isNaN(y);
-	}
-	context.stroke();
-	if (points.length === 1 && down) context.fillRect(points[0][0] - 2, points[0][1] - 2, 4, 4);
-	context.globalAlpha = 1;
 }
