@@ -121,7 +121,7 @@ export class LayerPanel {
 			return;
 		}
 		const name = channels.numbers[index] ?? index;
-		const unit = this.shown.kind === "kernels" ? "weights" : "range";
+		const unit = this.shown.kind === "kernels" ? "all weights" : "range";
 		const mean = channels.mean ? channels.mean[index] : this.meanActivation(name);
 		this.info.replaceChildren(h("b", "", `Channel ${name}`), ` · ${unit} ${number(channels.low[index])} … ${number(channels.high[index])}`,
 			mean === null ? "" : ` · mean activation ${number(mean)}`);
