@@ -79,6 +79,7 @@ CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
 def test_names_of_classes_do_not_lie_over_one_another(tab, fast, folder):
     tab.page.add_init_script(NOTE_WORDS)
     tab.open(fast, run="lenet", step=100).at(100)
+    tab.frame.wait_for_function("(name) => window.written?.[name]", arg=CLASSES[-1])
     written_at = tab.frame.evaluate("window.written")
     x, y, wide = np.array([written_at[name] for name in CLASSES]).T
     over = 2 * np.abs(np.subtract.outer(x, x)) < np.add.outer(wide, wide)

@@ -29,7 +29,7 @@ export class State {
 
 	read() {
 		this.now = { classes: [], followed: [] };
-		const fields = new URLSearchParams(host.location.hash.slice(1));
+		const fields = new URLSearchParams(host.location.hash.slice(1).replaceAll("+", "%2B"));
 		const text = (name) => fields.get(PREFIX + name) ?? "";
 		for (const name of TEXT) if (text(name)) this.now[name] = text(name);
 		for (const name of NUMBERS) if (/^\d+$/.test(text(name))) this.now[name] = Number(text(name));
