@@ -10,7 +10,7 @@ from benchmarks.models import CASES, FASHION_CNN, Case, fit
 from benchmarks.others import BLOCKS, OTHERS
 from benchmarks.rows import BARE, Range, Row, missing
 from benchmarks.settings import Settings
-from benchmarks.variants import gradient_flow, takes_intervals
+from benchmarks.variants import gradient_flow
 
 INTERVALS = (1, 4, 16, 64, 256)
 BOUND = 1.02
@@ -70,13 +70,10 @@ def _row(name: str, seconds: dict[str, list[float]], floor: Range, at_most: floa
 def _by_hooks(network: str, case: Case, board: Switchboard, bare: float) -> Iterator[Row]:
     """From the time in our hooks and in the bare steps between: watched steps, and those that are left out."""
     watched = _per_step(board)
-    idle = []
-    if takes_intervals():
-        alone = Switchboard(gradient_flow(max(INTERVALS)))
-        steps = min(60, 6 * case.steps)
-        fit(case.model(), case.data(), alone.callbacks, limit_val_batches=0, max_steps=steps)
-        idle = _per_step(alone)
-    for interval in INTERVALS if takes_intervals() else INTERVALS[:1]:
+    alone = Switchboard(gradient_flow(max(INTERVALS)))
+    fit(case.model(), case.data(), alone.callbacks, limit_val_batches=0, max_steps=min(60, 6 * case.steps))
+    idle = _per_step(alone)
+    for interval in INTERVALS:
         rest = statistics.median(idle) * (interval - 1) if interval > 1 else 0.0
         ratio = 1 + (statistics.fmean(watched) + rest) / interval / bare
         often = "every step" if interval == 1 else f"every {interval} steps"

@@ -14,8 +14,8 @@ from torch.utils.tensorboard import SummaryWriter
 from benchmarks.measure import paired_ratio
 from benchmarks.rows import Row
 from benchmarks.settings import Settings
-from lightning_cnnviz.functional.image import Picture
-from lightning_cnnviz.writer import Writer
+from lightning_cnnviz.functional.drawing.image import Picture
+from lightning_cnnviz.output.writer import Writer
 
 SIDE = 512
 PAUSE = 0.1

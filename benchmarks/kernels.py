@@ -14,9 +14,9 @@ from torch import Tensor
 from benchmarks.measure import paired_ratio
 from benchmarks.rows import Row
 from benchmarks.settings import Settings
-from lightning_cnnviz.event_file import image_summary
-from lightning_cnnviz.functional.encode import encode
+from lightning_cnnviz.functional.drawing.encode import encode
 from lightning_cnnviz.functional.kernels import kernel_grid
+from lightning_cnnviz.output.event_file import image_summary
 from recipes.vgg16 import VGG16
 
 LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")

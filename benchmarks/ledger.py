@@ -93,7 +93,7 @@ def ledger(
 def _timed_forward(callback: Any) -> list[tuple[float, float]]:
     """Start and seconds of each forward pass that a callback makes, from now on."""
     passes: list[tuple[float, float]] = []
-    look = callback._look
+    look = callback.activations
 
     def timed(*arguments: Any) -> Any:
         start = time.perf_counter()
@@ -102,5 +102,5 @@ def _timed_forward(callback: Any) -> list[tuple[float, float]]:
         finally:
             passes.append((start, time.perf_counter() - start))
 
-    callback._look = timed
+    callback.activations = timed
     return passes

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from benchmarks.models import BATCH_SIZE
 
-MOST_GIGABYTES = 1.0
+MAX_GIGABYTES = 1.0
 """What Cockpit's gradients of each single sample may take."""
 
 
@@ -113,7 +113,7 @@ class CockpitEconomy(pl.Callback):
         """Puts BackPACK's hooks on layers and loss."""
         weights = sum(parameter.numel() for parameter in pl_module.parameters())
         gigabytes = weights * BATCH_SIZE * 4 / 1e9
-        if gigabytes > MOST_GIGABYTES:
+        if gigabytes > MAX_GIGABYTES:
             raise MemoryError(f"gradients of each sample would take {gigabytes:.1f} GB")
         for layer in pl_module.modules():
             if list(layer.parameters(recurse=False)):

@@ -17,8 +17,8 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.rows import Row
 from benchmarks.settings import Settings
-from lightning_cnnviz.functional.alignment import movement
-from lightning_cnnviz.functional.projection import principal_components, project
+from lightning_cnnviz.functional.projection.layout import principal_components, project
+from lightning_cnnviz.functional.projection.procrustes import movement
 from recipes.data import FashionMNIST
 from recipes.fashion_cnn import FashionCNN
 

@@ -1,7 +1,5 @@
 """What of ours is measured."""
 
-import inspect
-
 import pytorch_lightning as pl
 
 from lightning_cnnviz import EmbeddingProjection, GradientFlow, Probe, cnnviz_callbacks
@@ -12,14 +10,9 @@ POINTS, QUICK_POINTS = 2000, 100
 """Points of each layout."""
 
 
-def takes_intervals() -> bool:
-    """Whether GradientFlow can leave out steps."""
-    return "watch_every_n_steps" in inspect.signature(GradientFlow).parameters
-
-
 def gradient_flow(interval: int = 1) -> list[pl.Callback]:
     """Gradients of every step, or of every n-th."""
-    return [GradientFlow(watch_every_n_steps=interval) if takes_intervals() else GradientFlow()]
+    return [GradientFlow(watch_every_n_steps=interval)]
 
 
 def standard_without_projection(**options: int) -> list[pl.Callback]:

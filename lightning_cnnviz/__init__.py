@@ -1,62 +1,43 @@
-"""See inside a CNN while it trains: callbacks for PyTorch Lightning, pictures in TensorBoard."""
+"""PyTorch Lightning callbacks that draw a CNN's insides in TensorBoard while it trains."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from lightning_cnnviz.callbacks.activation_maximization import ActivationMaximization
-    from lightning_cnnviz.callbacks.architecture import Architecture
-    from lightning_cnnviz.callbacks.class_report import ClassReport
-    from lightning_cnnviz.callbacks.cost_limit import CostLimit
-    from lightning_cnnviz.callbacks.embedding_projection import EmbeddingProjection
-    from lightning_cnnviz.callbacks.feature_maps import FeatureMaps
-    from lightning_cnnviz.callbacks.filter_response import FilterResponse
-    from lightning_cnnviz.callbacks.gradient_flow import GradientFlow
-    from lightning_cnnviz.callbacks.input_partition import InputPartition
-    from lightning_cnnviz.callbacks.kernel_grid import KernelGrid
-    from lightning_cnnviz.callbacks.loss_accuracy import LossAccuracy
-    from lightning_cnnviz.presets import cnnviz_callbacks
-    from lightning_cnnviz.probe import Probe
+from lightning_cnnviz import callbacks as _callbacks
+
+if TYPE_CHECKING:  # `as` the same name: exported
+    from lightning_cnnviz.callbacks import ActivationMaximization as ActivationMaximization
+    from lightning_cnnviz.callbacks import Architecture as Architecture
+    from lightning_cnnviz.callbacks import ClassReport as ClassReport
+    from lightning_cnnviz.callbacks import CostLimit as CostLimit
+    from lightning_cnnviz.callbacks import EmbeddingProjection as EmbeddingProjection
+    from lightning_cnnviz.callbacks import FeatureMaps as FeatureMaps
+    from lightning_cnnviz.callbacks import FilterResponse as FilterResponse
+    from lightning_cnnviz.callbacks import GradientFlow as GradientFlow
+    from lightning_cnnviz.callbacks import InputPartition as InputPartition
+    from lightning_cnnviz.callbacks import KernelGrid as KernelGrid
+    from lightning_cnnviz.callbacks import LossAccuracy as LossAccuracy
+    from lightning_cnnviz.data.probe import Probe as Probe
+    from lightning_cnnviz.functional.notebook import look as look
+    from lightning_cnnviz.presets import cnnviz_callbacks as cnnviz_callbacks
 
 __version__ = "0.1.0"
-__all__ = [
-    "ActivationMaximization",
-    "Architecture",
-    "ClassReport",
-    "CostLimit",
-    "EmbeddingProjection",
-    "FeatureMaps",
-    "FilterResponse",
-    "GradientFlow",
-    "InputPartition",
-    "KernelGrid",
-    "LossAccuracy",
-    "Probe",
-    "cnnviz_callbacks",
-]
 
+_VISUALS = [name for name in _callbacks.__all__ if name not in ("VisualCallback", "ProbingCallback")]
 # Loaded at first use: whoever wants a part of the package does not pay for PyTorch and Lightning.
 _HOMES = {
-    "Architecture": "callbacks.architecture",
-    "ClassReport": "callbacks.class_report",
-    "CostLimit": "callbacks.cost_limit",
-    "ActivationMaximization": "callbacks.activation_maximization",
-    "EmbeddingProjection": "callbacks.embedding_projection",
-    "FeatureMaps": "callbacks.feature_maps",
-    "FilterResponse": "callbacks.filter_response",
-    "GradientFlow": "callbacks.gradient_flow",
-    "InputPartition": "callbacks.input_partition",
-    "KernelGrid": "callbacks.kernel_grid",
-    "LossAccuracy": "callbacks.loss_accuracy",
-    "Probe": "probe",
-    "cnnviz_callbacks": "presets",
+    **dict.fromkeys(_VISUALS, ".callbacks"),
+    "Probe": ".data.probe",
+    "cnnviz_callbacks": ".presets",
+    "look": ".functional.notebook",
 }
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(_HOMES[name], __name__), name)
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""Callbacks for a Trainer that does not name any: each Lightning package asks this room, for every Trainer."""
+"""Factory of default callbacks; each Lightning package calls it for every Trainer, through an entry point."""
 
 import os
 from typing import TYPE_CHECKING
@@ -10,16 +10,16 @@ SWITCH = "CNNVIZ_AUTO"
 
 
 def callbacks() -> "list[Callback]":
-    """The standard preset if the environment variable `CNNVIZ_AUTO` is `1`, otherwise nothing.
+    """Returns the standard preset if the environment variable `CNNVIZ_AUTO` is `1`, otherwise an empty list.
 
-    In a Trainer with visual callbacks of its own these do nothing.
+    In a Trainer that was given visual callbacks explicitly, the automatic ones do nothing.
 
     Example:
         >>> callbacks()
         []
     """
     if os.environ.get(SWITCH) != "1":
-        return []  # having loaded nothing
+        return []  # without importing anything
     from lightning_cnnviz.callbacks.base import VisualCallback
     from lightning_cnnviz.presets import cnnviz_callbacks
 

@@ -1,5 +1,85 @@
-"""What a user has to put right before a run can begin."""
+"""Configuration errors and argument checks.
+
+Wherever a list is expected, any sequence or NumPy array is accepted; wherever a number is expected, a NumPy scalar.
+"""
+
+import operator
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+ClassNames: TypeAlias = Sequence[str] | Mapping[int, str]
+"""Names by class index; a NumPy array of names is accepted as well."""
 
 
 class ConfigurationError(ValueError):
-    """An argument does not fit the model or the data; other than a failing picture, this ends the run early."""
+    """An argument does not fit the model or the data; unlike a failure to draw, this ends the run, and early."""
+
+
+def whole_number(value: Any, name: str, at_least: int | None = None) -> int:
+    """Converts a Python or NumPy integer to an int.
+
+    Raises:
+        TypeError: If `value` is not an integer; a bool is not.
+        ValueError: If it is below `at_least`.
+
+    Example:
+        >>> whole_number(2.5, "num_samples")
+        Traceback (most recent call last):
+            ...
+        TypeError: expected num_samples to be a whole number, got 2.5
+    """
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"expected {name} to be a whole number, got {value!r}") from None
+    if at_least is not None and number < at_least:
+        raise ValueError(f"expected {name} to be at least {at_least}, got {number}")
+    return number
+
+
+def names_list(value: Any, name: str) -> list[str]:
+    """Converts a name or a sequence of names to a list.
+
+    Raises:
+        TypeError: If `value` is neither.
+
+    Example:
+        >>> names_list(("conv1", "conv2"), "layers"), names_list("features.*", "layers")
+        (['conv1', 'conv2'], ['features.*'])
+    """
+    if isinstance(value, str):
+        return [str(value)]
+    names = list(value) if isinstance(value, Iterable) and not isinstance(value, (bytes, Mapping)) else [None]
+    if not all(isinstance(part, str) for part in names):
+        raise TypeError(f"expected {name} to be a name or a list of names, got {value!r}")
+    return [str(part) for part in names]
+
+
+def class_names_list(value: Any) -> list[str]:
+    """Converts class names to a list in the order of the class indices.
+
+    Args:
+        value: A sequence or NumPy array of names, or a mapping from class index (0, 1, …) to name or from name to
+            class index.
+
+    Raises:
+        TypeError: If `value` is anything else, or if the indices of a mapping are not 0, 1, … without gaps.
+
+    Example:
+        >>> class_names_list({1: "dog", 0: "cat"})
+        ['cat', 'dog']
+    """
+    if isinstance(value, Mapping):
+        if all(isinstance(key, str) for key in value):
+            value = {index: name for name, index in value.items()}
+        if set(value) != set(range(len(value))):
+            raise TypeError(f"expected class_names to have the keys 0 to {len(value) - 1}, got {list(value)}")
+        value = [value[index] for index in range(len(value))]
+    names = None if isinstance(value, (str, bytes)) or not isinstance(value, Iterable) else list(value)
+    if names is None or not all(isinstance(name, str) for name in names):
+        raise TypeError(
+            f"expected class_names to be a list of names or a mapping from class index to name, got {value!r}"
+        )
+    return [str(name) for name in names]

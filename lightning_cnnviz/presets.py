@@ -1,4 +1,4 @@
-"""Sets of callbacks that work together."""
+"""Presets: sets of callbacks that work together."""
 
 import inspect
 from typing import Any, Literal
@@ -12,8 +12,8 @@ from lightning_cnnviz.callbacks.filter_response import FilterResponse
 from lightning_cnnviz.callbacks.gradient_flow import GradientFlow
 from lightning_cnnviz.callbacks.kernel_grid import KernelGrid
 from lightning_cnnviz.callbacks.loss_accuracy import LossAccuracy
+from lightning_cnnviz.data.probe import Probe
 from lightning_cnnviz.lightning import Callback
-from lightning_cnnviz.probe import Probe
 
 MINIMAL = [LossAccuracy, GradientFlow]
 STANDARD = [*MINIMAL, Architecture, ClassReport, KernelGrid, FeatureMaps, EmbeddingProjection]
@@ -21,23 +21,23 @@ FULL = [*STANDARD, FilterResponse]
 
 
 def cnnviz_callbacks(preset: Literal["minimal", "standard", "full"] = "standard", **options: Any) -> list[Callback]:
-    """Makes callbacks that show the inside of any image classifier, with nothing to set.
+    """Creates a set of callbacks for any image classifier; nothing has to be configured.
 
     Args:
-        preset: `"minimal"`: curves and gradients. `"standard"`: the architecture, a report on each class,
-            kernels, feature maps and a t-SNE projection as well. `"full"`: also filter responses and a PCA
-            projection beside the t-SNE.
-        **options: Arguments of the callbacks, each given to those of the set that take it, e.g.
+        preset: `"minimal"`: loss and accuracy curves, and gradients. `"standard"`: also the architecture, a
+            per-class report, kernels, feature maps and a t-SNE projection. `"full"`: also filter responses, and a
+            PCA projection next to the t-SNE.
+        **options: Arguments of the callbacks, each passed to every callback of the preset that accepts it, e.g.
             `every_n_epochs=5`, `on_error="raise"`, `probe=Probe(class_names=[...])`, `num_samples=500`. The
-            architecture is drawn once and whole, whatever the interval and the layers. `max_overhead=0.05` and
-            `max_event_mb=100` bound what all of them cost, see `CostLimit`.
+            architecture is always drawn once and in full, regardless of the interval and of `layers`.
+            `max_overhead=0.05` and `max_event_mb=100` bound the total cost of all callbacks, see `CostLimit`.
 
     Returns:
         Callbacks for `Trainer(callbacks=...)`.
 
     Raises:
-        TypeError: If no callback of the set takes an option.
-        ValueError: If the preset is unknown or an option has an impossible value.
+        TypeError: If no callback of the preset accepts an option.
+        ValueError: If the preset is unknown or an option has an invalid value.
 
     Example:
         >>> [type(callback).__name__ for callback in cnnviz_callbacks("minimal", every_n_epochs=5)]
@@ -46,22 +46,24 @@ def cnnviz_callbacks(preset: Literal["minimal", "standard", "full"] = "standard"
     sets: dict[str, list[type[Callback]]] = {"minimal": MINIMAL, "standard": STANDARD, "full": FULL}
     if preset not in sets:
         raise ValueError(f"expected preset to be one of {', '.join(sets)}, got {preset!r}")
-    # Each has its own tag, or pictures of two callbacks would share one.
+    # Each callback keeps its own tag: with a shared one their pictures would be mixed up.
     accepted = {kind: set(inspect.signature(kind).parameters) - {"tag"} for kind in sets[preset]}
     if Architecture in accepted:
         accepted[Architecture] -= {"every_n_epochs", "every_n_train_steps", "layers"}
-    for kind in (LossAccuracy, ClassReport):  # there it is not what to show, but where the class scores come from
+    for kind in (LossAccuracy, ClassReport):  # here `layers` is not what to show but the source of the class scores
         accepted.get(kind, set()).discard("layers")
     if FilterResponse in accepted:
-        accepted[FilterResponse].discard("channel")  # there "mean" and "rgb" are none
+        accepted[FilterResponse].discard("channel")  # here only an index is valid, not "mean" or "rgb"
     limits = {name: options.pop(name) for name in ("max_overhead", "max_event_mb") if name in options}
     known = sorted(set().union(*accepted.values()) | {"max_overhead", "max_event_mb"})
     unknown = sorted(set(options).difference(known))
     if unknown:
-        raise TypeError(f"no callback of the {preset} set takes {', '.join(unknown)}; options are: {', '.join(known)}")
+        raise TypeError(
+            f"no callback of the {preset} preset accepts {', '.join(unknown)}; options are: {', '.join(known)}"
+        )
 
     if any("probe" in names for names in accepted.values()):
-        # All show samples of one set, that is read once, with one set of names.
+        # All callbacks share one probe, so that the samples are read once and the class names agree.
         probe = options.get("probe") or Probe(options.get("num_samples", 1000), class_names=options.get("class_names"))
         options = {"class_names": probe.class_names, **options, "probe": probe}
     if preset == "full":

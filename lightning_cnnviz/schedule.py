@@ -1,21 +1,24 @@
-"""When a picture is due."""
+"""When pictures are due."""
 
 from dataclasses import dataclass
+
+from lightning_cnnviz.errors import whole_number
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """Every so many epochs, or every so many optimizer steps.
+    """An interval in epochs or in optimizer steps.
 
-    Counts as Lightning's `ModelCheckpoint` does: with `every_n_epochs=2` the second, fourth, ... epoch's end is
-    due, with `every_n_train_steps=50` the optimizer steps 50, 100, ... Without arguments every epoch's end is.
+    Counts as Lightning's `ModelCheckpoint` does: with `every_n_epochs=2`, pictures are due at the end of the second,
+    fourth, ... epoch; with `every_n_train_steps=50`, at optimizer steps 50, 100, ... Without arguments they are due
+    at the end of every epoch.
 
     Args:
-        every_n_epochs: Epochs from one picture to the next, at least 1.
-        every_n_train_steps: Optimizer steps (`trainer.global_step`) from one to the next, at least 1.
+        every_n_epochs: Epochs between pictures, at least 1.
+        every_n_train_steps: Optimizer steps (`trainer.global_step`) between pictures, at least 1.
 
     Raises:
-        TypeError: If an interval is no whole number.
+        TypeError: If an interval is not an integer.
         ValueError: If an interval is below 1 or both are given.
 
     Example:
@@ -32,32 +35,37 @@ class Schedule:
         if self.every_n_epochs is not None and self.every_n_train_steps is not None:
             raise ValueError(
                 "expected every_n_epochs or every_n_train_steps, got both "
-                f"({self.every_n_epochs} and {self.every_n_train_steps}); leave one out"
+                f"({self.every_n_epochs} and {self.every_n_train_steps}); pass only one"
             )
         for name in ("every_n_epochs", "every_n_train_steps"):
             interval = getattr(self, name)
             if interval is None:
                 continue
-            if not isinstance(interval, int) or isinstance(interval, bool):
-                raise TypeError(f"expected {name} to be a whole number, got {interval!r}")
-            if interval < 1:
+            number = whole_number(interval, name)
+            if number < 1:
                 raise ValueError(
-                    f"expected {name} to be at least 1, got {interval}; to draw nothing, leave the callback out"
+                    f"expected {name} to be at least 1, got {number}; to draw nothing, remove the callback"
                 )
+            object.__setattr__(self, name, number)
 
     def epoch_due(self, epoch: int, stretch: int = 1) -> bool:
-        """Whether a picture is due at the end of an epoch, counted from 0, with the interval so many times as long."""
+        """Whether a picture is due at the end of an epoch.
+
+        Args:
+            epoch: Index of the epoch, from 0.
+            stretch: Factor by which the interval is lengthened.
+        """
         return self.every_n_train_steps is None and (epoch + 1) % (stretch * (self.every_n_epochs or 1)) == 0
 
     def step_due(self, last: int, step: int, stretch: int = 1) -> bool:
-        """Whether a picture became due between two counts of optimizer steps, `last` excluded."""
+        """Whether a picture became due after optimizer step `last` and up to `step`, `last` excluded."""
         if self.every_n_train_steps is None:
             return False
         every = stretch * self.every_n_train_steps
         return step // every > last // every
 
     def in_words(self, stretch: int = 1) -> str:
-        """The interval, e.g. `"every 4 epochs"`.
+        """The interval as text, e.g. `"every 4 epochs"`.
 
         Example:
             >>> Schedule(every_n_epochs=2).in_words(stretch=2)

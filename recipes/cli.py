@@ -78,7 +78,8 @@ def train(config: Path, overrides: list[str], prog: str) -> Metrics:
     metrics = {name: float(value) for name, value in (metrics | trainer.callback_metrics).items()}
     if folder and trainer.is_global_zero:
         save_metrics(folder, metrics)
-        print(closing(metrics, folder, {type(callback).__name__ for callback in trainer.callbacks}))
+        guides = [getattr(callback, "guide", None) for callback in trainer.callbacks]
+        print(closing(metrics, folder, [guide for guide in guides if guide is not None]))
     return metrics
 
 

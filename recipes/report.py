@@ -3,36 +3,24 @@
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from lightning_cnnviz.callbacks.base import Guide
 from recipes.records import Metrics
 
-VIEWS = {
-    "Architecture": ("Images, Text", "architecture/…", "the layers, their shapes and parameters"),
-    "KernelGrid": ("Images", "kernels/…", "what each convolution looks for"),
-    "FeatureMaps": ("Images", "feature_maps/…", "what it finds in the same few images"),
-    "FilterResponse": ("Images", "filter_response/…", "each kernel beside what it makes of one image"),
-    "GradientFlow": ("Images", "gradient_flow/bars, …/heatmap", "layers that learn too little or too much"),
-    "ActivationMaximization": ("Images", "activation_maximization/…", "what would excite each class most"),
-    "EmbeddingProjection": ("Images", "projection/…", "the classes drawing apart"),
-    "InputPartition": ("Images", "partition/…", "how each layer carves up the plane"),
-    "ClassReport": ("Images", "class_report/…", "which classes are taken for which, and the surest mistakes"),
-    "LossAccuracy": ("Custom Scalars", "curves/…", "training and validation in one chart"),
-}
-"""Tab, tags and meaning of what each callback draws."""
 
-
-def closing(metrics: Metrics, folder: Path, callbacks: set[str]) -> str:
+def closing(metrics: Metrics, folder: Path, guides: Sequence[Guide]) -> str:
     """Return the lines that end a run.
 
     Args:
         metrics: Final metrics.
         folder: The run folder.
-        callbacks: Names of the callback classes that took part.
+        guides: Of the callbacks that took part.
     """
-    shown = [VIEWS[name] for name in VIEWS if name in callbacks]
+    shown = list(dict.fromkeys(guides))
     if metrics:
-        shown.append(("Scalars", "train_…, val_…, test_…", "every metric"))
+        shown.append(Guide("Scalars", "train_…, val_…, test_…", "every metric"))
     tested = [(name, f"{value:.4f}") for name, value in metrics.items() if name.startswith("test_")]
     return "\n".join(
         [

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from lightning_cnnviz.worker import Worker
+from lightning_cnnviz.worker.client import Worker
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from helpers.plane import PlaneNet, plane_loaders
+from helpers.tiny import NumbersLogger, TinyData, TinyNet, events, image_steps, loaders, scalars, trainer
+from helpers.tiny import fit as fit_model
 from PIL import Image
-from plane import PlaneNet, plane_loaders
-from tiny import NumbersLogger, TinyData, TinyNet, events, image_steps, loaders, scalars, trainer
-from tiny import fit as fit_model
 
 import lightning_cnnviz
 from lightning_cnnviz.callbacks.base import VisualCallback
@@ -68,7 +68,7 @@ def failing(kind: type, where: str) -> type:
     def drawings(self, *_):
         yield "broken", fails
 
-    return type(kind.__name__, (kind,), {"_drawings": fails if where == "looking" else drawings})
+    return type(kind.__name__, (kind,), {"drawings": fails if where == "looking" else drawings})
 
 
 def fingerprint(run: pl.Trainer) -> dict[str, object]:
@@ -134,7 +134,7 @@ def test_2_errors_come_through_where_asked_for(kind, where, tmp_path):
         ({"every_n_epochs": 1, "every_n_train_steps": 1}, "got both"),
         ({"every_n_epochs": 1.5}, "whole number, got 1.5"),
         ({"on_error": "ignore"}, '"warn" or "raise"'),
-        ({"layers": 3}, "list of names or None, got 3"),
+        ({"layers": 3}, "list of names, got 3"),
         ({"layers": []}, "list of names or None"),
         ({"tag": ""}, "tag"),
     ],
@@ -252,7 +252,7 @@ def test_3_a_callback_can_be_used_again(kind, tmp_path):
 
 
 def test_4_what_is_in_the_file_survives_kill_9(tmp_path):
-    script = Path(__file__).with_name("killed_run.py")
+    script = Path(__file__).with_name("helpers") / "killed_run.py"
     run = subprocess.run([sys.executable, script, tmp_path], capture_output=True, text=True, timeout=120, check=False)
     assert run.returncode == -signal.SIGKILL, run.stderr
     steps = image_steps(tmp_path)
@@ -334,7 +334,7 @@ def test_validate_and_test_alone_draw_nothing(kind, tmp_path):
 @every_callback
 def test_a_logger_that_takes_no_images_gets_the_numbers(kind, tmp_path):
     logger = NumbersLogger()
-    with pytest.warns(UserWarning, match="NumbersLogger takes no pictures"):
+    with pytest.warns(UserWarning, match="NumbersLogger cannot log images"):
         fit(tmp_path, [made(kind, on_error="raise")], logger=logger)
     assert any(f"cnnviz/cost/{kind.__name__}" in row for _, row in logger.rows)
 
@@ -350,7 +350,7 @@ def confusion(weights):
 
 
 def test_7_two_processes_write_every_picture_once(tmp_path):
-    script = Path(__file__).with_name("ddp_run.py")
+    script = Path(__file__).with_name("helpers") / "ddp_run.py"
     run = subprocess.run([sys.executable, script, tmp_path], capture_output=True, text=True, timeout=240, check=False)
     assert run.returncode == 0, run.stderr[-3000:]
     assert len(list((tmp_path / "run").glob("events*"))) == 1

@@ -2,14 +2,14 @@
 
 import pytest
 import torch
-from tiny import TinyData, TinyNet, fit, image_steps, scalars
+from helpers.tiny import TinyData, TinyNet, fit, image_steps, scalars
 from torch.utils.data import DataLoader
 
 from lightning_cnnviz import GradientFlow, cnnviz_callbacks
-from lightning_cnnviz.functional.architecture import architecture
-from lightning_cnnviz.gradients import GradientWindow
-from lightning_cnnviz.listener import Heard
-from lightning_cnnviz.tally import ClassTally
+from lightning_cnnviz.functional.model_summary.layer_table import architecture
+from lightning_cnnviz.model.score_listener import ScoredBatch
+from lightning_cnnviz.statistics.class_tally import ClassTally
+from lightning_cnnviz.statistics.gradient_window import GradientWindow
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA GPU")
 
@@ -96,7 +96,7 @@ def test_reading_gradients_does_not_wait_for_the_device():
 def test_counting_classes_does_not_wait_for_the_device(columns):
     images = torch.arange(32.0, device="cuda").reshape(32, 1, 1, 1)
     targets = torch.arange(32, device="cuda") % max(2, columns)
-    heard = Heard(images, targets, torch.randn(32, columns, device="cuda"))
+    heard = ScoredBatch(images, targets, torch.randn(32, columns, device="cuda"))
     tally = ClassTally(max_mistakes=4, max_samples=50)
     torch.cuda.set_sync_debug_mode("error")
     try:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import pytorch_lightning
 import yaml
-from tiny import fit, image_steps, loaders, trainer
+from helpers.tiny import fit, image_steps, loaders, trainer
 
 import lightning_cnnviz
 from lightning_cnnviz import KernelGrid, LossAccuracy, cnnviz_callbacks
@@ -30,7 +30,7 @@ import torch, {package} as pl
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
-from tiny import TinyData
+from helpers.tiny import TinyData
 
 class Net(pl.LightningModule):
     def __init__(self):

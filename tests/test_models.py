@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from helpers.tiny import events, fit
 from PIL import Image
-from tiny import events, fit
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 from torchvision import models

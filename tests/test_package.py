@@ -1,3 +1,5 @@
+import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -7,6 +9,10 @@ from pathlib import Path
 import pytest
 
 import lightning_cnnviz
+import lightning_cnnviz.callbacks
+import lightning_cnnviz.functional
+
+ROOT = Path(__file__).resolve().parents[1]
 
 EVERY_MODULE = """
 import importlib, pkgutil
@@ -40,7 +46,7 @@ def test_the_package_loads_neither_torch_nor_lightning():
 def test_the_pictures_need_no_lightning_and_no_global_state_of_matplotlib():
     code = f"{EVERY_MODULE}\nload('lightning_cnnviz.functional')\nimport sys; print(*sys.modules)"
     loaded = set(in_a_fresh_interpreter(code))
-    assert {"lightning_cnnviz.functional.kernels", "lightning_cnnviz.functional.projection", "torch"} <= loaded
+    assert {"lightning_cnnviz.functional.kernels", "lightning_cnnviz.functional.projection.layout", "torch"} <= loaded
     tops = {name.split(".")[0] for name in loaded}
     assert not tops & {"pytorch_lightning", "lightning_fabric", "lightning", "tensorboard"}
     assert "matplotlib.pyplot" not in loaded
@@ -57,26 +63,108 @@ load("lightning_cnnviz")
 print(*sys.modules)
 """
     loaded = set(in_a_fresh_interpreter(code))
-    assert {"lightning_cnnviz.presets", "lightning_cnnviz.writer", "lightning_cnnviz.callbacks.kernel_grid"} <= loaded
+    assert {
+        "lightning_cnnviz.presets",
+        "lightning_cnnviz.output.writer",
+        "lightning_cnnviz.callbacks.kernel_grid",
+    } <= loaded
     assert "matplotlib.pyplot" not in loaded
 
 
-def test_every_public_name_is_there_once():
-    assert len(set(lightning_cnnviz.__all__)) == len(lightning_cnnviz.__all__)
-    for name in lightning_cnnviz.__all__:
-        thing = getattr(lightning_cnnviz, name)
-        assert thing.__name__ == name
+@pytest.mark.parametrize("name", ["lightning_cnnviz", "lightning_cnnviz.callbacks", "lightning_cnnviz.functional"])
+def test_every_public_name_is_there_once(name):
+    package = importlib.import_module(name)
+    assert package.__all__ == sorted(set(package.__all__))
+    for public in package.__all__:
+        thing = getattr(package, public)
+        assert thing.__name__ == public
         assert thing.__module__.startswith("lightning_cnnviz.")
-        assert thing is getattr(lightning_cnnviz, name)
-    assert set(lightning_cnnviz.__all__) <= set(dir(lightning_cnnviz))
+        assert thing is getattr(package, public)
+        assert not (Path(package.__file__).parent / f"{public}.py").exists(), "a module that hides what it holds"
+        assert not (Path(package.__file__).parent / public).exists()
+    assert set(package.__all__) <= set(dir(package))
 
 
 def test_the_public_names_hold_the_documented_ones():
     documented = {
         "ActivationMaximization", "Architecture", "ClassReport", "CostLimit", "EmbeddingProjection", "FeatureMaps",
         "FilterResponse", "GradientFlow", "InputPartition", "KernelGrid", "LossAccuracy", "Probe", "cnnviz_callbacks",
+        "look",
     }  # fmt: skip
-    assert documented == set(lightning_cnnviz.__all__)
+    assert documented <= set(lightning_cnnviz.__all__)
+    assert {"VisualCallback", "ProbingCallback"} < set(lightning_cnnviz.callbacks.__all__)
+    assert {"kernel_grid", "feature_maps", "project", "record"} < set(lightning_cnnviz.functional.__all__)
+
+
+def test_every_visual_is_exported_by_the_package_and_by_its_callbacks():
+    files = {path.stem for path in (ROOT / "lightning_cnnviz" / "callbacks").glob("*.py")}
+    classes = {
+        "".join(map(str.capitalize, name.split("_"))) for name in files - {"__init__", "base", "guarded", "probing"}
+    }
+    assert classes <= set(lightning_cnnviz.__all__)
+    assert classes <= set(lightning_cnnviz.callbacks.__all__)
+
+
+# ---- the house
+
+
+FLOORS = ("errors", "rng", "schedule", "lightning", "data", "model", "worker", "functional", "statistics", "output",
+          "callbacks", "presets", "auto", "tensorboard_plugin")  # fmt: skip
+"""Each imports only from itself and from those before it; the tab, which stands apart, only the schema of its data."""
+
+
+def imports_of_modules():
+    """Module → modules of ours that it imports, wherever in its code; not those for type checkers only."""
+    found = {}
+    for path in sorted((ROOT / "lightning_cnnviz").rglob("*.py")):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+                node.body = []
+        found[name] = {
+            node.module
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("lightning_cnnviz.")
+        }
+    return found
+
+
+def test_imports_go_down_from_floor_to_floor():
+    for name, imported in imports_of_modules().items():
+        own = name.split(".")[1]
+        if own == "__init__":
+            continue
+        for other in (module.split(".")[1] for module in imported):
+            assert other == own or FLOORS.index(other) < FLOORS.index(own), f"{name} imports from {other}"
+    tab = {name: seen for name, seen in imports_of_modules().items() if ".tensorboard_plugin." in name}
+    outside = {module for seen in tab.values() for module in seen if ".tensorboard_plugin." not in module}
+    assert outside == {"lightning_cnnviz.functional.tab.schema"}
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    imports = imports_of_modules()
+    waiting = set(imports)
+    while waiting:
+        free = {name for name in waiting if not imports[name] & waiting - {name}}
+        assert free, f"a circle among {sorted(waiting)}"
+        waiting -= free
+
+
+def test_the_pictures_know_no_lightning_and_the_callbacks_no_matplotlib():
+    for path in (ROOT / "lightning_cnnviz").rglob("*.py"):
+        room, source = path.relative_to(ROOT / "lightning_cnnviz").parts[0], path.read_text(encoding="utf-8")
+        if room in ("functional", "tensorboard_plugin"):
+            assert not re.search(r"^\s*(from|import) (pytorch_)?lightning\b", source, re.MULTILINE), path
+        if room == "callbacks":
+            assert not re.search(r"^\s*(from|import) matplotlib\b", source, re.MULTILINE), path
+
+
+def test_the_tests_mirror_the_source():
+    for path in (ROOT / "lightning_cnnviz").rglob("*.py"):
+        if path.name != "__init__.py" and "tensorboard_plugin" not in path.parts:
+            place = path.relative_to(ROOT / "lightning_cnnviz")
+            assert (ROOT / "tests" / place.with_name(f"test_{place.name}")).exists(), f"no tests of {place}"
 
 
 def test_an_unknown_name_is_an_attribute_error():
@@ -90,10 +178,9 @@ def test_the_version_is_that_of_the_distribution():
 
 
 def test_documents_show_pictures_that_are_there_and_no_others():
-    root = Path(__file__).resolve().parents[1]
     shown = {
         (document.parent / place).resolve()
-        for document in (root / "README.md", root / "docs" / "systems.md")
+        for document in (ROOT / "README.md", ROOT / "docs" / "systems.md")
         for place in re.findall(r"[\w/]*images/\w+\.png", document.read_text(encoding="utf-8"))
     }
-    assert shown == {path.resolve() for path in (root / "docs" / "images").iterdir()}
+    assert shown == {path.resolve() for path in (ROOT / "docs" / "images").iterdir()}

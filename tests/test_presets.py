@@ -109,13 +109,13 @@ def test_an_unknown_preset_is_refused_with_those_there_are():
 
 
 def test_an_option_that_nobody_takes_is_refused_with_those_there_are():
-    with pytest.raises(TypeError, match=r"no callback of the minimal set takes colour; options are: .*every_n_epochs"):
+    with pytest.raises(TypeError, match=r"of the minimal preset accepts colour; options are: .*every_n_epochs"):
         cnnviz_callbacks("minimal", colour="red")
 
 
 def test_an_option_of_a_larger_set_is_refused_in_a_smaller_one():
     assert cnnviz_callbacks("standard", perplexity=12.0)
-    with pytest.raises(TypeError, match="no callback of the minimal set takes perplexity"):
+    with pytest.raises(TypeError, match="no callback of the minimal preset accepts perplexity"):
         cnnviz_callbacks("minimal", perplexity=12.0)
 
 
@@ -124,7 +124,7 @@ def test_an_option_of_a_larger_set_is_refused_in_a_smaller_one():
     [
         ({"every_n_epochs": 0}, "expected every_n_epochs to be at least 1"),
         ({"on_error": "ignore"}, "expected on_error to be"),
-        ({"every_n_epochs": 1, "every_n_train_steps": 5}, "leave one out"),
+        ({"every_n_epochs": 1, "every_n_train_steps": 5}, "pass only one"),
     ],
 )
 def test_an_impossible_value_is_refused_by_the_callback_that_gets_it(option, message):

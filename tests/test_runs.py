@@ -5,12 +5,12 @@ import threading
 import pytest
 import pytorch_lightning as pl
 import torch
-from plane import PlaneNet, plane_loaders
-from tiny import TinyData, TinyNet, fit, image_steps, loaders, scalars, trainer
+from helpers.plane import PlaneNet, plane_loaders
+from helpers.tiny import TinyData, TinyNet, fit, image_steps, loaders, scalars, trainer
 from torch.utils.data import DataLoader, IterableDataset
 
 from lightning_cnnviz import InputPartition, KernelGrid, LossAccuracy, cnnviz_callbacks
-from lightning_cnnviz.functional.partition_history import history_folder, saved_steps
+from lightning_cnnviz.functional.input_partition.weight_history import history_folder, saved_steps
 
 
 class Stream(IterableDataset):

@@ -42,14 +42,14 @@ def test_with_steps_no_epoch_is_due_and_with_epochs_no_step():
 
 
 def test_both_intervals_are_refused():
-    with pytest.raises(ValueError, match=r"got both \(2 and 50\); leave one out"):
+    with pytest.raises(ValueError, match=r"got both \(2 and 50\); pass only one"):
         Schedule(every_n_epochs=2, every_n_train_steps=50)
 
 
 @pytest.mark.parametrize("name", ["every_n_epochs", "every_n_train_steps"])
 @pytest.mark.parametrize("interval", [0, -1])
 def test_an_interval_below_one_is_refused_with_what_to_do(name, interval):
-    with pytest.raises(ValueError, match=f"expected {name} to be at least 1, got {interval}; to draw nothing, leave"):
+    with pytest.raises(ValueError, match=f"expected {name} to be at least 1, got {interval}; to draw nothing, remove"):
         Schedule(**{name: interval})
 
 

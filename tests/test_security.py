@@ -19,7 +19,7 @@ MALICIOUS = [
     ("lightning", "2.6.3"),
 ]
 LOADERS = {"pickle.load", "pickle.loads", "pickle.Unpickler", "joblib.load", "dill.load", "eval", "exec"}
-BY_DESIGN = {("lightning_cnnviz/channel.py", "pickle.loads")}
+BY_DESIGN = {("lightning_cnnviz/worker/channel.py", "pickle.loads")}
 """From the helper that the process has started itself."""
 
 

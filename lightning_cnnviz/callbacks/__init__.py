@@ -1,1 +1,37 @@
-"""The callbacks: one thin file per visual, the twin of its room in `functional`."""
+"""The callbacks, one thin module per visual on top of its counterpart in `functional`, and their base classes."""
+
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # `as` the same name: exported
+    from lightning_cnnviz.callbacks.activation_maximization import ActivationMaximization as ActivationMaximization
+    from lightning_cnnviz.callbacks.architecture import Architecture as Architecture
+    from lightning_cnnviz.callbacks.base import VisualCallback as VisualCallback
+    from lightning_cnnviz.callbacks.class_report import ClassReport as ClassReport
+    from lightning_cnnviz.callbacks.cost_limit import CostLimit as CostLimit
+    from lightning_cnnviz.callbacks.embedding_projection import EmbeddingProjection as EmbeddingProjection
+    from lightning_cnnviz.callbacks.feature_maps import FeatureMaps as FeatureMaps
+    from lightning_cnnviz.callbacks.filter_response import FilterResponse as FilterResponse
+    from lightning_cnnviz.callbacks.gradient_flow import GradientFlow as GradientFlow
+    from lightning_cnnviz.callbacks.input_partition import InputPartition as InputPartition
+    from lightning_cnnviz.callbacks.kernel_grid import KernelGrid as KernelGrid
+    from lightning_cnnviz.callbacks.loss_accuracy import LossAccuracy as LossAccuracy
+    from lightning_cnnviz.callbacks.probing import ProbingCallback as ProbingCallback
+
+_BASES = {"VisualCallback": "base", "ProbingCallback": "probing"}
+# Each visual is a file of its own here, and its class has the file's name: a new one needs no entry. Loaded at first
+# use: whoever wants a part of the package does not pay for PyTorch and Lightning.
+_FILES = [found.name for found in iter_modules(__path__) if found.name not in ("base", "guarded", "probing")]
+_HOMES = {**{"".join(map(str.capitalize, name.split("_"))): name for name in _FILES}, **_BASES}
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -1,129 +1,203 @@
-"""The template that every callback fills in: when, what, and that a run never suffers from it."""
+"""The base class of all visuals: when to draw, what to draw, and keeping failures from the run."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, Literal, TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_warn
 
-from lightning_cnnviz.callbacks.duty import Duty
-from lightning_cnnviz.callbacks.forgiving import ForgivingCallback
-from lightning_cnnviz.capture import isolated_rng
-from lightning_cnnviz.costs import Account
-from lightning_cnnviz.errors import ConfigurationError
-from lightning_cnnviz.functional.record import Record
+from lightning_cnnviz.callbacks.guarded import GuardedCallback
+from lightning_cnnviz.errors import ConfigurationError, names_list
+from lightning_cnnviz.functional.tab.data import TabData
+from lightning_cnnviz.output.costs import Guard
+from lightning_cnnviz.output.writer import Computation, Drawing, Writer
+from lightning_cnnviz.rng import isolated_rng
 from lightning_cnnviz.schedule import Schedule
-from lightning_cnnviz.writer import Computation, Drawing, Writer
 
 OnError: TypeAlias = Literal["warn", "raise"]
-Layers: TypeAlias = str | list[str] | None
+LayerPatterns: TypeAlias = str | Sequence[str] | None
 
 
-class VisualCallback(ForgivingCallback):
-    """What all callbacks of this package share.
+class Guide(NamedTuple):
+    """Where a callback's pictures are, for those who open TensorBoard for the first time.
 
-    A subclass says which layers it shows (`_select`), what is to be drawn now (`_drawings`) and which numbers
-    go with it (`_numbers`). Hooks of its own do their work inside `with self._duty():`, which measures the time
-    and keeps errors from what comes after it, and only while `self._writer` is not None.
+    Attributes:
+        tab: TensorBoard's tab, e.g. `"Images"`.
+        tags: The tags, abbreviated.
+        meaning: What there is to see.
+    """
+
+    tab: str
+    tags: str
+    meaning: str
+
+
+class VisualCallback(GuardedCallback):
+    """Base class of all visuals; subclass it to add your own.
+
+    A subclass implements `drawings` and, as needed, `choose_layers`, `prepare`, `computation`, `scalars`, `tab_data`
+    and `texts`. These names, and `title`, `guard`, `draw`, `selected` and `writer`, are stable. A subclass that
+    overrides Lightning hooks must call `super()` in them and do its work inside `with self.guard():`, which measures
+    its time, and only while `self.writer` is not None (it is None in a run without a logger).
 
     Args:
         every_n_epochs: Draw at the end of every n-th epoch. Default: every epoch.
         every_n_train_steps: Draw at every n-th optimizer step instead.
         layers: Exact names or globs such as `"features.*"`; None for the callback's default.
-        tag: First part of the tags.
-        on_error: `"warn"`: a failing picture gives one warning and training goes on. `"raise"`: it ends the
-            run, with its traceback, for debugging.
+        tag: Prefix of the tags.
+        on_error: `"warn"`: a failure to draw is reported in one warning and training continues. `"raise"`: it ends
+            the run with its traceback, for debugging.
 
     Raises:
         TypeError: If an argument has the wrong type.
-        ValueError: If an argument has an impossible value; at the start of `fit`, if `layers` matches nothing.
+        ValueError: If an argument has an invalid value; at the start of `fit`, if `layers` matches nothing.
+
+    Example:
+        >>> import numpy as np
+        >>> class Noise(VisualCallback):
+        ...     def drawings(self, trainer, module):
+        ...         yield f"{self.tag}/image", lambda: np.random.randint(0, 255, (50, 50, 3), dtype=np.uint8)
+        >>> Noise(tag="noise", every_n_epochs=2).schedule.in_words()
+        'every 2 epochs'
     """
+
+    guide: ClassVar[Guide | None] = None
+    """Where to look; recipes print it at the end of a run."""
 
     def __init__(
         self,
         *,
-        every_n_epochs: int | None,
-        every_n_train_steps: int | None,
-        layers: Layers,
+        every_n_epochs: int | None = None,
+        every_n_train_steps: int | None = None,
+        layers: LayerPatterns = None,
         tag: str,
-        on_error: OnError,
+        on_error: OnError = "warn",
     ) -> None:
         super().__init__()
-        names = [layers] if isinstance(layers, str) else layers
-        if names is not None and not (isinstance(names, list) and names and all(isinstance(n, str) for n in names)):
+        names = None if layers is None else names_list(layers, "layers")
+        if names == []:
             raise TypeError(f"expected layers to be a name, a list of names or None, got {layers!r}")
         if not isinstance(tag, str) or not tag:
-            raise TypeError(f"expected tag to be a text, got {tag!r}")
+            raise TypeError(f"expected tag to be a non-empty string, got {tag!r}")
         if on_error not in ("warn", "raise"):
             raise ValueError(f'expected on_error to be "warn" or "raise", got {on_error!r}')
         self.schedule = Schedule(every_n_epochs, every_n_train_steps)
-        self.layers = layers
+        self.layers = layers if isinstance(layers, str) else names
+        """Names and globs passed by the user; None for the callback's default."""
         self.tag = tag
         self.on_error = on_error
-        self.auto = False  # whether only CNNVIZ_AUTO asked for it; where others were asked for, it stays out
-        self._writer: Writer | None = None
-        self._selected: Sequence[str] = []
-        self.account = Account(type(self).__name__)
-        """What the callback has cost in this run."""
+        self.account.strict = on_error == "raise"
+        self.auto = False  # whether CNNVIZ_AUTO added it; it then yields to callbacks that the user added
+        self.writer: Writer | None = None
+        """Writes to the loggers; None outside a run and in a run without loggers."""
+        self.selected: Sequence[str] = []
+        """Names of the layers to show, as returned by `choose_layers`."""
         self.stretch = 1
-        """By how much the interval is longer than the user asked for; see `CostLimit`."""
-        self._billed = (0.0, 0.0)
+        """Factor by which the interval is longer than requested; see `CostLimit`."""
+        self._cost_baseline = (0.0, 0.0)
         self._last_step = 0
-        self._drawn: int | None = None
-        self._warned = False
+        self._last_drawn_step: int | None = None
 
     @property
     def state_key(self) -> str:
-        """Tells callbacks of one class apart in a checkpoint, by their tag."""
-        return self._generate_state_key(tag=self.tag)
+        """Identifies this callback in a checkpoint among others of its class, by the tag and `state_names`."""
+        names = {"tag": self.tag, **self.state_names(), **({"auto": True} if self.auto else {})}
+        return f"{type(self).__qualname__}{names}"
 
-    def _generate_state_key(self, **kwargs: Any) -> str:
-        return super()._generate_state_key(**kwargs, **({"auto": True} if self.auto else {}))
+    def state_names(self) -> Mapping[str, Any]:
+        """Arguments that, beside the tag, identify this callback in a checkpoint among others of its class."""
+        return {}
 
-    # ---- what a subclass fills in
+    # ---- overridden by subclasses
 
-    def _select(self, module: LightningModule) -> Sequence[str]:
-        """Names of the layers to show; raises ValueError where the user's choice does not fit the model."""
+    def choose_layers(self, module: LightningModule) -> Sequence[str]:
+        """Returns the names of the layers to show, which are kept in `selected`.
+
+        Called once, at the start of `fit`.
+
+        Raises:
+            ValueError: If the user's choice does not fit the model.
+        """
         return []
 
-    def _begin(self, trainer: Trainer, module: LightningModule) -> None:
-        """Called once before the first step."""
+    def prepare(self, trainer: Trainer, module: LightningModule) -> None:
+        """Prepares the callback; called once, before the first step."""
 
-    def _drawings(self, trainer: Trainer, module: LightningModule) -> Iterable[Drawing]:
-        """What is to be drawn now. Called on the training thread; what it gives must own its data."""
+    def drawings(self, trainer: Trainer, module: LightningModule) -> Iterable[Drawing]:
+        """Yields what to draw now, as pairs of a tag and a function that returns the picture.
+
+        Called on the training thread whenever a picture is due. The functions run later and on another thread, those
+        of `lightning_cnnviz.functional` in the helper process, so each must own its data (copies on the CPU). A
+        picture is a uint8 array of shape (height, width, 3).
+        """
         return ()
 
-    def _computation(self, trainer: Trainer, module: LightningModule) -> Computation | None:
-        """What takes long to compute and gives pictures and numbers only then; called after `_drawings`."""
+    def computation(self, trainer: Trainer, module: LightningModule) -> Computation | None:
+        """Returns a slow computation that gives pictures and scalars, or None; called after `drawings`."""
         return None
 
-    def _numbers(self) -> Mapping[str, float]:
-        """Scalars that go with the pictures; called after `_drawings`."""
+    def scalars(self) -> Mapping[str, float]:
+        """Returns the scalars to log with the pictures, tag → value; called after `drawings`."""
         return {}
 
-    def _records(self) -> Iterable[Record]:
-        """Data for the tab that go with the pictures and are never left out; called after `_drawings`."""
+    def texts(self) -> Mapping[str, str]:
+        """Returns the texts to log with the pictures, tag → Markdown; called after `scalars`."""
+        return {}
+
+    def tab_data(self) -> Iterable[TabData]:
+        """Returns the data to log for the CNN Viz tab, which are never dropped; called after `drawings`."""
         return ()
 
-    def _texts(self) -> Mapping[str, str]:
-        """Markdown that goes with the pictures; called after `_numbers`."""
-        return {}
+    # ---- helpers for subclasses
+
+    def title(self, name: str, trainer: Trainer) -> str:
+        """Returns a picture's title: `name`, the epoch (from 1) and the optimizer step."""
+        return f"{name} · epoch {trainer.current_epoch + 1} · step {trainer.global_step}"
+
+    def guard(self, *, flexible: bool = False) -> Guard:
+        """Returns a context for work on the training thread, which keeps exceptions from the run and measures time.
+
+        Args:
+            flexible: Whether drawing less often would save this time.
+        """
+        return self.account.guard(timed=True, flexible=flexible, report=True)
+
+    def draw(self, trainer: Trainer, module: LightningModule) -> None:
+        """Draws now, unless this step has been drawn already."""
+        step = trainer.global_step
+        if self.writer is None or step == self._last_drawn_step:
+            return
+        self._last_step = self._last_drawn_step = step
+        account, synchronous = self.account, self.on_error == "raise"
+        with self.guard(flexible=True), isolated_rng():
+            for drawing in self.drawings(trainer, module):
+                self.writer.picture(drawing, step, account, synchronous)
+            if (computation := self.computation(trainer, module)) is not None:
+                self.writer.compute(computation, step, account, synchronous)
+            self.writer.scalars(self.scalars(), step, account)
+            self.writer.texts(self.texts(), step, account)
+            for data in self.tab_data():
+                self.writer.tab_data(data, step, account)
+        self.writer.scalars(self._cost(), step, account)
 
     def limit_bytes(self, most: int | None) -> None:
-        """Has pictures left out that would make the event file larger, of all callbacks of the trainer."""
-        if self._writer is not None:
-            self._writer.most_bytes = most
+        """Limits the bytes that all callbacks of the trainer write; pictures beyond the limit are dropped.
+
+        Args:
+            most: Bytes in the event file; None for no limit.
+        """
+        if self.writer is not None:
+            self.writer.max_bytes = most
 
     # ---- Lightning's hooks
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Checks the choice of layers against the model and opens the way to the loggers."""
+        """Selects the layers and opens the writer."""
         if self.auto and not all(getattr(other, "auto", True) for other in trainer.callbacks):  # type: ignore[attr-defined]
             return
         try:
-            self._selected = self._select(pl_module)
+            self.selected = self.choose_layers(pl_module)
         except ValueError as error:
             raise ConfigurationError(str(error)) from error
         self.stretch = 1
@@ -133,115 +207,58 @@ class VisualCallback(ForgivingCallback):
                 "use Trainer(logger=TensorBoardLogger(...))"
             )
         elif not trainer.fast_dev_run:  # type: ignore[attr-defined]
-            self._writer = Writer.open(trainer)
-            self.account = self._writer.ledger.open(type(self).__name__)
+            self.writer = Writer.open(trainer)
+            self.account = self.writer.ledger.open(type(self).__name__, strict=self.on_error == "raise")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Prepares for the first picture."""
-        if self._writer is not None:
+        """Prepares the callback for the first step."""
+        if self.writer is not None:
             self._last_step = trainer.global_step
-            self._drawn = trainer.global_step or None  # a resumed run has its picture of this step
-            self._warned = False
-            self._billed = (time.perf_counter(), self.account.seconds)
-            self._writer.ledger.begin(trainer.global_step)
-            with self._duty():
-                self._writer.resume(trainer.global_step)
-                self._begin(trainer, pl_module)
+            self._last_drawn_step = trainer.global_step or None  # a resumed run has drawn this step already
+            self._cost_baseline = (time.perf_counter(), self.account.seconds)
+            self.writer.ledger.begin(trainer.global_step)
+            with self.guard():
+                self.writer.resume(trainer.global_step)
+                self.prepare(trainer, pl_module)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Draws if this optimizer step is due."""
-        by_step = self.schedule.every_n_train_steps is not None  # asked first, as this is every step
+        by_step = self.schedule.every_n_train_steps is not None  # checked first, since this runs at every step
         if by_step and self.schedule.step_due(self._last_step, trainer.global_step, self.stretch):
-            self._draw(trainer, pl_module)
+            self.draw(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draws if this epoch is due."""
         if self.schedule.epoch_due(trainer.current_epoch, self.stretch):
-            self._draw(trainer, pl_module)
+            self.draw(trainer, pl_module)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Writes what is still waiting; an ordinary exception skips `teardown`."""
+        """Writes pending pictures; after an ordinary exception Lightning skips `teardown`."""
         self._end(trainer)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Writes what is still waiting and lets go of everything."""
+        """Writes pending pictures and closes the writer."""
         self._end(trainer)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_writer": None}
+        return {**self.__dict__, "writer": None}
 
-    # ---- how it is done
-
-    def _draw(self, trainer: Trainer, module: LightningModule) -> None:
-        step = trainer.global_step
-        if self._writer is None or step == self._drawn:
-            return
-        self._last_step = self._drawn = step
-        account, at_once = self.account, self.on_error == "raise"
-        with self._duty(flexible=True), isolated_rng():
-            for drawing in self._drawings(trainer, module):
-                self._writer.picture(drawing, step, account, at_once)
-            if (computation := self._computation(trainer, module)) is not None:
-                self._writer.compute(computation, step, account, at_once)
-            self._writer.scalars(self._numbers(), step, account)
-            self._writer.texts(self._texts(), step, account)
-            for record in self._records():
-                self._writer.record(record, step, account)
-        self._writer.scalars(self._cost(), step, account)
+    # ---- internals
 
     def _cost(self) -> dict[str, float]:
+        """Scalars of the time spent on the training thread since the last call, and of the pictures dropped so far."""
         now, account = time.perf_counter(), self.account
-        (then, seconds), self._billed = self._billed, (now, account.seconds)
+        (then, seconds), self._cost_baseline = self._cost_baseline, (now, account.seconds)
         cost = {
             f"cnnviz/cost/{account.name}": 1000 * (account.seconds - seconds),
             f"cnnviz/cost_share/{account.name}": (account.seconds - seconds) / max(now - then, 1e-9),
         }
         return {**cost, f"cnnviz/left_out/{account.name}": float(account.dropped)} if account.dropped else cost
 
-    def _duty(self, flexible: bool = False) -> Duty:
-        return Duty(self, flexible)
-
-    @contextmanager
-    def _forgiving(self) -> Iterator[None]:
-        try:
-            yield
-        except Exception as error:
-            if not self.keeps(error):
-                raise
-
-    def keeps(self, error: Exception) -> bool:
-        """Whether an error is kept from the run, to be reported."""
-        if self.on_error == "raise" or isinstance(error, ConfigurationError):
-            return False
-        self.account.failures.append(error)
-        return True
-
-    def _forgives(self, error: Exception) -> bool:
-        kept = self.keeps(error)
-        if kept:
-            self.report_failures()
-        return kept
-
-    def report_failures(self) -> None:
-        """Warns of what failed since the last report, once in a run."""
-        failures = self.account.failures
-        count = len(failures)  # more may arrive from the writer's threads meanwhile
-        if count and not self._warned:
-            self._warned = True
-            error = failures[0]
-            rank_zero_warn(
-                f"{type(self).__name__} could not draw and training goes on: {type(error).__name__}: {error} "
-                '(once only; on_error="raise" shows where)'
-            )
-        del failures[:count]
-
     def _end(self, trainer: Trainer) -> None:
-        if self._writer is not None:
-            writer, self._writer = self._writer, None
+        if self.writer is not None:
+            writer, self.writer = self.writer, None
             writer.close(trainer)
-            self.report_failures()
-
-    def _title(self, name: str, trainer: Trainer) -> str:
-        return f"{name} · epoch {trainer.current_epoch + 1} · step {trainer.global_step}"
+            self.account.report()

@@ -1,85 +1,97 @@
-"""How the classes come apart in a layer through training."""
+"""2-D projections of a layer's activations during training."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from pytorch_lightning import LightningModule, Trainer
+from typing_extensions import override
 
-from lightning_cnnviz.batch import predicted_classes
-from lightning_cnnviz.callbacks.base import Layers, OnError
+from lightning_cnnviz.callbacks.base import Guide, LayerPatterns, OnError
 from lightning_cnnviz.callbacks.probing import ProbingCallback
-from lightning_cnnviz.functional.projection import (
+from lightning_cnnviz.data.probe import Probe
+from lightning_cnnviz.data.scores import predicted_classes
+from lightning_cnnviz.errors import names_list, whole_number
+from lightning_cnnviz.functional.projection.animation import projection_film
+from lightning_cnnviz.functional.projection.chart import projection_chart
+from lightning_cnnviz.functional.projection.layout import (
     FEWEST_SAMPLES,
     METHODS,
     Method,
     principal_components,
     project,
 )
-from lightning_cnnviz.functional.projection_animation import projection_film
-from lightning_cnnviz.functional.projection_chart import projection_chart
-from lightning_cnnviz.functional.projection_numbers import measure, projection_record
-from lightning_cnnviz.functional.projection_overview import projection_overview
-from lightning_cnnviz.functional.umap_layout import require_umap
-from lightning_cnnviz.layers import last_hidden_layer, select_layers
-from lightning_cnnviz.layout_history import Frame, LayoutHistory
-from lightning_cnnviz.probe import Probe
-from lightning_cnnviz.writer import Computation, Drawing, Results, Run
+from lightning_cnnviz.functional.projection.overview import projection_overview
+from lightning_cnnviz.functional.projection.quality import measure, projection_tab_data
+from lightning_cnnviz.functional.projection.umap import require_umap
+from lightning_cnnviz.model.layers import last_hidden_layer, select_layers
+from lightning_cnnviz.output.writer import Computation, Drawing, Results, Run
+from lightning_cnnviz.statistics.layout_history import LayoutHistory, LayoutSnapshot
 
 
 class EmbeddingProjection(ProbingCallback):
-    """Draws layers' activations for many samples in the plane: images `projection/<layer>/<method>`.
+    """Projects layers' activations for many samples to 2-D: images `projection/<layer>/<method>`.
 
-    Activations of a fixed, class-balanced sample are reduced to 50 dimensions by PCA and laid out by t-SNE or UMAP,
-    or to 2 by PCA. Each layout starts from the last one and is turned onto it, so that points move instead of jumping.
-    The training thread takes the activations only; everything else runs in a helper process of low priority, and
-    while it is at work only the newest activations wait: `cnnviz/left_out/EmbeddingProjection` counts those that
-    were left out. Layouts are kept in the checkpoint, so that a resumed run goes on from them.
+    Activations of a fixed, class-balanced sample are reduced to 50 dimensions by PCA and embedded in 2-D by t-SNE or
+    UMAP, or reduced to 2 dimensions by PCA. Each layout is initialised from the last one and aligned with it, so that
+    points move smoothly instead of jumping. Only the activations are computed on the training thread; everything else
+    runs in a low-priority helper process. While it is busy, only the newest activations are kept pending;
+    `cnnviz/left_out/EmbeddingProjection` counts those that were dropped. Layouts are stored in the checkpoint, so that
+    a resumed run continues from them.
 
-    What a layout is worth is written on it and logged as scalars `projection/<layer>/<method>/<number>`, where it is
-    defined: `knn_accuracy` and `silhouette` (how far the classes come apart), `trustworthiness` (how true the layout
-    is to the activations), t-SNE's `divergence`, and `movement` (the median way of a sample since the last layout, in
-    units of the layout's deviation). With several layers or methods there is also `projection/overview` with all
-    of them side by side. As training ends there is a film of all layouts, `projection/<layer>/<method>/film`, also as
-    a file in the folder `cnnviz` of the run: an animated PNG.
+    Quality metrics are written on each layout and, where defined, logged as scalars
+    `projection/<layer>/<method>/<metric>`:
+
+    - `knn_accuracy`, `silhouette`: how well the classes are separated.
+    - `trustworthiness`: how faithful the layout is to the activations.
+    - `divergence`: t-SNE's Kullback–Leibler divergence.
+    - `movement`: median distance that a sample moved since the last layout, in units of the layout's standard
+      deviation.
+
+    With several layers or methods, `projection/overview` shows all of them side by side. At the end of training, an
+    animation of all layouts is logged as `projection/<layer>/<method>/film` and saved as an animated PNG in the folder
+    `cnnviz` of the run.
 
     Args:
         every_n_epochs: Draw at the end of every n-th epoch. Default: every epoch.
         every_n_train_steps: Draw at every n-th optimizer step instead.
-        layers: Exact names or globs such as `"fc*"`; `.input` behind a name shows what the layer receives.
-            Default: the last hidden layer, i.e. what the last layer with weights receives.
-        tag: First part of the tags.
+        layers: Exact names or globs such as `"fc*"`; a name with the suffix `.input` stands for what the layer
+            receives. Default: the last hidden layer, i.e. what the last layer with weights receives.
+        tag: Prefix of the tags.
         on_error: `"warn"` or `"raise"`.
         method: `"tsne"`, `"pca"`, `"umap"` (needs `pip install "lightning-cnnviz[umap]"`) or a list of them.
         num_samples: Samples in the layout, at least 5.
-        perplexity: t-SNE's effective number of neighbours, above 1; lowered to a third of the samples where
-            there are too few, and written on the picture.
-        history: Layouts that are kept for the film, in checkpoints too; of more, every second one. 0: no film.
-        probe: Where the samples come from; the first `num_samples` of it are shown. Default: a `Probe` that
-            finds them in the trainer's validation data.
-        seed: Of the randomised parts.
+        perplexity: t-SNE's effective number of neighbours, above 1; capped at a third of the number of samples. The
+            value used is written on the picture.
+        history: Maximum number of layouts kept for the animation, also in checkpoints; beyond it, every second one is
+            dropped. 0: no animation.
+        probe: Source of the samples; its first `num_samples` are shown. Default: a `Probe` of the trainer's
+            validation data.
+        seed: Seed of the randomised steps.
 
     Raises:
-        ImportError: If `method` names `"umap"` and umap-learn is not installed.
-        ValueError: If an argument is impossible; at the start of `fit`, if `layers` matches no layer.
+        ImportError: If `method` includes `"umap"` and umap-learn is not installed.
+        ValueError: If an argument is invalid; at the start of `fit`, if `layers` matches no layer.
 
     Example:
         >>> EmbeddingProjection(layers=["pool1", "pool2"], method=["pca", "tsne"]).methods
         ['pca', 'tsne']
     """
 
+    guide = Guide("Images", "projection/…", "the classes drawing apart")
+
     def __init__(
         self,
         *,
         every_n_epochs: int | None = None,
         every_n_train_steps: int | None = None,
-        layers: Layers = None,
+        layers: LayerPatterns = None,
         tag: str = "projection",
         on_error: OnError = "warn",
-        method: Method | list[Method] = "tsne",
+        method: Method | Sequence[Method] = "tsne",
         num_samples: int = 1000,
         perplexity: float = 30.0,
         history: int = 50,
@@ -94,71 +106,70 @@ class EmbeddingProjection(ProbingCallback):
             on_error=on_error,
             probe=probe or Probe(num_samples),
         )
-        methods = method if isinstance(method, list) else [method]
+        methods = cast(list[Method], names_list(method, "method"))
         if not methods or len(set(methods)) < len(methods) or not set(methods) <= set(METHODS):
             raise ValueError(f'expected method to be "tsne", "pca", "umap" or a list of them, got {method!r}')
         if "umap" in methods:
             require_umap()
-        if num_samples < FEWEST_SAMPLES:
-            raise ValueError(f"expected num_samples to be at least {FEWEST_SAMPLES}, got {num_samples}")
         if not perplexity > 1:
             raise ValueError(f"expected perplexity to be above 1, got {perplexity}")
-        if history < 0:
-            raise ValueError(f"expected history to be at least 0, got {history}")
         self.methods = methods
-        self.num_samples = num_samples
+        self.num_samples = whole_number(num_samples, "num_samples", at_least=FEWEST_SAMPLES)
         self.perplexity = perplexity
         self.seed = seed
-        self.history = history
-        self._layouts = LayoutHistory(history)
+        self.history = whole_number(history, "history", at_least=0)
+        self._layouts = LayoutHistory(self.history)
         self._predicted = np.array([], dtype=np.intp)
         self._classes: tuple[npt.NDArray[np.intp], list[str]] = np.array([], dtype=np.intp), []
 
-    @property
-    def state_key(self) -> str:
-        """Tells projections apart in a checkpoint, by tag and methods."""
-        return self._generate_state_key(tag=self.tag, method="+".join(self.methods))
+    @override
+    def state_names(self) -> Mapping[str, Any]:
+        """Distinguishes projections by other methods in a checkpoint."""
+        return {"method": "+".join(self.methods)}
 
     def state_dict(self) -> dict[str, Any]:
-        """The layouts so far."""
+        """Returns the layouts so far."""
         return {"layouts": self._layouts.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Goes on from the layouts of a checkpoint."""
+        """Restores the layouts from a checkpoint."""
         self._layouts.load_state_dict(state_dict["layouts"])
 
-    def _select(self, module: LightningModule) -> Sequence[str]:
+    @override
+    def choose_layers(self, module: LightningModule) -> Sequence[str]:
         return [] if self.layers is None else select_layers(module, self.layers, None, "layer")
 
-    def _begin(self, trainer: Trainer, module: LightningModule) -> None:
+    @override
+    def prepare(self, trainer: Trainer, module: LightningModule) -> None:
         self._layouts.forget_after(trainer.global_step)
-        if self._writer is not None:
-            self._writer.claim("samples", self.probe)  # before those who show a few of them
-        super()._begin(trainer, module)
+        if self.writer is not None:
+            self.writer.claim("samples", self.probe)  # before callbacks that show fewer of them
+        super().prepare(trainer, module)
 
-    def _computation(self, trainer: Trainer, module: LightningModule) -> Computation | None:
+    @override
+    def computation(self, trainer: Trainer, module: LightningModule) -> Computation | None:
         samples = self.probe.samples
         if samples is None:
             return None
-        self._find_layer(trainer, module, last_hidden_layer)
-        shown, seen = self._look(trainer, module, self._selected, self.num_samples)
-        if self._writer is None or not self._writer.writes:
-            return None  # after the forward pass, which every rank takes part in
+        self.find_layer(trainer, module, last_hidden_layer)
+        shown, seen = self.activations(trainer, module, self.selected, self.num_samples)
+        if self.writer is None or not self.writer.writes:
+            return None  # after the forward pass, which runs on every rank
         self._classes = shown.targets.numpy(), shown.class_names
         predicted = predicted_classes(seen.output, len(shown.inputs))
         self._predicted = np.full(len(shown.inputs), -1) if predicted is None else predicted.numpy()
-        titles = {name: self._title(name, trainer) for name in [*seen.layers, "overview"]}
-        drawings = list(self._samples_for_tab())
+        titles = {name: self.title(name, trainer) for name in [*seen.layers, "overview"]}
+        drawings = list(self._tab_samples())
         return partial(self._project, drawings, seen.layers, trainer.global_step, titles)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Has the layouts shown one after the other, as a film."""
-        if self._writer is not None and self.history:
-            with self._duty():
-                at_once = self.on_error == "raise"
-                self._writer.compute(self._film, trainer.global_step, self.account, at_once, key="film")
+        """Logs an animation of all layouts."""
+        if self.writer is not None and self.history:
+            with self.guard():
+                synchronous = self.on_error == "raise"
+                self.writer.compute(self._film, trainer.global_step, self.account, synchronous, key="film")
 
-    # ---- on another thread
+    # ---- on the thread for computations
 
     def _project(
         self,
@@ -168,37 +179,37 @@ class EmbeddingProjection(ProbingCallback):
         titles: Mapping[str, str],
         run: Run,
     ) -> Results:
-        latest: dict[tuple[str, Method], Frame] = {}
+        latest: dict[tuple[str, Method], LayoutSnapshot] = {}
         for name in list(layers):
-            with self._forgiving():  # one layer that can't be laid out leaves the others their pictures
+            with self.account.guard():  # if one layer fails, the others are still drawn
                 components = run(partial(principal_components, layers.pop(name), seed=self.seed))
                 for method in self.methods:
                     last = self._layouts.last(name, method, len(components))
                     lay_out = partial(project, components, method=method, perplexity=self.perplexity, init=last)
                     layout = run(partial(lay_out, seed=self.seed))
                     numbers = run(partial(measure, layout, self._classes[0], values=components, last=last))
-                    latest[name, method] = frame = Frame(step, titles[name], layout, numbers)
-                    self._layouts.add(name, method, frame)
+                    latest[name, method] = snapshot = LayoutSnapshot(step, titles[name], layout, numbers)
+                    self._layouts.add(name, method, snapshot)
                     draw = partial(projection_chart, layout, *self._classes, method=method, numbers=numbers)
                     drawings.append((f"{self.tag}/{name}/{method}", partial(draw, title=titles[name])))
-                    record = partial(projection_record, name, method, layout.points, self._predicted, numbers)
+                    record = partial(projection_tab_data, name, method, layout.points, self._predicted, numbers)
                     drawings.append((f"cnnviz/projection/{name}/{method}", record))
-        if len(self._selected) * len(self.methods) > 1 and latest:
-            layouts = {key: frame.layout for key, frame in latest.items()}
-            measured = {key: frame.numbers for key, frame in latest.items()}
+        if len(self.selected) * len(self.methods) > 1 and latest:
+            layouts = {key: snapshot.layout for key, snapshot in latest.items()}
+            measured = {key: snapshot.quality for key, snapshot in latest.items()}
             draw = partial(projection_overview, layouts, *self._classes, numbers=measured, title=titles["overview"])
             drawings.append((f"{self.tag}/overview", draw))
         return drawings, {
             f"{self.tag}/{layer}/{method}/{quantity}": value
-            for (layer, method), frame in latest.items()
-            for quantity, value in frame.numbers.known().items()
+            for (layer, method), snapshot in latest.items()
+            for quantity, value in snapshot.quality.known().items()
         }
 
     def _film(self, run: Run) -> Results:
         drawings = []
-        for (name, method), frames in self._layouts.frames.items():
-            if len(frames) > 1:
-                _, titles, layouts, numbers = zip(*frames, strict=True)
+        for (name, method), snapshots in self._layouts.snapshots.items():
+            if len(snapshots) > 1:
+                _, titles, layouts, numbers = zip(*snapshots, strict=True)
                 draw = partial(projection_film, layouts, *self._classes, method=method)
                 draw = partial(draw, titles=titles, numbers=numbers)
                 drawings.append((f"{self.tag}/{name}/{method}/film", draw))

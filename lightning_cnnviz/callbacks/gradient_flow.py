@@ -1,4 +1,4 @@
-"""Gradients of every layer through training, and words where one vanishes or explodes."""
+"""Gradient statistics per layer during training, with warnings of vanishing and exploding gradients."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,62 +11,70 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 from torch.optim import Optimizer
+from typing_extensions import override
 
-from lightning_cnnviz.callbacks.base import Layers, OnError, VisualCallback
-from lightning_cnnviz.functional.gradient_flow import (
+from lightning_cnnviz.callbacks.base import Guide, LayerPatterns, OnError, VisualCallback
+from lightning_cnnviz.errors import whole_number
+from lightning_cnnviz.functional.gradients.gradient_flow import (
     STATISTICS,
     diagnose,
     gradient_bars,
     gradient_heat_map,
-    gradient_record,
+    gradient_tab_data,
 )
-from lightning_cnnviz.functional.record import Record
-from lightning_cnnviz.gradients import GradientWindow
-from lightning_cnnviz.layers import layers_with_weights, select_layers, weights_of
-from lightning_cnnviz.sharding import passed_over
-from lightning_cnnviz.writer import Drawing
+from lightning_cnnviz.functional.tab.data import TabData
+from lightning_cnnviz.model.layers import layers_with_weights, select_layers, weights_of
+from lightning_cnnviz.model.sharding import skip_if_sharded
+from lightning_cnnviz.model.torch_internals import unscales_in_step
+from lightning_cnnviz.output.writer import Drawing
+from lightning_cnnviz.statistics.gradient_window import GradientWindow
 
-MOST_COLUMNS = 1000
-"""Columns of the heat map; beyond, every second one is dropped."""
+MAX_HEAT_MAP_COLUMNS = 1000
+"""Maximum number of columns of the heat map; beyond it, every second column is dropped."""
 
 
 class GradientFlow(VisualCallback):
-    """Watches gradients: images `gradient_flow/bars`, `gradient_flow/heatmap`, and six scalars per layer.
+    """Tracks gradients: images `gradient_flow/bars` and `gradient_flow/heatmap`, and six scalars per layer.
 
-    Scalars `gradient_flow/<layer>/<statistic>` are over the optimizer steps since the last picture: `mean_abs`
-    (mean |g|), `max_abs`, `norm` (mean of the steps' L2 norms; these three over the steps whose gradient was
-    finite), `non_finite` (number of entries), and, over the first and every 16th of these steps, `zero_share`
-    (exact zeros, 0…1) and `update_ratio` (‖Δw‖ / ‖w‖ of an optimizer step, their mean). Gradients are the true
-    ones: unscaled, accumulated over the whole step, before clipping. They are read at every step without waiting
-    for the device; it is waited for only when a picture is due.
+    The scalars `gradient_flow/<layer>/<statistic>` cover the optimizer steps since the last picture:
+
+    - `mean_abs`, `max_abs`: mean and maximum of the absolute gradient, over the steps with a finite gradient.
+    - `norm`: L2 norm, averaged over the steps with a finite gradient.
+    - `non_finite`: number of entries that are NaN or infinite.
+    - `zero_share`: share of entries that are exactly zero, 0…1, over the first and every 16th step.
+    - `update_ratio`: ‖Δw‖ / ‖w‖ of an optimizer step, averaged over the first and every 16th step.
+
+    Gradients are unscaled, accumulated over the whole step and not yet clipped. They are read at every step without
+    synchronising with the device; the device is synchronised only when a picture is due.
 
     Args:
         every_n_epochs: Draw at the end of every n-th epoch. Default: every epoch.
         every_n_train_steps: Draw at every n-th optimizer step instead.
         layers: Exact names or globs such as `"features.*"`, of any layers with weights. Default: those whose
-            weight has at least two dimensions (convolutions, linear layers, embeddings), no biases.
-        tag: First part of the tags.
+            weight has at least two dimensions (convolutions, linear layers, embeddings). Biases are not included.
+        tag: Prefix of the tags.
         on_error: `"warn"` or `"raise"`.
-        vanishing: A layer whose ‖g‖ / ‖w‖ falls below this is reported, once.
-        exploding: A layer whose mean |g| rises above this is reported, once.
-        watch_every_n_steps: Look at the gradients in the first and every n-th of an optimizer's steps only; all
-            statistics are then over the steps looked at. A picture before which there was none is left out.
+        vanishing: A layer whose ‖g‖ / ‖w‖ falls below this is reported once.
+        exploding: A layer whose mean absolute gradient rises above this is reported once.
+        watch_every_n_steps: Read the gradients only in the first and every n-th step of an optimizer; all statistics
+            then cover these steps. A picture is skipped if no step was read since the last one.
 
     Raises:
-        ValueError: If an argument is impossible; at the start of `fit`, if `layers` matches no layer with
-            weights.
+        ValueError: If an argument is invalid; at the start of `fit`, if `layers` matches no layer with weights.
 
     Example:
         >>> GradientFlow(every_n_train_steps=50, vanishing=1e-9).vanishing
         1e-09
     """
 
+    guide = Guide("Images", "gradient_flow/bars, …/heatmap", "layers that learn too little or too much")
+
     def __init__(
         self,
         *,
         every_n_epochs: int | None = None,
         every_n_train_steps: int | None = None,
-        layers: Layers = None,
+        layers: LayerPatterns = None,
         tag: str = "gradient_flow",
         on_error: OnError = "warn",
         vanishing: float = 1e-7,
@@ -82,11 +90,7 @@ class GradientFlow(VisualCallback):
         )
         if not 0 <= vanishing < exploding:
             raise ValueError(f"expected 0 <= vanishing < exploding, got {vanishing} and {exploding}")
-        if not isinstance(watch_every_n_steps, int) or isinstance(watch_every_n_steps, bool):
-            raise TypeError(f"expected watch_every_n_steps to be a whole number, got {watch_every_n_steps!r}")
-        if watch_every_n_steps < 1:
-            raise ValueError(f"expected watch_every_n_steps to be at least 1 (every step), got {watch_every_n_steps}")
-        self.watch_every_n_steps = watch_every_n_steps
+        self.watch_every_n_steps = whole_number(watch_every_n_steps, "watch_every_n_steps", at_least=1)
         self.vanishing = vanishing
         self.exploding = exploding
         self._window: GradientWindow | None = None
@@ -95,46 +99,48 @@ class GradientFlow(VisualCallback):
         self._history: list[tuple[int, dict[str, float]]] = []
         self._reported: set[tuple[str, str]] = set()
         self._names: list[str] = []
-        self._waiting = False
+        self._window_pending = False
 
     def state_dict(self) -> dict[str, Any]:
-        """The heat map's columns, so that a resumed run goes on with it."""
+        """Returns the columns of the heat map, so that a resumed run continues it."""
         return {"history": [(step, dict(column)) for step, column in self._history]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Goes on with the heat map of a checkpoint."""
+        """Restores the heat map from a checkpoint."""
         self._history = [(step, dict(column)) for step, column in state_dict["history"]]
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_window": None}
 
-    def _select(self, module: LightningModule) -> Sequence[str]:
+    @override
+    def choose_layers(self, module: LightningModule) -> Sequence[str]:
         matrices = layers_with_weights(module, fewest_dimensions=2 if self.layers is None else 1)
         selected = select_layers(module, self.layers, matrices, "layer with weights")
         if not selected:
-            rank_zero_warn("GradientFlow: the model has no layer with weights, so there are no gradients to watch")
+            rank_zero_warn("GradientFlow: the model has no layer with weights; nothing is drawn")
         return selected
 
-    def _begin(self, trainer: Trainer, module: LightningModule) -> None:
-        # A run that begins anew, or from an earlier step, leaves what came later behind.
+    @override
+    def prepare(self, trainer: Trainer, module: LightningModule) -> None:
+        # Drops columns of later steps, in case this run starts over or from an earlier checkpoint.
         self._history = [(step, column) for step, column in self._history if step <= trainer.global_step]
         self._reported.clear()
         self._window = None
-        self._waiting = not passed_over(type(self).__name__, module)
+        self._window_pending = not skip_if_sharded(type(self).__name__, module)
         self._steps.clear()
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
-        """Reads the gradients; here they are accumulated, unscaled and not yet clipped."""
-        if self._writer is not None and self._waiting:
-            self._waiting = False
-            with self._duty():
-                self._open(pl_module)
-        if self._writer is None or self._window is None:
+        """Reads the gradients, which are accumulated, unscaled and not yet clipped at this point."""
+        if self.writer is not None and self._window_pending:
+            self._window_pending = False
+            with self.guard():
+                self._open_window(pl_module)
+        if self.writer is None or self._window is None:
             return
         due = self._steps[id(optimizer)] % (self.watch_every_n_steps * self.stretch) == 0
         self._steps[id(optimizer)] += 1
         if due or self._window.updating:
-            with self._duty(flexible=True):
+            with self.guard(flexible=True):
                 self._window.end_update()
                 if due:
                     owned = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
@@ -143,9 +149,9 @@ class GradientFlow(VisualCallback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Looks at what the optimizer did to the weights, and draws if due."""
-        if self._writer is not None and self._window is not None and self._window.updating:
-            with self._duty():
+        """Measures the weight update, and draws if due."""
+        if self.writer is not None and self._window is not None and self._window.updating:
+            with self.guard():
                 self._window.end_update()
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
@@ -153,58 +159,61 @@ class GradientFlow(VisualCallback):
         self._window = None
         super()._end(trainer)
 
-    def _open(self, module: LightningModule) -> None:
-        """Opens the window at the first step, since lazy layers have their weights only now."""
-        weights = weights_of(module, self._select(module))
+    def _open_window(self, module: LightningModule) -> None:
+        """Creates the window at the first optimizer step, since lazy layers have no weights before."""
+        weights = weights_of(module, self.choose_layers(module))
         self._names = list(weights)
         self._window = GradientWindow(weights)
 
     @staticmethod
     def _loss_scale(trainer: Trainer, module: LightningModule, optimizer: Optimizer) -> Tensor | None:
         scaler = getattr(trainer.precision_plugin, "scaler", None)
-        # Fused optimizers divide by the loss scale within their step, others were given divided gradients.
-        if scaler is None or not getattr(optimizer, "_step_supports_amp_scaling", False):
+        # Fused optimizers divide by the loss scale within their step; for others the gradients are unscaled by now.
+        if scaler is None or not unscales_in_step(optimizer):
             return None
         scale = scaler.scale(torch.ones((), device=module.device))
         return scale if isinstance(scale, Tensor) else None
 
-    def _drawings(self, trainer: Trainer, module: LightningModule) -> Iterable[Drawing]:
+    @override
+    def drawings(self, trainer: Trainer, module: LightningModule) -> Iterable[Drawing]:
         if self._window is None:
             return
         self._latest = self._window.statistics()
         self._window.clear()
         if not self._latest:
             return
-        self._report(trainer)
+        self._warn_of_problems(trainer)
         self._history.append((trainer.global_step, {name: row["mean_abs"] for name, row in self._latest.items()}))
-        if len(self._history) > MOST_COLUMNS:
+        if len(self._history) > MAX_HEAT_MAP_COLUMNS:
             self._history = self._history[::2]
         steps = [step for step, _ in self._history]
         empty = dict.fromkeys(STATISTICS, float("nan"))
         rows = [self._latest.get(name, empty) for name in self._names]
         columns = np.array([[column.get(name, np.nan) for _, column in self._history] for name in self._names])
         mean_abs, max_abs = (np.array([row[key] for row in rows]) for key in ("mean_abs", "max_abs"))
-        title = self._title("gradient flow", trainer)
+        title = self.title("gradient flow", trainer)
         yield f"{self.tag}/bars", partial(gradient_bars, self._names, mean_abs, max_abs, title=title)
         yield f"{self.tag}/heatmap", partial(gradient_heat_map, self._names, steps, columns, title=title)
 
-    def _records(self) -> Iterable[Record]:
+    @override
+    def tab_data(self) -> Iterable[TabData]:
         if self._latest:
-            yield gradient_record(self._names, self._latest, self.vanishing, self.exploding)
+            yield gradient_tab_data(self._names, self._latest, self.vanishing, self.exploding)
 
-    def _numbers(self) -> Mapping[str, float]:
+    @override
+    def scalars(self) -> Mapping[str, float]:
         return {
             f"{self.tag}/{name}/{statistic}": row[statistic]
             for name, row in self._latest.items()
             for statistic in STATISTICS
         }
 
-    def _report(self, trainer: Trainer) -> None:
+    def _warn_of_problems(self, trainer: Trainer) -> None:
         scaled = getattr(trainer.precision_plugin, "scaler", None) is not None
         found: dict[str, list[str]] = {}
         for name, row in self._latest.items():
             if scaled and np.isfinite(row["mean_abs"]):
-                row = {**row, "non_finite": 0.0}  # the loss scaler tries scales out and skips such steps
+                row = {**row, "non_finite": 0.0}  # the loss scaler probes scales and skips overflowing steps
             problem, measured = diagnose(row, self.vanishing, self.exploding) or ("", "")
             if problem and (name, problem) not in self._reported:
                 self._reported.add((name, problem))

@@ -1,4 +1,4 @@
-"""How a network with two inputs carves up their plane through training."""
+"""How the layers of a network with two inputs partition the input plane during training."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
@@ -7,69 +7,82 @@ from typing import Any
 
 import numpy as np
 from pytorch_lightning import LightningModule, Trainer
+from typing_extensions import override
 
-from lightning_cnnviz.callbacks.base import Layers, OnError
+from lightning_cnnviz.callbacks.base import Guide, LayerPatterns, OnError
 from lightning_cnnviz.callbacks.probing import ProbingCallback
-from lightning_cnnviz.errors import ConfigurationError
-from lightning_cnnviz.functional.affine_check import check_affine
-from lightning_cnnviz.functional.encode import drawn_for_tab
-from lightning_cnnviz.functional.gates import is_gate
-from lightning_cnnviz.functional.partition import Partition, partition
-from lightning_cnnviz.functional.partition_history import drop_later, history_folder, save_data, save_weights
-from lightning_cnnviz.functional.partition_panels import Points
-from lightning_cnnviz.functional.partition_views import PartitionViews
-from lightning_cnnviz.functional.plane_model import Bounds, PlaneModel
-from lightning_cnnviz.layers import layers_with_weights, select_layers
-from lightning_cnnviz.probe import Probe, Samples
-from lightning_cnnviz.writer import Drawing
+from lightning_cnnviz.data.probe import Probe, Samples
+from lightning_cnnviz.errors import ConfigurationError, whole_number
+from lightning_cnnviz.functional.input_partition.affine_check import check_affine
+from lightning_cnnviz.functional.input_partition.cells import Partition, partition
+from lightning_cnnviz.functional.input_partition.nonlinearities import is_nonlinearity
+from lightning_cnnviz.functional.input_partition.panels import Points
+from lightning_cnnviz.functional.input_partition.plane_model import Bounds, PlaneModel
+from lightning_cnnviz.functional.input_partition.views import PartitionViews
+from lightning_cnnviz.functional.input_partition.weight_history import (
+    drop_later,
+    history_folder,
+    save_data,
+    save_weights,
+)
+from lightning_cnnviz.functional.tab.drawn import drawn_for_tab
+from lightning_cnnviz.model.layers import layers_with_weights, select_layers
+from lightning_cnnviz.output.writer import Drawing
 
-MARGIN = 0.2
-TRIAL_SIZE = 2
-"""Widths to each side in which is looked, before the first step, for what can't be cut."""
+DATA_MARGIN = 0.2
+"""Margin around the data, in units of the inputs."""
+TRIAL_MARGIN = 2
+"""Margin of the rectangle that is checked for unsupported operations before the first step, in widths and heights."""
 
 
 class InputPartition(ProbingCallback):
-    """Draws how each layer of a network with two inputs cuts their plane: images `partition/<layer>/<view>`.
+    """Draws how the layers of a network with two inputs partition the plane: images `partition/<layer>/<view>`.
 
-    Views: `input/data`, `output/decision`, and for each layer `nodes` (every unit over the layer's input space
-    and in the plane), `layer` (the layer as a whole), `winners` (for a max-pool, which entry is the largest) and
-    `cells` (what the layers so far cut the plane into). The cells of piecewise-linear networks are exact; behind
-    a smooth activation they are found on a fine grid, and the picture says so. The scalars
-    `partition/<layer>/num_cells` and `.../num_cells_cumulated` count the layer's own patterns and the cells.
-    Weights of earlier epochs stay in the run folder; `lightning_cnnviz.functional.partition_history.redraw`
-    draws their views again.
+    Besides `input/data` and `output/decision` there are these views of each layer:
+
+    - `nodes`: every unit over the layer's input space and in the plane.
+    - `layer`: the layer as a whole.
+    - `winners`: for a max-pool, which entry is the largest.
+    - `cells`: the cells into which the layers up to this one partition the plane.
+
+    The cells of piecewise-linear networks are exact; after a smooth activation they are found on a fine grid, and the
+    picture says so. The scalars `partition/<layer>/num_cells` and `.../num_cells_cumulated` count the layer's own
+    activation patterns and the cells. Weights of earlier epochs are kept in the run folder;
+    `lightning_cnnviz.functional.redraw` draws their views again.
 
     Args:
         every_n_epochs: Draw at the end of every n-th epoch. Default: every epoch.
         every_n_train_steps: Draw at every n-th optimizer step instead.
         layers: Exact names or globs of layers with weights, activations or max-pools. Default: all.
-        tag: First part of the tags.
+        tag: Prefix of the tags.
         on_error: `"warn"` or `"raise"`.
-        bounds: The rectangle [x low, x high, y low, y high]. Default: the data with a margin of 0.2.
-        max_cells: More cells are not drawn; a warning says so.
-        max_units: Units in the picture of a layer's nodes at most.
-        history: Epochs whose weights are kept, spread over the run; 0 for none.
-        probe: The held-out data. Default: a `Probe` that finds up to 2,000 in the validation data.
-        train_probe: The training data. Default: a `Probe` that finds up to 2,000.
+        bounds: The rectangle to draw, [x low, x high, y low, y high]. Default: that of the data with a margin of 0.2.
+        max_cells: Maximum number of cells; with more, none are drawn, with a warning.
+        max_units: Maximum number of units in the picture of a layer's nodes.
+        history: Number of epochs whose weights are kept, spread over the run; 0 for none.
+        probe: The held-out data. Default: a `Probe` of up to 2,000 samples of the validation data.
+        train_probe: The training data. Default: a `Probe` of up to 2,000 samples of the training data.
 
     Raises:
-        ValueError: If an argument is impossible; at the start of `fit`, if the model has not two inputs, has
-            recurrent or attention layers, or activations that are called as functions and not as modules.
+        ValueError: If an argument is invalid; at the start of `fit`, if the model does not have two inputs, or has
+            recurrent or attention layers, or activations that are called as functions instead of modules.
 
     Example:
         >>> InputPartition(every_n_epochs=100, bounds=[-2, 2, -2, 2]).tag
         'partition'
     """
 
+    guide = Guide("Images", "partition/…", "how each layer carves up the plane")
+
     def __init__(
         self,
         *,
         every_n_epochs: int | None = None,
         every_n_train_steps: int | None = None,
-        layers: Layers = None,
+        layers: LayerPatterns = None,
         tag: str = "partition",
         on_error: OnError = "warn",
-        bounds: list[float] | None = None,
+        bounds: Sequence[float] | None = None,
         max_cells: int = 50_000,
         max_units: int = 8,
         history: int = 50,
@@ -86,29 +99,26 @@ class InputPartition(ProbingCallback):
         )
         if bounds is not None and not (len(bounds) == 4 and bounds[0] < bounds[1] and bounds[2] < bounds[3]):
             raise ValueError(f"expected bounds to be [x low, x high, y low, y high], each low < high, got {bounds}")
-        if max_cells < 1 or max_units < 1 or history < 0:
-            raise ValueError(
-                "expected max_cells and max_units from 1 and history from 0, "
-                f"got {max_cells}, {max_units} and {history}"
-            )
-        self.bounds = bounds
-        self.max_cells = max_cells
-        self.max_units = max_units
-        self.history = history
+        self.bounds = None if bounds is None else [float(bound) for bound in bounds]
+        self.max_cells = whole_number(max_cells, "max_cells", at_least=1)
+        self.max_units = whole_number(max_units, "max_units", at_least=1)
+        self.history = whole_number(history, "history", at_least=0)
         self.train_probe = train_probe or Probe(2000, split="train")
         self._counts: dict[str, float] = {}
         self._folder: Path | None = None
 
-    def _select(self, module: LightningModule) -> Sequence[str]:
-        gates = [name for name, layer in module.named_modules() if name and is_gate(layer)]
+    @override
+    def choose_layers(self, module: LightningModule) -> Sequence[str]:
+        nonlinearities = [name for name, layer in module.named_modules() if name and is_nonlinearity(layer)]
         weighted = layers_with_weights(module, fewest_dimensions=2)
-        fitting = [name for name, _ in module.named_modules() if name in (*gates, *weighted)]
+        fitting = [name for name, _ in module.named_modules() if name in (*nonlinearities, *weighted)]
         return select_layers(module, self.layers, fitting, "layer with weights, activation or max-pool")
 
-    def _begin(self, trainer: Trainer, module: LightningModule) -> None:
-        super()._begin(trainer, module)
+    @override
+    def prepare(self, trainer: Trainer, module: LightningModule) -> None:
+        super().prepare(trainer, module)
         self.train_probe.collect(trainer, module)
-        folder = getattr(trainer.logger, "log_dir", None)  # of this run alone, other than the trainer's
+        folder = getattr(trainer.logger, "log_dir", None)  # of this run only, unlike the trainer's
         keep = self.history and trainer.is_global_zero
         self._folder = history_folder(folder, self.tag) if folder and keep else None
         if self._folder is not None:
@@ -117,13 +127,14 @@ class InputPartition(ProbingCallback):
             self._check(module, self.train_probe.samples)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Lets the probes take samples out of the batch where they could not read them from the data."""
+        """Offers the batch to the probes if they could not be read from the dataset."""
         super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
-        if self._writer is not None and not self.train_probe.full:
-            with self._duty():
+        if self.writer is not None and not self.train_probe.full:
+            with self.guard():
                 self.train_probe.offer(batch, (trainer.current_epoch, batch_idx))
 
-    def _drawings(self, trainer: Trainer, module: LightningModule) -> Iterable[Drawing]:
+    @override
+    def drawings(self, trainer: Trainer, module: LightningModule) -> Iterable[Drawing]:
         samples, held_out = self.train_probe.samples, self.probe.samples
         self._counts = {}
         if samples is None or not trainer.is_global_zero:
@@ -139,29 +150,30 @@ class InputPartition(ProbingCallback):
             save_weights(self._folder, module, epoch, step, self.history)
         plane = PlaneModel(module, shape)
         found = Partition(bounds, [], exact=True)
-        with self._forgiving():  # data and decision are drawn without cells too
+        with self.account.guard():  # data and decision are drawn even without cells
             found = partition(plane, bounds, max_cells=self.max_cells)
         self._counts = self._count(found)
         caption = f"epoch {epoch} · step {step}"
         views = PartitionViews(plane, found, train, test, names, caption=caption, max_units=self.max_units)
-        for view, draw in views.all(None if self.layers is None else self._selected).items():
+        for view, draw in views.all(None if self.layers is None else self.selected).items():
             yield f"{self.tag}/{view}", partial(drawn_for_tab, view, draw)
 
-    def _numbers(self) -> Mapping[str, float]:
+    @override
+    def scalars(self) -> Mapping[str, float]:
         return self._counts
 
     def _count(self, found: Partition) -> dict[str, float]:
         counts = {}
-        for stage in found.stages:
-            counts[f"{self.tag}/{stage.gate.name}/num_cells"] = float(stage.num_patterns)
-            counts[f"{self.tag}/{stage.gate.name}/num_cells_cumulated"] = float(stage.num_cells)
+        for level in found.levels:
+            counts[f"{self.tag}/{level.nonlinearity.name}/num_cells"] = float(level.num_patterns)
+            counts[f"{self.tag}/{level.nonlinearity.name}/num_cells_cumulated"] = float(level.num_cells)
         return counts
 
     def _check(self, module: LightningModule, samples: Samples) -> None:
         try:
             plane = PlaneModel(module, tuple(samples.inputs.shape[1:]))
             x_low, x_high, y_low, y_high = self._rectangle(_points(samples), None)
-            width, height = TRIAL_SIZE * (x_high - x_low), TRIAL_SIZE * (y_high - y_low)
+            width, height = TRIAL_MARGIN * (x_high - x_low), TRIAL_MARGIN * (y_high - y_low)
             check_affine(plane, (x_low - width, x_high + width, y_low - height, y_high + height))
         except ValueError as error:
             raise ConfigurationError(f"InputPartition: {error}") from error
@@ -170,7 +182,7 @@ class InputPartition(ProbingCallback):
         if self.bounds is not None:
             return (self.bounds[0], self.bounds[1], self.bounds[2], self.bounds[3])
         places = train.places if test is None else np.concatenate([train.places, test.places])
-        low, high = places.min(axis=0) - MARGIN, places.max(axis=0) + MARGIN
+        low, high = places.min(axis=0) - DATA_MARGIN, places.max(axis=0) + DATA_MARGIN
         return float(low[0]), float(high[0]), float(low[1]), float(high[1])
 
 

@@ -7,51 +7,63 @@ from typing import cast
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import nn
+from typing_extensions import override
 
-from lightning_cnnviz.callbacks.base import Layers, OnError, VisualCallback
-from lightning_cnnviz.capture import evaluating
-from lightning_cnnviz.functional.kernels import Channel, Scale, check_channel, check_options, conv_weight, kernel_grid
-from lightning_cnnviz.functional.record import kernel_record
-from lightning_cnnviz.layers import convolutions, select_layers
-from lightning_cnnviz.sharding import gathered
-from lightning_cnnviz.writer import Drawing
+from lightning_cnnviz.callbacks.base import Guide, LayerPatterns, OnError, VisualCallback
+from lightning_cnnviz.errors import whole_number
+from lightning_cnnviz.functional.kernels import (
+    InputChannel,
+    Scale,
+    check_channel,
+    check_options,
+    conv_weight,
+    kernel_grid,
+)
+from lightning_cnnviz.functional.tab.data import kernel_tab_data
+from lightning_cnnviz.model.evaluation import evaluating
+from lightning_cnnviz.model.layers import convolutions, select_layers
+from lightning_cnnviz.model.sharding import full_tensor
+from lightning_cnnviz.output.writer import Drawing
 
 
 class KernelGrid(VisualCallback):
     """Draws the kernels of convolutions as grids: image `kernels/<layer>`.
 
-    Works on 1-D, 2-D, 3-D, transposed and grouped convolutions. Blue is negative, red positive, white zero.
+    Supports 1-D, 2-D, 3-D, transposed and grouped convolutions. Blue is negative, red positive, white zero.
 
     Args:
         every_n_epochs: Draw at the end of every n-th epoch. Default: every epoch.
         every_n_train_steps: Draw at every n-th optimizer step instead.
         layers: Exact names or globs such as `"features.*"`. Default: every convolution.
-        tag: First part of the tags.
+        tag: Prefix of the tags.
         on_error: `"warn"` or `"raise"`.
-        channel: The input channel to show, `"mean"` over them, `"rgb"` where there are three, or `"auto"`:
-            RGB for two-dimensional kernels with three input channels, otherwise the first channel.
+        channel: Index of the input channel to show, from 0; `"mean"` for the mean over all channels, `"rgb"` for
+            kernels with three channels, or `"auto"`: RGB for two-dimensional kernels with three input channels,
+            otherwise the first channel.
         scale: One colour scale per `"layer"` or per `"kernel"`.
-        max_kernels: Kernels per picture at most; the number left out is written on it.
-        numbers: Write each weight into its cell, for small kernels; up to 1,024 weights, and not for RGB.
+        max_kernels: Maximum number of kernels per picture; the number omitted is written on it.
+        numbers: Write each weight into its cell; for up to 1,024 weights, and not for RGB.
 
     Raises:
-        ValueError: If an argument is impossible; at the start of `fit`, if `layers` matches no convolution or
-            `channel` does not exist in a chosen layer. A model without convolutions gets one warning.
+        ValueError: If an argument is invalid; at the start of `fit`, if `layers` matches no convolution or
+            `channel` does not exist in a selected layer. A model without convolutions gets one warning.
 
     Example:
         >>> KernelGrid(layers=["conv1"], every_n_train_steps=100).schedule.every_n_train_steps
         100
     """
 
+    guide = Guide("Images", "kernels/…", "what each convolution looks for")
+
     def __init__(
         self,
         *,
         every_n_epochs: int | None = None,
         every_n_train_steps: int | None = None,
-        layers: Layers = None,
+        layers: LayerPatterns = None,
         tag: str = "kernels",
         on_error: OnError = "warn",
-        channel: Channel = "auto",
+        channel: InputChannel = "auto",
         scale: Scale = "layer",
         max_kernels: int = 512,
         numbers: bool = False,
@@ -64,31 +76,33 @@ class KernelGrid(VisualCallback):
             on_error=on_error,
         )
         check_options(channel, scale, max_kernels)
-        self.channel = channel
+        self.channel: InputChannel = channel if isinstance(channel, str) else whole_number(channel, "channel")
         self.scale = scale
-        self.max_kernels = max_kernels
+        self.max_kernels = whole_number(max_kernels, "max_kernels")
         self.numbers = numbers
 
-    def _select(self, module: LightningModule) -> Sequence[str]:
+    @override
+    def choose_layers(self, module: LightningModule) -> Sequence[str]:
         selected = select_layers(module, self.layers, convolutions(module), "convolution")
         if not selected:
-            rank_zero_warn("KernelGrid: the model has no convolution, so there are no kernels to draw")
+            rank_zero_warn("KernelGrid: the model has no convolution; nothing is drawn")
         for name in selected:
-            layer = cast(nn.Conv2d, module.get_submodule(name))  # or of another dimension
+            layer = cast(nn.Conv2d, module.get_submodule(name))  # or another type of convolution
             try:
                 check_channel(self.channel, layer.in_channels // layer.groups)
             except ValueError as error:
                 raise ValueError(f"layer {name}: {error}") from None
         return selected
 
-    def _drawings(self, trainer: Trainer, module: LightningModule) -> Iterable[Drawing]:
-        with evaluating(module):  # a parametrized weight is computed when it is read
-            layers = {name: module.get_submodule(name) for name in self._selected}
-            weights = {name: gathered(conv_weight(layer).detach()).cpu().clone() for name, layer in layers.items()}
+    @override
+    def drawings(self, trainer: Trainer, module: LightningModule) -> Iterable[Drawing]:
+        with evaluating(module):  # a parametrized weight is computed on access
+            layers = {name: module.get_submodule(name) for name in self.selected}
+            weights = {name: full_tensor(conv_weight(layer).detach()).cpu().clone() for name, layer in layers.items()}
         channel, most = self.channel, self.max_kernels
         for name, weight in weights.items():
             draw = partial(
                 kernel_grid, weight, channel=channel, scale=self.scale, max_kernels=most, numbers=self.numbers
             )
-            yield f"{self.tag}/{name}", partial(draw, title=self._title(name, trainer))
-            yield f"cnnviz/kernels/{name}", partial(kernel_record, weight, name, channel=channel, max_kernels=most)
+            yield f"{self.tag}/{name}", partial(draw, title=self.title(name, trainer))
+            yield f"cnnviz/kernels/{name}", partial(kernel_tab_data, weight, name, channel=channel, max_kernels=most)

@@ -1,4 +1,4 @@
-"""The template of callbacks that show activations of a probe."""
+"""The base class of callbacks that show activations of a probe."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -8,17 +8,22 @@ import torch
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
+from typing_extensions import override
 
-from lightning_cnnviz.callbacks.base import Layers, OnError, VisualCallback
-from lightning_cnnviz.capture import INPUT, Activations, awaits_input, check_one_input, record
-from lightning_cnnviz.datasets import check_class_names
-from lightning_cnnviz.functional.record import sample_record
-from lightning_cnnviz.probe import Probe, Samples
-from lightning_cnnviz.writer import Drawing
+from lightning_cnnviz.callbacks.base import LayerPatterns, OnError, VisualCallback
+from lightning_cnnviz.data.datasets import check_class_names
+from lightning_cnnviz.data.probe import Probe, Samples
+from lightning_cnnviz.functional.tab.data import sample_tab_data
+from lightning_cnnviz.model.capture import Activations, check_one_input, record
+from lightning_cnnviz.model.evaluation import awaits_input
+from lightning_cnnviz.model.hooks import INPUT
+from lightning_cnnviz.output.writer import Drawing
 
 
 class ProbingCallback(VisualCallback):
-    """Collects the probe before the first step, or from passing batches, and runs it through the model.
+    """Base class of callbacks that run a probe's samples through the model.
+
+    The probe is collected before the first step or, if its dataset cannot be indexed, from the first training batches.
 
     Args:
         every_n_epochs: As in `VisualCallback`.
@@ -26,7 +31,7 @@ class ProbingCallback(VisualCallback):
         layers: As in `VisualCallback`.
         tag: As in `VisualCallback`.
         on_error: As in `VisualCallback`.
-        probe: The samples.
+        probe: The samples to run through the model.
     """
 
     def __init__(
@@ -34,7 +39,7 @@ class ProbingCallback(VisualCallback):
         *,
         every_n_epochs: int | None,
         every_n_train_steps: int | None,
-        layers: Layers,
+        layers: LayerPatterns,
         tag: str,
         on_error: OnError,
         probe: Probe,
@@ -47,10 +52,11 @@ class ProbingCallback(VisualCallback):
             on_error=on_error,
         )
         self.probe = probe
-        self._silent: set[str] = set()
+        self._reported_missing: set[str] = set()
 
-    def _begin(self, trainer: Trainer, module: LightningModule) -> None:
-        self._silent.clear()
+    @override
+    def prepare(self, trainer: Trainer, module: LightningModule) -> None:
+        self._reported_missing.clear()
         self.probe.collect(trainer, module)
         check_one_input(module)
         if self.probe.class_names is not None and self.probe.samples is not None and not awaits_input(module):
@@ -59,54 +65,58 @@ class ProbingCallback(VisualCallback):
                 check_class_names(self.probe.class_names, max(2, output.shape[1]))
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Lets the probe take samples out of the batch where it could not read them from the data."""
-        if self._writer is not None and not self.probe.full:
-            with self._duty():
+        """Offers the batch to the probe if it could not be read from the dataset."""
+        if self.writer is not None and not self.probe.full:
+            with self.guard():
                 self.probe.offer(batch, (trainer.current_epoch, batch_idx))
 
-    def _find_layer(
+    def find_layer(
         self, trainer: Trainer, module: LightningModule, find: Callable[[LightningModule, Tensor], str]
     ) -> None:
-        """Where the user has chosen no layer, the one that `find` finds by a few samples."""
+        """Selects the layer that `find` determines from a few samples, unless the user has chosen layers."""
         samples, precision = self.probe.samples, trainer.precision_plugin
-        if not self._selected and samples is not None:
+        if not self.selected and samples is not None:
             with precision.forward_context():
                 few = precision.convert_input(samples.inputs[:2].to(module.device))
-                self._selected = [find(module, few)]
+                self.selected = [find(module, few)]
 
-    def _look(
+    def activations(
         self, trainer: Trainer, module: LightningModule, layers: Sequence[str], count: int
     ) -> tuple[Samples, Activations]:
-        """The first samples, and what the model makes of them in the precision that it trains in."""
+        """Runs the first `count` samples of the probe through the model, in its training precision.
+
+        Returns:
+            The samples, and the activations of `layers`.
+        """
         samples = self.probe.samples
         assert samples is not None
         shown = Samples(samples.inputs[:count], samples.targets[:count], samples.class_names)
         seen = self._run(trainer, module, shown.inputs, layers)
-        silent = [name for name in layers if name not in seen.layers]
-        words = f"{', '.join(silent)} did not run or gave no tensor with one row per sample"
-        asked = {name for layer in self._selected if self.layers is not None for name in (layer, layer + INPUT)}
-        if asked.intersection(silent) or not seen.layers:
-            with self._forgiving():
-                raise ValueError(words)
-        elif not self._silent.issuperset(silent):  # nobody asked for these, such as heads for the training only
-            self._silent.update(silent)
-            rank_zero_info(f"{type(self).__name__}: {words}, and is passed over")
+        missing = [name for name in layers if name not in seen.layers]
+        message = f"{', '.join(missing)} did not run or returned no tensor with one row per sample"
+        asked = {name for layer in self.selected if self.layers is not None for name in (layer, layer + INPUT)}
+        if asked.intersection(missing) or not seen.layers:
+            with self.account.guard():
+                raise ValueError(message)
+        elif not self._reported_missing.issuperset(missing):  # not requested, such as heads for training only
+            self._reported_missing.update(missing)
+            rank_zero_info(f"{type(self).__name__}: {message}; skipped")
         return shown, seen
 
-    def _tells_samples(self, count: int) -> bool:
-        """Whether the tab's samples, which one probe gives, begin with this callback's."""
-        if self._writer is None or self.probe.samples is None:
+    def _tab_shows_samples(self, count: int) -> bool:
+        """Whether the samples in the tab, which come from a single probe, begin with this callback's."""
+        if self.writer is None or self.probe.samples is None:
             return False
-        theirs = self._writer.claim("samples", self.probe).samples
+        theirs = self.writer.claim("samples", self.probe).samples
         return theirs is not None and torch.equal(self.probe.samples.inputs[:count], theirs.inputs[:count])
 
-    def _samples_for_tab(self) -> Iterator[Drawing]:
-        """The probe's samples, once in a run."""
-        samples, writer, mine = self.probe.samples, self._writer, object()
+    def _tab_samples(self) -> Iterator[Drawing]:
+        """The probe's samples for the tab, once per run, if this probe was the first to claim it."""
+        samples, writer, mine = self.probe.samples, self.writer, object()
         if samples is None or writer is None or writer.claim("samples", self.probe) is not self.probe:
             return
         if writer.claim("samples drawn", mine) is mine:
-            yield "cnnviz/samples", partial(sample_record, *samples)
+            yield "cnnviz/samples", partial(sample_tab_data, *samples)
 
     def _run(self, trainer: Trainer, module: LightningModule, inputs: Tensor, layers: Sequence[str]) -> Activations:
         precision = trainer.precision_plugin

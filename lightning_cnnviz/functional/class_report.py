@@ -1,4 +1,4 @@
-"""What a classifier takes for what: the accuracy of each class and the confusion matrix."""
+"""Per-class accuracy and confusion matrix of a classifier."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -6,7 +6,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from lightning_cnnviz.functional.caption import (
+from lightning_cnnviz.errors import ClassNames, class_names_list
+from lightning_cnnviz.functional.drawing.caption import (
     beside,
     colour_scale,
     shorten,
@@ -16,30 +17,26 @@ from lightning_cnnviz.functional.caption import (
     titled,
     write,
 )
-from lightning_cnnviz.functional.image import (
-    DIVERGING,
-    OUTLINE,
-    Picture,
-    diverging,
-    enlarge,
-    tile,
-)
+from lightning_cnnviz.functional.drawing.colours import DIVERGING
+from lightning_cnnviz.functional.drawing.image import OUTLINE, Picture, diverging, enlarge, tile
 
 Counts = npt.NDArray[np.integer]
-MOST_NUMBERED, MOST_ROWS = 20, 1000
-"""Classes whose counts are written, and rows of the matrix; beyond, neighbouring classes share one."""
-MATRIX_SIZE, LABEL_SIZE = 800, 160
-LINE, HALF = 16, 8
-"""Pixels: the side of a large matrix, a class name at most, the height of a line of text."""
-FAINTEST = 0.1
-"""Share of a class that the strongest red stands for at least where counts are written: few mistakes look few."""
+MAX_ANNOTATED_CLASSES, MAX_ROWS = 20, 1000
+"""Maximum number of classes with counts in the cells, and of matrix rows; if exceeded, adjacent classes share a row."""
+MATRIX_SIZE, MAX_LABEL_WIDTH = 800, 160
+"""In pixels: the side of a matrix without counts, and the maximum width of a class name."""
+LABEL_HEIGHT, HALF_LABEL_HEIGHT = 16, 8
+"""In pixels, of one line of text."""
+MIN_ERROR_SCALE = 0.1
+"""Lower bound on the error rate shown in the strongest red if counts are written: rare mistakes stay pale."""
 
 
 def class_accuracies(counts: Counts) -> npt.NDArray[np.float64]:
-    """The share of each class that was recognised (its recall).
+    """Computes the accuracy of each class: the share of its samples that are classified correctly (its recall).
 
     Args:
-        counts: Shape (classes, classes): samples of a class (row) that were taken for another (column).
+        counts: Confusion matrix of shape (classes, classes): number of samples per true class (row) and predicted
+            class (column).
 
     Returns:
         Shape (classes,), 0…1; NaN for classes without samples.
@@ -52,64 +49,69 @@ def class_accuracies(counts: Counts) -> npt.NDArray[np.float64]:
     return np.asarray(np.where(samples > 0, counts.diagonal() / np.maximum(samples, 1), np.nan))
 
 
-def confusion_matrix_chart(counts: Counts, class_names: Sequence[str], *, title: str = "", note: str = "") -> Picture:
-    """Draws which classes are taken for which: true classes are rows, predicted ones columns.
+def confusion_matrix_chart(counts: Counts, class_names: ClassNames, *, title: str = "", note: str = "") -> Picture:
+    """Draws a confusion matrix: rows are true classes, columns predicted classes.
 
-    A cell's colour is its share of its row: blue on the diagonal, where the model is right, red beside it. Up
-    to 20 classes the counts are written; beyond, some rows are named and two lines of text say which classes do
-    worst and which mistakes are most frequent, five or as many as there is room for. Beyond 1,000 classes
-    neighbouring ones share a row.
+    A cell's colour shows its share of its row: blue on the diagonal (correct predictions), red off the diagonal.
+    With up to 20 classes the counts are written into the cells. With more, only some rows are named, and two lines
+    of text list the classes with the lowest accuracy and the most frequent mistakes: at most five each, fewer if
+    they do not fit. With more than 1,000 classes, adjacent classes share a row.
 
     Args:
         counts: Shape (classes, classes), at least two classes.
-        class_names: A name for each class number.
-        title: Written above, e.g. epoch and step.
-        note: A further line.
+        class_names: A name for each class index: list, tuple, array or dict.
+        title: Written above the matrix, e.g. epoch and step.
+        note: An additional line of text.
 
     Returns:
-        Height × width × 3, uint8. At the right each class's accuracy and number of samples, above the matrix
-        the accuracy over all samples.
+        Height × width × 3, uint8. Accuracy and number of samples of each class are shown on the right, the overall
+        accuracy above the matrix.
 
     Raises:
-        ValueError: If `counts` is no square matrix or the number of names differs.
+        ValueError: If `counts` is not a square matrix or does not match the number of names.
 
     Example:
         >>> confusion_matrix_chart(np.array([[9, 1], [2, 8]]), ["cat", "dog"], title="epoch 3").shape
         (312, 437, 3)
     """
-    classes = len(class_names)
+    counts, names_of_classes = np.asarray(counts), class_names_list(class_names)
+    classes = len(names_of_classes)
     if counts.shape != (classes, classes) or classes < 2:
         raise ValueError(
             f"expected counts of shape (classes, classes) and as many names, got {counts.shape}, {classes}"
         )
-    block = -(-classes // MOST_ROWS)
+    block = -(-classes // MAX_ROWS)
     shown = _in_blocks(counts, block)
     samples = shown.sum(axis=1)
     share = shown / np.maximum(samples, 1)[:, None]
     right = np.eye(len(shown), dtype=bool)
-    numbered = classes <= MOST_NUMBERED
+    annotated = classes <= MAX_ANNOTATED_CLASSES
     largest = float(share[~right].max(initial=0))
-    strongest = max(largest, FAINTEST) if numbered else largest or FAINTEST
+    strongest = max(largest, MIN_ERROR_SCALE) if annotated else largest or MIN_ERROR_SCALE
     colours = diverging(np.where(right, -share, share / strongest).astype(np.float32), 1.0)
-    if numbered:
-        matrix, step = _numbered(colours, shown)
+    if annotated:
+        matrix, step = _annotated(colours, shown)
     else:
         step = max(1, MATRIX_SIZE // len(shown))
         matrix = np.pad(enlarge(colours, step), ((1, 1), (1, 1), (0, 0)), constant_values=OUTLINE)
 
-    every = next(number for number in (1, 2, 5, 10, 20) if number * step >= LINE)
+    every = next(interval for interval in (1, 2, 5, 10, 20) if interval * step >= LABEL_HEIGHT)
     named = range(0, len(shown), every)
-    places = [HALF + 1 + index * step + step // 2 for index in named]
-    names = [shorten(class_names[index * block], LABEL_SIZE) for index in named]
+    centres = [HALF_LABEL_HEIGHT + 1 + index * step + step // 2 for index in named]
+    names = [shorten(names_of_classes[index * block], MAX_LABEL_WIDTH) for index in named]
     hits = np.add.reduceat(counts.diagonal(), np.arange(0, classes, block))
     rates = [f"{_percent(hits[i] / samples[i])} of {samples[i]}" if samples[i] else "no samples" for i in named]
-    # Labels reach beyond the first and last row: there is half a line of room on every side, and one line above.
-    matrix = np.pad(matrix, ((LINE + HALF, HALF), (HALF, HALF), (0, 0)), constant_values=255)
+    # Labels extend beyond the first and last row: pad by half a line on every side and by one more line above.
+    matrix = np.pad(
+        matrix,
+        ((LABEL_HEIGHT + HALF_LABEL_HEIGHT, HALF_LABEL_HEIGHT), (HALF_LABEL_HEIGHT, HALF_LABEL_HEIGHT), (0, 0)),
+        constant_values=255,
+    )
     height, width = matrix.shape[:2]
-    heads = [HALF, *(LINE + place for place in places)]
-    left = _labels(["true", *names], heads, height, "rm")
-    middle = beside(left, matrix, _labels(["accuracy", *rates], heads, height, "lm"), gap=0)
-    below = stack(_labels_below(names, places, width, every * step), text_line("predicted", width), gap=0)
+    rows = [HALF_LABEL_HEIGHT, *(LABEL_HEIGHT + centre for centre in centres)]
+    left = _labels(["true", *names], rows, height, "rm")
+    middle = beside(left, matrix, _labels(["accuracy", *rates], rows, height, "lm"), gap=0)
+    below = stack(_labels_below(names, centres, width, every * step), text_line("predicted", width), gap=0)
     indent = np.full((1, left.shape[1], 3), 255, dtype=np.uint8)
     chart = stack(middle, beside(indent, below, gap=0), gap=0)
     return titled(
@@ -118,7 +120,7 @@ def confusion_matrix_chart(counts: Counts, class_names: Sequence[str], *, title:
         f"accuracy {_percent(hits.sum() / max(samples.sum(), 1), 2)} of {samples.sum()} samples",
         note,
         f"{block} × {block} classes in a cell" if block > 1 else "",
-        *(() if numbered else _worst(counts, class_names, chart.shape[1])),
+        *(() if annotated else _worst(counts, names_of_classes, chart.shape[1])),
         scale=beside(
             text_line("right"),
             colour_scale(DIVERGING[100::-1], "0", "100 %"),
@@ -134,27 +136,27 @@ def _in_blocks(counts: Counts, block: int) -> Counts:
     return np.asarray(padded.reshape(rows, block, rows, block).sum(axis=(1, 3)))
 
 
-def _numbered(colours: Picture, counts: Counts) -> tuple[Picture, int]:
-    """The matrix with a count in each cell, and the pixels from one cell to the next."""
-    words = [str(count) for count in counts.ravel()]
-    side = max(max(map(text_width, words)) + 10, min(80, 480 // len(counts)))
+def _annotated(colours: Picture, counts: Counts) -> tuple[Picture, int]:
+    """Draws the matrix with a count in each cell; returns it with the distance between cells in pixels."""
+    texts = [str(count) for count in counts.ravel()]
+    side = max(max(map(text_width, texts)) + 10, min(80, 480 // len(counts)))
     cells = enlarge(colours.reshape(-1, 1, 1, 3), side)
-    filled = [write(cell, [(side // 2, side // 2, word)]) for cell, word in zip(cells, words, strict=True)]
+    filled = [write(cell, [(side // 2, side // 2, text)]) for cell, text in zip(cells, texts, strict=True)]
     return tile(np.stack(filled), columns=len(counts), gap=0), side + 1
 
 
-def _labels(words: Sequence[str], places: Sequence[int], height: int, anchor: Literal["lm", "rm"]) -> Picture:
-    width = max(map(text_width, words)) + LINE
-    column = width - HALF if anchor == "rm" else HALF
-    marks = [(place, column, word) for place, word in zip(places, words, strict=True)]
-    return write(np.full((height, width, 3), 255, dtype=np.uint8), marks, anchor)
+def _labels(texts: Sequence[str], rows: Sequence[int], height: int, anchor: Literal["lm", "rm"]) -> Picture:
+    width = max(map(text_width, texts)) + LABEL_HEIGHT
+    column = width - HALF_LABEL_HEIGHT if anchor == "rm" else HALF_LABEL_HEIGHT
+    placed = [(row, column, text) for row, text in zip(rows, texts, strict=True)]
+    return write(np.full((height, width, 3), 255, dtype=np.uint8), placed, anchor)
 
 
-def _labels_below(words: Sequence[str], places: Sequence[int], width: int, room: int) -> Picture:
-    if max(map(text_width, words)) > room - 4:
-        return np.rot90(_labels(words, places, width, "rm"))
-    marks = [(HALF, place, word) for place, word in zip(places, words, strict=True)]
-    return write(np.full((LINE, width, 3), 255, dtype=np.uint8), marks)
+def _labels_below(texts: Sequence[str], columns: Sequence[int], width: int, spacing: int) -> Picture:
+    if max(map(text_width, texts)) > spacing - 4:
+        return np.rot90(_labels(texts, columns, width, "rm"))
+    placed = [(HALF_LABEL_HEIGHT, column, text) for column, text in zip(columns, texts, strict=True)]
+    return write(np.full((LABEL_HEIGHT, width, 3), 255, dtype=np.uint8), placed)
 
 
 def _percent(share: float, digits: int = 1) -> str:
@@ -162,13 +164,13 @@ def _percent(share: float, digits: int = 1) -> str:
 
 
 def _worst(counts: Counts, names: Sequence[str], width: int, at_most: int = 5) -> tuple[str, str]:
-    """The classes with the lowest accuracy and the most frequent mistakes, in words."""
+    """Lists the classes with the lowest accuracy and the most frequent mistakes, one line of text each."""
     accuracies = class_accuracies(counts)
     lowest = [index for index in np.argsort(accuracies, kind="stable")[:at_most] if accuracies[index] < 1]
     mistakes = counts - np.diag(counts.diagonal())
     largest = np.argsort(-mistakes, axis=None, kind="stable")[:at_most]
     pairs = [divmod(int(index), len(counts)) for index in largest]
-    short = [shorten(name, LABEL_SIZE) for name in names]
+    short = [shorten(name, MAX_LABEL_WIDTH) for name in names]
     worst = [f"{short[i]} {_percent(accuracies[i])}" for i in lowest]
     frequent = [f"{short[i]} → {short[j]} ({mistakes[i, j]})" for i, j in pairs if mistakes[i, j]]
     return (
@@ -177,7 +179,7 @@ def _worst(counts: Counts, names: Sequence[str], width: int, at_most: int = 5) -
     )
 
 
-def _listed(what: str, words: Sequence[str], width: int) -> str:
-    """A line of as many of the first words as fit into the width in pixels, at least one."""
-    lines = [what + ", ".join(words[:count]) for count in range(len(words), 0, -1)]
+def _listed(prefix: str, items: Sequence[str], width: int) -> str:
+    """Joins as many leading items as fit into `width` pixels, at least one."""
+    lines = [prefix + ", ".join(items[:count]) for count in range(len(items), 0, -1)]
     return next((line for line in lines if text_width(line) <= width), lines[-1])

@@ -1,17 +1,18 @@
-"""Loss and accuracy over the epochs: which logged metric is which, the best epoch, and the chart."""
+"""Loss and accuracy curves: finding the logged metrics, the best epoch, and the chart."""
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias, overload
 
 import numpy as np
+from matplotlib.figure import Figure
 
-from lightning_cnnviz.functional.figure import line_chart
-from lightning_cnnviz.functional.image import Picture
+from lightning_cnnviz.functional.drawing.figure import finished, line_chart
+from lightning_cnnviz.functional.drawing.image import Picture
 
 Quantity: TypeAlias = Literal["loss", "accuracy"]
 Stage: TypeAlias = Literal["train", "val"]
-WORDS: dict[str, frozenset[str]] = {
+METRIC_WORDS: dict[str, frozenset[str]] = {
     "loss": frozenset({"loss", "nll", "ce", "bce", "xent", "crossentropy"}),
     "accuracy": frozenset({"accuracy", "acc", "acc1", "top1", "multiclassaccuracy", "binaryaccuracy"}),
     "train": frozenset({"train", "training", "tr"}),
@@ -22,12 +23,12 @@ WORDS: dict[str, frozenset[str]] = {
 
 
 class Point(NamedTuple):
-    """One measured value.
+    """One value of a metric.
 
     Attributes:
-        epoch: Time in epochs completed, 2.5 is in the middle of the third; NaN where epochs have no known length.
-        step: Time in optimizer steps.
-        value: The loss or the accuracy.
+        epoch: Completed epochs, e.g. 2.5 in the middle of the third; NaN if the length of an epoch is unknown.
+        step: Completed optimizer steps.
+        value: Loss or accuracy.
     """
 
     epoch: float
@@ -36,19 +37,19 @@ class Point(NamedTuple):
 
 
 def find_metric(names: Iterable[str], quantity: Quantity, stage: Stage) -> str | None:
-    """The logged metric that most plainly is the loss or the accuracy of a stage.
+    """Finds the logged metric that most likely is the loss or the accuracy of a stage.
 
-    Names are split into words (`"val_NLLLoss"` is val, nll, loss). A training metric may leave out its stage
-    (`"loss"`), a validation metric may not. Among several the epoch's mean comes before a step's value, a name
-    without further words before one with (`"val_loss"` before `"val_aux_loss"`), and the shortest first.
+    Names are split into words (`"val_NLLLoss"` is val, nll, loss). A training metric may omit its stage (`"loss"`),
+    a validation metric may not. If several match, the mean over the epoch is preferred to the value of a step, a name
+    without other words to one with them (`"val_loss"` to `"val_aux_loss"`), and a shorter name to a longer one.
 
     Args:
-        names: What the module logs.
+        names: Names of the logged metrics.
         quantity: `"loss"` or `"accuracy"`.
         stage: `"train"` or `"val"`.
 
     Returns:
-        A name, or None if none fits.
+        The name, or None if no metric matches.
 
     Example:
         >>> find_metric(["val/acc_epoch", "val/acc_step", "val/loss", "loss", "lr"], "accuracy", "val")
@@ -64,19 +65,19 @@ def find_metric(names: Iterable[str], quantity: Quantity, stage: Stage) -> str |
             word: kind
             for word in words
             for kind in ("train", "val", "test")
-            if word.rstrip("0123456789") in WORDS[kind]
+            if word.rstrip("0123456789") in METRIC_WORDS[kind]
         }
-        if not WORDS[quantity] & set(words) or set(stages.values() or ["train"]) != {stage}:
+        if not METRIC_WORDS[quantity] & set(words) or set(stages.values() or ["train"]) != {stage}:
             return None
-        further = [word for word in words if word not in {*stages, *WORDS[quantity], *WORDS["summary"]}]
-        return ("step" in words, len(further), not stages, len(words), name)
+        other = [word for word in words if word not in {*stages, *METRIC_WORDS[quantity], *METRIC_WORDS["summary"]}]
+        return ("step" in words, len(other), not stages, len(words), name)
 
     ranked = [found for found in map(rank, names) if found is not None]
     return min(ranked)[-1] if ranked else None
 
 
 def best_point(points: Sequence[Point], quantity: Quantity) -> Point | None:
-    """The lowest loss or the highest accuracy, the first of equals; None if no value is finite.
+    """Returns the point with the lowest loss or highest accuracy, the first of ties; None if no value is finite.
 
     Example:
         >>> best_point([Point(1, 60, 0.7), Point(2, 120, 0.9), Point(3, 180, 0.9)], "accuracy")
@@ -87,17 +88,33 @@ def best_point(points: Sequence[Point], quantity: Quantity) -> Point | None:
     return min(finite, key=lambda point: sign * point.value, default=None)
 
 
-def curve_chart(train: Sequence[Point], val: Sequence[Point], *, quantity: Quantity, title: str = "") -> Picture:
-    """Training and validation in one chart, the best epoch ringed (of validation where there is one).
+@overload
+def curve_chart(
+    train: Sequence[Point],
+    val: Sequence[Point],
+    *,
+    quantity: Quantity,
+    title: str = "",
+    as_figure: Literal[False] = False,
+) -> Picture: ...
+@overload
+def curve_chart(
+    train: Sequence[Point], val: Sequence[Point], *, quantity: Quantity, title: str = "", as_figure: Literal[True]
+) -> Figure: ...
+def curve_chart(
+    train: Sequence[Point], val: Sequence[Point], *, quantity: Quantity, title: str = "", as_figure: bool = False
+) -> Picture | Figure:
+    """Draws training and validation curves in one chart and rings the best point (of validation, if available).
 
     Args:
-        train: Training values, times rising. May be empty.
-        val: Validation values, times rising. May be empty.
+        train: Training values in chronological order. May be empty.
+        val: Validation values in chronological order. May be empty.
         quantity: `"loss"` (lower is better) or `"accuracy"` (higher is better).
-        title: Written above.
+        title: Written above the chart.
+        as_figure: Return the matplotlib figure, e.g. to restyle it for a paper.
 
     Returns:
-        Height × width × 3, uint8.
+        Height × width × 3, uint8; or the figure if `as_figure` is set.
 
     Example:
         >>> curve_chart([Point(1, 60, 0.7)], [], quantity="loss").shape
@@ -115,7 +132,7 @@ def curve_chart(train: Sequence[Point], val: Sequence[Point], *, quantity: Quant
     mark = None
     if best is not None:
         when = f"after epoch {best.epoch:.4g}" if in_epochs else f"at step {best.step}"
-        words = f"best {'val' if val else 'train'}: {best.value:.4g} {when}"
-        mark = (best.epoch if in_epochs else best.step, best.value, words)
+        label = f"best {'val' if val else 'train'}: {best.value:.4g} {when}"
+        mark = (best.epoch if in_epochs else best.step, best.value, label)
     x_label = "epochs completed" if in_epochs else "optimizer step"
-    return line_chart(series, title=title, x_label=x_label, y_label=quantity, mark=mark)
+    return finished(line_chart(series, title=title, x_label=x_label, y_label=quantity, mark=mark), as_figure)

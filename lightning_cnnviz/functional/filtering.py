@@ -1,35 +1,36 @@
-"""What the kernels of a convolution make of one input channel."""
+"""Responses of a convolution's kernels to a single input channel."""
 
 from typing import TypeAlias
 
 import torch
 from torch import nn
 
-from lightning_cnnviz.capture import evaluating
 from lightning_cnnviz.functional.kernels import check_channel
+from lightning_cnnviz.model.evaluation import evaluating
 
 PlainConv: TypeAlias = nn.Conv1d | nn.Conv2d | nn.Conv3d
 
 
 def filter_responses(layer: PlainConv, inputs: torch.Tensor, channel: int = 0) -> torch.Tensor:
-    """Filters one input channel with its slice of every kernel: what the channel adds to the layer's output.
+    """Filters one input channel with its slice of every kernel: the channel's contribution to the layer's output.
 
-    A cross-correlation without bias, with the layer's own stride, padding, dilation and groups; of a grouped
-    convolution the channel of each group. The sum over all channels, and the bias, are the layer's output.
+    This is a cross-correlation without bias, with the layer's own stride, padding, dilation and groups; for a grouped
+    convolution, the channel is taken from every group. Summing over all channels and adding the bias gives the
+    layer's output.
 
-    The layer itself runs, in evaluation mode: on the channel alone and on zeros, and the difference is taken. Derived
-    convolutions that standardise their weights or pad in a way of their own are thus filtered with as they do it.
+    The responses are the difference between the layer's outputs for the channel alone and for zeros, in evaluation
+    mode. Subclasses that standardise their weights or use custom padding are therefore handled as well.
 
     Args:
         layer: A convolution that is not transposed.
-        inputs: What the layer receives, shape (samples, in_channels, *size).
-        channel: Input channel (per group), from 0.
+        inputs: Inputs of the layer, shape (samples, in_channels, *size).
+        channel: Index of the input channel (within its group).
 
     Returns:
-        Shape (samples, out_channels, *output size).
+        Shape (samples, out_channels, *output_size).
 
     Raises:
-        TypeError: If the layer is no such convolution.
+        TypeError: If `layer` is not such a convolution.
         ValueError: If there is no such channel or `inputs` do not fit the layer.
 
     Example:
@@ -51,6 +52,6 @@ def filter_responses(layer: PlainConv, inputs: torch.Tensor, channel: int = 0) -
     zeros = torch.zeros_like(inputs)
     alone = zeros.clone()
     alone[:, channel::per_group] = inputs[:, channel::per_group]
-    with evaluating(layer), torch.compiler.set_stance("force_eager"):
+    with evaluating(layer):
         responses: torch.Tensor = layer(alone) - layer(zeros)
     return responses

@@ -4,9 +4,10 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
-from lightning_cnnviz.functional.caption import colour_scale, non_finite_note, text_width, titled, write
-from lightning_cnnviz.functional.image import (
-    DIVERGING,
+from lightning_cnnviz.errors import whole_number
+from lightning_cnnviz.functional.drawing.caption import colour_scale, non_finite_note, text_width, titled, write
+from lightning_cnnviz.functional.drawing.colours import DIVERGING
+from lightning_cnnviz.functional.drawing.image import (
     Array,
     ArrayLike,
     Picture,
@@ -24,39 +25,41 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-Channel: TypeAlias = int | Literal["auto", "mean", "rgb"]
+InputChannel: TypeAlias = int | Literal["auto", "mean", "rgb"]
 Scale: TypeAlias = Literal["layer", "kernel"]
 
 GRID_WIDTH = 960
-SMALLEST_KERNEL, LARGEST_WEIGHT = 24, 24
-"""Pixels: a kernel's longer side is at least this, a single weight at most that."""
-MOST_NUMBERS, NUMBERS_WIDTH = 1024, 1600
-"""Weights that are written as numbers at most, and the pixels that a row of their kernels takes."""
+"""Approximate width of the grid, in pixels."""
+MIN_KERNEL_SIZE, MAX_WEIGHT_SIZE = 24, 24
+"""In pixels: the minimum for the longer side of a kernel, and the maximum for a single weight."""
+MAX_WRITTEN_WEIGHTS, NUMBERS_WIDTH = 1024, 1600
+"""Maximum number of weights written as numbers, and the maximum width of the grid in that case, in pixels."""
 
 
 def conv_weight(module: "nn.Module") -> "torch.Tensor":
-    """The weight of a convolution as (out_channels, in_channels / groups, *kernel_size).
+    """Returns the weight of a convolution as (out_channels, in_channels / groups, *kernel_size).
 
-    Transposed convolutions store it as (in_channels, out_channels / groups, *kernel_size); their kernels
-    are brought into the same order, so that kernel i makes output channel i.
+    Transposed convolutions store it as (in_channels, out_channels / groups, *kernel_size); it is rearranged, so
+    that kernel i always computes output channel i.
 
     Args:
-        module: A 1-D, 2-D or 3-D convolution, transposed and grouped ones included.
+        module: A 1-D, 2-D or 3-D convolution, possibly transposed or grouped.
 
     Raises:
-        TypeError: If it is no convolution.
+        TypeError: If `module` is not a convolution.
 
     Example:
         >>> from torch import nn
         >>> conv_weight(nn.ConvTranspose2d(4, 6, 3, groups=2)).shape
         torch.Size([6, 2, 3, 3])
     """
-    from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd  # here, as drawing needs no PyTorch
+    from torch import nn  # imported here because drawing itself does not need PyTorch
 
-    if not isinstance(module, _ConvNd):
+    transposed = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+    if not isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Conv3d, *transposed)):
         raise TypeError(f"expected a convolution (torch.nn.Conv1d ... ConvTranspose3d), got {type(module).__name__}")
     weight = module.weight
-    if not isinstance(module, _ConvTransposeNd):
+    if not isinstance(module, transposed):
         return weight
     kernel = weight.shape[2:]
     grouped = weight.reshape(module.groups, -1, *weight.shape[1:]).transpose(1, 2)
@@ -66,7 +69,7 @@ def conv_weight(module: "nn.Module") -> "torch.Tensor":
 def kernel_grid(
     weight: ArrayLike,
     *,
-    channel: Channel = "auto",
+    channel: InputChannel = "auto",
     scale: Scale = "layer",
     max_kernels: int = 512,
     numbers: bool = False,
@@ -76,29 +79,35 @@ def kernel_grid(
 
     Args:
         weight: Shape (out_channels, in_channels / groups, *kernel_size) with one to three kernel dimensions,
-            as `conv_weight` gives it. One-dimensional kernels are strips, of three-dimensional ones the
-            slices stand side by side.
-        channel: The input channel to show; `"mean"` over the input channels; `"rgb"` where there are three
-            (grey is zero); `"auto"`: RGB for two-dimensional kernels with three input channels, otherwise the
-            first channel.
-        scale: `"layer"`: one colour scale for all, the strongest colour is the largest magnitude shown.
-            `"kernel"`: each kernel has its own.
-        max_kernels: How many are drawn at most, the first ones; the number left out stands on the picture.
-        numbers: Write each weight into its cell with two significant digits. Left out, and said so, for RGB
-            and where there are more than 1,024 weights to show (64 kernels of 4×4, 40 of 5×5).
-        title: Written above, e.g. layer and step.
+            as returned by `conv_weight`. 1-D kernels are drawn as strips, 3-D kernels as slices side by side.
+        channel: Index of the input channel to show; `"mean"` for the mean over the input channels; `"rgb"` for
+            three input channels as a colour image (grey is zero); `"auto"` for RGB if the kernels are 2-D with
+            three input channels, otherwise the first channel.
+        scale: `"layer"`: one colour scale for all kernels; the strongest colour is the largest magnitude shown.
+            `"kernel"`: each kernel has its own scale.
+        max_kernels: Maximum number of kernels drawn, starting from the first; the picture states how many are
+            left out.
+        numbers: Write each weight into its cell with two significant digits. Omitted, with a note on the picture,
+            for RGB and for more than 1,024 weights (64 kernels of 4×4, 40 of 5×5).
+        title: Written above the grid, e.g. layer and step.
 
     Returns:
         Height × width × 3, uint8. Non-finite weights are magenta and counted in the caption.
 
     Raises:
-        ValueError: If an argument is impossible, or does not fit the shape.
+        TypeError: If `weight` is not a tensor or array, e.g. a layer.
+        ValueError: If an argument is invalid or does not fit the shape of `weight`.
 
     Example:
         >>> import torch
         >>> kernel_grid(torch.randn(6, 1, 5, 5), title="conv1").shape
         (205, 768, 3)
     """
+    if not hasattr(weight, "ndim"):
+        raise TypeError(
+            f"expected a weight of shape (out, in, *kernel), got a {type(weight).__name__}; "
+            "for a layer, write kernel_grid(conv_weight(layer))"
+        )
     check_options(channel, scale, max_kernels)
     shown, channel = shown_weights(weight, channel, max_kernels)
     count, inputs = weight.shape[:2]
@@ -108,13 +117,13 @@ def kernel_grid(
     height, width = cells.shape[2:4]
     depth = cells.shape[1]
     columns = len(cells) if len(cells) <= 8 else int(np.ceil(np.sqrt(2 * len(cells))))
-    smallest = -(-SMALLEST_KERNEL // max(height, width))
-    factor = int(np.clip(GRID_WIDTH // (columns * depth * width), smallest, LARGEST_WEIGHT))
-    if numbers and channel != "rgb" and shown.size <= MOST_NUMBERS:
-        words = [_number(value) for value in shown.ravel().tolist()]
-        factor = max(factor, 6 + max((text_width(word) for word in words), default=0))
+    smallest = -(-MIN_KERNEL_SIZE // max(height, width))
+    factor = int(np.clip(GRID_WIDTH // (columns * depth * width), smallest, MAX_WEIGHT_SIZE))
+    if numbers and channel != "rgb" and shown.size <= MAX_WRITTEN_WEIGHTS:
+        texts = [_formatted(value) for value in shown.ravel().tolist()]
+        factor = max(factor, 6 + max((text_width(text) for text in texts), default=0))
         columns = min(columns, max(1, NUMBERS_WIDTH // (factor * depth * width)))
-        slices = _numbered(enlarge(cells, factor), words, factor)
+        slices = _with_numbers(enlarge(cells, factor), texts, factor)
         numbers_note = ""
     else:
         slices = thicken(enlarge(cells, factor))
@@ -131,22 +140,25 @@ def kernel_grid(
     )
 
 
-def check_options(channel: Channel, scale: Scale, max_kernels: int) -> None:
-    """Raises ValueError if an argument of `kernel_grid` is impossible for any layer.
+def check_options(channel: InputChannel, scale: Scale, max_kernels: int) -> None:
+    """Raises ValueError if an argument of `kernel_grid` is invalid for every layer.
 
     Example:
         >>> check_options("auto", "layer", max_kernels=512)
     """
-    if channel not in ("auto", "mean", "rgb") and (not isinstance(channel, int) or channel < 0):
+    if isinstance(channel, str):
+        known = channel in ("auto", "mean", "rgb")
+    else:
+        known = isinstance(channel, (int, np.integer)) and channel >= 0
+    if not known:
         raise ValueError(f'expected channel to be a number from 0, "auto", "mean" or "rgb", got {channel!r}')
     if scale not in ("layer", "kernel"):
         raise ValueError(f'expected scale to be "layer" or "kernel", got {scale!r}')
-    if max_kernels < 1:
-        raise ValueError(f"expected max_kernels to be at least 1, got {max_kernels}")
+    whole_number(max_kernels, "max_kernels", at_least=1)
 
 
-def check_channel(channel: Channel, inputs: int) -> None:
-    """Raises ValueError if a layer with this number of input channels (per group) has no such channel.
+def check_channel(channel: InputChannel, inputs: int) -> None:
+    """Raises ValueError if a layer with `inputs` input channels (per group) has no such channel.
 
     Example:
         >>> check_channel("rgb", 1)
@@ -156,12 +168,20 @@ def check_channel(channel: Channel, inputs: int) -> None:
     """
     if channel == "rgb" and inputs != 3:
         raise ValueError(f'channel="rgb" needs three input channels, this layer has {inputs}; use a number or "mean"')
-    if isinstance(channel, int) and not 0 <= channel < inputs:
-        raise ValueError(f"channel={channel} does not exist, this layer has {inputs} input channels from 0")
+    if not isinstance(channel, str) and not 0 <= channel < inputs:
+        raise ValueError(
+            f"channel={channel} does not exist, this layer has {inputs} input channels (0 to {inputs - 1})"
+        )
 
 
-def shown_weights(weight: ArrayLike, channel: Channel, max_kernels: int) -> tuple[Array, int | Literal["mean", "rgb"]]:
-    """What `kernel_grid` shows of a weight: (kernels, depth, height, width), with 3 behind for RGB, and which channel.
+def shown_weights(
+    weight: ArrayLike, channel: InputChannel, max_kernels: int
+) -> tuple[Array, int | Literal["mean", "rgb"]]:
+    """Selects the part of a weight that `kernel_grid` shows.
+
+    Returns:
+        Weights of shape (kernels, depth, height, width), plus a last dimension of 3 for RGB; and the channel, with
+        `"auto"` resolved.
 
     Example:
         >>> shown_weights(np.zeros((6, 3, 5, 5), dtype=np.float32), "auto", 4)[0].shape
@@ -174,14 +194,14 @@ def shown_weights(weight: ArrayLike, channel: Channel, max_kernels: int) -> tupl
     if channel == "auto":
         channel = "rgb" if inputs == 3 and weight.ndim == 4 else 0
     check_channel(channel, inputs)
-    if isinstance(channel, int):  # of a large weight the rest need not be copied
+    if not isinstance(channel, str):  # avoids copying all channels of a large weight
         return _select_channel(to_array(weight[:max_kernels, channel : channel + 1]), 0), channel
     return _select_channel(to_array(weight[:max_kernels]), channel), channel
 
 
-def _select_channel(values: Array, channel: Channel) -> Array:
-    """(kernels, depth, height, width), with a last dimension of 3 for RGB."""
-    if values.ndim < 5:  # kernels without depth have one slice, strips have one row
+def _select_channel(values: Array, channel: InputChannel) -> Array:
+    """Returns (kernels, depth, height, width), plus a last dimension of 3 for RGB."""
+    if values.ndim < 5:  # 2-D kernels become one slice, 1-D kernels one slice with one row
         values = values.reshape(*values.shape[:2], *[1] * (5 - values.ndim), *values.shape[2:])
     if channel == "rgb":
         return np.moveaxis(values, 1, -1)
@@ -190,18 +210,18 @@ def _select_channel(values: Array, channel: Channel) -> Array:
     return values[:, int(channel)]
 
 
-def _number(value: float) -> str:
+def _formatted(value: float) -> str:
     return f"{value:+.2g}".replace("-", "−") if value else "0"
 
 
-def _numbered(cells: Picture, words: list[str], factor: int) -> Picture:
-    """Cells (kernels, depth, height, width, 3), `factor` pixels per weight, with a word in each weight."""
-    strip = cells.reshape(-1, *cells.shape[3:])  # all below each other: squares in the order of the words
+def _with_numbers(cells: Picture, texts: list[str], factor: int) -> Picture:
+    """Writes a text into each weight of cells (kernels, depth, height, width, 3) with `factor` pixels per weight."""
+    strip = cells.reshape(-1, *cells.shape[3:])  # stacked vertically, so that the weights are in the order of texts
     across, middle = cells.shape[3] // factor, factor // 2
-    places = [
-        (index // across * factor + middle, index % across * factor + middle, word) for index, word in enumerate(words)
+    placed = [
+        (index // across * factor + middle, index % across * factor + middle, text) for index, text in enumerate(texts)
     ]
-    return write(strip, places).reshape(cells.shape)
+    return write(strip, placed).reshape(cells.shape)
 
 
 def _count_note(count: int, shown: int, channel: int | str, inputs: int) -> str:

@@ -62,7 +62,7 @@ def decode(blobs: Sequence[bytes]) -> Frame:
         raise BrokenFrameError('the header has no list of "arrays"')
     arrays, start = {}, 0
     for entry in described:
-        name, dtype, shape = _described(entry)
+        name, dtype, shape = _parse_entry(entry)
         stop = start + dtype.itemsize * int(np.prod(shape, dtype=np.int64))
         if stop > len(blobs[1]):
             raise BrokenFrameError(f"the payload ends at byte {len(blobs[1])}, before {name!r}, which ends at {stop}")
@@ -126,7 +126,7 @@ def pack(frames: Sequence[tuple[int, Frame | str]]) -> bytes:
     return b"".join([len(text).to_bytes(4, "little"), text, *parts])
 
 
-def _described(entry: Any) -> tuple[str, np.dtype[Any], list[int]]:
+def _parse_entry(entry: Any) -> tuple[str, np.dtype[Any], list[int]]:
     try:
         name, dtype, shape = entry["name"], entry["dtype"], entry["shape"]
     except (TypeError, KeyError):

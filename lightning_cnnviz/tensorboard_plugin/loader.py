@@ -5,7 +5,7 @@ from typing import Any
 
 from tensorboard.plugins.base_plugin import TBLoader, TBPlugin
 
-PLUGIN_NAME = "cnnviz"
+from lightning_cnnviz.functional.tab.schema import PLUGIN_NAME
 
 
 class CNNVizLoader(TBLoader):  # type: ignore[misc]

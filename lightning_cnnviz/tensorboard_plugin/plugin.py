@@ -11,13 +11,16 @@ from tensorboard.backend import http_util
 from tensorboard.plugins.base_plugin import FrontendMetadata, TBPlugin
 from werkzeug import wrappers
 
+from lightning_cnnviz.functional.tab.schema import PLUGIN_NAME, SCHEMA
 from lightning_cnnviz.tensorboard_plugin.frames import Frame, pack, pick
-from lightning_cnnviz.tensorboard_plugin.loader import PLUGIN_NAME
-from lightning_cnnviz.tensorboard_plugin.series import SCHEMA, Reader
+from lightning_cnnviz.tensorboard_plugin.series import Reader
 
 STATIC = Path(__file__).parent / "static"
-TYPES = {".js": "text/javascript", ".css": "text/css"}
-MOST_BYTES = 24 * 2**20
+MIME_TYPES = {".js": "text/javascript", ".css": "text/css", ".json": "application/json"}
+STATIC_FILES = {path.relative_to(STATIC).as_posix(): path for path in STATIC.rglob("*") if path.suffix in MIME_TYPES}
+STATIC_FILES["draw/colours.json"] = Path(__file__).parents[1] / "functional" / "drawing" / "colours.json"
+"""What is served below `/static/`, and nothing else: the page, and the colours that it shares with the pictures."""
+MAX_RESPONSE_BYTES = 24 * 2**20
 """Of one answer; a longer one ends early, and the page asks for the rest."""
 App = Callable[..., Any]
 
@@ -52,11 +55,11 @@ class CNNVizPlugin(TBPlugin):  # type: ignore[misc]
         return FrontendMetadata(es_module_path="/static/index.js", tab_name="CNN Viz")
 
     def _static(self, request: wrappers.Request) -> Any:
-        name = request.path.rsplit("/", 1)[-1]
-        path = STATIC / name
-        if path.suffix not in TYPES or not path.is_file():
+        name = request.path.partition("/static/")[2]
+        path = STATIC_FILES.get(name)
+        if path is None:
             raise errors.NotFoundError(f"no file {name!r}")
-        return http_util.Respond(request, path.read_bytes(), TYPES[path.suffix])
+        return http_util.Respond(request, path.read_bytes(), MIME_TYPES[path.suffix])
 
     def _runs(self, request: wrappers.Request) -> Any:
         ours, others = self._reader.runs(*_origin(request))
@@ -70,7 +73,7 @@ class CNNVizPlugin(TBPlugin):  # type: ignore[misc]
         for tag, series in self._reader.series(*_origin(request), run).items():
             schema = series.identity.get("schema")
             if schema != SCHEMA:
-                problems.append(_foreign(tag, schema))
+                problems.append(_schema_problem(tag, schema))
                 continue
             place = timelines.setdefault(tuple(series.keys), len(timelines))
             first = next(iter(series.written.values()), None)
@@ -84,7 +87,7 @@ class CNNVizPlugin(TBPlugin):  # type: ignore[misc]
     def _frames(self, request: wrappers.Request) -> Any:
         """Frames of one series (`run`, `tag`) at `steps`, of which `place` picks a part, e.g. `sample,channel`.
 
-        The answer ends early after `MOST_BYTES`; steps that the series does not have are left out.
+        The answer ends early after `MAX_RESPONSE_BYTES`; steps that the series does not have are left out.
         """
         ctx, experiment = _origin(request)
         run, tag = request.args.get("run", ""), request.args.get("tag", "")
@@ -98,7 +101,7 @@ class CNNVizPlugin(TBPlugin):  # type: ignore[misc]
                 except IndexError as error:
                     frame = f"{tag} at step {step}: {error}"
             size += 0 if isinstance(frame, str) else frame.nbytes
-            if answer and size > MOST_BYTES:
+            if answer and size > MAX_RESPONSE_BYTES:
                 break
             answer.append((step, frame))
         return http_util.Respond(request, pack(answer), "application/octet-stream")
@@ -116,7 +119,7 @@ def _numbers(request: wrappers.Request, name: str) -> list[int]:
         raise errors.InvalidArgumentError(f"{name}: expected whole numbers, got {text!r}") from None
 
 
-def _foreign(tag: str, schema: Any) -> str:
+def _schema_problem(tag: str, schema: Any) -> str:
     if isinstance(schema, int) and schema > SCHEMA:
         return (
             f"Some data were written by a newer lightning-cnnviz (schema {schema}; this tab reads schema {SCHEMA}). "

@@ -13,16 +13,15 @@ from typing import Any
 from tensorboard.data.provider import DataProvider, RunTagFilter
 from tensorboard.errors import InvalidArgumentError, PublicError
 
+from lightning_cnnviz.functional.tab.schema import PLUGIN_NAME, SCHEMA
 from lightning_cnnviz.tensorboard_plugin.frames import BrokenFrameError, Frame, decode
-from lightning_cnnviz.tensorboard_plugin.loader import PLUGIN_NAME
 
-SCHEMA = 1
 ALL_STEPS = 2**31 - 1
 """How many steps we ask for at most. (0 would give none.)"""
-LISTED_FOR = 1.0
+LISTING_TTL = 1.0
 """Seconds for which a listing is taken to hold: the page asks for several things at a time."""
 CACHE_BYTES = 256 * 2**20
-AT_A_TIME = 16
+CONCURRENT_READS = 16
 """Frames that are read side by side: under the fast loader each waits some 25 ms for the data server."""
 Listing = dict[str, dict[str, Any]]
 
@@ -58,7 +57,7 @@ class Reader:
         self._series: dict[tuple[str, str, str], Series] = {}
         self._frames: OrderedDict[tuple[Any, ...], Frame | str] = OrderedDict()
         self._bytes = 0
-        self._pool = ThreadPoolExecutor(AT_A_TIME, thread_name_prefix="cnnviz")
+        self._pool = ThreadPoolExecutor(CONCURRENT_READS, thread_name_prefix="cnnviz")
 
     def runs(self, ctx: Any, experiment: str) -> tuple[list[dict[str, Any]], list[str]]:
         """Runs with data of ours, as name and start time (seconds since 1970, or None), and names of the others."""
@@ -103,8 +102,8 @@ class Reader:
         if series is None:
             return
         there = [step for step in steps if step in series.keys]
-        for start in range(0, len(there), AT_A_TIME):
-            batch = there[start : start + AT_A_TIME]
+        for start in range(0, len(there), CONCURRENT_READS):
+            batch = there[start : start + CONCURRENT_READS]
             read = self._pool.map(partial(self._frame, ctx, experiment, run, tag, series), batch)
             yield from zip(batch, read, strict=True)
 
@@ -134,8 +133,8 @@ class Reader:
     def _listing(self, ctx: Any, experiment: str) -> Listing:
         now = time.monotonic()
         with self._lock:
-            read, held = self._listings.get(experiment, (-LISTED_FOR, {}))
-        if now - read < LISTED_FOR:
+            read, held = self._listings.get(experiment, (-LISTING_TTL, {}))
+        if now - read < LISTING_TTL:
             return held
         listing: Listing = self._provider.list_blob_sequences(ctx, experiment_id=experiment, plugin_name=PLUGIN_NAME)
         with self._lock:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from helpers.reading import written
+from helpers.tiny import TinyData, TinyNet, events, fit, image_steps, loaders, trainer
 from PIL import Image
-from reading import written
-from tiny import TinyData, TinyNet, events, fit, image_steps, loaders, trainer
 from torch import nn
 from torch.utils.data import DataLoader, IterableDataset
 
@@ -97,7 +97,7 @@ def test_layers_that_do_not_run_get_a_warning(tmp_path):
             super().__init__()
             self.idle = nn.Conv2d(1, 1, 1)
 
-    with pytest.warns(UserWarning, match="Architecture could not draw .* layers='idle': none of these modules ran"):
+    with pytest.warns(UserWarning, match="Architecture failed to draw; .* layers='idle': none of these modules ran"):
         fit(tmp_path, [Architecture(layers="idle")], model=Idle())
 
 
@@ -152,7 +152,7 @@ def test_a_model_whose_forward_needs_more_than_the_inputs_gets_a_warning(tmp_pat
             pass
 
     with pytest.warns(
-        UserWarning, match="Architecture could not draw and training goes on: ValueError: .* takes more than one input"
+        UserWarning, match="Architecture failed to draw; training continues: ValueError: .* with one required input"
     ):
         run = fit(tmp_path, [Architecture()], model=Pair())
     assert run.global_step == 12

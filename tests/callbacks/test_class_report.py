@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from helpers.tiny import TinyData, TinyNet, events, fit, image_steps, loaders, scalars
 from PIL import Image
 from scipy.special import softmax
 from sklearn.metrics import confusion_matrix, recall_score
-from tiny import TinyData, TinyNet, events, fit, image_steps, loaders, scalars
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from lightning_cnnviz import ClassReport
 from lightning_cnnviz.errors import ConfigurationError
 from lightning_cnnviz.functional.class_report import confusion_matrix_chart
-from lightning_cnnviz.functional.image_sheet import prediction_sheet
+from lightning_cnnviz.functional.drawing.image_sheet import prediction_sheet
 
 NAMES = list(TinyData.classes)
 IMAGES = {"class_report/confusion", "class_report/mistakes", "class_report/samples"}
@@ -141,7 +141,7 @@ def test_scores_of_a_named_layer(tmp_path):
 
     fit(tmp_path, [ClassReport(layers="fc2", on_error="raise")], model=Wrapped())
     assert image_steps(tmp_path) == {tag: [6, 12] for tag in IMAGES}
-    with pytest.raises(ValueError, match=r"the one layer that gives the class scores, got \['fc1', 'fc2'\]"):
+    with pytest.raises(ValueError, match=r"the one layer that outputs the class scores, got \['fc1', 'fc2'\]"):
         fit(tmp_path / "two", [ClassReport(layers="fc*")])
 
 
@@ -158,7 +158,7 @@ def test_names_that_are_not_the_models_classes_end_the_run_before_its_first_step
 
 
 def test_without_a_sanity_check_they_give_one_warning_and_numbers(tmp_path):
-    with pytest.warns(UserWarning, match="expected 4 class_names, got 3; numbers are shown") as caught:
+    with pytest.warns(UserWarning, match="expected 4 class_names, got 3; class indices are shown") as caught:
         fit(tmp_path, [ClassReport(class_names=["a", "b", "c"])], num_sanity_val_steps=0)
     assert len([warning for warning in caught if "ClassReport" in str(warning.message)]) == 1
     assert accuracies(tmp_path) == {f"class_report/accuracy/{number}" for number in range(4)}
@@ -200,7 +200,7 @@ def test_targets_that_are_no_class_are_left_out_and_counted_on_the_picture(tmp_p
         max_epochs=1,
     )
     counts = confusion_matrix(data.targets[11:], by_hand.of_step[6].argmax(axis=1)[11:], labels=range(4))
-    note = "9 samples with a negative target left out · 2 samples with a target beyond 3 left out"
+    note = "9 samples with a negative target excluded · 2 samples with a target above 3 excluded"
     expected = confusion_matrix_chart(counts, NAMES, title="confusion · epoch 1 · step 6", note=note)
     assert np.array_equal(pictures(tmp_path, "confusion")[6], expected)
 
@@ -273,7 +273,7 @@ def test_a_model_with_one_output_has_two_classes(tmp_path):
 
 def test_no_validation_data_gives_one_line(tmp_path, told):
     fit(tmp_path, [ClassReport(on_error="raise")], data=(loaders()[0], None))
-    lines = {line for line in told().splitlines() if "ClassReport: there are no validation data" in line}
+    lines = {line for line in told().splitlines() if "ClassReport: no validation data" in line}
     assert len(lines) == 1
     assert image_steps(tmp_path) == {}
 
@@ -306,7 +306,7 @@ def test_images_of_several_sizes_give_one_warning_and_the_numbers(tmp_path):
         return F.pad(images, (0, 0, 0, int(targets.sum()) % 3)), targets
 
     val = DataLoader(TinyData(40, seed=1), 7, collate_fn=collate)
-    with pytest.warns(UserWarning, match="ClassReport could not draw .* expected inputs of one size to show"):
+    with pytest.warns(UserWarning, match="ClassReport failed to draw; .* expected inputs of one size to show"):
         fit(tmp_path, [ClassReport()], model=Sizes(), data=(loaders()[0], val))
     assert image_steps(tmp_path)["class_report/confusion"] == [6, 12]
     assert len(accuracies(tmp_path)) == 4
@@ -328,8 +328,8 @@ def test_an_exception_in_the_validation_leaves_no_hook(tmp_path):
     ("arguments", "message"),
     [
         ({"max_mistakes": 0}, "max_mistakes to be at least 1, got 0"),
-        ({"class_names": "cat"}, "class_names to be a list of names or None, got 'cat'"),
-        ({"class_names": [1, 2]}, "class_names to be a list of names or None"),
+        ({"class_names": "cat"}, "to be a list of names or a mapping from class index to name, got 'cat'"),
+        ({"class_names": [1, 2]}, "class_names to be a list of names"),
     ],
     ids=str,
 )

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from helpers.tiny import NumbersLogger, TinyData, TinyNet, events, fit, image_steps, loaders, scalars, trainer
 from PIL import Image, ImageSequence
 from sklearn.decomposition import PCA
 from sklearn.metrics import silhouette_score
 from sklearn.model_selection import LeaveOneOut, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
-from tiny import NumbersLogger, TinyData, TinyNet, events, fit, image_steps, loaders, scalars, trainer
 from torch.utils.data import DataLoader, Subset
 
 from lightning_cnnviz import EmbeddingProjection, Probe
@@ -22,7 +22,7 @@ from lightning_cnnviz.callbacks import embedding_projection
 
 def points(callback, layer, method):
     """The last layout."""
-    return callback._layouts.frames[layer, method][-1].layout.points
+    return callback._layouts.snapshots[layer, method][-1].layout.points
 
 
 def test_by_default_the_last_hidden_layer_is_shown(tmp_path):
@@ -97,7 +97,7 @@ def test_a_layer_that_cannot_be_laid_out_leaves_the_others_their_places(tmp_path
                 pl_module.fc2.weight.zero_()
                 pl_module.fc2.bias.zero_()
 
-    with pytest.warns(UserWarning, match="EmbeddingProjection could not draw .* equal"):
+    with pytest.warns(UserWarning, match="EmbeddingProjection failed to draw; .* equal"):
         fit(tmp_path, [Dead(), EmbeddingProjection(layers=["act", "fc2"], method=["pca", "tsne"])], max_epochs=1)
     assert set(image_steps(tmp_path)) == {"projection/act/pca", "projection/act/tsne", "projection/overview"}
     (overview,) = events(tmp_path).Images("projection/overview")
@@ -125,7 +125,7 @@ def test_points_move_from_epoch_to_epoch_instead_of_jumping(tmp_path):
 
     still = EmbeddingProjection(layers="act", on_error="raise")
     fit(tmp_path, [still], model=Still(), max_epochs=4)
-    layouts = [frame.layout.points for frame in still._layouts.frames["act", "tsne"]]
+    layouts = [frame.layout.points for frame in still._layouts.snapshots["act", "tsne"]]
     moved = [np.median(np.linalg.norm(b - a, axis=1)) / a.std() for a, b in pairwise(layouts)]
     logged = [value for _, value in scalars(tmp_path, "projection/act/tsne/movement")]
     assert logged == pytest.approx(moved, rel=0.5, abs=1e-3)
@@ -142,14 +142,14 @@ def test_a_resumed_run_goes_on_from_the_layout(method, tmp_path):
     saved = torch.load(tmp_path / "last.ckpt", weights_only=True)["callbacks"][callback.state_key]
     resumed = EmbeddingProjection(method=method)
     resumed.load_state_dict(saved)
-    assert resumed._layouts.frames.keys() == {("act", one) for one in callback.methods}
-    for key, frames in callback._layouts.frames.items():
+    assert resumed._layouts.snapshots.keys() == {("act", one) for one in callback.methods}
+    for key, frames in callback._layouts.snapshots.items():
         assert [frame.step for frame in frames] == [6, 12]
-        for frame, again in zip(frames, resumed._layouts.frames[key], strict=True):
+        for frame, again in zip(frames, resumed._layouts.snapshots[key], strict=True):
             np.testing.assert_allclose(again.layout.points, frame.layout.points, rtol=1e-3)
             assert again[:2] == frame[:2]
             assert again.layout[1:] == frame.layout[1:]
-            np.testing.assert_array_equal(again.numbers, frame.numbers)
+            np.testing.assert_array_equal(again.quality, frame.quality)
 
 
 def test_the_film_of_a_resumed_run_has_the_frames_of_both(tmp_path):
@@ -157,8 +157,8 @@ def test_the_film_of_a_resumed_run_has_the_frames_of_both(tmp_path):
     first.save_checkpoint(tmp_path / "last.ckpt")
     again = EmbeddingProjection(on_error="raise")
     trainer(tmp_path, [again], max_epochs=4).fit(TinyNet(), *loaders(), ckpt_path=tmp_path / "last.ckpt")
-    assert [frame.step for frame in again._layouts.frames["act", "tsne"]] == [6, 12, 18, 24]
-    moved = [frame.numbers.movement for frame in again._layouts.frames["act", "tsne"]]
+    assert [frame.step for frame in again._layouts.snapshots["act", "tsne"]] == [6, 12, 18, 24]
+    moved = [frame.quality.movement for frame in again._layouts.snapshots["act", "tsne"]]
     assert np.isnan(moved[0])
     assert np.isfinite(moved[1:]).all()  # across the seam too
 
@@ -179,7 +179,7 @@ def test_without_history_there_is_no_film(tmp_path):
     callback = EmbeddingProjection(layers="act", history=0, on_error="raise")
     fit(tmp_path, [callback], max_epochs=3)
     assert image_steps(tmp_path) == {"projection/act/tsne": [6, 12, 18]}
-    assert len(callback._layouts.frames["act", "tsne"]) == 1
+    assert len(callback._layouts.snapshots["act", "tsne"]) == 1
 
 
 def test_while_one_is_at_work_only_the_newest_waits_and_none_is_lost_at_the_end(tmp_path, monkeypatch):
@@ -243,7 +243,7 @@ def test_activations_that_cannot_be_laid_out_get_one_line(value, tmp_path):
             with torch.no_grad():
                 pl_module.fc1.weight.fill_(value)
 
-    with pytest.warns(UserWarning, match="EmbeddingProjection could not draw .* (finite|equal)") as caught:
+    with pytest.warns(UserWarning, match="EmbeddingProjection failed to draw; .* (finite|equal)") as caught:
         run = fit(tmp_path, [Break(), EmbeddingProjection()])
     assert len([warning for warning in caught if "EmbeddingProjection" in str(warning.message)]) == 1
     assert run.global_step == 12
@@ -305,6 +305,6 @@ def test_nothing_but_the_projection_is_logged(tmp_path):
 
 def test_a_logger_that_takes_no_pictures_gets_the_numbers(tmp_path):
     logger = NumbersLogger()
-    with pytest.warns(UserWarning, match="NumbersLogger takes no pictures"):
+    with pytest.warns(UserWarning, match="NumbersLogger cannot log images"):
         fit(tmp_path, [EmbeddingProjection(method="pca", on_error="raise")], logger=logger, max_epochs=1)
     assert any("projection/act/pca/silhouette" in row for _, row in logger.rows)

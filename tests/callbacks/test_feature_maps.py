@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from helpers.tiny import Flat, TinyData, TinyNet, events, fit, image_steps, loaders
 from matplotlib import colormaps
 from PIL import Image
 from scipy.signal import correlate2d
-from tiny import Flat, TinyData, TinyNet, events, fit, image_steps, loaders
 from torch import nn
 from torch.utils.data import DataLoader, IterableDataset
 
@@ -65,8 +65,8 @@ def test_captions_give_true_and_predicted_class(tmp_path):
     seen = []
 
     class Listening(FeatureMaps):
-        def _drawings(self, trainer, module):
-            for tag, draw in super()._drawings(trainer, module):
+        def drawings(self, trainer, module):
+            for tag, draw in super().drawings(trainer, module):
                 if tag.startswith("feature_maps/"):
                     seen.append(draw.keywords["captions"])
                 yield tag, draw
@@ -167,7 +167,7 @@ def test_a_layer_that_does_not_run_leaves_the_others_their_pictures(tmp_path, to
 
 
 def test_a_layer_that_was_asked_for_and_does_not_run_gives_a_warning(tmp_path):
-    with pytest.warns(UserWarning, match="FeatureMaps could not draw .* idle did not run"):
+    with pytest.warns(UserWarning, match="FeatureMaps failed to draw; .* idle did not run"):
         fit(tmp_path, [FeatureMaps(layers=["conv1", "idle"])], model=Idle())
     assert set(image_steps(tmp_path)) == {"feature_maps/conv1", "feature_maps/overview"}
 
@@ -203,7 +203,7 @@ def test_a_model_without_convolutions_gets_a_line(tmp_path):
     [
         ({"class_names": ["a", "b"]}, "expected a name for each of 4 classes, got 2"),
         ({"inputs": "scan"}, "expected the batch to have 'scan', got list"),
-        ({"targets": 0}, "expected 0 in the batch to be class numbers"),
+        ({"targets": 0}, "expected 0 in the batch to be class indices"),
     ],
     ids=str,
 )
@@ -216,7 +216,7 @@ def test_a_probe_that_does_not_fit_the_data_fails_before_the_first_step(argument
 
 @pytest.mark.parametrize("arguments", [{"num_images": 0}, {"max_channels": 0}], ids=str)
 def test_bad_arguments(arguments):
-    with pytest.raises(ValueError, match=r"expected num_images and max_channels from 1, got"):
+    with pytest.raises(ValueError, match=r"expected (num_images|max_channels) to be at least 1, got 0"):
         FeatureMaps(**arguments)
 
 

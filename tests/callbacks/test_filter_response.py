@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from helpers.tiny import Flat, TinyData, TinyNet, events, fit, image_steps
 from PIL import Image
 from scipy.signal import correlate2d
-from tiny import Flat, TinyData, TinyNet, events, fit, image_steps
 from torch import nn
 
 from lightning_cnnviz import FilterResponse, Probe
-from lightning_cnnviz.functional.filter_response import filter_response
+from lightning_cnnviz.functional.filter_response_grid import filter_response
 
 IMAGE = TinyData(40, seed=1).images[5]
 
@@ -107,7 +107,7 @@ def test_an_image_goes_through_those_of_its_dimensions(tmp_path):
     fit(tmp_path, [FilterResponse(source="image", on_error="raise")], model=Zoo(), max_epochs=1)
     assert set(image_steps(tmp_path)) == {f"filter_response/{name}" for name in ("conv1", "conv2", "grouped")}
     model = Zoo()
-    with pytest.raises(ValueError, match="convolutions of 2 dimensions, as the samples have, got one; choose others"):
+    with pytest.raises(ValueError, match="convolutions of 2 dimensions, as the samples have, got one; select others"):
         fit(tmp_path / "named", [FilterResponse(source="image", layers=["conv1", "one"])], model=model)
     assert model.trainer.global_step == 0
 
@@ -121,7 +121,7 @@ class Idle(TinyNet):
 
 
 def test_what_can_not_be_filtered_with_leaves_the_others_their_pictures(tmp_path):
-    with pytest.warns(UserWarning, match=r"FilterResponse could not draw .*greater than actual input"):
+    with pytest.warns(UserWarning, match=r"FilterResponse failed to draw; .*greater than actual input"):
         fit(tmp_path, [FilterResponse(source="image")], model=Idle(), max_epochs=1)
     assert set(image_steps(tmp_path)) == {"filter_response/conv1", "filter_response/conv2"}
 
@@ -154,15 +154,15 @@ def test_a_model_without_convolutions_gets_a_line(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"channel": -1}, "channel to be a number from 0, got -1"),
-        ({"channel": "rgb"}, "channel to be a number from 0, got 'rgb'"),
+        ({"channel": -1}, "channel to be at least 0, got -1"),
+        ({"channel": "rgb"}, "channel to be a whole number, got 'rgb'"),
         ({"source": "input"}, '"layer" or "image", got \'input\''),
         ({"max_kernels": 0}, "max_kernels to be at least 1, got 0"),
     ],
     ids=str,
 )
 def test_bad_arguments(arguments, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         FilterResponse(**arguments)
 
 
@@ -175,5 +175,5 @@ def test_bad_arguments(arguments, message):
     ids=str,
 )
 def test_what_does_not_fit_the_model_fails_before_the_first_step(arguments, message, tmp_path):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         fit(tmp_path, [FilterResponse(**arguments)])

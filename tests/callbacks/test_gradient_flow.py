@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
-from tiny import TinyData, events, fit, image_steps, scalars
+from helpers.tiny import TinyData, events, fit, image_steps, scalars
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader

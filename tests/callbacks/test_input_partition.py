@@ -5,15 +5,15 @@ import io
 import numpy as np
 import pytest
 import torch
+from helpers.plane import PlaneNet, plane_loaders
+from helpers.tiny import TinyNet, events, fit, image_steps, scalars
 from PIL import Image
-from plane import PlaneNet, plane_loaders
-from tiny import TinyNet, events, fit, image_steps, scalars
 from torch import nn
 from torch.nn import functional as F
 
 from lightning_cnnviz import InputPartition, Probe
 from lightning_cnnviz.errors import ConfigurationError
-from lightning_cnnviz.functional.partition_history import redraw, saved_steps
+from lightning_cnnviz.functional.input_partition.weight_history import redraw, saved_steps
 
 LAYER_VIEWS = ("nodes", "layer", "cells")
 
@@ -120,9 +120,7 @@ def test_models_that_cannot_be_cut_end_the_run_before_its_first_step(model, mess
 
 
 def test_too_many_cells_cost_the_picture_and_not_the_run(tmp_path):
-    with pytest.warns(
-        UserWarning, match="InputPartition could not draw and training goes on: .*more than max_cells=2"
-    ):
+    with pytest.warns(UserWarning, match="InputPartition failed to draw; training continues: .*more than max_cells=2"):
         run = fit_plane(tmp_path, InputPartition(max_cells=2))
     assert run.global_step == 12
 
@@ -137,13 +135,13 @@ def test_names_that_do_not_match_the_outputs_are_refused_with_both_counts(tmp_pa
     [
         ({"bounds": [0, 1, 2]}, "each low < high, got"),
         ({"bounds": [1, 0, 0, 1]}, "each low < high, got"),
-        ({"max_cells": 0}, "max_cells and max_units from 1"),
-        ({"max_units": 0}, "max_cells and max_units from 1"),
-        ({"history": -1}, "history from 0"),
+        ({"max_cells": 0}, "max_cells to be at least 1, got 0"),
+        ({"max_units": 0}, "max_units to be at least 1, got 0"),
+        ({"history": -1}, "history to be at least 0, got -1"),
     ],
 )
 def test_impossible_arguments_are_refused(arguments, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         InputPartition(**arguments)
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from helpers.tiny import Flat, TinyNet, events, fit, image_steps
 from matplotlib import colormaps
 from PIL import Image
-from tiny import Flat, TinyNet, events, fit, image_steps
 from torch import nn
 
 from lightning_cnnviz import KernelGrid

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from helpers.tiny import TinyData, TinyNet, events, fit, image_steps, loaders, scalars
 from sklearn.metrics import accuracy_score
 from tensorboard.plugins.custom_scalar import layout_pb2
-from tiny import TinyData, TinyNet, events, fit, image_steps, loaders, scalars
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
@@ -184,7 +184,7 @@ def test_an_autoencoder_has_a_loss_and_no_accuracy(tmp_path):
 
 
 def test_a_name_that_is_not_logged_is_said_with_what_is(tmp_path):
-    with pytest.warns(UserWarning, match="val_loss='loss/valid' is not logged; logged are: .*val_loss"):
+    with pytest.warns(UserWarning, match="val_loss='loss/valid' is not logged; logged metrics: .*val_loss"):
         fit(tmp_path, [LossAccuracy(val_loss="loss/valid")])
 
 
@@ -196,7 +196,7 @@ def test_scores_of_a_named_layer(tmp_path):
 
 
 def test_only_one_layer_can_give_the_scores(tmp_path):
-    with pytest.raises(ValueError, match="the one layer that gives the class scores, got \\['fc1', 'fc2'\\]"):
+    with pytest.raises(ValueError, match="the one layer that outputs the class scores, got \\['fc1', 'fc2'\\]"):
         fit(tmp_path, [LossAccuracy(layers="fc*")])
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
+from helpers.tiny import TinyData, fit
 from pytorch_lightning.strategies import DDPStrategy, ModelParallelStrategy
-from tiny import TinyData, fit
 from torch import nn
 from torch.distributed.fsdp import fully_shard
 from torch.nn import functional as F
@@ -89,8 +89,8 @@ class FailOnRankZero(pl.Callback):
         self.path = path
 
     def setup(self, trainer, pl_module, stage):
-        module, name = self.path.split(".")
-        self.module = next(sys.modules[f"{where}.{module}"] for where in PLACES if f"{where}.{module}" in sys.modules)
+        module, _, name = self.path.rpartition(".")
+        self.module = sys.modules[f"lightning_cnnviz.{module}"]
         self.name, self.sound = name, getattr(self.module, name)
         if trainer.is_global_zero:
             setattr(self.module, name, fails)
@@ -99,20 +99,19 @@ class FailOnRankZero(pl.Callback):
         setattr(self.module, self.name, self.sound)
 
 
-PLACES = ("lightning_cnnviz", "lightning_cnnviz.callbacks")
 FAULTS = (
-    "listener.split_batch",
-    "means.predicted_classes",
-    "tally.confidences",
-    "tally.predicted_classes",
-    "probing.record",
-    "layers.record",
-    "probe.split_batch",
-    "kernel_grid.conv_weight",
-    "gradient_flow.gradient_bars",
-    "gradient_flow.diagnose",
-    "class_report.class_accuracies",
-    "loss_accuracy.find_metric",
+    "model.score_listener.split_batch",
+    "statistics.epoch_means.predicted_classes",
+    "statistics.class_tally.confidences",
+    "statistics.class_tally.predicted_classes",
+    "callbacks.probing.record",
+    "model.layers.evaluating",
+    "data.probe.split_batch",
+    "callbacks.kernel_grid.conv_weight",
+    "callbacks.gradient_flow.gradient_bars",
+    "callbacks.gradient_flow.diagnose",
+    "callbacks.class_report.class_accuracies",
+    "callbacks.loss_accuracy.find_metric",
 )
 
 

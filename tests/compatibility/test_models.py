@@ -7,13 +7,13 @@ from typing import NamedTuple
 import pytest
 import pytorch_lightning as pl
 import torch
-from tiny import events, fit, image_steps, scalars
+from helpers.tiny import events, fit, image_steps, scalars
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_cnnviz import LossAccuracy, cnnviz_callbacks
-from lightning_cnnviz.capture import record
+from lightning_cnnviz.model.capture import record
 
 MAPS = {"kernels", "feature_maps"}
 ALWAYS = {"architecture", "curves", "gradient_flow"}
@@ -149,7 +149,7 @@ class TwoInputs(Base):
     """Takes an image and what is known of it; pictures of activations need one input."""
 
     drawn = NO_PASS
-    lines = ("forward(image, age) takes more than one input",)
+    lines = ("expected a forward() with one required input, got forward(image, age)",)
 
     def __init__(self):
         super().__init__()
@@ -420,7 +420,7 @@ def test_models(kind, sanity, tmp_path, told):
     assert {tag.split("/")[0] for tag in image_steps(tmp_path)} == kind.drawn, words
     for line in kind.lines:
         assert line in words
-    failed = [message for message in said if "could not draw" in message]
+    failed = [message for message in said if "failed to draw" in message]
     assert all(any(line in message for line in kind.lines) for message in failed), failed
 
 

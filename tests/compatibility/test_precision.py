@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from helpers.tiny import TinyData, events, fit, image_steps, scalars
 from pytorch_lightning.callbacks import BackboneFinetuning, GradientAccumulationScheduler, StochasticWeightAveraging
 from pytorch_lightning.plugins import HalfPrecision, MixedPrecision
-from tiny import TinyData, events, fit, image_steps, scalars
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint

@@ -12,13 +12,13 @@ import pytest
 import pytorch_lightning as pl
 import torch
 import torchvision
+from helpers.tiny import events, fit
 from PIL import Image
-from tiny import events, fit
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_cnnviz import Architecture, ClassReport, EmbeddingProjection, FeatureMaps, KernelGrid, cnnviz_callbacks
-from lightning_cnnviz.layers import convolutions
+from lightning_cnnviz.model.layers import convolutions
 
 BY_DEFAULT = {
     "alexnet",

@@ -79,9 +79,9 @@ def check(case: Case, folder: Path, pid: int, hung: bool, bare: list[dict[str, A
     if end is not None and end["hooks"]:
         found.wrong.append(f"{end['hooks']} hooks on the model")
     told = Counter(
-        line["warning"].partition(" could not draw")[0]
+        line["warning"].partition(" failed to draw")[0]
         for line in lines
-        if "could not draw" in line.get("warning", "")
+        if "failed to draw" in line.get("warning", "")
     )
     found.wrong += [f"{name} warned {count} times" for name, count in told.items() if count > 1]
     if case.fault in KEEPS_ALL - {"broken weights", "broken gradients"} and told:

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from lightning_cnnviz.event_file import EventFile
-from lightning_cnnviz.writer import Writer
+from lightning_cnnviz.output.event_file import EventFile
+from lightning_cnnviz.output.writer import Writer
 
 
 class Diary:

@@ -17,26 +17,26 @@ import pytorch_lightning as pl
 import torch
 from tensorboard.compat.tensorflow_stub.io.gfile import LocalFileSystem
 
-from lightning_cnnviz import writer
-from lightning_cnnviz.callbacks.forgiving import _forgiven
-from lightning_cnnviz.worker import Worker
+from lightning_cnnviz.callbacks.guarded import _guarded
+from lightning_cnnviz.output import writer
+from lightning_cnnviz.worker.client import Worker
 from tests.faults.plan import PHASES, Case
 
 NOBODY = 65534
 OURS = "lightning_cnnviz"
-OTHER_SIDE = {f"{OURS}.{name}" for name in ("worker_main", "tensorboard_plugin", "datasets")}
+OTHER_SIDE = {f"{OURS}.{name}" for name in ("worker.server", "tensorboard_plugin", "data.datasets")}
 """Run in other processes than the training."""
 
 
 GUARDS = {
-    *(f"{OURS}.lane.Lane._run", f"{OURS}.writer._attempt", f"{OURS}.writer.Writer._flush"),
-    f"{OURS}.event_file.EventFile._append",
-    *(
-        f"{OURS}.callbacks.base.VisualCallback.{name}"
-        for name in ("keeps", "_forgives", "report_failures", "state_key", "_generate_state_key")
-    ),
-    *(f"{OURS}.callbacks.forgiving.{name}" for name in ("_forgiven", "ForgivingCallback._forgives")),
-    *(f"{OURS}.tap.Tap.{name}" for name in ("_hear_own", "_hear_child", "_rows", "close")),
+    *(f"{OURS}.output.{name}" for name in ("job_queue.JobQueue._run", "writer._run_guarded", "writer.Writer._flush")),
+    *(f"{OURS}.output.costs.{name}" for name in ("Account.guard", "Account.report", "Guard.__init__")),
+    f"{OURS}.output.event_file.EventFile._append",
+    *(f"{OURS}.callbacks.base.VisualCallback.{name}" for name in ("state_key", "state_names")),
+    f"{OURS}.callbacks.embedding_projection.EmbeddingProjection.state_names",
+    *(f"{OURS}.callbacks.guarded.{name}" for name in ("_guarded", "_of_instances")),
+    *(f"{OURS}.model.output_tap.OutputTap.{name}" for name in ("_capture_own", "_capture_child", "_class_scores")),
+    f"{OURS}.model.output_tap.OutputTap.close",
 }
 """What catches errors itself, and what is too little to fail before something in it does."""
 
@@ -85,14 +85,14 @@ def arrange(case: Case, folder: Path, note: Callable[..., None]) -> list[pl.Call
     if case.fault == "exception":
         name, count, always = case.detail
         throw(name, count, always, note)
-        if not name.startswith((f"{OURS}.worker", f"{OURS}.channel")):
+        if not name.startswith(f"{OURS}.worker"):
             Worker._start = lambda self: None  # draws here, where it can be broken
     if case.fault == "helper does not start":
         sys.executable = str(folder / "no-python")
     if case.fault == "slow disk":
         _slow_disk()
     if case.fault == "queue full":
-        writer.MOST_WAITING = 2
+        writer.MAX_PENDING_JOBS = 2
     if case.fault in acts:
         return [_at(case.moment, acts[case.fault])]
     if case.fault not in ("", "exception"):
@@ -112,10 +112,10 @@ def _at(moment: tuple[str, int] | float, act: Callable[[], None]) -> Moment:
             found._left = 1 if moment[0] == "closing" else found._left
         close(self, trainer)
 
-    def computing(self, call, lane="draw"):
-        if lane == "compute":
+    def computing(self, call, executor="draw"):
+        if executor == "compute":
             _later(0.1, lambda: found.reached("computing"))
-        return run(self, call, lane)
+        return run(self, call, executor)
 
     writer.Writer.close, Worker.run = closing, computing
     return found
@@ -262,7 +262,7 @@ def _methods(kind: type) -> dict[str, tuple[FunctionType, Callable[[Any], Any]]]
         elif isinstance(value, property):
             found[name] = (value.fget, property)
         elif name in vars(pl.Callback) and hasattr(value, "__wrapped__"):  # breaks in the guard, as it would
-            found[name] = (value.__wrapped__, _forgiven)
+            found[name] = (value.__wrapped__, _guarded)
         elif isinstance(value, FunctionType) and (name == "__init__" or not name.startswith("__")):
             found[name] = (value, lambda new: new)
     return {name: entry for name, entry in found.items() if getattr(entry[0], "__module__", "") == kind.__module__}

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from plane import PlaneNet, plane_loaders
+from helpers.plane import PlaneNet, plane_loaders
+from helpers.tiny import TinyNet, fit, loaders
 from test_contract import fingerprint, hooks_of
-from tiny import TinyNet, fit, loaders
 
 import lightning_cnnviz
-from lightning_cnnviz.worker import Worker
+from lightning_cnnviz.worker.client import Worker
 from tests.faults.diary import Diary, Steps, digest
 from tests.faults.inject import Breaker, arrange, functions, hurry, replace
 from tests.faults.plan import Case

@@ -2,12 +2,12 @@ import warnings
 
 import numpy as np
 import pytest
+from helpers.reading import frames, written
 from matplotlib import colormaps
-from reading import frames, written
 from sklearn.metrics import recall_score
 
-from lightning_cnnviz.functional.caption import MARGIN, text_width
 from lightning_cnnviz.functional.class_report import class_accuracies, confusion_matrix_chart
+from lightning_cnnviz.functional.drawing.caption import PICTURE_MARGIN, text_width
 
 RED_BLUE = colormaps["RdBu_r"]
 
@@ -125,7 +125,7 @@ def test_of_long_names_as_many_are_listed_as_fit_over_the_matrix(classes):
     assert picture.shape[1] < perfect.shape[1] + 20  # which says nothing of classes
     mistakes = [f"{long[i]} → {long[i + 5]} ({40 - i})" for i in range(5)]
     lines = [f"most frequent mistakes: {', '.join(mistakes[:count])}" for count in range(1, 6)]
-    fit = [text_width(line) <= picture.shape[1] - 2 * MARGIN for line in lines]
+    fit = [text_width(line) <= picture.shape[1] - 2 * PICTURE_MARGIN for line in lines]
     assert fit[0] > fit[-1]
     assert [written(picture, line) for line in lines] == fit
 

@@ -5,8 +5,8 @@ import matplotlib
 import numpy as np
 import pytest
 import torch
+from helpers.reading import frames, written
 from PIL import Image, ImageDraw, ImageFont
-from reading import frames, written
 from torch import nn
 
 from lightning_cnnviz.functional.kernels import check_channel, conv_weight, kernel_grid

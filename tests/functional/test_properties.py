@@ -9,14 +9,9 @@ from hypothesis.extra import numpy as hnp
 
 from lightning_cnnviz.functional.class_report import class_accuracies, confusion_matrix_chart
 from lightning_cnnviz.functional.curves import Point, best_point, curve_chart
-from lightning_cnnviz.functional.encode import encode
-from lightning_cnnviz.functional.feature_maps import feature_maps, mean_maps
-from lightning_cnnviz.functional.filter_response import filter_response
-from lightning_cnnviz.functional.gradient_flow import gradient_bars, gradient_heat_map
-from lightning_cnnviz.functional.image import (
-    DIVERGING,
-    NON_FINITE,
-    SEQUENTIAL,
+from lightning_cnnviz.functional.drawing.colours import DIVERGING, NON_FINITE, SEQUENTIAL
+from lightning_cnnviz.functional.drawing.encode import encode
+from lightning_cnnviz.functional.drawing.image import (
     diverging,
     finite_limit,
     photograph,
@@ -26,9 +21,12 @@ from lightning_cnnviz.functional.image import (
     tile,
     to_array,
 )
-from lightning_cnnviz.functional.image_sheet import image_sheet
+from lightning_cnnviz.functional.drawing.image_sheet import image_sheet
+from lightning_cnnviz.functional.feature_map_grid import feature_maps, mean_maps
+from lightning_cnnviz.functional.filter_response_grid import filter_response
+from lightning_cnnviz.functional.gradients.gradient_flow import gradient_bars, gradient_heat_map
 from lightning_cnnviz.functional.kernels import kernel_grid
-from lightning_cnnviz.functional.projection import project
+from lightning_cnnviz.functional.projection.layout import project
 
 NEUTRAL = [247, 247, 247]
 some = settings(

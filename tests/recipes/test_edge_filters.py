@@ -6,9 +6,9 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from helpers.reading import frames
 from matplotlib import colormaps
 from PIL import Image
-from reading import frames
 from scipy.signal import correlate2d
 from sklearn.datasets import load_sample_image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

@@ -7,7 +7,7 @@ import torch
 from scipy.signal import correlate2d
 from scipy.special import expit
 
-from lightning_cnnviz.layers import convolutions, weights_of
+from lightning_cnnviz.model.layers import convolutions, weights_of
 from recipes.lenet5_classic import LeNet5Classic
 
 PUBLISHED = {

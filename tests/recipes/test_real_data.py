@@ -12,7 +12,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lightning_cnnviz import ActivationMaximization
-from lightning_cnnviz.functional.gradient_ascent import maximize
+from lightning_cnnviz.functional.units.gradient_ascent import maximize
 from recipes.__main__ import CONFIGS
 from recipes.cli import train
 from recipes.data import MNIST

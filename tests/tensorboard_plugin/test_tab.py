@@ -159,16 +159,16 @@ def test_pointing_at_a_sample_shows_what_it_is(tab, fast, folder):
     place = (points[leftmost] - (low + high) / 2) * scale * [1, -1] + [box["width"] / 2, box["height"] / 2]
     x, y = tab.mouse(".points", *place)
     tab.page.mouse.move(x, y)
-    told = tab.words(".tip")
+    told = tab.words(".tooltip")
     verdict = "right" if targets[leftmost] == predicted[leftmost] else "wrong"
     assert f"Sample {leftmost} · {verdict}" in told
     assert told.count(names[targets[leftmost]]) == 1 + (verdict == "right")
     assert names[predicted[leftmost]] in told
-    assert tab.find(".tip canvas").count() == 1
+    assert tab.find(".tooltip canvas").count() == 1
     tab.page.mouse.click(x, y)
     tab.find(".followed .row").wait_for()
     assert tab.find(".followed .row").inner_text().startswith(f"#{leftmost} ")
-    assert tab.find(".followed .run i").count() == 12
+    assert tab.find(".followed .predictions i").count() == 12
 
 
 def test_a_lasso_follows_samples_into_other_layers(tab, fast):
@@ -206,7 +206,19 @@ def test_a_class_can_be_seen_alone(tab, fast):
     tab.page.wait_for_timeout(200)
     assert coloured(4) > 100
     tab.find(".classes .plain").click()
-    tab.frame.wait_for_function("!document.querySelector('.chip.away')")
+    tab.frame.wait_for_function("!document.querySelector('.chip.dimmed')")
+
+
+def test_classes_have_the_colours_of_the_pictures(tab, fast):
+    tab.open(fast, run="lenet")
+    script = """async () => {
+      const { classColour } = await import("./static/draw/colours.js");
+      return [7, 10, 11, 48, 200].map((count) => Array.from({ length: count }, (_, k) => classColour(k, count)));
+    }"""
+    for colours in tab.frame.evaluate(script):
+        count = len(colours)
+        many = colormaps["turbo"](np.linspace(0.03, 0.97, count))[:, :3] * 255
+        np.testing.assert_array_equal(colours, np.round(CLASS_COLOURS[:count] if count <= 10 else many))
 
 
 def test_pointing_at_a_channel_tells_its_numbers_and_its_past(tab, fast, folder):

@@ -1,136 +1,158 @@
 // The CNN Viz tab. TensorBoard imports this module in a frame of its own and calls `render`.
-import * as api from "./api.js";
-import { Clock } from "./clock.js";
-import { chooser, h, options, refill, say } from "./dom.js";
-import { emptyPage } from "./empty.js";
-import { RunData } from "./run.js";
-import { State } from "./state.js";
-import { borrowFont, followTheme, visible } from "./theme.js";
-import { Timeline } from "./timeline.js";
-import { View } from "./view.js";
+import * as api from "./data/api.js";
+import { Clock } from "./data/clock.js";
+import { RunData } from "./data/run.js";
+import { State } from "./data/state.js";
+import { mergeSteps } from "./data/steps.js";
+import { loadColours } from "./draw/colours.js";
+import { dropdown, h, setOptions, showMessage, updateChildren } from "./draw/dom.js";
+import { borrowFont, isVisible } from "./draw/host.js";
+import { followTheme } from "./draw/theme.js";
+import { emptyPage } from "./panels/empty_page.js";
+import { RunView } from "./panels/run_view.js";
+import { Timeline } from "./panels/timeline.js";
 
-const POLL = 3000; // milliseconds between two looks for news
+const POLL_INTERVAL = 3000; // milliseconds
 
 class App {
 	constructor() {
 		this.state = new State();
 		this.clock = new Clock();
-		const step = this.state.now.step;
+		const { step } = this.state.values;
 		if (step !== undefined) Object.assign(this.clock, { following: false, target: step });
-		this.known = new Map(); // runs that were opened
+		this.opened = new Map(); // RunData by name
 		this.views = [];
-		this.draw = this.draw.bind(this);
-		this.changed = this.changed.bind(this);
-		this.run = chooser("Run", (run) => this.state.set({ run }));
-		this.compare = chooser("Run to compare with", (run) => this.state.set({ compare: run || undefined }));
-		this.trouble = h("p", { class: "trouble", role: "alert", hidden: true });
-		this.timeline = new Timeline(this.clock, this.changed);
+		this.run = dropdown("Run", (run) => this.state.set({ run }));
+		this.compare = dropdown("Run to compare with", (run) => this.state.set({ compare: run || undefined }));
+		this.error = h("p", { class: "error", role: "alert", hidden: true });
+		this.timeline = new Timeline(this.clock, this.requestDraw, this.commitTime);
 		this.main = h("main");
 		this.empty = h("section", { class: "empty", hidden: true });
-		this.top = h("div", "top",
-			h("div", "bar", h("label", "", "Run", this.run), h("label", "", "Compare with", this.compare)), this.timeline.element);
-		document.body.replaceChildren(this.top, this.trouble, this.main, this.empty);
-		this.state.listeners.push((changes) => this.chosen(changes));
-		document.addEventListener("keydown", (event) => this.key(event));
-		followTheme(() => this.changed());
+		this.top = h(
+			"div",
+			"top",
+			h("div", "bar", h("label", "", "Run", this.run), h("label", "", "Compare with", this.compare)),
+			this.timeline.element,
+		);
+		document.body.replaceChildren(this.top, this.error, this.main, this.empty);
+		this.state.listeners.push((changes) => this.onStateChange(changes));
+		document.addEventListener("keydown", (event) => this.onKey(event));
+		followTheme(this.requestDraw);
 	}
 
-	/** Asks for a new picture at the next frame; `settled` when the time was set for good. */
-	changed(settled) {
-		if (settled === true) this.state.set({ step: this.clock.following ? undefined : this.clock.target ?? undefined });
+	/** Asks for a new picture at the next frame. */
+	requestDraw = () => {
 		this.pending ??= requestAnimationFrame(this.draw);
-	}
+	};
 
-	chosen(changes) {
+	/** Keeps the time that was set in the address. */
+	commitTime = () => {
+		this.state.set({ step: this.clock.following ? undefined : (this.clock.target ?? undefined) });
+		this.requestDraw();
+	};
+
+	onStateChange(changes) {
 		if ("run" in changes || "compare" in changes) {
-			this.open();
-			for (const { run } of this.views) run.refresh().then(() => this.settle(), () => {}); // the next look tells of trouble
+			this.openRuns();
+			for (const { run } of this.views) run.refresh().then(this.updateSteps, () => {}); // the next poll tells of an error
 		}
 		if (changes.linked) {
 			this.clock.following = changes.step === undefined;
 			this.clock.seek(changes.step ?? Infinity);
 		}
-		if ("layer" in changes && this.views.some(({ run }) => run.find("projection", changes.layer))) this.state.now.plot = changes.layer;
-		this.changed();
+		if ("layer" in changes && this.views.some(({ run }) => run.findSeries("projection", changes.layer))) {
+			this.state.values.plot = changes.layer;
+		}
+		this.requestDraw();
 	}
 
-	async look() {
-		if (visible()) {
+	async poll() {
+		if (isVisible()) {
 			try {
-				this.found = await api.runs();
-				this.open();
+				this.listed = await api.runs();
+				this.openRuns();
 				await Promise.all(this.views.map(({ run }) => run.refresh()));
-				say(this.trouble, "");
+				showMessage(this.error, "");
 			} catch (error) {
-				say(this.trouble, `TensorBoard does not answer (${error.message}). Trying again every ${POLL / 1000} seconds.`);
+				showMessage(
+					this.error,
+					`TensorBoard does not answer (${error.message}). Trying again every ${POLL_INTERVAL / 1000} seconds.`,
+				);
 			}
-			this.settle();
+			this.updateSteps();
 		}
-		setTimeout(() => this.look(), POLL);
+		setTimeout(() => this.poll(), POLL_INTERVAL);
 	}
 
 	/** Opens the runs that are chosen, as far as they are there. */
-	open() {
-		const names = this.found.runs.map((run) => run.name);
-		const { run, compare } = this.state.now;
-		const first = names.includes(run) || this.known.has(run) ? run : names[0];
+	openRuns() {
+		const names = this.listed.runs.map((run) => run.name);
+		const { run, compare } = this.state.values;
+		const first = names.includes(run) || this.opened.has(run) ? run : names[0];
 		const second = names.includes(compare) && compare !== first ? compare : undefined;
 		const shown = [first, second].filter((name) => name !== undefined);
-		const label = (name) => [name, name || "."];
-		options(this.run, [...new Set([...names, ...shown])].map(label), first);
-		options(this.compare, [["", "no other run"], ...names.filter((name) => name !== first).map(label)], second);
-		if (JSON.stringify(shown) === this.shown) return;
-		this.shown = JSON.stringify(shown);
+		const others = names.filter((name) => name !== first);
+		setOptions(this.run, [...new Set([...names, ...shown])], first, (name) => name || ".");
+		setOptions(this.compare, ["", ...others], second, (name, k) => (k ? name || "." : "no other run"));
+		const key = JSON.stringify(shown);
+		if (key === this.shown) return;
+		this.shown = key;
 		this.views = shown.map((name) => {
-			if (!this.known.has(name)) this.known.set(name, new RunData(name, () => this.settle()));
-			return new View(this.known.get(name), this.state, this.clock, this.changed, (step) => this.seek(step));
+			if (!this.opened.has(name)) this.opened.set(name, new RunData(name, this.updateSteps));
+			return new RunView(this.opened.get(name), this.state, this.clock, this.requestDraw, this.seek);
 		});
 		this.main.replaceChildren(...this.views.map((view) => view.element));
 	}
 
 	/** New data are here: the time axis may have grown. */
-	settle() {
-		const steps = [...new Set(this.views.flatMap(({ run }) => run.steps))].sort((a, b) => a - b);
-		if (steps.join() !== this.clock.steps.join() && !this.clock.playing && !this.clock.dragging) this.clock.setSteps(steps);
-		this.changed();
-	}
+	updateSteps = () => {
+		const steps = mergeSteps(this.views.map(({ run }) => run.steps));
+		if (steps.join() !== this.clock.steps.join() && !this.clock.playing && !this.clock.dragging)
+			this.clock.setSteps(steps);
+		this.requestDraw();
+	};
 
-	seek(step) {
+	seek = (step) => {
 		this.clock.following = false;
 		this.clock.seek(step);
-		this.changed(true);
-	}
+		this.commitTime();
+	};
 
-	draw(now) {
+	draw = (now) => {
 		this.pending = null;
-		if (this.clock.tick(now)) this.changed();
+		if (this.clock.tick(now)) this.requestDraw();
 		else if (this.wasPlaying && !this.clock.playing) this.state.set({ step: this.clock.target });
 		this.wasPlaying = this.clock.playing;
-		const nothing = this.found && !this.views.length;
-		if (nothing) refill(this.empty, JSON.stringify(this.found), () => emptyPage(this.found.others));
+		const nothing = this.listed && !this.views.length;
+		if (nothing) updateChildren(this.empty, JSON.stringify(this.listed), () => emptyPage(this.listed.others));
 		this.empty.hidden = !nothing;
 		this.top.hidden = this.main.hidden = nothing;
 		if (nothing || !this.views.length) return;
-		this.timeline.draw(this.views);
+		this.timeline.draw(this.views.map(({ run }) => run));
 		for (const view of this.views) view.draw(this.views.length > 1);
-		if (this.views[0].pictured) this.first ??= performance.mark("cnnviz:first-picture");
-	}
+		if (this.views[0].hasPicture) this.marked ??= performance.mark("cnnviz:first-picture");
+	};
 
-	key(event) {
+	onKey(event) {
 		if (event.altKey || event.ctrlKey || event.metaKey || event.target.closest("select, input")) return;
-		const act = { ArrowLeft: () => this.timeline.go(-1), ArrowRight: () => this.timeline.go(1), Home: () => this.timeline.go(-Infinity),
-			End: () => this.timeline.go(Infinity), " ": () => this.timeline.toggle() }[event.key];
-		if (!act || (event.key === " " && event.target.closest("button"))) return;
+		const moves = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity };
+		const isSpace = event.key === " ";
+		if (!(isSpace || event.key in moves) || (isSpace && event.target.closest("button"))) return;
 		event.preventDefault();
-		act();
+		if (isSpace) this.timeline.togglePlaying();
+		else this.timeline.move(moves[event.key]);
 	}
 }
 
-export async function render() {
+/** Loads the style sheet; the page works without it, too. */
+function loadStyle() {
 	const sheet = h("link", { rel: "stylesheet", href: new URL("style.css", import.meta.url).href });
-	const loaded = new Promise((resolve) => Object.assign(sheet, { onload: resolve, onerror: resolve }));
 	document.head.append(sheet);
+	return new Promise((resolve) => Object.assign(sheet, { onload: resolve, onerror: resolve }));
+}
+
+export async function render() {
 	borrowFont();
-	await loaded;
-	await new App().look();
+	await Promise.all([loadStyle(), loadColours()]);
+	await new App().poll();
 }

@@ -1,0 +1,1 @@
+"""Batches, datasets, class scores and the probe."""

@@ -1,0 +1,130 @@
+"""Finds the inputs and the class indices in a batch of any structure."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+from lightning_cnnviz.errors import ConfigurationError
+
+Key: TypeAlias = int | str
+INPUT_NAMES = ("x", "input", "inputs", "image", "images", "img", "imgs", "pixel_values", "data")
+TARGET_NAMES = ("y", "label", "labels", "target", "targets", "class", "classes")
+
+
+def split_batch(batch: Any, inputs: Key | None = None, targets: Key | None = None) -> tuple[Tensor, Tensor | None]:
+    """Finds the inputs and the class indices in a batch.
+
+    Args:
+        batch: A tensor, or any nesting of tuples, lists, mappings, dataclasses and named tuples of tensors.
+        inputs: Index, key or attribute of the inputs. Default: the first floating-point tensor with at least
+            two dimensions, preferably one with a common name (`"image"`, `"x"`, ...).
+        targets: Index, key or attribute of the class indices. Default: the first integer tensor (or tensor of zeros
+            and ones) with one entry per sample, preferably one with a common name (`"label"`, ...).
+
+    Returns:
+        Inputs of shape (samples, ...), and class indices, int64 of shape (samples,), or None if there are none.
+
+    Raises:
+        ValueError: If no inputs are found.
+        ConfigurationError: If `inputs` or `targets` names something that is missing or unsuitable.
+
+    Example:
+        >>> x, y = split_batch({"label": torch.tensor([1, 0]), "image": torch.rand(2, 3, 8, 8)})
+        >>> x.shape, y
+        (torch.Size([2, 3, 8, 8]), tensor([1, 0]))
+    """
+    if inputs is None and targets is None and _is_pair(batch):
+        return batch[0], batch[1]
+    leaves = list(_leaves(batch))
+    if inputs is None:
+        candidates = [leaf for leaf in leaves if leaf[1].is_floating_point() and leaf[1].ndim >= 2]
+        x = _preferred(candidates, INPUT_NAMES)
+    else:
+        x = _entry(batch, inputs)
+    if not isinstance(x, Tensor) or x.ndim < 1:
+        found = ", ".join(f"{name or 'tensor'} {tuple(leaf.shape)} {leaf.dtype}" for name, leaf in leaves)
+        raise ValueError(
+            f"expected a batch with a floating-point tensor of shape (samples, ...), got {type(batch).__name__} "
+            f"with {found or 'no tensors'}; specify the inputs with Probe(inputs=<index, key or attribute>)"
+        )
+    if targets is None:
+        y = _preferred(
+            [leaf for leaf in leaves if leaf[1] is not x and _are_class_indices(leaf[1], len(x))], TARGET_NAMES
+        )
+    else:
+        y = _entry(batch, targets)
+        if not _are_class_indices(y, len(x)):
+            raise ConfigurationError(
+                f"expected {targets!r} in the batch to be class indices, one integer for each of {len(x)} samples, "
+                f"got shape {tuple(y.shape)}, {y.dtype}"
+            )
+    return x, None if y is None else y.detach().reshape(len(x)).long()
+
+
+def batch_size(batch: Any) -> int:
+    """Number of samples in a batch: the length of its first tensor that is not a scalar; 1 if there is none.
+
+    Example:
+        >>> batch_size({"scale": torch.tensor(2.0), "image": torch.rand(5, 1, 8, 8)})
+        5
+    """
+    if _is_pair(batch):
+        return len(batch[0])
+    return next((len(leaf) for _, leaf in _leaves(batch) if leaf.ndim), 1)
+
+
+def _leaves(value: Any, name: Key | None = None) -> Iterator[tuple[Key | None, Tensor]]:
+    if isinstance(value, Tensor):
+        yield name, value
+    elif isinstance(value, Mapping):
+        for key, part in value.items():
+            yield from _leaves(part, key)
+    elif isinstance(value, tuple) and hasattr(value, "_fields"):
+        yield from _leaves(dict(zip(value._fields, value, strict=True)))
+    elif isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
+        for part in value:
+            yield from _leaves(part)
+    elif is_dataclass(value) and not isinstance(value, type):
+        yield from _leaves({field.name: getattr(value, field.name) for field in fields(value)})
+
+
+def _is_pair(batch: Any) -> bool:
+    """Whether a batch has the most common structure, a pair of inputs and class indices, which needs no search."""
+    if type(batch) not in (list, tuple) or len(batch) != 2:
+        return False
+    x, y = batch
+    return (
+        isinstance(x, Tensor)
+        and isinstance(y, Tensor)
+        and y.dtype == torch.int64
+        and x.is_floating_point()
+        and x.ndim >= 2
+        and y.shape == x.shape[:1]
+    )
+
+
+def _entry(batch: Any, key: Key) -> Tensor:
+    try:
+        by_name = isinstance(key, str) and not isinstance(batch, Mapping)
+        value = getattr(batch, str(key)) if by_name else batch[key]
+    except (AttributeError, KeyError, IndexError, TypeError) as error:
+        found = list(batch) if isinstance(batch, Mapping) else type(batch).__name__
+        raise ConfigurationError(f"expected the batch to have {key!r}, got {found}") from error
+    if not isinstance(value, Tensor):
+        raise ConfigurationError(f"expected {key!r} in the batch to be a tensor, got {type(value).__name__}")
+    return value
+
+
+def _preferred(leaves: Sequence[tuple[Key | None, Tensor]], names: Sequence[str]) -> Tensor | None:
+    named = [tensor for name, tensor in leaves if name in names]
+    return next(iter(named or [tensor for _, tensor in leaves]), None)
+
+
+def _are_class_indices(tensor: Tensor, samples: int) -> bool:
+    one_per_sample = tensor.ndim in (1, 2) and tensor.numel() == samples and len(tensor) == samples
+    if not one_per_sample or tensor.is_complex():
+        return False
+    return not tensor.is_floating_point() or bool(((tensor == 0) | (tensor == 1)).all())

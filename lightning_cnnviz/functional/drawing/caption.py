@@ -1,0 +1,174 @@
+"""Text on pictures: titles, labels under tiles, and the colour scale."""
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import matplotlib
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from lightning_cnnviz.functional.drawing.image import Array, Picture, enlarge
+from lightning_cnnviz.functional.escaping import one_line
+
+INK = (34, 34, 34)
+ERROR_INK = (178, 24, 43)
+"""Colour of text that reports an error, such as a wrong prediction."""
+TITLE_SIZE, TEXT_SIZE = 15, 12
+"""Font sizes, in pixels."""
+PICTURE_MARGIN = 8
+"""White pixels around a picture, and by default between its parts."""
+TEXT_SHADES = 32
+"""Number of shades from white to ink in anti-aliased text."""
+
+
+@lru_cache
+def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
+    """Returns the font of all text on pictures, at a size in pixels."""
+    # Bundled with matplotlib, hence the same on every machine. Covers Latin, Greek, Cyrillic and some other alphabets,
+    # but no Chinese, Japanese, Korean or Indic scripts; missing characters are drawn as boxes.
+    file = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    return ImageFont.truetype(str(Path(matplotlib.get_data_path(), "fonts", "ttf", file)), size)
+
+
+def text_width(text: str, size: int = TEXT_SIZE) -> int:
+    """Returns the width of a line of text in pixels."""
+    return int(np.ceil(font(size).getlength(one_line(text))))
+
+
+def shorten(text: str, width: int, size: int = TEXT_SIZE, keep_end: bool = False) -> str:
+    """Truncates a text wider than `width` pixels at its end, or at its start if `keep_end` is set.
+
+    Example:
+        >>> shorten("features.denseblock3.denselayer24.conv2", 120, keep_end=True).endswith("24.conv2")
+        True
+    """
+    for drop in range(len(text) or 1):
+        shown = text if not drop else f"…{text[drop:]}" if keep_end else f"{text[:-drop]}…"
+        if text_width(shown, size) <= width:
+            return shown
+    return "…"
+
+
+def non_finite_note(values: Array, what: str) -> str:
+    """Returns a note with the number of NaN or infinite values; empty if there are none."""
+    non_finite = int((~np.isfinite(values)).sum())
+    return f"{non_finite} non-finite {what} (magenta)" if non_finite else ""
+
+
+def pad(picture: Picture, height: int, width: int) -> Picture:
+    """Pads a picture with white on the right and below to a minimum size; a larger picture is unchanged."""
+    rows, columns = max(height - picture.shape[0], 0), max(width - picture.shape[1], 0)
+    return np.pad(picture, ((0, rows), (0, columns), (0, 0)), constant_values=255)
+
+
+def text_line(
+    text: str,
+    width: int = 0,
+    size: int = TEXT_SIZE,
+    keep_end: bool = False,
+    ink: tuple[int, int, int] = INK,
+) -> Picture:
+    """Draws one line of text on white; truncated and centred if a width in pixels is given."""
+    text = one_line(text)
+    shown = shorten(text, width, size, keep_end) if width else text
+    length = text_width(shown, size)
+    strip = Image.new("L", (width or length + 1, size + 6))
+    left = (width - length) // 2 if width else 0
+    ImageDraw.Draw(strip).text((left, 1), shown, fill=255, font=font(size))
+    shades: Picture = np.linspace(255, ink, TEXT_SHADES).round().astype(np.uint8)
+    return shades[(np.asarray(strip, dtype=np.intp) * (TEXT_SHADES - 1) + 127) // 255]
+
+
+def write(
+    picture: Picture,
+    texts: Iterable[tuple[int, int, str]],
+    anchor: Literal["lm", "mm", "rm"] = "mm",
+    size: int = TEXT_SIZE,
+) -> Picture:
+    """Writes texts on a picture, in dark or white ink, depending on the brightness of the pixel at their position.
+
+    Args:
+        picture: Height × width × 3.
+        texts: Row, column and text of each.
+        anchor: Which point of the text is at that position: the left end, middle or right end; vertically always the
+            middle.
+        size: Font size, in pixels.
+
+    Returns:
+        A picture of the same size.
+
+    Example:
+        >>> bool(write(np.zeros((20, 30, 3), dtype=np.uint8), [(10, 15, "+1")]).any())
+        True
+    """
+    image = Image.fromarray(picture)
+    pen = ImageDraw.Draw(image)
+    for row, column, text in texts:
+        light = np.dot(picture[row, column], (0.299, 0.587, 0.114)) > 140
+        pen.text((column, row), one_line(text), fill=INK if light else (255, 255, 255), font=font(size), anchor=anchor)
+    return np.array(image)
+
+
+def check_captions(captions: Sequence[Sequence[str]]) -> None:
+    """Raises TypeError if a caption is a string instead of a list of lines: its characters would become lines."""
+    for lines in captions:
+        if isinstance(lines, str):
+            raise TypeError(
+                f"expected captions to have a list of lines for each image, got the text {lines!r}; write [{lines!r}]"
+            )
+
+
+def labelled(cell: Picture, name: str, text_size: int = TEXT_SIZE) -> Picture:
+    """Writes a centred name under a cell; too long a name keeps its end, which distinguishes layers."""
+    return np.concatenate([cell, text_line(name, cell.shape[1], text_size, keep_end=True)])
+
+
+def colour_scale(colours: Picture, low: str, high: str) -> Picture:
+    """Draws a horizontal bar of a colour map, shape (entries, 3), between its lowest and highest value."""
+    bar = enlarge(colours[None, ::2], 12)[:, ::12]
+    bar = np.pad(bar, ((3, 3), (6, 6), (0, 0)), constant_values=255)
+    return beside(text_line(low), bar, text_line(high), gap=0)
+
+
+def beside(*pictures: Picture, gap: int = PICTURE_MARGIN) -> Picture:
+    """Places pictures side by side on white, aligned at the top."""
+    height = max(picture.shape[0] for picture in pictures)
+    spaced = [pad(picture, height, picture.shape[1] + gap) for picture in pictures]
+    return np.concatenate(spaced, axis=1)[:, : -gap or None]
+
+
+def stack(*pictures: Picture, gap: int = PICTURE_MARGIN, margin: int = 0) -> Picture:
+    """Stacks pictures vertically on white, aligned on the left, with a white margin around them."""
+    height = sum(picture.shape[0] for picture in pictures) + gap * (len(pictures) - 1)
+    width = max(picture.shape[1] for picture in pictures)
+    sheet = np.full((height + 2 * margin, width + 2 * margin, 3), 255, dtype=np.uint8)
+    top = margin
+    for picture in pictures:
+        sheet[top : top + picture.shape[0], margin : margin + picture.shape[1]] = picture
+        top += picture.shape[0] + gap
+    return sheet
+
+
+def titled(picture: Picture, title: str, *notes: str, scale: Picture | None = None) -> Picture:
+    """Completes a picture: adds a title, notes and a colour scale above it, and a white margin around it.
+
+    Args:
+        picture: Height × width × 3.
+        title: First line; omitted if empty.
+        *notes: Additional lines; empty ones are omitted.
+        scale: From `colour_scale`.
+
+    Returns:
+        A larger picture, at least as wide as its longest line of text.
+
+    Example:
+        >>> titled(np.zeros((10, 10, 3), dtype=np.uint8), "conv1", "6 kernels").shape[0]
+        74
+    """
+    head = [text_line(title, size=TITLE_SIZE)] if title else []
+    head += [text_line(note) for note in notes if note]
+    head += [scale] if scale is not None else []
+    parts = [stack(*head, gap=1)] if head else []
+    return stack(*parts, picture, margin=PICTURE_MARGIN)

@@ -1,0 +1,168 @@
+"""Feature maps as pictures: the channels of one layer, or the mean map of each of several layers."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from lightning_cnnviz.functional.drawing.caption import (
+    beside,
+    check_captions,
+    colour_scale,
+    labelled,
+    non_finite_note,
+    stack,
+    titled,
+)
+from lightning_cnnviz.functional.drawing.colours import DIVERGING, SEQUENTIAL
+from lightning_cnnviz.functional.drawing.image import (
+    Array,
+    ArrayLike,
+    Picture,
+    channel_mean,
+    diverging,
+    planes,
+    sequential,
+    thicken,
+    tile,
+    to_array,
+)
+from lightning_cnnviz.functional.drawing.samples import INPUT_SIZE, centred, fit_to_size, sample_picture
+
+MAX_MAP_SIZE, MIN_MAP_SIZE = 220, 24
+MAPS_WIDTH = 880
+"""In pixels: the maximum and minimum size of a map, and the width of a row of maps."""
+
+
+def feature_maps(
+    activations: ArrayLike,
+    images: ArrayLike,
+    captions: Sequence[Sequence[str]],
+    *,
+    max_channels: int = 32,
+    title: str = "",
+) -> Picture:
+    """Draws the channels of one layer as a grid beside each input.
+
+    Args:
+        activations: Shape (samples, channels, *size) with zero to three spatial dimensions. 1-D maps are drawn as
+            strips, 3-D maps as their middle slice, and single values as squares.
+        images: The inputs, shape (samples, channels, *size).
+        captions: Lines of text under each sample, e.g. true and predicted class.
+        max_channels: Maximum number of channels drawn, starting from the first; the picture states how many are
+            left out.
+        title: Written above the grid, e.g. layer and step.
+
+    Returns:
+        Height × width × 3, uint8, with one colour scale for all maps. If the values have both signs, negative is
+        blue, zero white and positive red; otherwise they range from dark (smallest) to bright (largest). Non-finite
+        values are magenta and counted.
+
+    Raises:
+        TypeError: If a caption is a string instead of a list of lines.
+        ValueError: If the numbers of samples differ, a shape does not fit or `max_channels` is below 1.
+
+    Example:
+        >>> maps, inputs = np.random.rand(2, 6, 12, 12), np.random.rand(2, 1, 28, 28)
+        >>> feature_maps(maps, inputs, [["true: 3"], ["true: 5"]]).shape
+        (277, 752, 3)
+    """
+    if max_channels < 1:
+        raise ValueError(f"expected max_channels to be at least 1, got {max_channels}")
+    maps = planes(to_array(activations))
+    _check_samples(len(maps), images, captions)
+    channels = maps.shape[1]
+    shown = maps[:, :max_channels]
+    low, high = _finite_range(shown)
+    if low < 0 < high:
+        low, high = min(low, -high), max(high, -low)
+        colours, coloured = DIVERGING, diverging(shown, high)
+    else:
+        colours, coloured = SEQUENTIAL, sequential(shown, low, high)
+    columns = shown.shape[1] if shown.shape[1] <= 8 else min(16, -(-shown.shape[1] // 2))
+    size = int(np.clip(MAPS_WIDTH // columns, MIN_MAP_SIZE, _max_map_size(images)))
+    rows = [
+        beside(sample_picture(image, lines, max(size, INPUT_SIZE)), tile(thicken(fit_to_size(sample, size)), columns))
+        for image, sample, lines in zip(images, coloured, captions, strict=True)
+    ]
+    left_out = channels - shown.shape[1]
+    return titled(
+        stack(*rows),
+        title,
+        f"{shown.shape[1]} of {channels} channels, {left_out} left out" if left_out else f"{channels} channels",
+        non_finite_note(shown, "values"),
+        scale=colour_scale(colours, f"{low:.3g}", f"{high:.3g}"),
+    )
+
+
+def mean_maps(
+    activations: Mapping[str, ArrayLike],
+    images: ArrayLike,
+    captions: Sequence[Sequence[str]],
+    *,
+    title: str = "",
+) -> Picture:
+    """Draws the mean over the channels of each layer for each input, following it through the network.
+
+    Args:
+        activations: Layer name → activations of shape (samples, channels, *size), in network order.
+        images: The inputs, shape (samples, channels, *size).
+        captions: Lines of text under each sample.
+        title: Written above the maps.
+
+    Returns:
+        Height × width × 3, uint8. Each map has its own colour scale from dark (smallest value) to bright (largest),
+        because activations of different layers differ by orders of magnitude.
+
+    Raises:
+        TypeError: If a caption is a string instead of a list of lines.
+        ValueError: If there is no layer, the numbers of samples differ or a shape does not fit.
+
+    Example:
+        >>> maps = {"conv1": np.random.rand(1, 6, 24, 24), "conv2": np.random.rand(1, 16, 8, 8)}
+        >>> mean_maps(maps, np.random.rand(1, 1, 28, 28), [["true: 3"]]).shape
+        (158, 516, 3)
+    """
+    if not activations:
+        raise ValueError("expected at least one layer, got none")
+    means = {name: channel_mean(planes(to_array(values)), axis=1) for name, values in activations.items()}
+    for values in means.values():
+        _check_samples(len(values), images, captions)
+    size, columns = (INPUT_SIZE, 8) if len(means) <= 16 else (INPUT_SIZE // 2, 15)
+    size = int(np.clip(MAPS_WIDTH // len(means), size, _max_map_size(images)))
+    rows = []
+    for index, (image, lines) in enumerate(zip(images, captions, strict=True)):
+        cells = [_named_map(name, values[index], size) for name, values in means.items()]
+        map_rows = [beside(*cells[start : start + columns]) for start in range(0, len(cells), columns)]
+        rows.append(beside(sample_picture(image, lines, max(size, INPUT_SIZE)), stack(*map_rows)))
+    all_values = np.concatenate([values.ravel() for values in means.values()])
+    return titled(
+        stack(*rows),
+        title,
+        "mean over channels; each map from its smallest (dark) to its largest value (bright)",
+        non_finite_note(all_values, "values"),
+    )
+
+
+def _named_map(name: str, values: Array, size: int) -> Picture:
+    low, high = _finite_range(values)
+    cell = thicken(fit_to_size(sequential(values, low, high)[None], size))
+    return labelled(centred(tile(cell, columns=1)[None], size + 2)[0], name, text_size=12 if size > 60 else 9)
+
+
+def _max_map_size(images: ArrayLike) -> int:
+    """Returns the maximum size of a map: large for large images; enlarging small ones would add no detail."""
+    return int(np.clip(max(images.shape[2:], default=1), INPUT_SIZE, MAX_MAP_SIZE))
+
+
+def _finite_range(values: Array) -> tuple[float, float]:
+    finite = values[np.isfinite(values)]
+    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+
+
+def _check_samples(count: int, images: ArrayLike, captions: Sequence[Sequence[str]]) -> None:
+    check_captions(captions)
+    if not count == len(images) == len(captions):
+        raise ValueError(
+            f"expected as many images and captions as activations, got {len(images)} images, "
+            f"{len(captions)} captions and {count} activations"
+        )

@@ -1,0 +1,1 @@
+"""Statistics of gradients, and their charts."""

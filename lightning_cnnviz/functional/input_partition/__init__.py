@@ -1,0 +1,1 @@
+"""How a network with two inputs cuts their plane into cells."""

@@ -1,0 +1,200 @@
+"""What a model is made of: its layers as they run, with shapes, parameters and multiplications."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import nn
+from torch.nn.parameter import is_lazy
+
+from lightning_cnnviz.functional.escaping import markdown
+from lightning_cnnviz.functional.model_summary.layer_info import LayerInfo, Role
+from lightning_cnnviz.model.execution_trace import ExecutionTrace, owner_of, trace_execution
+from lightning_cnnviz.model.layers import select_layers
+
+# The modules of torch.nn in which the layers are defined, from which others are derived.
+_ROLES: dict[str, Role] = {
+    "torch.nn.modules.conv": "convolution",
+    "torch.nn.modules.batchnorm": "normalisation",
+    "torch.nn.modules.instancenorm": "normalisation",
+    "torch.nn.modules.normalization": "normalisation",
+    "torch.nn.modules.activation": "activation",
+    "torch.nn.modules.pooling": "pooling",
+    "torch.nn.modules.linear": "linear",
+    "torch.nn.modules.dropout": "dropout",
+}
+
+
+class ParameterCount(NamedTuple):
+    """Entries of all parameters of a model, each parameter once.
+
+    Attributes:
+        parameters: All.
+        trainable: Those that require a gradient.
+        size: Bytes of all.
+    """
+
+    parameters: int
+    trainable: int
+    size: int
+
+
+def architecture(model: nn.Module, inputs: torch.Tensor, layers: str | Sequence[str] | None = None) -> list[LayerInfo]:
+    """Runs a model once, in evaluation mode, and describes its layers in the order in which they begin.
+
+    A layer is a module that ran and in which no other did, or that itself has parameters or multiplies. What
+    does not run (metrics, losses, unused heads) is no layer; functions such as `F.relu` are no modules.
+
+    Multiply-adds are half of what `torch.utils.flop_counter` counts: those of convolutions, matrix products,
+    attention and recurrent layers. Biases, normalisation, activations and pooling are not counted.
+
+    Args:
+        model: The model; left as it was.
+        inputs: A few samples, shape (samples, ...), on the model's device.
+        layers: Exact names or globs; a module named exactly is described as a whole, without what is in it.
+            Default: all.
+
+    Raises:
+        ValueError: If `layers` matches nothing, or only what did not run.
+
+    Example:
+        >>> net = nn.Sequential(nn.Conv2d(1, 6, 5), nn.ReLU(), nn.Flatten(), nn.Linear(6 * 24 * 24, 10))
+        >>> first, *_, last = architecture(net, torch.rand(1, 1, 28, 28))
+        >>> first.output_shape, first.parameters, first.multiply_adds
+        ((6, 24, 24), 156, 86400)
+        >>> last
+        LayerInfo(name='3', kind='Linear', role='linear', output_shape=(10,), parameters=34570, \
+trainable=34570, multiply_adds=34560, runs=1)
+    """
+    modules = dict(model.named_modules())
+    trail = trace_execution(model, inputs)
+    rows = [name for name in trail.runs if _is_layer(name, modules[name], trail)]
+    if layers is not None:
+        chosen = set(select_layers(model, layers, [name for name in modules if name], "layer")) & set(trail.runs)
+        rows = [name for name in trail.runs if name in chosen and (name in rows or not _holds(name, chosen))]
+        if not rows:
+            raise ValueError(f"layers={layers!r}: none of these modules ran")
+    multiply_adds = Counter[str]()
+    for running, flops in trail.flops.items():
+        if (row := next((name for name in reversed(running) if name in rows), None)) is not None:
+            multiply_adds[row] += flops
+    parameters = _parameters_by_row(model, trail, rows)
+    return [
+        LayerInfo(
+            name=name,
+            kind=type(modules[name]).__name__,
+            role=_role(modules[name]),
+            output_shape=trail.shapes[name],
+            parameters=sum(parameter.numel() for parameter in parameters[name]),
+            trainable=sum(parameter.numel() for parameter in parameters[name] if parameter.requires_grad),
+            multiply_adds=multiply_adds[name] // (2 * len(inputs)),
+            runs=trail.runs[name],
+        )
+        for name in rows
+    ]
+
+
+def count_parameters(model: nn.Module) -> ParameterCount:
+    """Counts what a model's parameters hold, used or not, however often they are registered.
+
+    Example:
+        >>> layer = nn.Linear(4, 3)
+        >>> count_parameters(nn.ModuleList([layer, nn.Sequential(layer)]))
+        ParameterCount(parameters=15, trainable=15, size=60)
+    """
+    parameters = [parameter for parameter in model.parameters() if not is_lazy(parameter)]
+    return ParameterCount(
+        sum(parameter.numel() for parameter in parameters),
+        sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
+        sum(parameter.numel() * parameter.element_size() for parameter in parameters),
+    )
+
+
+def architecture_table(infos: Sequence[LayerInfo], count: ParameterCount) -> str:
+    """The layers as a Markdown table, and the sums below it.
+
+    Args:
+        infos: From `architecture`.
+        count: From `count_parameters`; what of it no row has gets a line.
+
+    Example:
+        >>> net = nn.Sequential(nn.Linear(40, 30))
+        >>> print(architecture_table(architecture(net, torch.rand(1, 40)), count_parameters(net)))
+        | layer | kind | output shape | parameters | multiply-adds |
+        |:--|:--|--:|--:|--:|
+        | `0` | Linear | 30 | 1,230 | 1,200 |
+        <BLANKLINE>
+        **1,230 parameters**: 1,230 trainable, 0 not trainable; 0.00 MB
+        <BLANKLINE>
+        **1,200 multiply-adds per sample** in the layers above, biases not counted
+    """
+    lines = ["| layer | kind | output shape | parameters | multiply-adds |", "|:--|:--|--:|--:|--:|"]
+    for info in infos:
+        name = _code(info.name) if info.name else "(the model itself)"
+        kind = markdown(info.kind) if info.runs == 1 else f"{markdown(info.kind)}, {info.runs} runs"
+        shape = "–" if info.output_shape is None else " × ".join(map(str, info.output_shape)) or "1"
+        lines.append(f"| {name} | {kind} | {shape} | {info.parameters:,} | {info.multiply_adds:,} |")
+    frozen = count.parameters - count.trainable
+    multiply_adds = sum(info.multiply_adds for info in infos)
+    sums = [
+        f"**{count.parameters:,} parameters**: {count.trainable:,} trainable, {frozen:,} not trainable; "
+        f"{count.size / 1e6:,.2f} MB",
+        f"**{multiply_adds:,} multiply-adds per sample** in the layers above, biases not counted",
+    ]
+    elsewhere = count.parameters - sum(info.parameters for info in infos)
+    if elsewhere:
+        sums.append(
+            f"{elsewhere:,} of the parameters are in no layer above: in modules that did not run or not chosen"
+        )
+    return "\n\n".join(["\n".join(lines), *sums])
+
+
+def _code(name: str) -> str:
+    return f"`{name}`" if re.fullmatch(r"[\w.-]+", name) else markdown(name)
+
+
+def _is_layer(name: str, module: nn.Module, trail: ExecutionTrace) -> bool:
+    own = any(True for _ in module.parameters(recurse=False))
+    multiplies = any(flops for running, flops in trail.flops.items() if running and running[-1] == name)
+    return own or multiplies or not _holds(name, trail.runs)
+
+
+def _parameters_by_row(model: nn.Module, trail: ExecutionTrace, rows: Sequence[str]) -> dict[str, list[nn.Parameter]]:
+    """What a module has that did not run belongs to the one around it, if that ran and nothing in it did."""
+    held: dict[str, list[nn.Parameter]] = {name: [] for name in rows}
+    for path, module in model.named_modules():
+        owner = owner_of(path)
+        home = next((name for name in _upwards(owner) if name in trail.runs), None)
+        if home is None or (home != owner and _holds(home, trail.runs)):
+            continue
+        row = next((name for name in _upwards(home) if name in held), None)
+        if row is not None:
+            held[row] += [parameter for parameter in module.parameters(recurse=False) if not is_lazy(parameter)]
+    counted: set[nn.Parameter] = set()
+    for name, parameters in held.items():
+        held[name] = [parameter for parameter in dict.fromkeys(parameters) if parameter not in counted]
+        counted.update(parameters)
+    return held
+
+
+def _role(module: nn.Module) -> Role:
+    if isinstance(module, nn.MultiheadAttention):
+        return "attention"
+    if isinstance(module, nn.Identity):  # at home among the linear layers
+        return "other"
+    return next((_ROLES[kind.__module__] for kind in type(module).__mro__ if kind.__module__ in _ROLES), "other")
+
+
+def _upwards(name: str) -> Iterator[str]:
+    """A module's name, then those of the modules around it up to the model."""
+    while name:
+        yield name
+        name = name.rpartition(".")[0]
+    yield ""
+
+
+def _holds(name: str, others: Iterable[str]) -> bool:
+    """Whether one of the others is inside of a module."""
+    return any(other != name and (not name or other.startswith(f"{name}.")) for other in others)

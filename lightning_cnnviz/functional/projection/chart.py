@@ -1,0 +1,74 @@
+"""A layout as a picture: classes in colours, and what it is in words."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from lightning_cnnviz.errors import ClassNames, class_names_list
+from lightning_cnnviz.functional.drawing.image import Labels, Picture, to_labels
+from lightning_cnnviz.functional.drawing.scatter import scatter_chart
+from lightning_cnnviz.functional.projection.layout import Layout, Method
+from lightning_cnnviz.functional.projection.quality import LayoutQuality, measure
+
+
+def projection_chart(
+    layout: Layout,
+    labels: Labels,
+    class_names: ClassNames,
+    *,
+    method: Method,
+    numbers: LayoutQuality | None = None,
+    title: str = "",
+) -> Picture:
+    """Draws a layout: classes in colours with their names at their medians, and what it is in words.
+
+    Args:
+        layout: From `project`.
+        labels: Class numbers, shape (samples,): tensor, array or list; negative where unknown.
+        class_names: A name for each class number: list, tuple, array or dict.
+        method: How the layout was made.
+        numbers: From `measure`, where they are known already.
+        title: First line, e.g. layer, epoch and step.
+
+    Returns:
+        Height × width × 3, uint8. The second line gives method and number of samples and how far the classes
+        come apart, the third how true the layout is and how far it has moved, as far as that is known.
+
+    Example:
+        >>> layout = Layout(np.random.default_rng(0).normal(size=(20, 2)), None)
+        >>> projection_chart(layout, np.repeat([0, 1], 10), ["cat", "dog"], method="pca").shape
+        (700, 750, 3)
+    """
+    labels, names = to_labels(labels), class_names_list(class_names)
+    words = chart_words(layout, numbers or measure(layout, labels), method=method, title=title)
+    return scatter_chart(layout.points, labels, names, title=words)
+
+
+def chart_words(layout: Layout, numbers: LayoutQuality, *, method: Method, title: str) -> str:
+    """The lines above a chart; arguments as in `projection_chart`.
+
+    Example:
+        >>> layout, quality = Layout(np.zeros((9, 2)), None), LayoutQuality(movement=0.5)
+        >>> print(chart_words(layout, quality, method="pca", title="epoch 3"))
+        epoch 3
+        PCA · 9 samples
+        moved 0.500 σ
+    """
+    shown = int(np.isfinite(layout.points).all(axis=1).sum())
+    left_out = len(layout.points) - shown
+    apart, true = numbers.in_words()
+    first = [method_words(method, [layout]), f"{shown} samples", apart]
+    second = [true, f"{left_out} samples with non-finite activations left out" if left_out else ""]
+    lines = [title, *(" · ".join(filter(None, words)) for words in (first, second))]
+    return "\n".join(filter(None, lines))
+
+
+def method_words(method: Method, layouts: Sequence[Layout]) -> str:
+    """A method in words, with the perplexity of its layouts.
+
+    Example:
+        >>> method_words("tsne", [Layout(np.zeros((99, 2)), 30.0)])
+        't-SNE (perplexity 30)'
+    """
+    used = dict.fromkeys(f"{layout.perplexity:.3g}" for layout in layouts if layout.perplexity is not None)
+    return {"pca": "PCA", "umap": "UMAP"}.get(method, f"t-SNE (perplexity {', '.join(used)})")

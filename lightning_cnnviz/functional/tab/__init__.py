@@ -1,0 +1,1 @@
+"""Data for the CNN Viz tab in TensorBoard."""

@@ -1,0 +1,165 @@
+"""Data for the CNN Viz tab: named arrays with metadata, instead of a finished picture."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from lightning_cnnviz.functional.drawing.image import Array, ArrayLike, photograph, planes, to_array
+from lightning_cnnviz.functional.kernels import InputChannel, shown_weights
+from lightning_cnnviz.functional.tab.schema import SCHEMA
+
+MAX_MAP_SIZE, MAX_MAP_BYTES = 64, 2**17
+"""Maximum side of a map in pixels, and maximum bytes of all maps of a layer; larger maps are downsampled."""
+THUMBNAIL_SIZE, SMALL_THUMBNAIL_SIZE, MAX_LARGE_THUMBNAILS = 32, 16, 1500
+"""Maximum side of a thumbnail in pixels, the smaller one if there are more samples than the third number."""
+
+
+class TabData(NamedTuple):
+    """One record for the tab, logged at one step.
+
+    Attributes:
+        kind: Type of the record, e.g. `"kernels"`.
+        names: Keys that identify it within its kind: `"layer"`, `"method"`, `"view"`, as applicable.
+        info: JSON-serialisable metadata.
+        arrays: Name → array of a dtype that the tab reads: uint8, int16, int32, float16 or float32.
+    """
+
+    kind: str
+    names: Mapping[str, str]
+    info: Mapping[str, Any]
+    arrays: Mapping[str, npt.NDArray[Any]]
+
+    @property
+    def tag(self) -> str:
+        """The tag `cnnviz/<kind>/<names>`; characters that TensorBoard's fast loader can't read are percent-encoded.
+
+        Example:
+            >>> TabData("kernels", {"layer": 'the "first"'}, {}, {}).tag
+            'cnnviz/kernels/the %22first%22'
+        """
+        plain = "/".join(["cnnviz", self.kind, *self.names.values()])
+        return re.sub(r'["\\\x00-\x1f%]', lambda found: f"%{ord(found[0]):02X}", plain)
+
+    def size(self) -> int:
+        """Returns the size of the arrays in bytes."""
+        return sum(array.nbytes for array in self.arrays.values())
+
+    def metadata(self) -> bytes:
+        """Returns schema version, kind and names as JSON."""
+        return json.dumps({"schema": SCHEMA, "kind": self.kind, **self.names}).encode()
+
+    def packed(self) -> tuple[bytes, bytes]:
+        """Returns a JSON header and the concatenated bytes of the arrays, little-endian.
+
+        Example:
+            >>> header, payload = TabData("kernels", {"layer": "conv1"}, {}, {"low": np.zeros(2, np.float32)}).packed()
+            >>> header
+            b'{"layer": "conv1", "arrays": [{"name": "low", "dtype": "float32", "shape": [2]}]}'
+            >>> len(payload)
+            8
+        """
+        arrays = {name: np.ascontiguousarray(array) for name, array in self.arrays.items()}
+        described = [
+            {"name": name, "dtype": array.dtype.name, "shape": list(array.shape)} for name, array in arrays.items()
+        ]
+        header = _without_nan({**self.names, **self.info, "arrays": described})
+        payload = b"".join(
+            array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes() for array in arrays.values()
+        )
+        return json.dumps(header, allow_nan=False).encode(), payload
+
+
+def kernel_tab_data(
+    weight: ArrayLike, layer: str, *, channel: InputChannel = "auto", max_kernels: int = 512
+) -> TabData:
+    """Returns the kernels of a layer, selected as in `kernel_grid`; for 3-D kernels the middle slice.
+
+    Example:
+        >>> kernel_tab_data(np.zeros((6, 1, 5, 5)), "conv1").arrays["values"].shape
+        (6, 5, 5)
+    """
+    values = to_array(weight)
+    shown, mode = shown_weights(values, channel, max_kernels)
+    flat = values[:max_kernels].reshape(len(shown), -1)
+    arrays = {
+        "values": shown[:, shown.shape[1] // 2].astype(np.float16),
+        "low": flat.min(axis=1),
+        "high": flat.max(axis=1),
+    }
+    info = {"channels": list(range(len(shown))), "mode": mode if isinstance(mode, str) else "slice"}
+    return TabData("kernels", {"layer": layer}, info, arrays)
+
+
+def map_tab_data(
+    activations: ArrayLike, layer: str, *, kind: str = "feature_maps", max_channels: int = 32, known: bool = True
+) -> TabData:
+    """Returns the maps of a layer as bytes, each scaled from its smallest to its largest value.
+
+    Args:
+        activations: As for `feature_maps`.
+        layer: Name of the layer.
+        kind: `"feature_maps"` or `"filter_response"`.
+        max_channels: Maximum number of channels kept, starting from the first.
+        known: Whether the samples are the first ones of `sample_tab_data`; if not, their indices are negative.
+
+    Example:
+        >>> map_tab_data(np.random.rand(4, 6, 28, 28), "conv1").arrays["values"].shape
+        (4, 6, 28, 28)
+    """
+    maps = planes(to_array(activations))[:, :max_channels]
+    mean = maps.mean(axis=(2, 3))
+    side = int((MAX_MAP_BYTES / max(maps.shape[0] * maps.shape[1], 1)) ** 0.5)
+    maps = _reduced(maps, min(MAX_MAP_SIZE, max(side, 1)))
+    low, high = maps.min(axis=(2, 3)), maps.max(axis=(2, 3))
+    span = (high - low)[..., None, None]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = np.nan_to_num((maps - low[..., None, None]) / span, nan=0, posinf=0, neginf=0)
+    arrays = {"values": np.round(255 * share).astype(np.uint8), "low": low, "high": high, "mean": mean}
+    info = {
+        "samples": list(range(len(maps))) if known else [-1 - i for i in range(len(maps))],
+        "channels": list(range(maps.shape[1])),
+    }
+    return TabData(kind, {"layer": layer}, info, arrays)
+
+
+def sample_tab_data(images: ArrayLike, targets: ArrayLike, class_names: Sequence[str]) -> TabData:
+    """Returns samples as thumbnails, with their classes.
+
+    Args:
+        images: Shape (samples, channels, *size), as for `photograph`.
+        targets: Class indices, shape (samples,), negative if unknown.
+        class_names: A name for each class index.
+
+    Example:
+        >>> sample_tab_data(np.random.rand(5, 1, 28, 28), np.zeros(5, int), ["cat"]).arrays["thumbnails"].shape
+        (5, 28, 28, 3)
+    """
+    values = to_array(images)
+    small = _reduced(planes(values), THUMBNAIL_SIZE if len(values) <= MAX_LARGE_THUMBNAILS else SMALL_THUMBNAIL_SIZE)
+    pictures = np.stack([photograph(image) for image in small])
+    info = {"classes": list(class_names)}
+    return TabData("samples", {}, info, {"targets": np.asarray(targets, dtype=np.int32), "thumbnails": pictures})
+
+
+def _reduced(maps: Array, max_size: int) -> Array:
+    """Downsamples by block averaging until neither side exceeds `max_size`; incomplete blocks are dropped."""
+    height, width = maps.shape[2:]
+    factor = -(-max(height, width) // max_size)
+    if factor == 1:
+        return maps
+    down, across = min(factor, height), min(factor, width)
+    squares = maps[:, :, : height // down * down, : width // across * across]
+    shape = (*maps.shape[:2], height // down, down, width // across, across)
+    return np.asarray(squares.reshape(shape).mean(axis=(3, 5)), dtype=np.float32)
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _without_nan(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_nan(part) for part in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value

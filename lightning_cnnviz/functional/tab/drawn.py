@@ -1,0 +1,40 @@
+"""Results of a drawing: encoded pictures, data for the tab, or both."""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+
+from lightning_cnnviz.functional.drawing.encode import Encoded, encode
+from lightning_cnnviz.functional.drawing.image import Picture
+from lightning_cnnviz.functional.tab.data import TabData
+
+Drawn: TypeAlias = "Picture | Encoded | TabData | list[Encoded | TabData]"
+"""Result of a drawing: a picture, data for the tab, or a list of both."""
+
+
+def draw_encoded(draw: Callable[[], Drawn]) -> list[Encoded | TabData]:
+    """Runs a drawing and returns its results as a list, with pictures encoded."""
+    drawn = draw()
+    if isinstance(drawn, np.ndarray):
+        return [encode(drawn)]
+    return drawn if isinstance(drawn, list) else [drawn]
+
+
+def drawn_for_tab(view: str, draw: Callable[[], Picture]) -> list[Encoded | TabData]:
+    """Draws a view of the input partition; returns the encoded picture and the same picture as data for the tab.
+
+    Args:
+        view: Layer and view, e.g. `"fc1/cells"`.
+        draw: Returns the picture.
+
+    Example:
+        >>> picture, record = drawn_for_tab("fc1/cells", lambda: np.zeros((20, 30, 3), dtype=np.uint8))
+        >>> record.tag, record.info["width"]
+        ('cnnviz/partition/fc1/cells', 30)
+    """
+    picture = encode(draw())
+    layer, _, name = view.rpartition("/")
+    info = {"width": picture.width, "height": picture.height}
+    arrays = {"png": np.frombuffer(picture.data, dtype=np.uint8)}
+    return [picture, TabData("partition", {"layer": layer, "view": name}, info, arrays)]

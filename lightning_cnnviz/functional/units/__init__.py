@@ -1,0 +1,1 @@
+"""Activation maximization: inputs that maximally excite the units of a layer."""

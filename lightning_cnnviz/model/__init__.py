@@ -1,0 +1,1 @@
+"""Inspecting a network: layers, hooks, activations and execution traces. Nothing here draws."""

@@ -1,0 +1,96 @@
+"""Activations of a model's layers, from an evaluation pass that leaves the model unchanged."""
+
+import inspect
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from lightning_cnnviz.errors import names_list
+from lightning_cnnviz.model.evaluation import evaluating
+from lightning_cnnviz.model.hooks import add_hook
+from lightning_cnnviz.model.outputs import first_tensor, scores_in
+
+
+class Activations(NamedTuple):
+    """Output and activations of an evaluation pass, on the CPU.
+
+    Attributes:
+        output: The model's output: class scores (see `scores_in`), otherwise its first tensor; None if that is a
+            scalar or there is none.
+        layers: Layer name → activations of shape (samples, ...). Layers that did not run, or did not return a
+            tensor with one row per sample, are missing.
+    """
+
+    output: Tensor | None
+    layers: dict[str, Tensor]
+
+
+def record(module: nn.Module, inputs: Tensor, layers: str | Sequence[str], batch_size: int = 64) -> Activations:
+    """Runs the model in evaluation mode and returns the activations of some layers.
+
+    The model is left unchanged: training modes, buffers, random states and hooks. A compiled model runs uncompiled,
+    since hooks do not reach compiled code. If a layer runs several times in a pass, its last run is returned.
+
+    Args:
+        module: The model; called as `module(inputs)`.
+        inputs: Shape (samples, ...), on the model's device.
+        layers: Names as in `named_modules`; a name with the suffix `.input` stands for what the layer receives.
+        batch_size: Samples per forward pass.
+
+    Raises:
+        ValueError: If the model has no such layer, or still has uninitialised lazy layers.
+
+    Example:
+        >>> net = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+        >>> record(net, torch.ones(5, 4), ["1"]).layers["1"].shape
+        torch.Size([5, 3])
+    """
+    names = names_list(layers, "layers")
+    parts = [_record(module, chunk, names) for chunk in torch.split(inputs, batch_size)]
+    outputs = [part.output for part in parts if part.output is not None]
+    return Activations(
+        torch.cat(outputs) if len(outputs) == len(parts) else None,
+        {
+            name: torch.cat([part.layers[name] for part in parts])
+            for name in names
+            if all(name in part.layers for part in parts)
+        },
+    )
+
+
+def check_one_input(module: nn.Module) -> None:
+    """Raises ValueError if a model cannot be called with a single input.
+
+    Example:
+        >>> check_one_input(nn.Linear(2, 1))
+    """
+    signature = inspect.signature(module.forward)
+    try:
+        signature.bind(None)
+    except TypeError:
+        raise ValueError(
+            f"expected a forward() with one required input, got forward({', '.join(signature.parameters)}); "
+            "give all other parameters a default"
+        ) from None
+
+
+def _record(module: nn.Module, inputs: Tensor, layers: Sequence[str]) -> Activations:
+    seen: dict[str, Tensor] = {}
+
+    def keep(name: str, value: Any) -> None:
+        tensor = first_tensor(value)
+        if tensor is not None and tensor.ndim >= 1 and len(tensor) == len(inputs):
+            seen[name] = tensor.detach().to("cpu", copy=True)  # a copy: an in-place layer may follow
+
+    with evaluating(module) as hooks:
+        for name in layers:
+            hooks.append(add_hook(module, name, partial(keep, name)))
+        result = module(inputs)
+        scores = scores_in(result, len(inputs))
+        output = first_tensor(result) if scores is None else scores
+    if output is None or output.ndim == 0:
+        return Activations(None, seen)
+    return Activations(output.detach().to("cpu", copy=True), seen)

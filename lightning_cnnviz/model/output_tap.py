@@ -1,0 +1,100 @@
+"""Capturing a model's output while the user's code calls it."""
+
+import weakref
+from typing import Any
+
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from lightning_cnnviz.model.evaluation import in_own_pass
+from lightning_cnnviz.model.hooks import takes_hooks
+from lightning_cnnviz.model.outputs import first_tensor, scores_in
+from lightning_cnnviz.model.torch_internals import is_compiled
+
+
+class OutputTap:
+    """Captures the class scores that a model returns for one batch while the user's code calls it.
+
+    This package's own passes, under `evaluating`, are not captured. The output of the model's own call counts. If its
+    `forward` is not called (a training step may call a submodule), the output of the last direct child with parameters
+    (a loss has none) that returned one row per sample counts, unless it is one of several heads, since it is unknown
+    which of them predicts the batch's classes. Nothing is captured in compiled code.
+
+    Args:
+        module: The model.
+        samples: Number of samples in the batch, i.e. rows of the scores.
+        layer: Capture this submodule only.
+        children: Capture the children as well, at a cost that grows with their number.
+
+    Example:
+        >>> import torch
+        >>> net = nn.Sequential(nn.Linear(4, 3))
+        >>> tap = OutputTap(net, samples=5)
+        >>> _ = net(torch.ones(5, 4))
+        >>> tap.close().shape
+        torch.Size([5, 3])
+    """
+
+    def __init__(self, module: nn.Module, samples: int, layer: str | None = None, children: bool = True) -> None:
+        self._samples = samples
+        self._own_scores: Tensor | None = None
+        self._child_scores: Tensor | None = None
+        self._heads: list[tuple[nn.Module, weakref.ref[Tensor]]] = []  # with their inputs
+        self._several_heads = False
+        self._handles: list[RemovableHandle] = []
+        self._error: Exception | None = None
+        if is_compiled(module):
+            return
+        target = module.get_submodule(layer) if layer else module
+        self._handles = [target.register_forward_hook(self._capture_own)]
+        if layer is None and children:
+            self._handles += [
+                child.register_forward_hook(self._capture_child)
+                for child in module.children()
+                if any(True for _ in child.parameters()) and not is_compiled(child) and takes_hooks(child)
+            ]
+
+    @property
+    def captured_own(self) -> bool:
+        """Whether the scores are from the model's own call, or that of the layer, rather than a child's."""
+        return self._own_scores is not None
+
+    def close(self) -> Tensor | None:
+        """Stops capturing and returns the scores, detached; None if no output has one row per sample.
+
+        Raises:
+            Exception: What inspecting an output raised.
+        """
+        for handle in self._handles:
+            handle.remove()
+        if self._error is not None:
+            raise self._error
+        heads, self._heads = None if self._several_heads else self._child_scores, []
+        return heads if self._own_scores is None else self._own_scores
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A model that is copied or saved while capturing gets an inactive tap.
+        empty = dict.fromkeys(("_own_scores", "_child_scores", "_error"))
+        return {**empty, "_samples": -1, "_heads": [], "_several_heads": False, "_handles": []}
+
+    def _capture_own(self, module: nn.Module, args: Any, result: Any) -> None:
+        scores = self._class_scores(result)
+        self._own_scores = self._own_scores if scores is None else scores
+
+    def _capture_child(self, module: nn.Module, args: Any, result: Any) -> None:
+        scores = self._class_scores(result)
+        if scores is None:
+            return
+        received = first_tensor(args)
+        self._child_scores = scores
+        self._several_heads = any(other is not module and seen() is received for other, seen in self._heads)
+        if received is not None:
+            self._heads.append((module, weakref.ref(received)))
+
+    def _class_scores(self, result: Any) -> Tensor | None:
+        try:
+            scores = None if in_own_pass.get() else scores_in(result, self._samples)
+        except Exception as error:  # raised in `close`, not in the user's forward pass
+            self._error = error
+            return None
+        return None if scores is None else scores.detach()

@@ -1,0 +1,50 @@
+"""Finds the tensor, or the class scores, in the output of a layer or model."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from torch import Tensor
+
+from lightning_cnnviz.data.scores import are_scores
+
+
+def first_tensor(value: Any) -> Tensor | None:
+    """Returns a tensor itself, or the first one in any nesting of tuples, lists and mappings; None if there is none.
+
+    Example:
+        >>> import torch
+        >>> first_tensor((None, {"hidden": torch.zeros(2)}))
+        tensor([0., 0.])
+    """
+    return value if isinstance(value, Tensor) else next(_tensors(value), None)
+
+
+def scores_in(value: Any, samples: int) -> Tensor | None:
+    """Returns the first tensor in a model's output that may be class scores, preferably one named `logits`.
+
+    Args:
+        value: The model's output.
+        samples: Number of input samples.
+
+    Example:
+        >>> import torch
+        >>> output = {"loss": torch.tensor(0.7), "logits": torch.zeros(5, 3)}
+        >>> scores_in(output, samples=5).shape
+        torch.Size([5, 3])
+    """
+    if isinstance(value, Tensor):  # as most models do
+        return value if are_scores(value, samples) else None
+    named = value.get("logits") if isinstance(value, Mapping) else getattr(value, "logits", None)
+    for tensor in _tensors((named, value)):
+        if are_scores(tensor, samples):
+            return tensor
+    return None
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    else:
+        parts = value.values() if hasattr(value, "values") else value if isinstance(value, (tuple, list)) else ()
+        for part in parts:
+            yield from _tensors(part)

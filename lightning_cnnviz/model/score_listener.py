@@ -1,0 +1,88 @@
+"""Class scores of the user's own forward passes, captured without a second pass."""
+
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+
+from lightning_cnnviz.data.batch import split_batch
+from lightning_cnnviz.data.scores import are_logits
+from lightning_cnnviz.model.output_tap import OutputTap
+
+
+class ScoredBatch(NamedTuple):
+    """A batch and its class scores, on the device on which it ran.
+
+    Attributes:
+        inputs: Shape (samples, ...), as the model takes them.
+        targets: Class indices, shape (samples,), on the scores' device.
+        scores: The model's class scores, shape (samples, ...); detached.
+        logits: For a single score per sample: whether any captured so far cannot be a probability, a boolean scalar
+            on their device. None with a score per class.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    scores: Tensor
+    logits: Tensor | None = None
+
+
+class ScoreListener:
+    """Captures the class scores of one batch after another; copies of a listener are not capturing.
+
+    Once the model's own call has been captured, hooks on its children are no longer installed, which saves most of
+    the overhead. If the model later stops being called itself, one batch is missed; from then on the children have
+    hooks for good.
+
+    Example:
+        >>> import torch
+        >>> net, batch = nn.Linear(4, 3), (torch.ones(5, 4), torch.zeros(5, dtype=torch.long))
+        >>> listener = ScoreListener()
+        >>> listener.start(net, batch)
+        >>> _ = net(batch[0])
+        >>> listener.stop().scores.shape
+        torch.Size([5, 3])
+    """
+
+    def __init__(self) -> None:
+        self._tap: tuple[OutputTap, Tensor, Tensor] | None = None
+        self._tap_children: bool | None = None  # whether children get hooks; None while undecided
+        self._logits: Tensor | None = None
+
+    def start(self, module: nn.Module, batch: Any, layer: str | None = None) -> None:
+        """Starts capturing the class scores of the next forward pass, if the batch has inputs and class indices.
+
+        Args:
+            module: The model.
+            batch: The batch that the model is about to receive.
+            layer: Name of the layer that outputs the class scores; None for the model itself.
+        """
+        self.stop()  # a skipped step may have left its tap
+        try:
+            inputs, targets = split_batch(batch)
+        except ValueError:  # no inputs, so no scores to capture
+            return
+        if targets is not None:
+            self._tap = OutputTap(module, len(inputs), layer, self._tap_children is not False), inputs, targets
+
+    def stop(self) -> ScoredBatch | None:
+        """Stops capturing; returns the batch with its scores, None if none were captured."""
+        if self._tap is None:
+            return None
+        (tap, inputs, targets), self._tap = self._tap, None
+        scores = tap.close()
+        if scores is None:
+            if self._tap_children is False:
+                self._tap_children = True
+            return None
+        if self._tap_children is None and tap.captured_own:
+            self._tap_children = False
+        if scores.ndim == 1 or scores.shape[1] == 1:  # a few logits may all lie in 0…1, many do not
+            found = are_logits(scores)
+            self._logits = found if self._logits is None else self._logits | found
+        else:
+            self._logits = None
+        inputs = inputs.detach() if inputs.requires_grad else inputs
+        return ScoredBatch(inputs, targets.to(scores.device), scores, self._logits)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_tap": None, "_tap_children": None, "_logits": None}

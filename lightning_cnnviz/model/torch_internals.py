@@ -1,0 +1,131 @@
+"""The private PyTorch APIs that this package relies on, each with the reason; none are used elsewhere.
+
+`tests/model/test_torch_internals.py` tests each separately, so that a failing test names the API that a release of
+PyTorch has changed.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+def write_count(tensor: Tensor) -> int:
+    """Returns how often a tensor was modified in place: `Tensor._version`, the only way without comparing values.
+
+    Example:
+        >>> buffer = torch.zeros(2)
+        >>> before = write_count(buffer)
+        >>> _ = buffer.add_(1)
+        >>> write_count(buffer) > before
+        True
+    """
+    return tensor._version
+
+
+def own_buffers(module: nn.Module) -> dict[str, Tensor | None]:
+    """Returns a copy of `Module._buffers`, which unlike `named_buffers` includes shared and None buffers.
+
+    Example:
+        >>> list(own_buffers(nn.BatchNorm1d(3)))
+        ['running_mean', 'running_var', 'num_batches_tracked']
+    """
+    return dict(module._buffers)
+
+
+def set_own_buffers(module: nn.Module, buffers: dict[str, Tensor | None]) -> None:
+    """Restores the result of `own_buffers`, bypassing `Module.__setattr__`, which a user may override."""
+    module._buffers.update(buffers)
+
+
+def copy_all(targets: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
+    """Copies many tensors in one fused call, `torch._foreach_copy_`; one by one takes ten times as long.
+
+    Example:
+        >>> targets = [torch.zeros(2)]
+        >>> copy_all(targets, [torch.ones(2)])
+        >>> targets
+        [tensor([1., 1.])]
+    """
+    torch._foreach_copy_(list(targets), list(sources))
+
+
+def norms_of(tensors: Sequence[Tensor], order: float, dtype: torch.dtype) -> Tensor:
+    """Returns the vector norms of many tensors, computed in one fused call, `torch._foreach_norm`.
+
+    Public functions return the norm over all tensors (`torch.nn.utils.get_total_norm`) or of one tensor at a time.
+
+    Example:
+        >>> norms_of([torch.tensor([3.0, 4.0])], 2, torch.float32)
+        tensor([5.])
+    """
+    return torch.stack(torch._foreach_norm(list(tensors), order, dtype=dtype))
+
+
+def differences(tensors: Sequence[Tensor], others: Sequence[Tensor]) -> list[Tensor]:
+    """Returns `tensors - others` for many tensors, computed in one fused call, `torch._foreach_sub`.
+
+    Example:
+        >>> differences([torch.tensor([3.0])], [torch.tensor([1.0])])
+        [tensor([2.])]
+    """
+    return list(torch._foreach_sub(list(tensors), list(others)))
+
+
+def scaled(tensors: Sequence[Tensor], factor: float) -> list[Tensor]:
+    """Returns `factor * tensors` for many tensors, computed in one fused call, `torch._foreach_mul`.
+
+    Example:
+        >>> scaled([torch.tensor([3.0])], 2.0)
+        [tensor([6.])]
+    """
+    return list(torch._foreach_mul(list(tensors), factor))
+
+
+def unscales_in_step(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether an optimizer divides gradients by the loss scale within its step, as fused optimizers do.
+
+    `GradScaler` itself checks `_step_supports_amp_scaling`; there is no public alternative.
+
+    Example:
+        >>> unscales_in_step(torch.optim.SGD([torch.zeros(1, requires_grad=True)]))
+        False
+    """
+    return bool(getattr(optimizer, "_step_supports_amp_scaling", False))
+
+
+def is_compiled(module: nn.Module) -> bool:
+    """Whether calls of a module run compiled code, which ignores hooks that are registered afterwards.
+
+    `torch.compile` wraps a module and keeps the original as `_orig_mod`; Lightning sets `_compiler_ctx`.
+
+    Example:
+        >>> is_compiled(nn.Linear(4, 3))
+        False
+    """
+    return hasattr(module, "_orig_mod") or getattr(module, "_compiler_ctx", None) is not None
+
+
+def uncompiled(model: nn.Module) -> nn.Module:
+    """Removes compiled code from a model, in place, and returns it; callers should pass a copy.
+
+    Example:
+        >>> layer = nn.Linear(4, 3)
+        >>> uncompiled(torch.compile(layer)) is layer
+        True
+    """
+    model = getattr(model, "_orig_mod", model)
+    for module in list(model.modules()):
+        module._compiled_call_impl = None  # where Module.compile keeps the compiled call
+        if getattr(module, "_compiler_ctx", None):
+            vars(module).pop("forward", None)  # the compiled one; the class has the original
+        for name, child in list(module.named_children()):
+            setattr(module, name, getattr(child, "_orig_mod", child))
+    return model
+
+
+def foreign_attributes(model: nn.Module) -> Iterator[object]:
+    """Yields the values of all attributes of the modules, except those that `nn.Module` itself sets."""
+    inner = set(vars(nn.Module()))
+    for module in model.modules():
+        yield from (value for name, value in vars(module).items() if name not in inner)

@@ -1,0 +1,158 @@
+"""The cost of callbacks: time on the training thread, pictures and bytes."""
+
+import time
+from dataclasses import dataclass, field
+
+from pytorch_lightning.utilities import rank_zero_warn
+
+from lightning_cnnviz.errors import ConfigurationError
+
+
+@dataclass(eq=False)
+class Account:
+    """The cost and failures of one callback in a run so far.
+
+    Attributes:
+        name: Name of the callback, with a number appended if there are several of its class.
+        seconds: Time on the training thread, in seconds.
+        flexible: Part of `seconds` that drawing less often would save.
+        pictures: Number of pictures written.
+        written: Bytes written to the event file; without TensorBoard, bytes of the pictures.
+        dropped: Number of pictures and layouts dropped because newer ones were pending or the event file was full.
+        failures: Exceptions since the last report; other threads may append to it.
+        task: What the callback failed to do, for the warning.
+        strict: Whether exceptions propagate to the run, for debugging.
+    """
+
+    name: str
+    seconds: float = 0.0
+    flexible: float = 0.0
+    pictures: int = 0
+    written: int = 0
+    dropped: int = 0
+    failures: list[Exception] = field(default_factory=list)
+    task: str = "draw"
+    strict: bool = False
+    _warned: bool = False
+
+    def guard(
+        self, *, timed: bool = False, flexible: bool = False, report: bool = False, background: bool = False
+    ) -> "Guard":
+        """Returns a context that records exceptions in `failures` and suppresses them.
+
+        On the training thread `ConfigurationError`, and with `strict` every exception, propagates.
+
+        Args:
+            timed: Add the elapsed time to `seconds`; only for work on the training thread.
+            flexible: Whether drawing less often would save this time.
+            report: Warn of failures on exit; only on the training thread.
+            background: Whether it runs on another thread, which an exception would end.
+        """
+        return Guard(self, timed, flexible, report, background)
+
+    def report(self) -> None:
+        """Warns of failures since the last report, at most once per run."""
+        count = len(self.failures)  # other threads may append more meanwhile
+        if count and not self._warned:
+            self._warned = True
+            error = self.failures[0]
+            rank_zero_warn(
+                f"{self.name} failed to {self.task}; training continues: {type(error).__name__}: {error} (shown once"
+                + ('; on_error="raise" shows where)' if self.task == "draw" else ")")
+            )
+        del self.failures[:count]
+
+
+class Guard:
+    """See `Account.guard`. A class rather than a generator for speed, since every training step enters several."""
+
+    __slots__ = ("_account", "_background", "_flexible", "_report", "_start", "_timed")
+
+    def __init__(self, account: Account, timed: bool, flexible: bool, report: bool, background: bool) -> None:
+        self._account, self._timed, self._flexible = account, timed, flexible
+        self._report, self._background = report, background
+
+    def __enter__(self) -> None:
+        self._start = time.perf_counter()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> bool:
+        account = self._account
+        kept = isinstance(error, Exception) and (
+            self._background or not (account.strict or isinstance(error, ConfigurationError))
+        )
+        if kept:
+            account.failures.append(error)  # type: ignore[arg-type]
+        if self._timed:
+            seconds = time.perf_counter() - self._start
+            account.seconds += seconds
+            account.flexible += seconds if self._flexible else 0
+        if self._report and account.failures:
+            account.report()
+        return kept
+
+
+class Ledger:
+    """The accounts of a run's callbacks.
+
+    Example:
+        >>> ledger = Ledger()
+        >>> ledger.open("KernelGrid").name, ledger.open("KernelGrid").name
+        ('KernelGrid', 'KernelGrid-2')
+    """
+
+    def __init__(self) -> None:
+        self.accounts: list[Account] = []
+        self._begun: tuple[float, int] | None = None
+        self._ended: tuple[float, int] | None = None
+
+    def open(self, name: str, strict: bool = False) -> Account:
+        """Opens an account; a number is appended to a name that is taken."""
+        same = sum(account.name.partition("-")[0] == name for account in self.accounts)
+        account = Account(f"{name}-{same + 1}" if same else name, strict=strict)
+        self.accounts.append(account)
+        return account
+
+    def last(self) -> Account:
+        """Returns the account opened last, whose callback ends last and can thus report failures up to the end."""
+        return self.accounts[-1] if self.accounts else Account("")
+
+    def begin(self, step: int) -> None:
+        """Records the start of training at an optimizer step."""
+        self._begun = self._begun or (time.perf_counter(), step)
+
+    def end(self, step: int) -> None:
+        """Records the end of training at an optimizer step, for whatever reason."""
+        self._ended = self._ended or (time.perf_counter(), step)
+
+    def written(self) -> int:
+        """Returns the bytes that all callbacks have written."""
+        return sum(account.written for account in self.accounts)
+
+    def table(self) -> str:
+        """Returns a table of callback, pictures, milliseconds per step, share of training time and megabytes.
+
+        Rows are sorted by time, costliest first. Empty if there was no training step.
+        """
+        if self._begun is None or self._ended is None:
+            return ""
+        seconds, steps = (end - begin for begin, end in zip(self._begun, self._ended, strict=True))
+        if steps < 1:
+            return ""
+        rows = sorted(self.accounts, key=lambda account: -account.seconds)
+        total = Account(
+            "total",
+            seconds=sum(account.seconds for account in rows),
+            pictures=sum(account.pictures for account in rows),
+            written=self.written(),
+        )
+        width = max(len(account.name) for account in rows)
+        head = f"{'callback':<{width}} {'pictures':>8} {'ms/step':>8} {'of training':>11} {'MB':>7}"
+        return "\n".join([head, *(_row(account, width, seconds, int(steps)) for account in [*rows, total])])
+
+
+def _row(account: Account, width: int, seconds: float, steps: int) -> str:
+    return (
+        f"{account.name:<{width}} {account.pictures:>8} {1000 * account.seconds / steps:>8.3f} "
+        f"{account.seconds / seconds:>11.2%} {account.written / 1e6:>7.2f}"
+        + (f"  {account.dropped} dropped" if account.dropped else "")
+    )

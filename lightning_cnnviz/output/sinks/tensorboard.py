@@ -1,0 +1,72 @@
+"""TensorBoard, through the event file of its logger."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import torch.utils.tensorboard.summary as summary
+from pytorch_lightning.utilities import rank_zero_info
+
+from lightning_cnnviz.functional.drawing.encode import Encoded
+from lightning_cnnviz.functional.tab.data import TabData
+from lightning_cnnviz.output.event_file import EventFile, image_summary, scalar_summary, tab_data_summary
+from lightning_cnnviz.output.sinks.base import Sink
+from lightning_cnnviz.output.tensorboard_internals import Summary
+
+DEFAULT_IMAGE_SAMPLES = 10
+"""Images per tag that TensorBoard shows by default."""
+
+
+class TensorBoardSink(Sink):
+    """Writes images, scalars, texts and chart layouts to the event file; animations also to files next to it."""
+
+    takes_pictures = True
+    defers_numbers = False
+
+    def __init__(self, logger: Any) -> None:
+        super().__init__(logger)
+        self._file = EventFile(logger.experiment)
+        self._image_counts: Counter[str] = Counter()
+        self._sampling_reported = False
+
+    def numbers(self, values: Mapping[str, float], step: int) -> int:
+        """Adds scalars, as a single record."""
+        return self._write(scalar_summary(values), step)
+
+    def picture(self, tag: str, picture: Encoded, step: int) -> int:
+        """Adds an image; reports once if TensorBoard will not show all images of a tag."""
+        size = self._write(image_summary(tag, picture), step)
+        if picture.kept:
+            self._file.keep(f"{tag.replace('/', '_')}.png", picture.data)
+        self._image_counts[tag] += 1
+        if self._image_counts[tag] > DEFAULT_IMAGE_SAMPLES and not self._sampling_reported:
+            self._sampling_reported = True
+            rank_zero_info(
+                f"lightning_cnnviz: TensorBoard shows a random {DEFAULT_IMAGE_SAMPLES} images per tag, e.g. of {tag}; "
+                f"to see all: tensorboard --samples_per_plugin images=10000 --logdir {self._file.folder}"
+            )
+        return size
+
+    def tab_data(self, data: TabData, step: int) -> int:
+        """Adds data for the tab."""
+        return self._write(tab_data_summary(data), step)
+
+    def text(self, tag: str, text: str, step: int) -> int:
+        """Adds a text."""
+        return self._write(summary.text(tag, text), step)  # type: ignore[no-untyped-call]
+
+    def chart_layout(self, layout: Mapping[str, Mapping[str, list[Any]]]) -> int:
+        """Arranges the Custom Scalars tab."""
+        return self._write(summary.custom_scalars(layout), 0)  # type: ignore[no-untyped-call]
+
+    def resume(self, step: int) -> None:
+        """Makes TensorBoard purge later steps."""
+        self._file.resume(step)
+
+    def flush(self) -> None:
+        """Blocks until everything is in the file."""
+        self._file.flush()
+
+    def _write(self, proto: Summary, step: int) -> int:
+        self._file.write(proto, step)
+        return int(proto.ByteSize())

@@ -1,0 +1,50 @@
+"""The private APIs of TensorBoard and PyTorch's writer in use, each with the reason; none are used elsewhere.
+
+`tests/output/test_tensorboard_internals.py` tests each separately, so that a failing test names the API that a release
+has changed.
+"""
+
+from typing import Any
+
+# TensorBoard's protocol buffers, which PyTorch's writer, the one that Lightning's logger has open, accepts. The public
+# API would choose the format of each summary and the thread on which it is encoded.
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.compat.proto.summary_pb2 import DATA_CLASS_BLOB_SEQUENCE, Summary, SummaryMetadata
+from tensorboard.compat.proto.tensor_pb2 import TensorProto
+from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
+from tensorboard.compat.proto.types_pb2 import DT_STRING
+from torch.utils.tensorboard import FileWriter, SummaryWriter
+
+__all__ = [
+    "DATA_CLASS_BLOB_SEQUENCE",
+    "DT_STRING",
+    "Event",
+    "SessionLog",
+    "Summary",
+    "SummaryMetadata",
+    "TensorProto",
+    "TensorShapeProto",
+    "event_path",
+    "file_writer",
+    "record_writer",
+]
+
+
+def file_writer(board: SummaryWriter) -> FileWriter:
+    """Returns the open event file of a `SummaryWriter`, reopened after a `close`: a second file would lose data."""
+    opened: FileWriter = board._get_file_writer()  # type: ignore[no-untyped-call]
+    return opened
+
+
+def event_path(file: FileWriter) -> str:
+    """Returns the path of an event file, needed to truncate a partial record; empty if unknown."""
+    return str(getattr(file.event_writer, "_file_name", ""))
+
+
+def record_writer(file: FileWriter) -> Any | None:
+    """Returns the record writer of TensorBoard's thread, with its file as `_writer`; None if a release has none.
+
+    Its `write` is replaced because of its pure-Python checksum and its behaviour on a full disk, see `EventFile`.
+    """
+    records = getattr(getattr(file.event_writer, "_async_writer", None), "_writer", None)
+    return records if hasattr(records, "_writer") else None

@@ -1,0 +1,249 @@
+"""The single interface to the loggers; pictures are drawn and encoded in the background, in order of arrival."""
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any, ClassVar, TypeAlias, TypeVar, cast
+from weakref import WeakKeyDictionary
+
+from pytorch_lightning import Trainer
+from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
+
+from lightning_cnnviz.functional.drawing.encode import Encoded
+from lightning_cnnviz.functional.tab.data import TabData
+from lightning_cnnviz.functional.tab.drawn import Drawn, draw_encoded
+from lightning_cnnviz.output.costs import Account, Ledger
+from lightning_cnnviz.output.job_queue import Job, JobQueue
+from lightning_cnnviz.output.sinks import Sink, sink_for
+from lightning_cnnviz.worker.client import Worker
+
+MAX_PENDING_JOBS = 128
+"""Maximum number of pending pictures; beyond it, a new one replaces the oldest with the same tag."""
+NOTICE_AFTER = 3
+"""Seconds at the end of a run after which pending pictures are reported."""
+
+T = TypeVar("T")
+Drawing: TypeAlias = tuple[str, Callable[[], Drawn]]
+"""A tag, and a function that later draws the picture (or makes the tab's data) in another process; it owns its data."""
+Run: TypeAlias = Callable[[Callable[[], Any]], Any]
+"""Runs a function in the helper process and returns its result."""
+Results: TypeAlias = tuple[Iterable[Drawing], Mapping[str, float]]
+Computation: TypeAlias = Callable[[Run], Results]
+"""A slow computation, called on another thread, that returns pictures and scalars."""
+
+
+class Writer:
+    """Writes pictures, scalars and texts to the loggers of a trainer; shared by all callbacks of that trainer.
+
+    Each logger has a `Sink`. Drawing and computing are done in a helper process (see `Worker`). One thread of this
+    process sends drawings to it and passes the results to the sinks; another does so for slow computations. Both live
+    from the first use to the last `close`, which waits until everything is written.
+    """
+
+    _of_trainer: ClassVar["WeakKeyDictionary[Trainer, Writer]"] = WeakKeyDictionary()
+
+    def __init__(self, trainer: Trainer) -> None:
+        self._sinks: list[Sink] = [sink_for(logger) for logger in trainer.loggers] if trainer.is_global_zero else []
+        self.ledger = Ledger()
+        self.max_bytes: int | None = None
+        """Maximum bytes in the event file, beyond which pictures are dropped; None for no limit."""
+        self._users = 0
+        self._resumed = False
+        self._size_limit_reported = False
+        self._claims: dict[str, object] = {}
+        self._drawing = JobQueue("Writer", capacity=MAX_PENDING_JOBS, per_key=MAX_PENDING_JOBS, idle=self._flush)
+        self._computing = JobQueue("Computing", capacity=MAX_PENDING_JOBS, per_key=1)
+        self._worker = Worker.acquire()
+        if without_images := sorted({type(sink.logger).__name__ for sink in self._sinks if not sink.takes_pictures}):
+            rank_zero_warn(
+                f"lightning_cnnviz: {' and '.join(without_images)} cannot log images; only scalars are logged; "
+                "for images use Trainer(logger=TensorBoardLogger(...))"
+            )
+
+    @property
+    def takes_pictures(self) -> bool:
+        """Whether pictures are logged: only on rank 0, and only with a logger that supports images."""
+        return any(sink.takes_pictures for sink in self._sinks)
+
+    @property
+    def writes(self) -> bool:
+        """Whether anything is logged, even if only scalars: only on rank 0, and only with a logger."""
+        return bool(self._sinks)
+
+    @classmethod
+    def open(cls, trainer: Trainer) -> "Writer":
+        """Returns the trainer's writer, which the first call creates; each `open` needs a `close`."""
+        writer = cls._of_trainer.get(trainer)
+        if writer is None:
+            writer = cls._of_trainer[trainer] = cls(trainer)
+        writer._users += 1
+        return writer
+
+    def close(self, trainer: Trainer) -> None:
+        """Ends one use; the last one waits until everything is written and reports the total cost."""
+        self._users -= 1
+        if self._users:
+            return
+        self._of_trainer.pop(trainer, None)
+        queues = (self._computing, self._drawing)  # in this order, since computations enqueue pictures
+        try:
+            self.ledger.end(trainer.global_step)
+            for queue in queues:
+                if not queue.close(NOTICE_AFTER):
+                    message = f"waiting for {queue.pending() + 1} pending pictures; press Ctrl-C to drop them"
+                    rank_zero_info(f"lightning_cnnviz: {message}")
+                    queue.close()
+        except KeyboardInterrupt:
+            for queue in queues:
+                queue.clear()
+            self._worker.kill()
+            for queue in queues:
+                queue.close()
+            raise
+        finally:
+            self._worker.release()
+        self._run_deferred(self.ledger.last())
+        if self.writes and (table := self.ledger.table()):
+            rank_zero_info(f"Cost of lightning_cnnviz on the training thread:\n{table}")
+
+    def claim(self, what: str, owner: T) -> T:
+        """Claims something that only one callback can own; returns its owner, the first to claim it."""
+        return cast(T, self._claims.setdefault(what, owner))
+
+    def resume(self, step: int) -> None:
+        """Tells the loggers that their records of later steps were lost in a crash and will be logged again."""
+        if not self._resumed and step > 0:
+            for sink in self._sinks:
+                sink.resume(step)
+        self._resumed = True
+
+    def picture(self, drawing: Drawing, step: int, account: Account, synchronous: bool = False) -> None:
+        """Logs a picture.
+
+        Args:
+            drawing: Tag, and the function that draws the picture.
+            step: `trainer.global_step`; must not decrease within a tag.
+            account: Account of the callback, which records failures.
+            synchronous: Draw on the caller's thread and propagate exceptions, for debugging.
+        """
+        tag, draw = drawing
+        if not self.takes_pictures:
+            return
+        if synchronous:
+            work = partial(self._write_drawn, tag, draw_encoded(draw), step, account)
+        else:
+            work = partial(self._draw, tag, draw, step, account)
+        self._drawing.put(self._job(work, account, tag))
+
+    def compute(
+        self, computation: Computation, step: int, account: Account, synchronous: bool = False, key: str = ""
+    ) -> None:
+        """Logs the results of a slow computation.
+
+        Args:
+            computation: Computes pictures and scalars; computations run in the order of the calls.
+            step: `trainer.global_step`.
+            account: Account of the callback, which records failures.
+            synchronous: Compute on the caller's thread and propagate exceptions, for debugging.
+            key: Of an account's pending computations with the same key, only the newest is kept.
+        """
+        if synchronous:
+            self._compute(computation, lambda call: call(), step, account, synchronous)
+        else:
+            run = partial(self._worker.run, executor="compute")
+            work = partial(self._compute, computation, run, step, account)
+            self._computing.put(self._job(work, account, f"{account.name} {key}"))
+
+    def scalars(self, values: Mapping[str, float], step: int, account: Account) -> None:
+        """Logs scalars, tag → value."""
+        self._run_deferred(account)
+        if values:
+            self._write_numbers(values, step, account)
+            self._run_deferred(account)
+
+    def tab_data(self, data: TabData, step: int, account: Account) -> None:
+        """Logs data for the tab, which are never dropped."""
+        self._put(lambda sink: sink.tab_data(data, step), account)
+
+    def texts(self, values: Mapping[str, str], step: int, account: Account) -> None:
+        """Logs Markdown, tag → text."""
+        for tag, text in values.items():
+            self._put(partial(_write_text, tag, text, step), account)
+
+    def chart_layout(self, layout: Mapping[str, Mapping[str, list[Any]]], account: Account) -> None:
+        """Sets the charts of TensorBoard's Custom Scalars tab: category → chart → [kind, tags]."""
+        self._put(lambda sink: sink.chart_layout(layout), account)
+
+    # ---- on the queues' threads
+
+    def _job(self, work: Callable[[], object], account: Account, key: str | None = None) -> Job:
+        return Job(partial(_run_guarded, work, account), key, partial(_count_dropped, account))
+
+    def _put(self, write: Callable[[Sink], int], account: Account) -> None:
+        if self._sinks:
+            self._drawing.put(self._job(partial(self._write, write, account), account))
+
+    def _compute(
+        self, computation: Computation, run: Run, step: int, account: Account, synchronous: bool = False
+    ) -> None:
+        drawings, numbers = computation(run)
+        for drawing in drawings:
+            self.picture(drawing, step, account, synchronous)
+        self._write_numbers(numbers, step, account)
+
+    def _draw(self, tag: str, draw: Callable[[], Drawn], step: int, account: Account) -> None:
+        self._write_drawn(tag, self._worker.run(partial(draw_encoded, draw)), step, account)
+
+    def _write_drawn(self, tag: str, drawn: list[Encoded | TabData], step: int, account: Account) -> None:
+        for part in drawn:
+            if self.max_bytes is not None and self.ledger.written() + part.size() > self.max_bytes:
+                _count_dropped(account)
+                if not self._size_limit_reported:
+                    self._size_limit_reported = True
+                    message = f"the event file has reached its limit of {self.max_bytes / 1e6:g} MB; no more pictures"
+                    rank_zero_info(f"lightning_cnnviz: {message}")
+                continue
+            size = self._write(partial(_write_part, tag, part, step), account)
+            account.pictures += size > 0 and isinstance(part, Encoded)
+
+    def _write_numbers(self, values: Mapping[str, float], step: int, account: Account) -> None:
+        if not values:
+            return
+        own = dict(values)
+        for sink in self._sinks:
+            if sink.defers_numbers:
+                sink.deferred.append(partial(sink.numbers, own, step))
+        self._put(lambda sink: 0 if sink.defers_numbers else sink.numbers(own, step), account)
+
+    def _write(self, write: Callable[[Sink], int], account: Account) -> int:
+        size = 0
+        for sink in self._sinks:  # a failing sink does not affect the others
+            with account.guard(background=True):
+                size = max(size, write(sink))
+        account.written += size
+        return size
+
+    def _flush(self) -> None:
+        for sink in self._sinks:
+            _run_guarded(sink.flush, self.ledger.last())
+
+    def _run_deferred(self, account: Account) -> None:
+        for sink in self._sinks:
+            while sink.deferred:
+                _run_guarded(sink.deferred.popleft(), account)
+
+
+def _run_guarded(work: Callable[[], object], account: Account) -> None:
+    with account.guard(background=True):
+        work()
+
+
+def _write_text(tag: str, text: str, step: int, sink: Sink) -> int:
+    return sink.text(tag, text, step)
+
+
+def _write_part(tag: str, part: Encoded | TabData, step: int, sink: Sink) -> int:
+    return sink.tab_data(part, step) if isinstance(part, TabData) else sink.picture(tag, part, step)
+
+
+def _count_dropped(account: Account) -> None:
+    account.dropped += 1

@@ -1,0 +1,1 @@
+"""Statistics accumulated over steps and epochs."""

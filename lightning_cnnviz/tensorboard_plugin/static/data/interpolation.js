@@ -1,0 +1,57 @@
+// Where the samples of a projection are at a time, between two of its frames.
+import { stepAt } from "./steps.js";
+
+const median = (values) => values.sort((a, b) => a - b)[values.length >> 1];
+
+/** What is worked out once for a frame: bounds, and the median position of each class. */
+function summaryOf(frame, targets, classCount) {
+	if (frame.summary?.targets === targets) return frame.summary;
+	const { data } = frame.arrays.points;
+	let [left, right, low, high] = [Infinity, -Infinity, Infinity, -Infinity];
+	const groups = Array.from({ length: classCount }, () => [[], []]);
+	for (let k = 0; k < data.length / 2; k++) {
+		const [x, y] = [data[2 * k], data[2 * k + 1]];
+		if (!Number.isFinite(x) || !Number.isFinite(y)) continue;
+		[left, right, low, high] = [Math.min(left, x), Math.max(right, x), Math.min(low, y), Math.max(high, y)];
+		groups[targets[k]]?.[0].push(x);
+		groups[targets[k]]?.[1].push(y);
+	}
+	const medians = groups.map(([x, y]) => (x.length ? [median(x), median(y)] : null));
+	frame.summary = { targets, bounds: right >= left ? [left, right, low, high] : null, medians };
+	return frame.summary;
+}
+
+const lerp = (a, b, share) => (a && b ? a.map((value, k) => value + (b[k] - value) * share) : (a ?? b));
+
+/** {points, predicted, bounds, medians, frame} at a time; null before the first frame, {waiting} while it is loaded. */
+export function projectionAt(run, series, time, { targets, classes }) {
+	const before = stepAt(series.steps, time + 1e-6);
+	if (before === null) return null;
+	const after = series.steps[series.steps.indexOf(before) + 1];
+	const frame = run.frame(series, before);
+	if (!frame) return { waiting: true };
+	if (frame.error) return { error: frame.error };
+	const share = after === undefined ? 0 : (time - before) / (after - before);
+	const next = share > 1e-6 ? run.frame(series, after) : null;
+	const start = summaryOf(frame, targets, classes.length);
+	const { data } = frame.arrays.points;
+	const projection = { frame, predicted: frame.arrays.predicted?.data ?? [], points: data, ...start };
+	if (!next?.arrays || next.arrays.points.data.length !== data.length) return projection;
+	const end = summaryOf(next, targets, classes.length);
+	const to = next.arrays.points.data;
+	const points = data.map((value, k) => (Number.isFinite(to[k]) ? value + (to[k] - value) * share : value));
+	const medians = start.medians.map((middle, k) => lerp(middle, end.medians[k], share));
+	return { ...projection, points, bounds: lerp(start.bounds, end.bounds, share), medians };
+}
+
+/** The positions of one sample in all frames that are here, up to a time: [[x, y], …]. */
+export function trajectory(series, sample, time) {
+	const positions = [];
+	for (const step of series.steps) {
+		if (step > time) break;
+		const data = series.frames.get(step)?.arrays?.points.data;
+		const position = data && [data[2 * sample], data[2 * sample + 1]];
+		if (position?.every(Number.isFinite)) positions.push(position);
+	}
+	return positions;
+}

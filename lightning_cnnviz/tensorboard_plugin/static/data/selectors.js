@@ -1,0 +1,72 @@
+// What the frames of a run say, put together for the panels. Each is worked out once per version of the run.
+
+function memoised(select) {
+	const key = Symbol();
+	return (run) => {
+		if (run[key]?.version !== run.version) run[key] = { version: run.version, value: select(run) };
+		return run[key].value;
+	};
+}
+
+const readable = (frames) => frames.filter((frame) => !frame.error);
+
+export const modelOf = memoised((run) => readable(run.framesOf("model")).at(-1)?.info ?? null);
+
+/** The layers in the order of the forward pass, then others that have series. */
+export const layersOf = memoised((run) => {
+	const named = modelOf(run)?.layers ?? [];
+	const known = new Set(named.map((layer) => layer.name));
+	const others = [...run.series.values()].map((series) => series.layer).filter((name) => name && !known.has(name));
+	return [...named, ...[...new Set(others)].map((name) => ({ name }))];
+});
+
+/** {classes, targets, thumbnails: {data, shape} or undefined} of the samples that are recorded. */
+export const samplesOf = memoised((run) => {
+	const frame = readable(run.framesOf("samples")).at(-1);
+	const classes = frame?.info.classes ?? modelOf(run)?.classes ?? [];
+	return { classes, targets: frame?.arrays.targets?.data ?? [], thumbnails: frame?.arrays.thumbnails };
+});
+
+/** Name → [[epoch, step, value], …] by rising step; a value is null where it was not finite. */
+export const curvesOf = memoised((run) => {
+	const curves = {};
+	for (const frame of readable(run.framesOf("curves"))) {
+		for (const [name, points] of Object.entries(frame.info.points ?? {})) {
+			curves[name] ??= new Map();
+			for (const point of points) curves[name].set(point[1], point);
+		}
+	}
+	const sorted = (points) => [...points.values()].sort((a, b) => a[1] - b[1]);
+	return Object.fromEntries(Object.entries(curves).map(([name, points]) => [name, sorted(points)]));
+});
+
+/** The frames of the gradients and their steps, and all their layers and statistics. */
+export const gradientsOf = memoised((run) => {
+	const frames = readable(run.framesOf("gradients")).filter((frame) => frame.arrays.values);
+	const layers = [...new Set(frames.flatMap((frame) => frame.info.layers))];
+	const order = new Map(layersOf(run).map((layer, index) => [layer.name, index]));
+	layers.sort((a, b) => (order.get(a) ?? Infinity) - (order.get(b) ?? Infinity) || 0);
+	return { layers, statistics: frames.at(-1)?.info.statistics ?? [], frames, steps: frames.map((frame) => frame.step) };
+});
+
+/** {health, values: statistic → number} of a layer in a frame of the gradients, or null. */
+export function layerGradients(frame, layer) {
+	frame.rows ??= new Map(frame.info.layers.map((name, row) => [name, row]));
+	const row = frame.rows.get(layer);
+	if (row === undefined) return null;
+	const { data } = frame.arrays.values;
+	const { statistics, health } = frame.info;
+	const values = Object.fromEntries(statistics.map((name, column) => [name, data[row * statistics.length + column]]));
+	return { health: health?.[row] ?? "none", values };
+}
+
+/** Epochs completed at a time, between the points of any curve; null where there is none. */
+export function epochAt(run, time) {
+	const [points] = Object.values(curvesOf(run)).sort((a, b) => b.length - a.length);
+	if (!points?.length) return null;
+	const after = points.findIndex((point) => point[1] >= time);
+	if (after < 0) return points.at(-1)[0];
+	if (after === 0) return points[0][1] ? (points[0][0] * time) / points[0][1] : points[0][0];
+	const [[epoch0, step0], [epoch1, step1]] = [points[after - 1], points[after]];
+	return epoch0 + ((epoch1 - epoch0) * (time - step0)) / (step1 - step0);
+}

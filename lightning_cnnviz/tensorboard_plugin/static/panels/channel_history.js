@@ -1,0 +1,53 @@
+// One channel over time, as a strip of pictures.
+import { channelHistory } from "../data/channels.js";
+import { resizeCanvas } from "../draw/canvas.js";
+import { h } from "../draw/dom.js";
+import { formatInteger } from "../draw/format.js";
+import { drawOutline, drawPixels, GAP, imageHeight, toPixels } from "../draw/images.js";
+import { clamp } from "../draw/scales.js";
+import { appearance, cssVariable } from "../draw/theme.js";
+
+export class ChannelHistory {
+	constructor(view) {
+		Object.assign(this, { view, shown: [] });
+		this.title = h("h3");
+		this.canvas = h("canvas", { onclick: this.click });
+		this.element = h("div", "history", this.title, this.canvas);
+	}
+
+	click = (event) => {
+		const step = this.shown[Math.floor(event.offsetX / (this.side + GAP))];
+		if (step !== undefined) this.view.seek(step);
+	};
+
+	draw({ kind, series }, index, channels, sample) {
+		const { run, clock } = this.view;
+		const width = this.element.clientWidth;
+		const { steps } = series;
+		const side = clamp(Math.floor((width - 2) / steps.length) - GAP, 34, 46);
+		const most = Math.max(2, Math.floor((width + GAP) / (side + GAP)));
+		const spread = (_, k) => steps[Math.round((k * (steps.length - 1)) / (most - 1))];
+		const shown = steps.length <= most ? steps : Array.from({ length: most }, spread);
+		const place = kind === "kernels" ? [index] : [sample, index];
+		const frames = index < channels.count ? run.slice(series, shown, place) : [];
+		const current = clock.stepIn(shown);
+		const key = [series.id, index, sample, current, width, !frames, steps.at(-1), appearance.key].join();
+		if (key === this.drawn) return;
+		Object.assign(this, { drawn: key, shown, side });
+		this.title.textContent = `Channel ${channels.numbers[index] ?? index} over time`;
+		const context = resizeCanvas(this.canvas, Math.max(width, 10), side + 20);
+		Object.assign(context, { font: `10px ${cssVariable("font")}`, textAlign: "center" });
+		const { rows, columns, planes } = channels;
+		const scale = side / Math.max(columns, rows, 1);
+		const box = [columns * scale, imageHeight(rows, scale)];
+		const readable = (frames ?? []).filter((frame) => !frame.error && frame.arrays.values);
+		const history = channelHistory(readable, kind);
+		for (const [k, step] of shown.entries()) {
+			const x = 2 + k * (side + GAP);
+			const values = history.values[readable.findIndex((frame) => frame.step === step)];
+			if (values) drawPixels(context, toPixels(values, planes, history.scale), columns, rows, x, 2, ...box);
+			drawOutline(context, x, 2, ...box, step === current);
+			if (steps.at(-1) < 1e5 || k % 2 === 0) context.fillText(formatInteger(step), x + side / 2, side + 15);
+		}
+	}
+}

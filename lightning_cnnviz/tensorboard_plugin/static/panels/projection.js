@@ -1,0 +1,112 @@
+// All samples as a cloud that moves as the network learns.
+import { projectionAt } from "../data/interpolation.js";
+import { samplesOf } from "../data/selectors.js";
+import { cssClassColour } from "../draw/colours.js";
+import { dot, dropdown, h, panel, setOptions, showMessage, updateChildren } from "../draw/dom.js";
+import { firstRecorded, formatNumber, formatPercent } from "../draw/format.js";
+import { appearance } from "../draw/theme.js";
+import { FollowedSamples } from "./followed_samples.js";
+import { ProjectionPlot } from "./projection_plot.js";
+
+const METHODS = { tsne: "t-SNE", pca: "PCA", umap: "UMAP" };
+const MEASURES = {
+	knn_accuracy: ["k-NN accuracy", formatPercent],
+	trustworthiness: ["trustworthiness", formatNumber],
+	silhouette: ["silhouette", formatNumber],
+};
+
+const methodName = (method) => METHODS[method] ?? method;
+
+export class ProjectionPanel {
+	constructor(view) {
+		this.view = view;
+		this.layer = dropdown("Layer of the projection", (plot) => view.state.set({ plot }));
+		this.method = dropdown("Method", (method) => view.state.set({ method }));
+		this.measures = h("span", "aside");
+		this.hint = h("p", "hint");
+		this.plot = new ProjectionPlot(view);
+		this.classes = h("div", "classes");
+		this.followed = new FollowedSamples(view);
+		this.element = panel(
+			"projection",
+			"Projection",
+			[this.layer, this.method, this.measures],
+			this.hint,
+			this.plot.element,
+			this.classes,
+			this.followed.element,
+		);
+	}
+
+	get active() {
+		return this.view.run.seriesOf("projection").length > 0;
+	}
+
+	/** The series of the chosen layer and method, as far as there is one. */
+	chooseSeries() {
+		const { run, layer: open, state } = this.view;
+		const all = run.seriesOf("projection");
+		const names = [...new Set(all.map((series) => series.layer))];
+		const layer = [state.values.plot, open, names.at(-1)].find((name) => names.includes(name));
+		const methods = all.filter((series) => series.layer === layer).map((series) => series.method);
+		const method = [state.values.method, "tsne", methods[0]].find((name) => methods.includes(name));
+		setOptions(this.layer, names, layer);
+		setOptions(this.method, methods, method, methodName);
+		return run.findSeries("projection", layer, method);
+	}
+
+	draw() {
+		const { run, clock } = this.view;
+		const series = this.chooseSeries();
+		const samples = samplesOf(run);
+		const projection = projectionAt(run, series, clock.time, samples);
+		run.request(series, series.steps); // after what is needed at once
+		showMessage(this.hint, projection ? projection.error : firstRecorded(series.steps));
+		if (projection?.waiting && this.series === series) return;
+		this.series = series;
+		this.drawn = Boolean(projection?.points);
+		const measured = Object.entries(projection?.frame?.info.numbers ?? {}).filter(
+			([name, value]) => MEASURES[name] && value !== null,
+		);
+		const written = measured.slice(0, 2).map(([name, value]) => `${MEASURES[name][0]} ${MEASURES[name][1](value)}`);
+		this.measures.textContent = written.join(" · ");
+		this.drawClasses(samples.classes);
+		this.plot.draw(this.drawn ? projection : null, series, samples, methodName(series.method));
+		this.followed.draw(series, samples);
+	}
+
+	drawClasses(classes) {
+		const { state } = this.view;
+		const isolated = state.values.classes;
+		updateChildren(this.classes, JSON.stringify([classes, isolated.length > 0, appearance.dark]), () => [
+			...classes.map((name, index) =>
+				h(
+					"button",
+					{
+						class: "chip",
+						title: "Show this class only; with Shift add it",
+						onclick: (event) => this.isolate(index, event.shiftKey || event.ctrlKey || event.metaKey),
+					},
+					dot(cssClassColour(index, classes.length)),
+					name,
+				),
+			),
+			isolated.length
+				? h("button", { class: "chip plain", onclick: () => state.set({ classes: [] }) }, "show all")
+				: null,
+		]);
+		for (const index of classes.keys()) {
+			const chip = this.classes.children[index];
+			chip.setAttribute("aria-pressed", isolated.includes(index));
+			chip.classList.toggle("dimmed", isolated.length > 0 && !isolated.includes(index));
+		}
+	}
+
+	/** Shows one class only, or all where it already was the only one; `add` leaves the others as they are. */
+	isolate(index, add) {
+		const { state } = this.view;
+		const isolated = state.values.classes;
+		if (add) state.toggle("classes", index);
+		else state.set({ classes: isolated.length === 1 && isolated[0] === index ? [] : [index] });
+	}
+}

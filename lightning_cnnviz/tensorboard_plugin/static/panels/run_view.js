@@ -1,0 +1,71 @@
+// Everything about one run; two of them stand side by side when runs are compared.
+import { layersOf } from "../data/selectors.js";
+import { h, updateChildren } from "../draw/dom.js";
+import { GradientHeatMap } from "./gradient_heatmap.js";
+import { LayerPanel } from "./layer.js";
+import { NetworkPanel } from "./network.js";
+import { PartitionPanel } from "./partition.js";
+import { ProjectionPanel } from "./projection.js";
+
+const CALLBACKS = [
+	["kernels", "KernelGrid()"],
+	["feature_maps", "FeatureMaps()"],
+	["projection", "EmbeddingProjection()"],
+	["gradients", "GradientFlow()"],
+];
+
+export class RunView {
+	/** `requestDraw` asks for a new picture, `seek` sets the time. */
+	constructor(run, state, clock, requestDraw, seek) {
+		Object.assign(this, { run, state, clock, requestDraw, seek });
+		this.network = new NetworkPanel(this);
+		this.panels = [LayerPanel, ProjectionPanel, GradientHeatMap, PartitionPanel].map((Panel) => new Panel(this));
+		this.notes = h("div", "notes");
+		this.grid = h("div", "grid");
+		this.title = h("h1");
+		this.element = h("article", "view", this.title, this.notes, this.network.element, this.grid);
+		new ResizeObserver(requestDraw).observe(this.element);
+	}
+
+	/** The layer that is open: the chosen one, or the first that has pictures. */
+	get layer() {
+		const { run, state } = this;
+		const names = layersOf(run).map(({ name }) => name);
+		const chosen = state.values.layer;
+		if (names.includes(chosen)) return chosen;
+		return names.find((name) => run.findSeries("kernels", name) ?? run.findSeries("feature_maps", name)) ?? names[0];
+	}
+
+	/** Whether kernels, points or gradients are on the page. */
+	get hasPicture() {
+		return this.panels.some((panel) => panel.drawn);
+	}
+
+	draw(compared) {
+		this.title.hidden = !compared;
+		this.title.textContent = this.run.name || ".";
+		const active = this.panels.filter((panel) => panel.active);
+		updateChildren(this.grid, active.map((panel) => this.panels.indexOf(panel)).join(), () =>
+			active.map((panel) => panel.element),
+		);
+		this.grid.dataset.count = String(active.length);
+		this.network.element.hidden = !layersOf(this.run).length;
+		this.drawNotes();
+		for (const panel of [this.network, ...active]) panel.draw();
+	}
+
+	drawNotes() {
+		const { run } = this;
+		const { problems, errors, series } = run;
+		const missing = CALLBACKS.filter(([kind]) => !run.seriesOf(kind).length);
+		const listed = missing.map(([kind, callback]) => `${kind.replace("_", " ")} (add ${callback})`).join(", ");
+		const notes = [
+			...problems,
+			...[...new Set(errors.values())].slice(0, 3),
+			errors.size > 3 && `${errors.size - 3} more steps cannot be read.`,
+			run.listed && !series.size && !problems.length && `The run ${run.name} has no data for this tab any more.`,
+			series.size && missing.length && !run.seriesOf("partition").length && `Not in this run: ${listed}.`,
+		].filter(Boolean);
+		updateChildren(this.notes, notes.join("\n"), () => notes.map((note) => h("p", "", note)));
+	}
+}

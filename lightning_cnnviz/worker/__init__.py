@@ -1,0 +1,1 @@
+"""The helper process that draws pictures and computes layouts while training continues."""

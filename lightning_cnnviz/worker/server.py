@@ -1,0 +1,43 @@
+"""Main loop of the helper process: receives calls through a channel and sends back results or exceptions."""
+
+import os
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
+
+from lightning_cnnviz.worker.channel import MessageChannel, UnsendableError
+
+EXECUTORS = ("draw", "compute")
+"""Each runs one call at a time: only one thread uses matplotlib, and drawing does not wait for slow computations."""
+
+
+def main() -> None:
+    """Serves until the other end is closed or sends None; then the process exits at once, even during a call."""
+    if hasattr(os, "nice"):  # on Windows, it was started with a low priority
+        os.nice(19)
+    channel = MessageChannel(sys.stdin.buffer, os.fdopen(os.dup(1), "wb"))
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # nothing else may write to the channel
+    executors = {name: ThreadPoolExecutor(1) for name in EXECUTORS}
+    try:
+        while (request := channel.receive()) is not None:
+            number, executor, call = request
+            executors[executor].submit(_answer, channel, number, call)
+            del request, call  # release them before waiting for the next request
+    finally:
+        os._exit(0)
+
+
+def _answer(channel: MessageChannel, number: int, call: Callable[[], Any]) -> None:
+    # Every call gets an answer, whatever it raised: a caller is waiting for it.
+    try:
+        answer: tuple[int, Any, Exception | None] = (number, call(), None)
+    except Exception as error:
+        answer = (number, None, error)
+    with suppress(OSError):  # the other end is closed, so this process is about to exit
+        try:
+            channel.send(answer)
+        except UnsendableError as unsendable:
+            cause = answer[2] or unsendable
+            channel.send((number, None, RuntimeError(f"{type(cause).__name__}: {cause}")))

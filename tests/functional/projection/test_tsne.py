@@ -1,0 +1,111 @@
+"""t-SNE against its definition and scikit-learn, and that a layout goes on from the last one."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from helpers.brute_force import nearest_agree
+from helpers.clusters import blobs, structured
+from sklearn.manifold import TSNE, trustworthiness
+
+from lightning_cnnviz.functional.projection.layout import Layout, project
+from lightning_cnnviz.functional.projection.procrustes import movement
+
+pytestmark = pytest.mark.usefixtures("no_warnings")
+
+
+def test_tsne_separates_what_is_well_separated():
+    values, labels = blobs()
+    layout = project(values, perplexity=10)
+    assert layout.points.shape == (100, 2)
+    assert layout.points.dtype == np.float32
+    assert layout.perplexity == 10
+    assert nearest_agree(layout.points, labels, 5) == 1
+    distances = np.linalg.norm(layout.points[:, None] - layout.points, axis=-1)
+    same = labels[:, None] == labels
+    assert distances[same].max() < distances[~same].max()
+    assert distances[~same].min() > np.median(distances[same])
+
+
+def test_a_warm_start_moves_points_little_where_a_cold_start_jumps():
+    values = np.random.default_rng(1).normal(size=(120, 10)).astype(np.float32)  # nothing holds them in place
+    last = project(values, perplexity=10).points
+    scale = np.linalg.norm(last - last.mean(axis=0), axis=1).mean()
+    warm = project(values, perplexity=10, init=last, seed=9).points
+    cold = project(values + np.random.default_rng(2).normal(size=values.shape) * 1e-2, perplexity=10, seed=9).points
+    moved = [np.linalg.norm(points - last, axis=1).mean() / scale for points in (warm, cold)]
+    assert moved[0] < 0.05
+    assert moved[1] > 3 * moved[0]
+
+
+@pytest.mark.parametrize("make", [structured, lambda: blobs(each=100)[0]], ids=["structured", "blobs"])
+def test_points_whose_features_have_not_changed_hardly_move_after_a_first_layout_and_later(make):
+    values = make()
+    layouts = [project(values)]
+    for _ in range(3):
+        layouts.append(project(values, init=layouts[-1].points))
+    assert max(movement(now.points, last.points) for last, now in pairwise(layouts)) <= 0.02
+
+
+def test_a_refresh_is_as_true_as_a_layout_from_scratch_by_scikit_learn():
+    values = structured(400)
+    changed = values + np.random.default_rng(1).normal(size=values.shape).astype(np.float32) * 0.3
+    refreshed = project(changed, init=project(values).points)
+    cold = TSNE(random_state=0).fit_transform(changed)
+    assert trustworthiness(changed, refreshed.points) > trustworthiness(changed, cold) - 0.005
+
+
+def test_the_divergence_is_that_of_the_layout_and_falls():
+    values = structured(150)
+    first = project(values, perplexity=10)
+    second = project(
+        values + 0.01 * np.random.default_rng(0).normal(size=values.shape), perplexity=10, init=first.points
+    )
+    assert first.divergence == pytest.approx(divergence_by_definition(values, first), rel=0.1)
+    assert second.divergence == pytest.approx(first.divergence, rel=0.1)
+    random = Layout(np.random.default_rng(0).normal(size=(150, 2)) * 10, first.perplexity)
+    assert first.divergence < 0.5 * divergence_by_definition(values, random)
+    assert project(values, method="pca").divergence is None
+
+
+def divergence_by_definition(values, layout):
+    """Over all pairs, with each sample's width found by bisection."""
+    squared = np.square(values[:, None].astype(float) - values).sum(-1)
+    p = np.zeros_like(squared)
+    for index, row in enumerate(squared):
+        others = np.arange(len(row)) != index
+        low, high = 1e-9, 1e9
+        for _ in range(200):
+            middle = np.sqrt(low * high)
+            weights = np.exp(-(row[others] - row[others].min()) * middle)
+            weights /= weights.sum()
+            entropy = -(weights * np.log(np.maximum(weights, 1e-300))).sum()
+            low, high = (middle, high) if entropy > np.log(layout.perplexity) else (low, middle)
+        p[index, others] = weights
+    p = (p + p.T) / (2 * len(p))
+    q = 1 / (1 + np.square(layout.points[:, None].astype(float) - layout.points).sum(-1))
+    np.fill_diagonal(q, 0)
+    q /= q.sum()
+    return (p[p > 1e-12] * np.log(p[p > 1e-12] / q[p > 1e-12])).sum()
+
+
+@pytest.mark.parametrize("dimensions", [1, 2])
+def test_tsne_of_few_dimensions_is_finite_and_no_single_point(dimensions):
+    values = np.random.default_rng(0).normal(size=(30, dimensions))
+    points = project(values, perplexity=5).points
+    assert np.isfinite(points).all()
+    assert len(np.unique(points, axis=0)) == 30
+
+
+def test_repeated_samples_do_not_break_tsne():
+    values = np.random.default_rng(0).normal(size=(10, 6)).repeat(4, axis=0)
+    assert np.isfinite(project(values, perplexity=5).points).all()
+
+
+@pytest.mark.parametrize("count", [5, 8, 12, 20, 24, 32, 36, 40])
+def test_few_samples_do_not_end_in_one_point(count):
+    values = np.random.default_rng(count).normal(size=(count, 144)).astype(np.float32)
+    cold = project(values).points
+    assert np.ptp(cold, axis=0).min() > 1
+    assert np.ptp(project(values, init=cold).points, axis=0).min() > 1
+    assert np.ptp(project(values, init=1e-20 * cold).points, axis=0).min() > 1

@@ -1,0 +1,118 @@
+"""Data of the tab: the arrays say what the picture shows, and survive being packed."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from lightning_cnnviz.functional.tab.data import TabData, kernel_tab_data, map_tab_data, sample_tab_data
+
+
+def unpacked(record):
+    header, payload = record.packed()
+    described, arrays, at = json.loads(header), {}, 0
+    for one in described["arrays"]:
+        dtype = np.dtype(one["dtype"]).newbyteorder("<")
+        count = int(np.prod(one["shape"]))
+        arrays[one["name"]] = np.frombuffer(payload, dtype, count, at).reshape(one["shape"])
+        at += count * dtype.itemsize
+    assert at == len(payload)
+    return described, arrays
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "int32", "float16", "float32"])
+def test_arrays_survive_being_packed(dtype):
+    array = np.asfortranarray(np.arange(24).reshape(4, 6).astype(dtype))[::2]
+    record = TabData("kind", {"layer": "fc1"}, {"channels": [1, 2]}, {"a": array, "none": np.zeros((0, 3), dtype)})
+    described, arrays = unpacked(record)
+    np.testing.assert_array_equal(arrays["a"], array)
+    assert arrays["none"].shape == (0, 3)
+    assert (described["layer"], described["channels"]) == ("fc1", [1, 2])
+    assert record.tag == "cnnviz/kind/fc1"
+    assert json.loads(record.metadata()) == {"schema": 1, "kind": "kind", "layer": "fc1"}
+
+
+def test_what_json_can_not_hold_is_null():
+    header, _ = TabData("kind", {}, {"a": [float("nan"), {"b": float("inf")}, (1.5, 2)]}, {}).packed()
+    assert json.loads(header)["a"] == [None, {"b": None}, [1.5, 2]]
+
+
+def test_kernels_are_the_weights():
+    weight = torch.randn(7, 2, 3, 5, dtype=torch.float64)
+    record = kernel_tab_data(weight, "conv", max_kernels=4)
+    np.testing.assert_allclose(record.arrays["values"], weight[:4, 0], rtol=1e-3)
+    np.testing.assert_allclose(record.arrays["low"], weight[:4].amin((1, 2, 3)), rtol=1e-6)
+    np.testing.assert_allclose(record.arrays["high"], weight[:4].amax((1, 2, 3)), rtol=1e-6)
+    assert record.info == {"channels": [0, 1, 2, 3], "mode": "slice"}
+    mean = kernel_tab_data(weight, "conv", channel="mean")
+    np.testing.assert_allclose(mean.arrays["values"], weight.mean(1), atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("shape", "mode", "shown"),
+    [
+        ((4, 3, 5, 5), "rgb", (4, 5, 5, 3)),
+        ((4, 2, 7), "slice", (4, 1, 7)),
+        ((4, 2, 3, 5, 5), "slice", (4, 5, 5)),
+    ],
+)
+def test_kernels_of_any_rank(shape, mode, shown):
+    weight = np.random.default_rng(0).normal(size=shape)
+    record = kernel_tab_data(weight, "conv")
+    assert record.info["mode"] == mode
+    assert record.arrays["values"].shape == shown
+    if mode == "rgb":
+        np.testing.assert_allclose(record.arrays["values"], np.moveaxis(weight, 1, -1), rtol=1e-3, atol=1e-4)
+
+
+def test_maps_come_back_to_half_a_step_of_256():
+    maps = np.random.default_rng(0).normal(size=(2, 5, 9, 11)).astype(np.float32)
+    arrays = map_tab_data(maps, "conv", max_channels=3).arrays
+    low, high = (arrays[name][..., None, None] for name in ("low", "high"))
+    back = low + (high - low) * arrays["values"] / 255
+    assert np.abs(back - maps[:, :3]).max() <= (high - low).max() / 510 * 1.01
+    np.testing.assert_allclose(arrays["mean"], maps[:, :3].mean((2, 3)), rtol=1e-4, atol=1e-6)
+
+
+def test_large_maps_are_means_over_squares():
+    maps = np.random.default_rng(0).normal(size=(1, 2, 128, 130)).astype(np.float32)
+    arrays = map_tab_data(maps, "conv").arrays
+    assert arrays["values"].shape == (1, 2, 42, 43)
+    means = maps[:, :, :126, :129].astype(np.float64).reshape(1, 2, 42, 3, 43, 3).mean((3, 5))
+    low, high = (arrays[name][..., None, None] for name in ("low", "high"))
+    np.testing.assert_allclose(low + (high - low) * arrays["values"] / 255, means, atol=0.01)
+
+
+def test_many_maps_take_no_more_than_their_room():
+    assert map_tab_data(np.zeros((8, 64, 64, 64)), "conv", max_channels=64).arrays["values"].nbytes <= 2**17
+
+
+def test_maps_without_range_and_with_values_that_are_not_finite():
+    maps = np.zeros((1, 3, 4, 4), dtype=np.float32)
+    maps[0, 1] = 7
+    maps[0, 2, 0, 0] = np.nan
+    arrays = map_tab_data(maps, "conv").arrays
+    assert arrays["low"][0, 1] == arrays["high"][0, 1] == 7
+    assert arrays["values"][0, :2].max() == 0
+    assert np.isnan(arrays["low"][0, 2])
+
+
+def test_samples_of_another_probe_are_unknown():
+    assert map_tab_data(np.zeros((2, 1, 3, 3)), "conv", known=False).info["samples"] == [-1, -2]
+
+
+@pytest.mark.parametrize(
+    ("shape", "side"),
+    [
+        ((3, 1, 28, 28), (28, 28)),
+        ((3, 3, 224, 200), (32, 28)),
+        ((1600, 1, 28, 28), (14, 14)),
+        ((3, 2), (1, 1)),
+        ((3, 2, 40), (1, 20)),
+    ],
+)
+def test_thumbnails_are_small(shape, side):
+    record = sample_tab_data(np.random.default_rng(0).random(shape), torch.zeros(shape[0]), ["cat"])
+    assert record.arrays["thumbnails"].shape == (shape[0], *side, 3)
+    assert record.arrays["targets"].dtype == np.int32

@@ -1,0 +1,1 @@
+"""Models, data, readers and scripts that several tests share."""

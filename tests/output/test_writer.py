@@ -1,0 +1,174 @@
+"""The door to the loggers: order, errors, one event file, no thread left."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+from helpers.tiny import TinyNet, events, fit, image_steps, loaders, scalars, trainer
+from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+
+from lightning_cnnviz import KernelGrid
+from lightning_cnnviz.functional.drawing.encode import encode
+from lightning_cnnviz.output.costs import Account
+from lightning_cnnviz.output.event_file import image_summary
+from lightning_cnnviz.output.writer import Writer
+
+
+def flat(value):
+    return np.full((4, 5, 3), value, dtype=np.uint8)
+
+
+def opened(folder):
+    return trainer(folder), Account("test")
+
+
+def test_pictures_arrive_in_the_order_they_came_whatever_they_take_to_draw(tmp_path):
+    run, account = opened(tmp_path)
+    writer = Writer.open(run)
+
+    def slowly(step):
+        time.sleep(0.05 if step == 1 else 0)
+        return flat(step)
+
+    for step in (1, 2, 3):
+        writer.picture(("a", lambda step=step: slowly(step)), step, account)
+    writer.scalars({"b": 0.5}, 3, account)
+    writer.close(run)
+    images = events(tmp_path).Images("a")
+    assert [(image.step, image.height, image.width) for image in images] == [(1, 4, 5), (2, 4, 5), (3, 4, 5)]
+    assert scalars(tmp_path, "b") == [(3, 0.5)]
+    assert account.failures == []
+
+
+def test_a_picture_that_fails_is_reported_and_the_next_is_drawn(tmp_path):
+    run, account = opened(tmp_path)
+    writer = Writer.open(run)
+    writer.picture(("broken", lambda: 1 / 0), 1, account)
+    writer.picture(("fine", lambda: flat(9)), 1, account)
+    writer.close(run)
+    assert [type(failure) for failure in account.failures] == [ZeroDivisionError]
+    assert image_steps(tmp_path) == {"fine": [1]}
+
+
+def test_drawing_happens_on_another_thread_unless_asked_otherwise(tmp_path):
+    run, account = opened(tmp_path)
+    writer, where = Writer.open(run), []
+
+    def draw():
+        where.append(threading.current_thread())
+        return flat(0)
+
+    writer.picture(("later", draw), 1, account)
+    writer.picture(("now", draw), 1, account, synchronous=True)
+    writer.close(run)
+    assert threading.current_thread() in where
+    assert len({thread.name for thread in where}) == 2
+
+
+def test_one_writer_for_all_users_of_a_trainer_until_the_last_closes(tmp_path):
+    run, account = opened(tmp_path)
+    first, second = Writer.open(run), Writer.open(run)
+    assert first is second
+    first.picture(("a", lambda: flat(1)), 1, account)
+    first.close(run)
+    second.picture(("a", lambda: flat(2)), 2, account)
+    second.close(run)
+    assert image_steps(tmp_path) == {"a": [1, 2]}
+    assert Writer.open(run) is not first
+    assert not [thread for thread in threading.enumerate() if thread.name == "lightning_cnnviz.Writer"]
+
+
+def test_many_pictures_at_once_are_all_written(tmp_path):
+    run, account = opened(tmp_path)
+    writer = Writer.open(run)
+    for step in range(100):
+        writer.picture(("many", lambda: flat(1)), step, account)
+    writer.close(run)
+    assert image_steps(tmp_path) == {"many": list(range(100))}
+
+
+def test_numbers_do_not_wait_for_pictures(tmp_path):
+    run, account = opened(tmp_path)
+    writer, drawn = Writer.open(run), threading.Event()
+    writer.picture(("slow", lambda: flat(drawn.wait(60))), 1, account)
+    for step in range(500):  # would never end if they took the room of pictures
+        writer.scalars({"a": float(step)}, step, account)
+    drawn.set()
+    writer.close(run)
+    assert account.failures == []
+    assert [step for step, _ in scalars(tmp_path, "a")] == list(range(500))
+
+
+def test_texts_are_written_as_they_are(tmp_path):
+    run, account = opened(tmp_path)
+    writer = Writer.open(run)
+    writer.texts({"table": "| a |\n|---|\n| 1 |", "note": "*b*"}, 3, account)
+    writer.close(run)
+    (table,) = events(tmp_path).Tensors("table/text_summary")
+    assert table.step == 3
+    assert table.tensor_proto.string_val[0].decode() == "| a |\n|---|\n| 1 |"
+    assert account.failures == []
+
+
+def test_pixels_survive_the_encoding(tmp_path):
+    picture = np.random.default_rng(0).integers(0, 256, (16, 24, 3), dtype=np.uint8)
+    encoded = image_summary("a", encode(picture)).value[0].image
+    import io
+
+    from PIL import Image
+
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(encoded.encoded_image_string))), picture)
+
+
+def test_a_run_has_one_event_file(tmp_path):
+    fit(tmp_path, [KernelGrid()])
+    assert len(list((tmp_path / "run").glob("events*"))) == 1
+
+
+def test_several_loggers_get_what_they_can_take(tmp_path):
+    boards = [TensorBoardLogger(tmp_path / name, name="run", version="") for name in ("a", "b")]
+    numbers = CSVLogger(tmp_path, name="csv", version="")
+    fit(tmp_path, [KernelGrid(on_error="raise")], logger=[*boards, numbers])
+    for name in ("a", "b"):
+        assert image_steps(tmp_path / name)["kernels/conv1"] == [6, 12]
+    assert "cnnviz/cost/KernelGrid" in (tmp_path / "csv" / "metrics.csv").read_text()
+
+
+def test_two_trainers_one_after_the_other(tmp_path):
+    for name in ("a", "b"):
+        fit(tmp_path / name, [KernelGrid(on_error="raise")])
+        assert image_steps(tmp_path / name)["kernels/conv1"] == [6, 12]
+
+
+def test_fit_twice_with_one_trainer_goes_on(tmp_path):
+    run = fit(tmp_path, [KernelGrid(on_error="raise")], max_epochs=1)
+    run.fit_loop.max_epochs = 2
+    run.fit(run.lightning_module, *loaders())
+    assert image_steps(tmp_path)["kernels/conv1"] == [6, 12]
+
+
+@pytest.mark.parametrize("steps", [1, 4])
+def test_a_step_is_drawn_once_under_accumulation(steps, tmp_path):
+    fit(tmp_path, [KernelGrid(every_n_train_steps=1)], model=TinyNet(), accumulate_grad_batches=steps)
+    expected = list(range(1, 13)) if steps == 1 else [1, 2, 3, 4]
+    assert image_steps(tmp_path)["kernels/conv1"] == expected
+
+
+def test_a_full_disk_costs_pictures_only(tmp_path, monkeypatch):
+    class Full(pl.Callback):
+        def on_train_start(self, trainer, pl_module):
+            def full(*_):
+                raise OSError(28, "No space left on device")
+
+            monkeypatch.setattr(trainer.logger.experiment._get_file_writer(), "add_summary", full)
+
+    with pytest.warns(UserWarning, match="KernelGrid failed to draw; .* No space left on device"):
+        run = fit(tmp_path, [Full(), KernelGrid()], log_every_n_steps=1000, model=Quiet())
+    assert run.global_step == 12
+
+
+class Quiet(TinyNet):
+    def log(self, *_, **__):
+        """Nothing: the module's own logging would stop at the full disk as it does without us."""

@@ -1,0 +1,127 @@
+"""The helper process: what runs there, what it survives, and that it never outlives us."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lightning_cnnviz.functional.drawing.figure import line_chart
+from lightning_cnnviz.functional.drawing.image import to_array
+from lightning_cnnviz.worker.client import Worker, WorkerDiedError
+
+
+@pytest.fixture
+def worker():
+    """A worker of the test's own, beside the one that all tests share."""
+    own = Worker()
+    yield own
+    own.kill()
+
+
+def test_what_runs_there_gives_what_it_gives_here(worker):
+    x = np.arange(3.0)
+    draw = partial(line_chart, {"loss": (x, x)}, title="loss", x_label="epoch", y_label="loss")
+    there = worker.run(draw)
+    np.testing.assert_array_equal(there, draw())
+    assert worker._process.pid != os.getpid()
+
+
+def test_tensors_arrive_as_arrays_of_the_same_values(worker):
+    weight = torch.nn.Parameter(torch.randn(4, 3))
+    np.testing.assert_array_equal(worker.run(partial(to_array, weight)), weight.detach().numpy())
+    half = torch.randn(5).bfloat16()
+    np.testing.assert_array_equal(worker.run(partial(to_array, half)), half.float().numpy())
+
+
+def test_what_is_raised_there_is_raised_here(worker):
+    with pytest.raises(ValueError, match="cannot reshape"):
+        worker.run(partial(np.reshape, np.zeros(3), (2, 2)))
+
+
+def test_what_belongs_to_the_users_script_runs_here(worker):
+    here = []
+    worker.run(lambda: here.append(os.getpid()))
+    assert here == [os.getpid()]
+
+
+def test_a_helper_that_is_killed_is_replaced(worker):
+    worker.run(partial(np.add, 1, 2))
+    first = worker._process.pid
+    os.kill(first, signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
+    assert worker.run(partial(np.add, 1, 2)) == 3
+    assert worker._process.pid != first
+
+
+def test_what_kills_its_helper_twice_is_given_up(worker, monkeypatch):
+    ask = worker._submit
+
+    def deadly(call, lane):
+        future = ask(call, lane)
+        worker._process.kill()
+        return future
+
+    big = np.random.default_rng(0).random((1500, 1500))
+    monkeypatch.setattr(worker, "_submit", deadly)
+    with pytest.raises(WorkerDiedError):
+        worker.run(partial(np.linalg.svd, big))
+    monkeypatch.undo()
+    assert worker.run(partial(np.add, 1, 2)) == 3
+
+
+def test_it_lives_from_the_first_use_to_the_last_release():
+    script = """
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+import numpy as np
+from lightning_cnnviz.worker.client import Worker
+first, second = Worker.acquire(), Worker.acquire()
+assert first is second and first._process is None
+first.run(partial(np.add, 1, 2))
+process = first._process
+first.release()
+assert process.poll() is None
+second.release()
+assert process.poll() is not None
+assert [thread for thread in threading.enumerate() if "cnnviz" in thread.name] == []
+assert Worker.acquire() is not first
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
+    assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="looks for the process in /proc")
+def test_it_does_not_outlive_a_process_that_is_killed():
+    script = """
+import threading, time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+import numpy as np
+from lightning_cnnviz.worker.client import Worker
+worker = Worker.acquire()
+worker.run(partial(np.add, 1, 2))
+print(worker._process.pid, flush=True)
+worker.run(partial(np.linalg.svd, np.random.default_rng(0).random((4000, 4000))))
+"""
+    run = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    helper = int(run.stdout.readline())
+    run.kill()
+    run.wait()
+    run.stdout.close()
+    for _ in range(100):
+        if not _runs(helper):
+            return
+        time.sleep(0.1)
+    pytest.fail("the helper is still there 10 seconds after its owner was killed")
+
+
+def _runs(pid):
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
