@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test oldest lint audit faults clean
+.PHONY: demo test oldest lint audit docs faults clean
 .DEFAULT_GOAL := demo
 
 demo: .venv/installed
@@ -18,6 +18,10 @@ lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	.ci/lint-js
+
+docs: .venv/installed
+	.ci/docs $(BIN)/python
 
 audit: .venv/installed
 	.ci/audit $(BIN)/python
@@ -33,4 +37,4 @@ faults: .venv/installed
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-oldest runs
+	rm -rf .venv .venv-oldest build runs
