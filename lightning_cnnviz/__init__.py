@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from lightning_cnnviz import callbacks as _callbacks
 
-if TYPE_CHECKING:  # `as` the same name: exported
+if TYPE_CHECKING:  # `as` marks a name as re-exported
     from lightning_cnnviz.callbacks import ActivationMaximization as ActivationMaximization
     from lightning_cnnviz.callbacks import Architecture as Architecture
     from lightning_cnnviz.callbacks import ClassReport as ClassReport
@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # `as` the same name: exported
 __version__ = "0.1.0"
 
 _VISUALS = [name for name in _callbacks.__all__ if name not in ("VisualCallback", "ProbingCallback")]
-# Loaded at first use: whoever wants a part of the package does not pay for PyTorch and Lightning.
+# Imported lazily, so that importing the package does not import PyTorch and Lightning.
 _HOMES = {
     **dict.fromkeys(_VISUALS, ".callbacks"),
     "Probe": ".data.probe",

@@ -72,11 +72,12 @@ def class_names_list(value: Any) -> list[str]:
         ['cat', 'dog']
     """
     if isinstance(value, Mapping):
-        if all(isinstance(key, str) for key in value):
-            value = {index: name for name, index in value.items()}
-        if set(value) != set(range(len(value))):
-            raise TypeError(f"expected class_names to have the keys 0 to {len(value) - 1}, got {list(value)}")
-        value = [value[index] for index in range(len(value))]
+        by_name = all(isinstance(key, str) for key in value)
+        indices, texts = (list(value.values()), list(value)) if by_name else (list(value), list(value.values()))
+        by_index = dict(zip(indices, texts, strict=True))
+        if set(by_index) != set(range(len(texts))):
+            raise TypeError(f"expected class_names to have the class indices 0 to {len(texts) - 1}, got {indices}")
+        value = [by_index[index] for index in range(len(texts))]
     names = None if isinstance(value, (str, bytes)) or not isinstance(value, Iterable) else list(value)
     if names is None or not all(isinstance(name, str) for name in names):
         raise TypeError(

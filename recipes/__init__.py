@@ -1,1 +1,1 @@
-"""Training recipes that put the callbacks to work: ``python -m recipes NAME``."""
+"""Training recipes that use the callbacks: ``python -m recipes NAME``."""

@@ -9,8 +9,8 @@ CONFIGS = Path(__file__).parent / "configs"
 USAGE = """\
 Usage:
   python -m recipes RECIPE [OVERRIDES]         train, test and draw into runs/RECIPE
-  python -m recipes RECIPE --help              every setting of a recipe
-  python -m recipes rerun FOLDER [OVERRIDES]   repeat a run and compare; exit code 1 where it differs
+  python -m recipes RECIPE --help              list all settings of a recipe
+  python -m recipes rerun FOLDER [OVERRIDES]   repeat a run and compare; exit code 1 if it differs
 
 Recipes:
 {recipes}
@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
                 print(usage(), end="")
                 return 0
             case ["rerun"]:
-                raise RecipeError("rerun needs the folder of a run, such as runs/demo/version_0")
+                raise RecipeError("expected rerun FOLDER, got no folder; pass one such as runs/demo/version_0")
             case ["rerun", folder, *overrides]:
                 return rerun(Path(folder), overrides)
             case [name, *overrides]:
@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> int:
 
 
 def usage() -> str:
-    """Return the help: each recipe is described by the first line of its configuration."""
+    """Return the help text; each recipe is described by the first line of its configuration."""
     paths = sorted(CONFIGS.glob("*.yaml"))
     lines = [path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ") for path in paths]
     width = max(len(path.stem) for path in paths)
@@ -55,8 +55,8 @@ def run(name: str, overrides: list[str]) -> int:
     """Train a recipe by its name."""
     names = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
     if name not in names:
-        raise RecipeError(f"there is no recipe {name!r}: choose from {', '.join(names)}")
-    # Late, so that help and mistyped names do not wait for torch
+        raise RecipeError(f"expected one of the recipes {', '.join(names)}, got {name!r}")
+    # Imported late, so that the help and a mistyped name do not wait for torch
     from recipes.cli import train
 
     train(CONFIGS / f"{name}.yaml", overrides, prog=f"python -m recipes {name}")

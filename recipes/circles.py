@@ -32,7 +32,7 @@ class Circles(LightningModule):
     ) -> None:
         super().__init__()
         if activation not in ACTIVATIONS:
-            raise RecipeError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {activation!r}")
+            raise RecipeError(f"expected activation to be one of {', '.join(ACTIVATIONS)}, got {activation!r}")
         self.optimizer = optimizer
         self.fc1 = nn.Linear(2, 3)
         self.act1 = ACTIVATIONS[activation]()
@@ -50,7 +50,7 @@ class Circles(LightningModule):
         return self.sigmoid(self.fc2(x.flatten(1)))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Return the optimizer of all parameters."""
+        """Return an optimizer of all parameters."""
         return self.optimizer(self.parameters())
 
     def training_step(self, batch: tuple[Tensor, Tensor]) -> Tensor:
@@ -77,15 +77,15 @@ class Circles(LightningModule):
 
 
 class TwoCircles(LightningDataModule):
-    """Two noisy circles, one in the other; a third is held out as test set, which the validation uses too.
+    """Two noisy concentric circles; a third of the points is held out as the test set, also used for validation.
 
-    Points are standardised with the training set's mean and deviation. All of a set is one batch.
+    Points are standardised with the mean and standard deviation of the training set. Each set is a single batch.
 
     Args:
-        num_samples: Points in all.
-        factor: Radius of the inner circle, that of the outer one is 1.
+        num_samples: Total number of points.
+        factor: Radius of the inner circle; that of the outer one is 1.
         noise: Standard deviation of the noise.
-        random_state: Of the points and the split.
+        random_state: Seed of the points and the split.
     """
 
     class_names = ("outer", "inner")

@@ -9,11 +9,11 @@ from torchmetrics.classification import MulticlassAccuracy
 
 
 class Classifier(LightningModule, ABC):
-    """What every recipe's network shares: the loss, the metrics and the optimizer.
+    """Base class of the recipes' classifiers, with the loss, the metrics and the optimizer.
 
     A subclass adds its layers and ``forward``. Epoch means are logged as ``train_loss``, ``train_acc``, ``val_loss``,
     ``val_acc``, ``test_loss`` and ``test_acc``, and the accuracy on each class of the test set as
-    ``test_acc/<class name>``; accuracies lie in 0…1.
+    ``test_acc/<class name>``; accuracies are in 0…1.
 
     Args:
         optimizer: Makes the optimizer from the parameters.
@@ -37,7 +37,7 @@ class Classifier(LightningModule, ABC):
         return F.cross_entropy(logits, targets)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Return the optimizer of all parameters."""
+        """Return an optimizer of all parameters."""
         return self.optimizer(self.parameters())
 
     def training_step(self, batch: tuple[Tensor, Tensor]) -> Tensor:
@@ -50,12 +50,12 @@ class Classifier(LightningModule, ABC):
         self._evaluate(batch, "val", self.val_accuracy)
 
     def test_step(self, batch: tuple[Tensor, Tensor]) -> None:
-        """Log loss and accuracy, and count the hits of each class."""
+        """Log loss and accuracy, and update the accuracy on each class."""
         _, logits = self._evaluate(batch, "test", self.test_accuracy)
         self.test_accuracy_per_class.update(logits, batch[1])
 
     def on_test_epoch_end(self) -> None:
-        """Log the accuracy on each class, by its name where the data module knows it."""
+        """Log the accuracy on each class, by name if the data module has class names, otherwise by index."""
         accuracies = self.test_accuracy_per_class.compute()
         names = getattr(self.trainer.datamodule, "class_names", range(len(accuracies)))
         self.log_dict({f"test_acc/{name}": accuracy for name, accuracy in zip(names, accuracies, strict=True)})

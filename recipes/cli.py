@@ -1,4 +1,4 @@
-"""From a configuration and command-line overrides to a trained and tested model."""
+"""Trains and tests a model from a configuration file and command-line overrides."""
 
 import logging
 import os
@@ -10,7 +10,7 @@ from pytorch_lightning import LightningDataModule, LightningModule
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
 from pytorch_lightning.utilities.model_helpers import is_overridden
 
-# The classes that a configuration may name without their module
+# The classes that a configuration may refer to without their module
 from recipes.circles import Circles, TwoCircles  # noqa: F401
 from recipes.data import MNIST, Digits, FashionMNIST  # noqa: F401
 from recipes.edge_filters import EdgeFilters, Photograph  # noqa: F401
@@ -25,12 +25,12 @@ from recipes.vgg16 import VGG16  # noqa: F401
 
 
 class RecipeCLI(LightningCLI):
-    """Builds trainer, model and data, every setting of which can be overridden.
+    """Builds trainer, model and data; every setting can be overridden.
 
     Args:
-        config: The configuration that the overrides change.
-        overrides: Command-line arguments such as ``--trainer.max_epochs=3``.
-        prog: The command that these follow, for the help.
+        config: The configuration file.
+        overrides: Command-line arguments that override it, such as ``--trainer.max_epochs=3``.
+        prog: The command shown in the help.
     """
 
     def __init__(self, config: Path, overrides: list[str], prog: str) -> None:
@@ -46,31 +46,31 @@ class RecipeCLI(LightningCLI):
         )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
-        """Parse the overrides, which differ from ``sys.argv`` by intent: the recipe's name is taken off."""
+        """Parse the overrides, which deliberately differ from ``sys.argv``: they do not include the recipe's name."""
         self.config = parser.parse_args(args)
 
 
 def train(config: Path, overrides: list[str], prog: str) -> Metrics:
-    """Train, validate and test, save the final metrics beside the configuration, and print the closing lines.
+    """Train, validate and test, save the final metrics next to the configuration, and print a summary.
 
     Args:
-        config: Configuration file.
-        overrides: Command-line arguments that change it.
-        prog: The command that these follow, for the help.
+        config: The configuration file.
+        overrides: Command-line arguments that override it.
+        prog: The command shown in the help.
 
     Returns:
         The final metrics.
 
     Raises:
-        RecipeError: The data are not to be had, or the run folder is another run's.
+        RecipeError: The data are not available, or the run folder already holds a run.
     """
     _quieten()
     cli = RecipeCLI(config, overrides, prog)
     trainer = cli.trainer
-    # None under fast_dev_run, which leaves nothing behind
+    # None with fast_dev_run, which writes nothing
     folder = Path(trainer.log_dir) if trainer.log_dir else None
     if folder and (folder / "config.yaml").exists():
-        raise RecipeError(f"{folder} already holds a run: choose another --trainer.logger.version")
+        raise RecipeError(f"expected a new run folder, got {folder}; choose another --trainer.logger.version")
     trainer.fit(cli.model, cli.datamodule)
     metrics = dict(trainer.callback_metrics)
     if is_overridden("test_step", cli.model):
@@ -84,12 +84,12 @@ def train(config: Path, overrides: list[str], prog: str) -> Metrics:
 
 
 def _quieten() -> None:
-    """Silence Lightning's advice, which is not about the recipes, and keep log files short."""
+    """Silence Lightning's advice, which does not concern the recipes, and keep log files short."""
     for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
     warnings.filterwarnings("ignore", ".*The number of training batches.*")
     warnings.filterwarnings("ignore", ".*LeafSpec.*")
     if not sys.stdout.isatty():
-        # A progress bar that cannot overwrite itself shows epochs, not batches
+        # Where the progress bar cannot overwrite itself, update it per epoch, not per batch
         os.environ.setdefault("TQDM_MINITERS", "1000000")

@@ -13,11 +13,11 @@ from recipes.errors import RecipeError
 from recipes.image_data import ImageData, hold_out
 
 TIMEOUT = 10
-"""Seconds without an answer after which a download is given up."""
+"""Download timeout in seconds."""
 
 
 class _TorchvisionData(ImageData):
-    """Data that torchvision reads from a folder, and downloads where they are missing."""
+    """A dataset that torchvision reads from a folder, and downloads if it is missing."""
 
     source: type[torchvision.datasets.MNIST]
 
@@ -26,10 +26,10 @@ class _TorchvisionData(ImageData):
         self.root = Path(root or os.environ.get("CNNVIZ_DATA") or "data")
 
     def prepare_data(self) -> None:
-        """Download what is missing.
+        """Download the dataset if it is missing.
 
         Raises:
-            RecipeError: The data are neither there nor to be had.
+            RecipeError: The dataset is missing and cannot be downloaded.
         """
         timeout = socket.getdefaulttimeout()
         socket.setdefaulttimeout(TIMEOUT)
@@ -51,10 +51,10 @@ class _TorchvisionData(ImageData):
 
 
 class MNIST(_TorchvisionData):
-    """Handwritten digits, 60,000 to train and 10,000 to test (http://yann.lecun.com/exdb/mnist/).
+    """Handwritten digits, 60,000 for training and 10,000 for testing (http://yann.lecun.com/exdb/mnist/).
 
     Args:
-        root: Folder that holds ``MNIST/raw``; by default the environment's ``CNNVIZ_DATA``, else ``data``.
+        root: Folder that holds ``MNIST/raw``; by default the environment variable ``CNNVIZ_DATA``, else ``data``.
         **kwargs: See :class:`ImageData`.
     """
 
@@ -63,10 +63,11 @@ class MNIST(_TorchvisionData):
 
 
 class FashionMNIST(_TorchvisionData):
-    """Pieces of clothing, 60,000 to train and 10,000 to test (https://arxiv.org/abs/1708.07747).
+    """Items of clothing, 60,000 for training and 10,000 for testing (https://arxiv.org/abs/1708.07747).
 
     Args:
-        root: Folder that holds ``FashionMNIST/raw``; by default the environment's ``CNNVIZ_DATA``, else ``data``.
+        root: Folder that holds ``FashionMNIST/raw``; by default the environment variable ``CNNVIZ_DATA``, else
+            ``data``.
         **kwargs: See :class:`ImageData`.
     """
 
@@ -75,15 +76,15 @@ class FashionMNIST(_TorchvisionData):
 
 
 class Digits(ImageData):
-    """scikit-learn's bundled handwritten digits, 8×8 enlarged to 28×28: 1,437 to train and 360 to test.
+    """scikit-learn's bundled handwritten digits, 8×8 enlarged to 28×28: 1,437 for training and 360 for testing.
 
-    Needs no network. Each pixel becomes 3×3, and a border of two black pixels fills up to 28.
+    Needs no network. Each pixel becomes 3×3 pixels, and a border of two black pixels is added.
     """
 
     class_names: ClassVar = list("0123456789")
 
     def load(self, train: bool) -> tuple[Tensor, Tensor]:
-        """Return four fifths or the other fifth, always the same: images (N, 1, 28, 28) and classes (N,)."""
+        """Return a fixed four fifths or the remaining fifth: images (N, 1, 28, 28) in 0…1, class indices (N,)."""
         digits = load_digits()
         targets = torch.from_numpy(digits.target)
         rest, fifth = hold_out(targets, 360, seed=0)

@@ -5,13 +5,13 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 EDGE = torch.tensor([[-1.0, -1.0, 1.0, 1.0]]).expand(4, 4)
-"""Answers to what is dark at the left and bright at the right."""
+"""Responds to edges from dark on the left to bright on the right."""
 
 
 class EdgeFilters(LightningModule):
-    """Four hand-set filters for vertical and horizontal edges, then ReLU and max-pooling; nothing is trained.
+    """Four hand-crafted filters for vertical and horizontal edges, then ReLU and max-pooling; nothing is trained.
 
-    Takes grey images (N, 1, H, W). The filters are ``EDGE``, its negative, and the transposes of both.
+    Takes greyscale images (N, 1, H, W). The filters are ``EDGE``, its negative, and the transposes of both.
     """
 
     def __init__(self) -> None:
@@ -24,20 +24,20 @@ class EdgeFilters(LightningModule):
         self.automatic_optimization = False
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map images (N, 1, H, W) to the strongest answers in squares of 4×4 pixels."""
+        """Map images (N, 1, H, W) to the strongest responses in squares of 4×4 pixels."""
         return self.pool(self.relu(self.conv(images)))
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        """Return no optimizer: nothing is trained."""
+        """Return no optimizer, since nothing is trained."""
         return []
 
     def training_step(self, batch: Tensor) -> None:
-        """Look at the image, so that the run has an epoch at whose end pictures are drawn."""
+        """Run the forward pass only, so that the run has an epoch, at the end of which pictures are drawn."""
         self(batch)
 
 
 class Photograph(LightningDataModule):
-    """One of scikit-learn's two photographs in grey, (1, 1, 213, 320) in 0…1.
+    """One of scikit-learn's two photographs in greyscale, (1, 1, 213, 320) in 0…1.
 
     Args:
         name: ``"china.jpg"`` or ``"flower.jpg"``.
@@ -48,10 +48,10 @@ class Photograph(LightningDataModule):
         self.name = name
 
     def load(self) -> Tensor:
-        """Return the photograph: the mean over colours and over squares of 2×2 pixels."""
+        """Return the photograph, averaged over the colour channels and over squares of 2×2 pixels."""
         pixels = torch.tensor(load_sample_image(self.name)) / 255
         return nn.functional.avg_pool2d(pixels.mean(dim=2)[None], 2)
 
     def train_dataloader(self) -> DataLoader:
-        """Return the one batch."""
+        """Return the photograph as a single batch."""
         return DataLoader([self.load()])

@@ -1,2 +1,2 @@
 class RecipeError(Exception):
-    """What the user can put right: shown as one line on stderr, with exit code 2 and no traceback."""
+    """An error that the user can fix; shown as one line on stderr, with exit code 2 and no traceback."""

@@ -6,7 +6,7 @@ from recipes.classifier import Classifier
 
 
 class FashionCNN(Classifier):
-    """Two 3×3 convolutions and two fully connected layers, with dropout between these.
+    """Two 3×3 convolutions and two fully connected layers, with dropout between the latter.
 
     Takes images (N, 1, 28, 28); 42,706 parameters.
 

@@ -11,11 +11,11 @@ from torch.utils.data import DataLoader, TensorDataset
 from recipes.errors import RecipeError
 
 SIZE = 28
-"""Side of every data set's own images, in pixels."""
+"""Side length of the original images of every dataset, in pixels."""
 
 
 class Images(TensorDataset):
-    """Images and their classes, held in memory.
+    """Images and their class indices, held in memory.
 
     Args:
         images: Float images (N, 1, H, W).
@@ -30,18 +30,18 @@ class Images(TensorDataset):
 
 
 class ImageData(LightningDataModule, ABC):
-    """Grey images in three splits: train, validation (held out of the training set, stratified) and test.
+    """Greyscale images in three splits: train, validation (a stratified part of the training set) and test.
 
     Batches are float images (N, 1, image_size, image_size) and class indices (N,).
 
     Args:
         batch_size: Images per batch.
-        image_size: Side of the images in pixels; beyond 28 they get a black border.
-        mean: Subtracted from the pixels, which lie in 0…1.
-        std: What the pixels are divided by after that.
-        val_size: Images held out for validation; by default 5,000, or a fifth of the training set if that is less.
-        num_workers: Worker processes per loader; the images are in memory, so 0 is fastest.
-        seed: Chooses the images held out.
+        image_size: Side length of the images in pixels; above 28, a black border is added.
+        mean: Subtracted from the pixel values, which are in 0…1.
+        std: The pixel values are divided by this after the mean is subtracted.
+        val_size: Images held out for validation; by default 5,000 or a fifth of the training set, whichever is less.
+        num_workers: Worker processes per dataloader; 0 is fastest, since the images are in memory.
+        seed: Seed of the choice of held-out images.
     """
 
     class_names: ClassVar[list[str]]
@@ -71,7 +71,7 @@ class ImageData(LightningDataModule, ABC):
         """Return the training or the test set: images (N, 1, 28, 28) in 0…1 and class indices (N,)."""
 
     def setup(self, stage: str) -> None:
-        """Read and split the data, once for all stages.
+        """Load and split the data, once for all stages.
 
         Raises:
             RecipeError: ``image_size`` or ``val_size`` does not fit the data.
@@ -79,7 +79,7 @@ class ImageData(LightningDataModule, ABC):
         if self._splits:
             return
         if self.image_size < SIZE:
-            raise RecipeError(f"image_size must be at least {SIZE}, got {self.image_size}")
+            raise RecipeError(f"expected image_size to be at least {SIZE}, got {self.image_size}")
         images, targets = self.load(train=True)
         val_size = min(5000, len(targets) // 5) if self.val_size is None else self.val_size
         try:
@@ -93,7 +93,7 @@ class ImageData(LightningDataModule, ABC):
         }
 
     def train_dataloader(self) -> DataLoader:
-        """Return the training batches, shuffled anew in each epoch."""
+        """Return the training batches, reshuffled in each epoch."""
         return self._loader("train", shuffle=True)
 
     def val_dataloader(self) -> DataLoader:
@@ -121,12 +121,12 @@ class ImageData(LightningDataModule, ABC):
 
 
 def hold_out(targets: Tensor, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Split indices in two at random, with the classes in the same proportions on both sides.
+    """Split indices into two parts at random, stratified by class.
 
     Args:
         targets: Class indices (N,).
-        count: Indices in the second part.
-        seed: Chooses them.
+        count: Size of the second part.
+        seed: Seed of the split.
 
     Returns:
         Indices (N − count,) and (count,).

@@ -6,7 +6,7 @@ from recipes.classifier import Classifier
 
 
 class LeNet5(Classifier):
-    """LeNet-5 as it is built today: ReLU and max-pooling in place of sigmoids and trained sub-sampling.
+    """LeNet-5 as commonly implemented today: ReLU and max-pooling in place of sigmoids and trainable sub-sampling.
 
     Takes images (N, 1, 28, 28); 44,426 parameters.
 

@@ -14,10 +14,10 @@ SEEN_BY_C3 = (
     (0, 2, 3, 5),
     (0, 1, 2, 3, 4, 5),
 )
-"""For each of C3's 16 maps the maps of S2 that it sees (table I of the paper)."""
+"""Input maps from S2 of each of C3's 16 maps (table I of the paper)."""
 
 RUBBISH = 1.0
-"""Squared distance at which the loss puts what is no digit, the paper's j."""
+"""Squared distance assigned to the rubbish class (anything that is not a digit) in the loss, the paper's j."""
 
 DIGITS = """
 .......  .......  .......  .......  .......  .......  .......  .......  .......  .......
@@ -37,11 +37,11 @@ DIGITS = """
 
 
 class LeNet5Classic(Classifier):
-    """LeNet-5 as it was published: trained sub-sampling, a sparse C3 and outputs that are distances to bitmaps.
+    """LeNet-5 as published: trainable sub-sampling, a sparsely connected C3 and outputs that are distances to bitmaps.
 
     Takes images (N, 1, 32, 32), the background at about -0.1 and the ink at 1.175; 60,000 trainable parameters.
-    Weights begin as is usual today, in U(±1 / √fan-in): in the paper's U(±2.4 / fan-in) the sigmoids let little of
-    the image through at first.
+    Weights are initialised as is usual today, from U(±1 / √fan-in): with the paper's U(±2.4 / fan-in), the sigmoids
+    initially pass on little of the image.
 
     Reference: LeCun, Bottou, Bengio and Haffner, "Gradient-based learning applied to document recognition",
     Proceedings of the IEEE 86 (1998), 2278–2324.
@@ -73,15 +73,16 @@ class LeNet5Classic(Classifier):
         return self.rbf(self.tanh6(self.f6(x)))
 
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Return the paper's equation 9, the cross-entropy with a class of rubbish added at a constant distance.
+        """Return the paper's equation 9, the cross-entropy with an added rubbish class at a constant distance.
 
-        It makes an image's own distance small, where the others' being larger would do for the cross-entropy alone.
+        It makes the distance of the correct class small; for the plain cross-entropy it would suffice that the other
+        classes' distances are larger.
         """
         rubbish = logits.new_full((len(logits), 1), -RUBBISH)
         return cross_entropy(torch.cat([logits, rubbish], dim=1), targets)
 
     def connections(self) -> dict[str, int]:
-        """Count each layer's connections for a 32×32 image: for every unit its incoming weights and its bias."""
+        """Count each layer's connections for a 32×32 image: every unit's incoming weights and bias."""
         found = {}
 
         def count(name: str, layer: nn.Module, units: Tensor) -> None:
@@ -89,9 +90,9 @@ class LeNet5Classic(Classifier):
                 found[name] = units.numel() * (SubSampling.SIDE**2 + 1)
             elif isinstance(layer, EuclideanRBF):
                 found[name] = layer.bitmaps.numel()
-            else:  # every weight and bias is used once at each place of the map
-                places = units[0, 0].numel()
-                found[name] = places * sum(parameter.numel() for parameter in layer.parameters())
+            else:  # every weight and bias is used once at each position of the map
+                positions = units[0, 0].numel()
+                found[name] = positions * sum(parameter.numel() for parameter in layer.parameters())
 
         handles = [
             layer.register_forward_hook(lambda layer, _, units, name=name: count(name, layer, units))
@@ -111,12 +112,12 @@ class ScaledTanh(nn.Module):
     """The paper's squashing function 1.7159 · tanh(2/3 · x), which maps ±1 to ±1."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return values between ±1.7159, in the shape of ``x``."""
+        """Return values within ±1.7159, in the shape of ``x``."""
         return 1.7159 * torch.tanh(2 / 3 * x)
 
 
 class SubSampling(nn.Module):
-    """Sums squares of 2×2 units; each map has a weight for the sum and a bias, and a sigmoid follows.
+    """Sums over 2×2 units, scaled by a weight and shifted by a bias per map, then a sigmoid.
 
     Args:
         maps: Number of maps.
@@ -136,10 +137,10 @@ class SubSampling(nn.Module):
 
 
 class SparseKernels(nn.Module):
-    """Parametrization of a convolution whose maps see only some of its inputs: only their kernels are parameters.
+    """Parametrization of a sparsely connected convolution: only the kernels of existing connections are parameters.
 
     Args:
-        seen: For each output map the input maps that it sees.
+        seen: For each output map, the indices of the input maps that it is connected to.
     """
 
     def __init__(self, seen: tuple[tuple[int, ...], ...]) -> None:
@@ -150,20 +151,20 @@ class SparseKernels(nn.Module):
         self.register_buffer("mask", mask)
 
     def forward(self, kernels: Tensor) -> Tensor:
-        """Spread the kernels there are (K, height, width) over a weight (outputs, inputs, height, width) of zeros."""
+        """Scatter kernels (K, height, width) into a weight (outputs, inputs, height, width), zero elsewhere."""
         weight = kernels.new_zeros(*self.mask.shape, *kernels.shape[1:])
         return weight.masked_scatter(self.mask[..., None, None], kernels)
 
     def right_inverse(self, weight: Tensor) -> Tensor:
-        """Take the kernels there are out of a weight."""
+        """Extract the kernels (K, height, width) of existing connections from a weight."""
         return weight[self.mask]
 
 
 class EuclideanRBF(nn.Module):
-    """Output units that measure how near their input is to a fixed pattern.
+    """Output units that measure the distance of their input to a fixed pattern.
 
     Args:
-        bitmaps: A pattern for each unit (units, features).
+        bitmaps: The pattern of each unit (units, features).
     """
 
     def __init__(self, bitmaps: Tensor) -> None:
@@ -171,7 +172,7 @@ class EuclideanRBF(nn.Module):
         self.register_buffer("bitmaps", bitmaps)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (N, features) to negative squared distances (N, units): the largest is the nearest pattern's."""
+        """Map (N, features) to negative squared distances (N, units), largest for the nearest pattern."""
         return -(x[:, None] - self.bitmaps).square().sum(dim=2)
 
 

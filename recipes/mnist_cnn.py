@@ -6,7 +6,7 @@ from recipes.classifier import Classifier
 
 
 class MNISTCNN(Classifier):
-    """Three 5×5 convolutions and two fully connected layers, with dropout between these.
+    """Three 5×5 convolutions and two fully connected layers, with dropout between the latter.
 
     Takes images (N, 1, 28, 28); 3,338,682 parameters.
 

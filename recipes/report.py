@@ -1,4 +1,4 @@
-"""What a run says at its end: metrics, run folder, how to open it and what to look at."""
+"""The summary printed at the end of a run: metrics, run folder, how to open it and what to look at."""
 
 import os
 import shlex
@@ -11,12 +11,12 @@ from recipes.records import Metrics
 
 
 def closing(metrics: Metrics, folder: Path, guides: Sequence[Guide]) -> str:
-    """Return the lines that end a run.
+    """Return the summary that is printed at the end of a run.
 
     Args:
         metrics: Final metrics.
         folder: The run folder.
-        guides: Of the callbacks that took part.
+        guides: The guides of the run's callbacks.
     """
     shown = list(dict.fromkeys(guides))
     if metrics:
@@ -35,7 +35,7 @@ def closing(metrics: Metrics, folder: Path, guides: Sequence[Guide]) -> str:
 
 
 def tensorboard_command(folder: Path) -> str:
-    """Return the shell command that shows a run with all its images, where TensorBoard keeps ten per tag."""
+    """Return the shell command that shows a run with all its images, of which TensorBoard keeps ten per tag."""
     program = Path(sys.executable).with_name("tensorboard")
     if program.is_relative_to(Path.cwd()):
         program = Path(os.path.relpath(program))

@@ -9,11 +9,11 @@ WIDTHS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512
 
 
 class VGG16(Classifier):
-    """VGG-16 with batch normalisation, for small grey images.
+    """VGG-16 with batch normalisation, for small greyscale images.
 
-    Layers are named by block and place: ``conv1_1``, ``bn1_1``, ``relu1_1``, …, ``pool1``, …, ``pool5``; then
+    Layers are named by block and position: ``conv1_1``, ``bn1_1``, ``relu1_1``, …, ``pool1``, …, ``pool5``; then
     ``fc1``, ``relu6``, ``dropout1``, ``fc2``, ``relu7``, ``dropout2``, ``fc3``. Takes images (N, 1, 32, 32), which
-    five poolings shrink to a single pixel; 15,118,538 parameters.
+    five max-poolings reduce to a single pixel; 15,118,538 parameters.
 
     Reference: Simonyan and Zisserman, "Very deep convolutional networks for large-scale image recognition",
     https://arxiv.org/abs/1409.1556 (configuration D).
@@ -43,10 +43,10 @@ def _convolutions() -> dict[str, nn.Module]:
     layers: dict[str, nn.Module] = {}
     channels = 1
     for block, widths in enumerate(WIDTHS, start=1):
-        for place, width in enumerate(widths, start=1):
-            layers[f"conv{block}_{place}"] = nn.Conv2d(channels, width, kernel_size=3, padding=1)
-            layers[f"bn{block}_{place}"] = nn.BatchNorm2d(width)
-            layers[f"relu{block}_{place}"] = nn.ReLU()
+        for position, width in enumerate(widths, start=1):
+            layers[f"conv{block}_{position}"] = nn.Conv2d(channels, width, kernel_size=3, padding=1)
+            layers[f"bn{block}_{position}"] = nn.BatchNorm2d(width)
+            layers[f"relu{block}_{position}"] = nn.ReLU()
             channels = width
         layers[f"pool{block}"] = nn.MaxPool2d(2)
     return layers

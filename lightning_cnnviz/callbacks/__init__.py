@@ -4,7 +4,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:  # `as` the same name: exported
+if TYPE_CHECKING:  # `as` marks a name as re-exported
     from lightning_cnnviz.callbacks.activation_maximization import ActivationMaximization as ActivationMaximization
     from lightning_cnnviz.callbacks.architecture import Architecture as Architecture
     from lightning_cnnviz.callbacks.base import VisualCallback as VisualCallback
@@ -20,8 +20,8 @@ if TYPE_CHECKING:  # `as` the same name: exported
     from lightning_cnnviz.callbacks.probing import ProbingCallback as ProbingCallback
 
 _BASES = {"VisualCallback": "base", "ProbingCallback": "probing"}
-# Each visual is a file of its own here, and its class has the file's name: a new one needs no entry. Loaded at first
-# use: whoever wants a part of the package does not pay for PyTorch and Lightning.
+# Every visual has a module whose name gives the name of its class, so a new one needs no entry here. Imported lazily,
+# so that importing the package does not import PyTorch and Lightning.
 _FILES = [found.name for found in iter_modules(__path__) if found.name not in ("base", "guarded", "probing")]
 _HOMES = {**{"".join(map(str.capitalize, name.split("_"))): name for name in _FILES}, **_BASES}
 __all__ = sorted(_HOMES)

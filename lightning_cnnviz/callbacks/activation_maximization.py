@@ -57,7 +57,7 @@ class ActivationMaximization(ProbingCallback):
         500
     """
 
-    guide = Guide("Images", "activation_maximization/…", "what would excite each class most")
+    guide = Guide("Images", "activation_maximization/…", "the input that excites each class most")
 
     def __init__(
         self,

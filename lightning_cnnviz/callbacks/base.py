@@ -20,12 +20,12 @@ LayerPatterns: TypeAlias = str | Sequence[str] | None
 
 
 class Guide(NamedTuple):
-    """Where a callback's pictures are, for those who open TensorBoard for the first time.
+    """Where to find a callback's pictures in TensorBoard.
 
     Attributes:
-        tab: TensorBoard's tab, e.g. `"Images"`.
+        tab: TensorBoard tab, e.g. `"Images"`.
         tags: The tags, abbreviated.
-        meaning: What there is to see.
+        meaning: What the pictures show.
     """
 
     tab: str
@@ -63,7 +63,7 @@ class VisualCallback(GuardedCallback):
     """
 
     guide: ClassVar[Guide | None] = None
-    """Where to look; recipes print it at the end of a run."""
+    """Where to find the pictures in TensorBoard; recipes print it at the end of a run."""
 
     def __init__(
         self,

@@ -60,7 +60,7 @@ class ClassReport(VisualCallback):
         20
     """
 
-    guide = Guide("Images", "class_report/…", "which classes are taken for which, and the surest mistakes")
+    guide = Guide("Images", "class_report/…", "the confusion matrix and the most confident mistakes")
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ from lightning_cnnviz.callbacks.base import VisualCallback
 from lightning_cnnviz.callbacks.guarded import GuardedCallback
 
 CHECK_AFTER_STEPS = 1000
-"""Optimizer steps since the last change of an interval after which the cost is also checked within epochs."""
+"""Optimizer steps after which the cost is also checked within an epoch."""
 MIN_SAVING = 1e-4
 """Share of the elapsed time that drawing less often must be able to save."""
 MIN_FREE_SHARE = 1e-3
@@ -50,6 +50,7 @@ class CostLimit(GuardedCallback):
             raise ValueError(f"expected max_event_mb to be above 0, got {max_event_mb}")
         self.max_overhead = max_overhead
         self.max_event_mb = max_event_mb
+        self._last_check = 0
         self._baseline: tuple[float, int, dict[VisualCallback, tuple[float, float]]] = (0.0, 0, {})
         self._free_share = 1.0
         self._out_of_savings = False
@@ -65,7 +66,7 @@ class CostLimit(GuardedCallback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Checks the cost in long epochs."""
-        if trainer.global_step - self._baseline[1] >= CHECK_AFTER_STEPS:
+        if trainer.global_step - self._last_check >= CHECK_AFTER_STEPS:
             self._check(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -75,8 +76,10 @@ class CostLimit(GuardedCallback):
     def _reset_baseline(self, trainer: Trainer) -> None:
         spent = {visual: (visual.account.seconds, visual.account.flexible) for visual in _visuals(trainer)}
         self._baseline = time.perf_counter(), trainer.global_step, spent
+        self._last_check = trainer.global_step
 
     def _check(self, trainer: Trainer) -> None:
+        self._last_check = trainer.global_step
         costliest, message = None, ""
         if trainer.is_global_zero:
             costliest, message = self._too_slow(trainer) or self._too_large(trainer) or (None, "")

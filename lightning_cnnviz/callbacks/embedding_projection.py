@@ -81,7 +81,7 @@ class EmbeddingProjection(ProbingCallback):
         ['pca', 'tsne']
     """
 
-    guide = Guide("Images", "projection/…", "the classes drawing apart")
+    guide = Guide("Images", "projection/…", "the separation of the classes")
 
     def __init__(
         self,

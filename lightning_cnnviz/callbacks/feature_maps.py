@@ -46,7 +46,7 @@ class FeatureMaps(ProbingCallback):
         'feature_maps'
     """
 
-    guide = Guide("Images", "feature_maps/…", "what it finds in the same few images")
+    guide = Guide("Images", "feature_maps/…", "feature maps of the same few images")
 
     def __init__(
         self,

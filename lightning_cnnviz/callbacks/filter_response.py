@@ -58,7 +58,7 @@ class FilterResponse(ProbingCallback):
         'image'
     """
 
-    guide = Guide("Images", "filter_response/…", "each kernel beside what it makes of one image")
+    guide = Guide("Images", "filter_response/…", "each kernel and its response to one image")
 
     def __init__(
         self,
@@ -147,7 +147,7 @@ class FilterResponse(ProbingCallback):
         filtered = received[0, self.channel : self.channel + 1]
         same = filtered.shape == image.shape and bool((filtered == image).all())
         if layer.groups == 1 and not same:
-            images["what is filtered"] = filtered
+            images["filtered input"] = filtered
         return images
 
     def _note(self, layer: PlainConv) -> str:

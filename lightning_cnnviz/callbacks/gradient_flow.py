@@ -67,7 +67,7 @@ class GradientFlow(VisualCallback):
         1e-09
     """
 
-    guide = Guide("Images", "gradient_flow/bars, …/heatmap", "layers that learn too little or too much")
+    guide = Guide("Images", "gradient_flow/bars, …/heatmap", "vanishing and exploding gradients")
 
     def __init__(
         self,

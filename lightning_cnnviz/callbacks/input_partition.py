@@ -72,7 +72,7 @@ class InputPartition(ProbingCallback):
         'partition'
     """
 
-    guide = Guide("Images", "partition/…", "how each layer carves up the plane")
+    guide = Guide("Images", "partition/…", "how each layer partitions the plane")
 
     def __init__(
         self,

@@ -53,7 +53,7 @@ class KernelGrid(VisualCallback):
         100
     """
 
-    guide = Guide("Images", "kernels/…", "what each convolution looks for")
+    guide = Guide("Images", "kernels/…", "the kernels of each convolution")
 
     def __init__(
         self,

@@ -19,9 +19,13 @@ if TYPE_CHECKING:  # `as` the same name: exported
     from lightning_cnnviz.functional.gradients.gradient_flow import diagnose as diagnose
     from lightning_cnnviz.functional.gradients.gradient_flow import gradient_bars as gradient_bars
     from lightning_cnnviz.functional.gradients.gradient_flow import gradient_heat_map as gradient_heat_map
+    from lightning_cnnviz.functional.gradients.gradient_sums import GradientSums as GradientSums
     from lightning_cnnviz.functional.gradients.gradient_sums import gradient_sums as gradient_sums
     from lightning_cnnviz.functional.input_partition.cells import Partition as Partition
+    from lightning_cnnviz.functional.input_partition.cells import PartitionLevel as PartitionLevel
+    from lightning_cnnviz.functional.input_partition.cells import TooManyCellsError as TooManyCellsError
     from lightning_cnnviz.functional.input_partition.cells import partition as partition
+    from lightning_cnnviz.functional.input_partition.nonlinearities import Nonlinearity as Nonlinearity
     from lightning_cnnviz.functional.input_partition.panels import Points as Points
     from lightning_cnnviz.functional.input_partition.plane_model import PlaneModel as PlaneModel
     from lightning_cnnviz.functional.input_partition.plane_model import affine_maps as affine_maps
@@ -32,10 +36,13 @@ if TYPE_CHECKING:  # `as` the same name: exported
     from lightning_cnnviz.functional.kernels import kernel_grid as kernel_grid
     from lightning_cnnviz.functional.model_summary.diagram import architecture_diagram as architecture_diagram
     from lightning_cnnviz.functional.model_summary.layer_info import LayerInfo as LayerInfo
+    from lightning_cnnviz.functional.model_summary.layer_table import ParameterCount as ParameterCount
     from lightning_cnnviz.functional.model_summary.layer_table import architecture as architecture
     from lightning_cnnviz.functional.model_summary.layer_table import architecture_table as architecture_table
     from lightning_cnnviz.functional.model_summary.layer_table import count_parameters as count_parameters
+    from lightning_cnnviz.functional.notebook import Pictures as Pictures
     from lightning_cnnviz.functional.notebook import look as look
+    from lightning_cnnviz.functional.projection.animation import Animation as Animation
     from lightning_cnnviz.functional.projection.animation import apng as apng
     from lightning_cnnviz.functional.projection.animation import projection_animation as projection_animation
     from lightning_cnnviz.functional.projection.animation import projection_film as projection_film
@@ -64,6 +71,7 @@ if TYPE_CHECKING:  # `as` the same name: exported
 
 # Imported lazily, so that using one part of the package does not import PyTorch and Lightning.
 _MODULES = {
+    ".input_partition.nonlinearities": ["Nonlinearity"],
     "..model.capture": ["Activations", "record"],
     "..model.layers": ["convolutions", "last_hidden_layer", "layers_with_weights", "weights_of"],
     ".class_report": ["class_accuracies", "confusion_matrix_chart"],
@@ -73,8 +81,8 @@ _MODULES = {
     ".filter_response_grid": ["filter_response"],
     ".filtering": ["filter_responses"],
     ".gradients.gradient_flow": ["diagnose", "gradient_bars", "gradient_heat_map"],
-    ".gradients.gradient_sums": ["gradient_sums"],
-    ".input_partition.cells": ["Partition", "partition"],
+    ".gradients.gradient_sums": ["GradientSums", "gradient_sums"],
+    ".input_partition.cells": ["PartitionLevel", "TooManyCellsError", "Partition", "partition"],
     ".input_partition.panels": ["Points"],
     ".input_partition.plane_model": ["PlaneModel", "affine_maps"],
     ".input_partition.views": ["PartitionViews"],
@@ -82,9 +90,9 @@ _MODULES = {
     ".kernels": ["conv_weight", "kernel_grid"],
     ".model_summary.diagram": ["architecture_diagram"],
     ".model_summary.layer_info": ["LayerInfo"],
-    ".model_summary.layer_table": ["architecture", "architecture_table", "count_parameters"],
-    ".notebook": ["look"],
-    ".projection.animation": ["apng", "projection_animation", "projection_film"],
+    ".model_summary.layer_table": ["ParameterCount", "architecture", "architecture_table", "count_parameters"],
+    ".notebook": ["Pictures", "look"],
+    ".projection.animation": ["Animation", "apng", "projection_animation", "projection_film"],
     ".projection.chart": ["projection_chart"],
     ".projection.class_separation": ["knn_accuracy", "silhouette"],
     ".projection.layout": ["Layout", "principal_components", "project"],

@@ -22,8 +22,8 @@ from lightning_cnnviz.functional.drawing.image import OUTLINE, Picture, divergin
 
 Counts = npt.NDArray[np.integer]
 MAX_ANNOTATED_CLASSES, MAX_ROWS = 20, 1000
-"""Maximum number of classes with counts in the cells, and of matrix rows; if exceeded, adjacent classes share a row."""
-MATRIX_SIZE, MAX_LABEL_WIDTH = 800, 160
+"""Maximum number of classes with counts in the cells, and of matrix rows; with more, adjacent classes share a row."""
+MATRIX_SIZE, MAX_CLASS_NAME_WIDTH = 800, 160
 """In pixels: the side of a matrix without counts, and the maximum width of a class name."""
 LABEL_HEIGHT, HALF_LABEL_HEIGHT = 16, 8
 """In pixels, of one line of text."""
@@ -78,7 +78,8 @@ def confusion_matrix_chart(counts: Counts, class_names: ClassNames, *, title: st
     classes = len(names_of_classes)
     if counts.shape != (classes, classes) or classes < 2:
         raise ValueError(
-            f"expected counts of shape (classes, classes) and as many names, got {counts.shape}, {classes}"
+            "expected counts of shape (classes, classes) and as many names, "
+            f"got shape {counts.shape} and {classes} names"
         )
     block = -(-classes // MAX_ROWS)
     shown = _in_blocks(counts, block)
@@ -98,7 +99,7 @@ def confusion_matrix_chart(counts: Counts, class_names: ClassNames, *, title: st
     every = next(interval for interval in (1, 2, 5, 10, 20) if interval * step >= LABEL_HEIGHT)
     named = range(0, len(shown), every)
     centres = [HALF_LABEL_HEIGHT + 1 + index * step + step // 2 for index in named]
-    names = [shorten(names_of_classes[index * block], MAX_LABEL_WIDTH) for index in named]
+    names = [shorten(names_of_classes[index * block], MAX_CLASS_NAME_WIDTH) for index in named]
     hits = np.add.reduceat(counts.diagonal(), np.arange(0, classes, block))
     rates = [f"{_percent(hits[i] / samples[i])} of {samples[i]}" if samples[i] else "no samples" for i in named]
     # Labels extend beyond the first and last row: pad by half a line on every side and by one more line above.
@@ -170,7 +171,7 @@ def _worst(counts: Counts, names: Sequence[str], width: int, at_most: int = 5) -
     mistakes = counts - np.diag(counts.diagonal())
     largest = np.argsort(-mistakes, axis=None, kind="stable")[:at_most]
     pairs = [divmod(int(index), len(counts)) for index in largest]
-    short = [shorten(name, MAX_LABEL_WIDTH) for name in names]
+    short = [shorten(name, MAX_CLASS_NAME_WIDTH) for name in names]
     worst = [f"{short[i]} {_percent(accuracies[i])}" for i in lowest]
     frequent = [f"{short[i]} → {short[j]} ({mistakes[i, j]})" for i, j in pairs if mistakes[i, j]]
     return (

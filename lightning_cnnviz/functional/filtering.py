@@ -45,8 +45,8 @@ def filter_responses(layer: PlainConv, inputs: torch.Tensor, channel: int = 0) -
     weight = layer.weight.detach()
     if inputs.ndim != weight.ndim or inputs.shape[1] != layer.in_channels:
         raise ValueError(
-            f"expected inputs of shape (samples, {layer.in_channels}, *size) with {weight.ndim - 2} sizes, "
-            f"got {tuple(inputs.shape)}"
+            f"expected inputs of shape (samples, {layer.in_channels}, *size) "
+            f"with {weight.ndim - 2} spatial dimensions, got {tuple(inputs.shape)}"
         )
     inputs = inputs.detach().to(weight)
     zeros = torch.zeros_like(inputs)

@@ -189,7 +189,7 @@ def shown_weights(
     """
     if not 3 <= weight.ndim <= 5:
         shape = tuple(weight.shape)
-        raise ValueError(f"expected a weight of shape (out, in, *kernel) with 1 to 3 kernel sizes, got {shape}")
+        raise ValueError(f"expected a weight of shape (out, in, *kernel) with 1 to 3 kernel dimensions, got {shape}")
     inputs = weight.shape[1]
     if channel == "auto":
         channel = "rgb" if inputs == 3 and weight.ndim == 4 else 0

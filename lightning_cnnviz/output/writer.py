@@ -23,7 +23,7 @@ NOTICE_AFTER = 3
 
 T = TypeVar("T")
 Drawing: TypeAlias = tuple[str, Callable[[], Drawn]]
-"""A tag, and a function that later draws the picture (or makes the tab's data) in another process; it owns its data."""
+"""A tag, and a function that later draws the picture (or makes the tab's data) in another process; owns its data."""
 Run: TypeAlias = Callable[[Callable[[], Any]], Any]
 """Runs a function in the helper process and returns its result."""
 Results: TypeAlias = tuple[Iterable[Drawing], Mapping[str, float]]

@@ -1,1 +1,1 @@
-"""The CNN Viz tab of TensorBoard. Loads neither PyTorch nor Lightning nor matplotlib."""
+"""The CNN Viz tab of TensorBoard. Imports neither PyTorch, Lightning nor matplotlib."""

@@ -1,4 +1,4 @@
-"""One step of a series: from the two blobs in the event file to what the page gets."""
+"""Frames, the data of one step of a series: decoded from two blobs in the event file, packed for the page."""
 
 import json
 from collections.abc import Sequence
@@ -10,20 +10,20 @@ import numpy as np
 Info = dict[str, Any]
 DTYPES = ("uint8", "int16", "int32", "float16", "float32")
 ALIGNMENT = 8
-"""Bytes: where a typed array of the page may begin."""
+"""Bytes; typed arrays in the page must start at multiples of it."""
 
 
 class BrokenFrameError(ValueError):
-    """The blobs of a step do not hold what they say."""
+    """The blobs of a step are malformed or inconsistent."""
 
 
 @dataclass(frozen=True)
 class Frame:
-    """What one series has at one step.
+    """The data of one series at one step.
 
     Attributes:
-        info: The header without its description of the arrays.
-        arrays: By name, in the order of the payload.
+        info: The header, without the description of the arrays.
+        arrays: Name → array, in the order of the payload.
     """
 
     info: Info
@@ -31,19 +31,19 @@ class Frame:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the arrays."""
+        """Total bytes of the arrays."""
         return sum(array.nbytes for array in self.arrays.values())
 
 
 def decode(blobs: Sequence[bytes]) -> Frame:
-    """Reads a header and its payload.
+    """Decodes a header and its payload.
 
     Args:
-        blobs: UTF-8 JSON with `"arrays": [{"name", "dtype", "shape"}]`, and the arrays' little-endian bytes,
+        blobs: UTF-8 JSON with `"arrays": [{"name", "dtype", "shape"}]`, and the arrays' bytes: little-endian,
             C-contiguous, without gaps.
 
     Raises:
-        BrokenFrameError: If they do not fit together, with what was expected and what was found.
+        BrokenFrameError: If the blobs are malformed or do not match.
 
     Example:
         >>> header = b'{"arrays": [{"name": "low", "dtype": "float32", "shape": [2]}], "layer": "conv1"}'
@@ -52,7 +52,7 @@ def decode(blobs: Sequence[bytes]) -> Frame:
         ({'layer': 'conv1'}, [1.0, 2.0])
     """
     if len(blobs) != 2:
-        raise BrokenFrameError(f"expected a header and a payload, found {len(blobs)} blobs")
+        raise BrokenFrameError(f"expected a header and a payload, got {len(blobs)} blobs")
     try:
         info = json.loads(blobs[0], parse_constant=lambda _: None)
     except ValueError as error:
@@ -73,32 +73,32 @@ def decode(blobs: Sequence[bytes]) -> Frame:
     return Frame(info, arrays)
 
 
-def pick(frame: Frame, place: Sequence[int]) -> Frame:
-    """Of every array only the part at `place` in its leading dimensions, e.g. one channel.
+def pick(frame: Frame, index: Sequence[int]) -> Frame:
+    """Returns the frame with every array indexed along its leading dimensions, e.g. a single channel.
 
     Raises:
-        IndexError: If an array has no such place.
+        IndexError: If an index is negative or out of range.
 
     Example:
         >>> pick(Frame({}, {"values": np.arange(4).reshape(2, 2)}), [1]).arrays["values"].tolist()
         [2, 3]
     """
-    if min(place, default=0) < 0:
-        raise IndexError(f"places count from 0, got {list(place)}")
-    return Frame(frame.info, {name: array[tuple(place)] for name, array in frame.arrays.items()})
+    if min(index, default=0) < 0:
+        raise IndexError(f"expected indices from 0, got {list(index)}")
+    return Frame(frame.info, {name: array[tuple(index)] for name, array in frame.arrays.items()})
 
 
 def pack(frames: Sequence[tuple[int, Frame | str]]) -> bytes:
-    """Several steps as one binary answer.
+    """Packs several steps into one binary response.
 
     Args:
-        frames: Pairs of a step and its frame, or the words that say why there is none.
+        frames: Pairs of a step and its frame, or an error message if it cannot be read.
 
     Returns:
-        A little-endian uint32 with the length of a JSON directory, the directory, then all arrays, each beginning
-        at a multiple of 8 bytes. The directory has for each frame `"step"`, and `"error"` or `"info"` and `"arrays"`:
-        name, dtype, shape and `"at"`, the first byte counted from the end of the directory. Half floats become
-        float32, which every browser reads.
+        A little-endian uint32 with the length of a JSON directory, the directory, then all arrays, each starting at a
+        multiple of 8 bytes. The directory has for each frame `"step"`, and either `"error"` or `"info"` and
+        `"arrays"`: name, dtype, shape and `"at"`, the offset of the first byte from the end of the directory. float16
+        is converted to float32, which every browser supports.
 
     Example:
         >>> answer = pack([(5, Frame({}, {"low": np.float16([1])}))])
@@ -130,9 +130,9 @@ def _parse_entry(entry: Any) -> tuple[str, np.dtype[Any], list[int]]:
     try:
         name, dtype, shape = entry["name"], entry["dtype"], entry["shape"]
     except (TypeError, KeyError):
-        raise BrokenFrameError(f"expected an array's name, dtype and shape, found {entry!r}") from None
+        raise BrokenFrameError(f"expected an array's name, dtype and shape, got {entry!r}") from None
     if dtype not in DTYPES:
-        raise BrokenFrameError(f"expected one of {', '.join(DTYPES)} for {name!r}, found {dtype!r}")
+        raise BrokenFrameError(f"expected one of {', '.join(DTYPES)} for {name!r}, got {dtype!r}")
     if not isinstance(shape, list) or not all(isinstance(size, int) and size >= 0 for size in shape):
-        raise BrokenFrameError(f"expected a list of sizes for {name!r}, found {shape!r}")
+        raise BrokenFrameError(f"expected a list of sizes for {name!r}, got {shape!r}")
     return str(name), np.dtype(dtype).newbyteorder("<"), shape

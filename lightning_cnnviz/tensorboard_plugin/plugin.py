@@ -1,4 +1,4 @@
-"""The backend of the tab: four routes, all relative to the plugin's own address."""
+"""The backend of the tab: four routes, all relative to the plugin's base URL."""
 
 import hashlib
 import json
@@ -19,9 +19,9 @@ STATIC = Path(__file__).parent / "static"
 MIME_TYPES = {".js": "text/javascript", ".css": "text/css", ".json": "application/json"}
 STATIC_FILES = {path.relative_to(STATIC).as_posix(): path for path in STATIC.rglob("*") if path.suffix in MIME_TYPES}
 STATIC_FILES["draw/colours.json"] = Path(__file__).parents[1] / "functional" / "drawing" / "colours.json"
-"""What is served below `/static/`, and nothing else: the page, and the colours that it shares with the pictures."""
+"""The only files served below `/static/`: the page, and the colours that it shares with the pictures."""
 MAX_RESPONSE_BYTES = 24 * 2**20
-"""Of one answer; a longer one ends early, and the page asks for the rest."""
+"""Maximum size of a response; a longer one is cut short, and the page requests the rest."""
 App = Callable[..., Any]
 
 
@@ -29,7 +29,7 @@ class CNNVizPlugin(TBPlugin):  # type: ignore[misc]
     """Serves the page and the data of the runs in the log directory.
 
     Args:
-        context: TensorBoard's; only its data provider is used, so that both loaders work.
+        context: TensorBoard's context, of which only the data provider is used, so that both data loaders work.
     """
 
     plugin_name = PLUGIN_NAME
@@ -47,11 +47,11 @@ class CNNVizPlugin(TBPlugin):  # type: ignore[misc]
         }
 
     def is_active(self) -> bool:
-        """False: TensorBoard itself sees whether any run has data of ours."""
+        """Returns False: TensorBoard itself checks whether any run has data for this plugin."""
         return False
 
     def frontend_metadata(self) -> FrontendMetadata:
-        """The page's first module and the name of the tab."""
+        """Returns the page's entry module and the name of the tab."""
         return FrontendMetadata(es_module_path="/static/index.js", tab_name="CNN Viz")
 
     def _static(self, request: wrappers.Request) -> Any:
@@ -66,7 +66,7 @@ class CNNVizPlugin(TBPlugin):  # type: ignore[misc]
         return _json(request, {"runs": ours, "others": others})
 
     def _series(self, request: wrappers.Request) -> Any:
-        """Which series a run has, and when: `timelines` holds each list of steps once."""
+        """Lists the series of a run and their steps; `timelines` holds each distinct list of steps once."""
         run = request.args.get("run", "")
         timelines: dict[tuple[int, ...], int] = {}
         listed, problems = [], []
@@ -75,9 +75,9 @@ class CNNVizPlugin(TBPlugin):  # type: ignore[misc]
             if schema != SCHEMA:
                 problems.append(_schema_problem(tag, schema))
                 continue
-            place = timelines.setdefault(tuple(series.keys), len(timelines))
+            timeline = timelines.setdefault(tuple(series.keys), len(timelines))
             first = next(iter(series.written.values()), None)
-            listed.append({**series.identity, "tag": tag, "timeline": place, "written": first})
+            listed.append({**series.identity, "tag": tag, "timeline": timeline, "written": first})
         answer = {"series": listed, "timelines": list(map(list, timelines)), "problems": sorted(set(problems))}
         digest = hashlib.sha1(json.dumps(answer).encode(), usedforsecurity=False).hexdigest()
         if request.args.get("known") == digest:
@@ -85,9 +85,9 @@ class CNNVizPlugin(TBPlugin):  # type: ignore[misc]
         return _json(request, {"digest": digest, **answer})
 
     def _frames(self, request: wrappers.Request) -> Any:
-        """Frames of one series (`run`, `tag`) at `steps`, of which `place` picks a part, e.g. `sample,channel`.
+        """Returns frames of one series (`run`, `tag`) at `steps`, indexed by `place`, e.g. `sample,channel`.
 
-        The answer ends early after `MAX_RESPONSE_BYTES`; steps that the series does not have are left out.
+        The response is cut short after `MAX_RESPONSE_BYTES`; steps that the series does not have are omitted.
         """
         ctx, experiment = _origin(request)
         run, tag = request.args.get("run", ""), request.args.get("tag", "")
@@ -116,16 +116,16 @@ def _numbers(request: wrappers.Request, name: str) -> list[int]:
     try:
         return [int(number) for number in text.split(",") if number]
     except ValueError:
-        raise errors.InvalidArgumentError(f"{name}: expected whole numbers, got {text!r}") from None
+        raise errors.InvalidArgumentError(f"{name}: expected integers, got {text!r}") from None
 
 
 def _schema_problem(tag: str, schema: Any) -> str:
     if isinstance(schema, int) and schema > SCHEMA:
         return (
-            f"Some data were written by a newer lightning-cnnviz (schema {schema}; this tab reads schema {SCHEMA}). "
-            "Upgrade lightning-cnnviz where TensorBoard runs."
+            f"Some data were written by a newer lightning-cnnviz (expected schema {SCHEMA}, got {schema}). "
+            "Upgrade lightning-cnnviz in TensorBoard's environment."
         )
-    return f"{tag} has no schema that this tab reads (expected {SCHEMA}, found {schema!r})."
+    return f"{tag} has an unsupported schema (expected {SCHEMA}, got {schema!r})."
 
 
 def _json(request: wrappers.Request, answer: dict[str, Any]) -> Any:

@@ -1,4 +1,4 @@
-"""What there is to see, run by run, and its frames: everything that is read through TensorBoard's data provider."""
+"""Lists the series of each run and reads their frames, all through TensorBoard's data provider."""
 
 import json
 import threading
@@ -17,12 +17,12 @@ from lightning_cnnviz.functional.tab.schema import PLUGIN_NAME, SCHEMA
 from lightning_cnnviz.tensorboard_plugin.frames import BrokenFrameError, Frame, decode
 
 ALL_STEPS = 2**31 - 1
-"""How many steps we ask for at most. (0 would give none.)"""
+"""Maximum number of steps to read: all of them. (0 would return none.)"""
 LISTING_TTL = 1.0
-"""Seconds for which a listing is taken to hold: the page asks for several things at a time."""
+"""Seconds for which a listing is cached, since the page sends several requests at a time."""
 CACHE_BYTES = 256 * 2**20
 CONCURRENT_READS = 16
-"""Frames that are read side by side: under the fast loader each waits some 25 ms for the data server."""
+"""Frames that are read concurrently: with the fast loader each waits about 25 ms for the data server."""
 Listing = dict[str, dict[str, Any]]
 
 
@@ -31,10 +31,10 @@ class Series:
     """One tag of one run.
 
     Attributes:
-        identity: What its metadata say: kind, layer, method, view; the schema.
-        keys: Step → the keys of its blobs, by rising step.
-        written: When each step was written, which tells a frame from one that took its place.
-        seen: The last step and its time: as long as these hold, nothing was added.
+        identity: Its metadata: kind, layer, method, view and schema.
+        keys: Step → the keys of its blobs, in increasing order of steps.
+        written: Step → wall time of writing, which distinguishes a frame from one that replaced it.
+        seen: The last step and its wall time; while they are unchanged, nothing was added.
     """
 
     identity: dict[str, Any]
@@ -44,10 +44,10 @@ class Series:
 
 
 class Reader:
-    """Reads series of an experiment. Safe to be used by several threads.
+    """Reads the series of an experiment. Thread-safe.
 
     Args:
-        provider: Of either of TensorBoard's loaders.
+        provider: Data provider of either of TensorBoard's data loaders.
     """
 
     def __init__(self, provider: DataProvider) -> None:
@@ -60,16 +60,19 @@ class Reader:
         self._pool = ThreadPoolExecutor(CONCURRENT_READS, thread_name_prefix="cnnviz")
 
     def runs(self, ctx: Any, experiment: str) -> tuple[list[dict[str, Any]], list[str]]:
-        """Runs with data of ours, as name and start time (seconds since 1970, or None), and names of the others."""
+        """Returns the runs with data for this plugin, and the names of the others.
+
+        Of each run with data there are its name and its start, in seconds since 1970 or None.
+        """
         listing = self._listing(ctx, experiment)
         found = sorted(self._provider.list_runs(ctx, experiment_id=experiment), key=lambda run: run.run_name)
         ours = [{"name": run.run_name, "start": run.start_time} for run in found if listing.get(run.run_name)]
         return ours, [run.run_name for run in found if not listing.get(run.run_name)]
 
     def series(self, ctx: Any, experiment: str, run: str) -> dict[str, Series]:
-        """All series of a run by tag; empty where there is no such run.
+        """Returns all series of a run, tag → series; empty if there is no such run.
 
-        Those of a schema that we do not know have no steps: their frames may be anything.
+        Series with an unsupported schema have no steps, since the format of their frames is unknown.
         """
         listing = self._listing(ctx, experiment).get(run, {})
         seen = {tag: (entry.max_step, entry.max_wall_time) for tag, entry in listing.items()}
@@ -94,9 +97,9 @@ class Reader:
     def frames(
         self, ctx: Any, experiment: str, run: str, tag: str, steps: Sequence[int]
     ) -> Iterator[tuple[int, Frame | str]]:
-        """What a series has at those of the steps that it has; in place of a frame words that say what is wrong.
+        """Yields step and frame, or step and error message, for each of the steps that the series has.
 
-        Read as they are asked for, some at a time.
+        Frames are read lazily, several at a time.
         """
         series = self.series(ctx, experiment, run).get(tag)
         if series is None:
@@ -118,10 +121,10 @@ class Reader:
             frame = decode([self._provider.read_blob(ctx, blob_key=blob) for blob in series.keys[step]])
         except BrokenFrameError as error:
             frame = f"{tag} at step {step} is damaged: {error}"
-        except InvalidArgumentError:  # its data server does not read back its own keys of such names
+        except InvalidArgumentError:  # the data server cannot read back its own keys for such names
             return f"{tag}: TensorBoard's fast loader cannot read names with quotes; start it with --load_fast=false"
         except (PublicError, LookupError):
-            return f"{tag} at step {step} is no longer there"
+            return f"{tag} at step {step} no longer exists"
         with self._lock:
             if key not in self._frames:
                 self._frames[key] = frame
@@ -155,7 +158,7 @@ class Reader:
 
 
 def identity(content: bytes) -> dict[str, Any]:
-    """What a series' metadata say of it; empty where they say nothing that can be read.
+    """Returns the metadata of a series; empty if they cannot be parsed.
 
     Example:
         >>> identity(b'{"schema": 1, "kind": "model"}'), identity(b"?")

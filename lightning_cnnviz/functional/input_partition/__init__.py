@@ -1,1 +1,1 @@
-"""How a network with two inputs cuts their plane into cells."""
+"""Partition of the input plane by a network with two inputs into cells where the network is affine."""

@@ -1,4 +1,4 @@
-"""Whether a model is affine between the activations that hooks can see."""
+"""Checks that a model is affine between the activations that hooks can observe."""
 
 import numpy as np
 import numpy.typing as npt
@@ -8,15 +8,17 @@ from lightning_cnnviz.functional.input_partition.plane_model import Bounds, Plan
 
 
 def check_affine(plane: PlaneModel, bounds: Bounds, count: int = 10_000) -> None:
-    """Looks for what breakpoints a model beside its activations, on many short lines, however many cells there are.
+    """Checks on many short random line segments that a model is affine between its activations.
+
+    The cost does not depend on the number of cells.
 
     Args:
         plane: The model.
-        bounds: The rectangle in which the lines lie.
-        count: How many.
+        bounds: The rectangle from which the segments are sampled.
+        count: Number of segments.
 
     Raises:
-        ValueError: If it finds something, or values are not finite.
+        ValueError: If the model is not affine somewhere, or values are not finite.
 
     Example:
         >>> from torch import nn
@@ -26,31 +28,31 @@ def check_affine(plane: PlaneModel, bounds: Bounds, count: int = 10_000) -> None
     low, high = np.array(bounds[::2]), np.array(bounds[1::2])
     middles = generator.uniform(low, high, (count, 2))
     steps = generator.normal(size=(count, 2)) * (high - low) / 200
-    seen = plane.run(np.concatenate([middles - steps, middles, middles + steps]))
-    same = np.ones(count, dtype=bool)  # lines on which no nonlinearity so far breakpoints
-    for index, nonlinearity in enumerate(seen.nonlinearities):
-        values = flat(seen.inputs[index])
-        _check_bend(values, same, f"what reaches {nonlinearity.module_name}")
+    run = plane.run(np.concatenate([middles - steps, middles, middles + steps]))
+    same = np.ones(count, dtype=bool)  # segments on which no nonlinearity so far has changed its pattern
+    for index, nonlinearity in enumerate(run.nonlinearities):
+        values = flat(run.inputs[index])
+        _check_samples(values, same, f"the input of {nonlinearity.module_name}")
         if nonlinearity.smooth:
             return
         first, middle, last = np.split(nonlinearity.pattern(values), 3)
         same &= ((first == middle) & (middle == last)).all(axis=1)
-    _check_bend(flat(seen.output), same, "what the model returns")
+    _check_samples(flat(run.output), same, "what the model returns")
 
 
-def _check_bend(values: Float64Array, same: npt.NDArray[np.bool_], where: str) -> None:
+def _check_samples(values: Float64Array, same: npt.NDArray[np.bool_], where: str) -> None:
     first, middle, last = (part[same] for part in np.split(values, 3))
     check_straight(middle, (first + last) / 2, np.abs(values).max(initial=0), where)
 
 
 def check_straight(values: Float64Array, expected: Float64Array, scale: float, where: str) -> None:
-    """Raises ValueError, in words that tell what to do, if values are not what they were if nothing was bent.
+    """Raises ValueError, explaining the remedy, if values differ from those of an affine function.
 
     Args:
-        values: What a model gives, shape (points, entries).
-        expected: The same by the values of other points, in between which these lie.
+        values: Values of the model, shape (points, entries).
+        expected: The same, interpolated from the values at surrounding points.
         scale: Largest magnitude of all values.
-        where: What they are, for the message.
+        where: Description of the values, for the message.
 
     Example:
         >>> check_straight(np.ones((1, 1)), np.ones((1, 1)), 1.0, "what the model returns")
@@ -59,7 +61,7 @@ def check_straight(values: Float64Array, expected: Float64Array, scale: float, w
         raise ValueError(f"expected {where} to be finite, but it is not: the weights have diverged")
     if np.abs(values - expected).max(initial=0) > 1e-6 * max(scale, 1e-30):
         raise ValueError(
-            f"expected {where} to be affine between the activations, but it is not: an activation that is called as a "
-            "function (F.relu, torch.sigmoid) or a layer such as LayerNorm stands before it; hooks see "
-            "modules only, so write nn.ReLU(), nn.Sigmoid(), ... into the model"
+            f"expected {where} to be affine between the activations, but it is not: it depends on a functional "
+            "activation (F.relu, torch.sigmoid) or a layer such as LayerNorm; hooks can only observe modules, so "
+            "write nn.ReLU(), nn.Sigmoid(), ... as modules of the model"
         )

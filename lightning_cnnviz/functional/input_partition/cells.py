@@ -1,4 +1,4 @@
-"""How a network with two inputs cuts their plane into cells, in each of which it is affine."""
+"""Partition of the input plane by a network with two inputs into cells, in each of which it is affine."""
 
 from typing import NamedTuple
 
@@ -17,24 +17,25 @@ from lightning_cnnviz.functional.input_partition.plane_model import (
 from lightning_cnnviz.functional.input_partition.polygons import Cell, cut_by_largest, cut_by_signs, rectangle
 
 TOLERANCE = 1e-9
-"""Of a function's largest magnitude: what is closer to its zero line lies on it."""
-CELL_GRID = 400
-"""Points per side where cells can only be guessed."""
+"""Relative to the largest magnitude of a function: values below this count as zero."""
+SAMPLE_GRID = 400
+"""Points per side of the grid used if cells can only be sampled."""
 
 
 class TooManyCellsError(ValueError):
-    """A decomposition would have more cells than allowed."""
+    """A partition would have more cells than allowed."""
 
 
 class PartitionLevel(NamedTuple):
-    """The plane after one nonlinearity.
+    """The partition of the plane after one nonlinearity.
 
     Attributes:
         nonlinearity: The nonlinearity.
-        cells: Corners of each cell that all nonlinearities up to this one make together, shape (corners, 2) each,
-            counter-clockwise; empty where the cells are not exact.
-        pattern: This nonlinearity's units in each cell, shape (cells, units); see `Nonlinearity.pattern`.
-        patterns: Those of all nonlinearities up to this one, shape (cells, units of all).
+        cells: Corners of the cells formed by all nonlinearities up to this one, shape (corners, 2) each,
+            counter-clockwise; empty if the cells are not exact.
+        pattern: Activation pattern of this nonlinearity in each cell, shape (cells, units); see
+            `Nonlinearity.pattern`.
+        patterns: Activation patterns of all nonlinearities up to this one, concatenated, shape (cells, total units).
     """
 
     nonlinearity: Nonlinearity
@@ -44,23 +45,23 @@ class PartitionLevel(NamedTuple):
 
     @property
     def num_patterns(self) -> int:
-        """Different patterns of this nonlinearity alone."""
+        """Number of distinct patterns of this nonlinearity alone."""
         return len(np.unique(self.pattern, axis=0))
 
     @property
     def num_cells(self) -> int:
-        """Number of cells; where they are not exact, of different patterns of the nonlinearities up to this one."""
+        """Number of cells; if they are not exact, of distinct patterns of the nonlinearities up to this one."""
         return len(self.cells) or len(np.unique(self.patterns, axis=0))
 
 
 class Partition(NamedTuple):
-    """How a network cuts the plane.
+    """The partition of the plane by a network.
 
     Attributes:
-        bounds: The rectangle that was looked at.
+        bounds: The rectangle that is partitioned.
         levels: One per nonlinearity, in order.
-        exact: Whether the cells are exact. Behind a smooth activation nothing is affine, and then the patterns
-            are those of the points of a fine grid, row by row, and their number a lower bound.
+        exact: Whether the cells are exact. After a smooth activation nothing is affine; the patterns are then sampled
+            at the points of a fine grid, row by row, and their number is a lower bound.
     """
 
     bounds: Bounds
@@ -77,22 +78,22 @@ def partition(
 ) -> Partition:
     """Finds the cells in which a network with two inputs is affine, layer by layer.
 
-    Inside a cell everything that a layer receives is affine, so that its values at the cell's corners say all:
-    each cell is cut by the zero line of each unit (of a max-pool by the lines where the leading entry changes)
-    and the parts go on to the next layer. Nothing is assumed of the layers between the activations but that
-    they are affine, and that is checked at the middle of each cell.
+    Inside a cell, the input of a layer is affine and hence determined by its values at the corners. Each cell is cut
+    along the zero lines of all units (for a max-pool, along the lines where the argmax changes), and the parts are
+    passed to the next layer. The layers between the activations only have to be affine, which is checked at points
+    inside each cell.
 
     Args:
-        model: The network. Activations have to be modules, since hooks do not see functions.
-        bounds: The rectangle to look at.
-        shape: Shape of one input as the model takes it, with two numbers in all.
-        max_cells: Where there would be more, it stops.
+        model: The network. Activations must be modules, since hooks cannot observe functions.
+        bounds: The rectangle to partition.
+        shape: Shape of one model input, two elements in total.
+        max_cells: Maximum number of cells.
 
     Returns:
-        The decomposition behind each activation or max-pool.
+        The partition after each activation or max-pool.
 
     Raises:
-        ValueError: If the model has not two inputs or is not affine between its activations.
+        ValueError: If the model does not have two inputs or is not affine between its activations.
         TooManyCellsError: If there are more than `max_cells` cells.
 
     References:
@@ -108,7 +109,7 @@ def partition(
     plane = model if isinstance(model, PlaneModel) else PlaneModel(model, shape)
     nonlinearities = plane.run(rectangle(bounds)).nonlinearities
     if any(nonlinearity.smooth for nonlinearity in nonlinearities[:-1]):
-        return _guessed(plane, bounds)
+        return _sampled_partition(plane, bounds)
     cells = [rectangle(bounds)]
     patterns: list[Pattern] = [np.empty((1, 0), dtype=np.int16)]
     levels: list[PartitionLevel] = []
@@ -122,16 +123,16 @@ def partition(
 
 
 def borders(plane: PlaneModel, partition: Partition, index: int, parts: int = 4) -> Float64Array:
-    """Where a nonlinearity's own pattern changes, found among the edges of the cells.
+    """Finds the cell edges at which the pattern of one nonlinearity itself changes.
 
     Args:
         plane: The model.
-        partition: Its decomposition.
-        index: Which nonlinearity.
-        parts: Into how many parts an edge is divided, since a neighbour's edge may end within it.
+        partition: Its partition.
+        index: Index of the nonlinearity.
+        parts: Number of segments per edge, since the edge of a neighbouring cell may end within it.
 
     Returns:
-        Segments of shape (count, 2, 2), each from one point to another; none where the cells are not exact.
+        Line segments, shape (count, 2, 2): start and end point of each; none if the cells are not exact.
     """
     cells = partition.levels[index].cells
     if not cells:
@@ -151,25 +152,28 @@ def borders(plane: PlaneModel, partition: Partition, index: int, parts: int = 4)
 
 
 def _affine_values(plane: PlaneModel, cells: list[Float64Array], nonlinearity: int | None) -> list[Float64Array]:
-    """What a nonlinearity receives (None: what the model returns) at the corners of each cell."""
+    """Returns the input of a nonlinearity (None: the output of the model) at the corners of each cell.
+
+    Raises ValueError if it is not affine, as checked at two points inside each cell.
+    """
     corners = [cell[:, :2] for cell in cells]
-    shares = [np.arange(1, len(cell) + 1) / np.arange(1, len(cell) + 1).sum() for cell in corners]
-    inside = [np.array([share @ cell for share, cell in zip(shares, corners, strict=True)])]  # two points in each
+    weights = [np.arange(1, len(cell) + 1) / np.arange(1, len(cell) + 1).sum() for cell in corners]
+    inside = [np.array([weight @ cell for weight, cell in zip(weights, corners, strict=True)])]
     inside.append(np.array([cell.mean(axis=0) for cell in corners]))
-    seen = plane.run(np.concatenate([*corners, *inside]))
-    values = flat(seen.output if nonlinearity is None else seen.inputs[nonlinearity])
-    found = np.split(values, np.cumsum([len(cell) for cell in [*corners, inside[0]]]))
-    at_corners = found[: len(corners)]
+    run = plane.run(np.concatenate([*corners, *inside]))
+    values = flat(run.output if nonlinearity is None else run.inputs[nonlinearity])
+    by_cell = np.split(values, np.cumsum([len(cell) for cell in [*corners, inside[0]]]))
+    at_corners = by_cell[: len(corners)]
     expected = [
-        np.array([share @ part for share, part in zip(shares, at_corners, strict=True)]),
+        np.array([weight @ part for weight, part in zip(weights, at_corners, strict=True)]),
         np.array([part.mean(axis=0) for part in at_corners]),
     ]
     where = (
         "what the model returns"
         if nonlinearity is None
-        else f"what reaches {seen.nonlinearities[nonlinearity].module_name}"
+        else f"the input of {run.nonlinearities[nonlinearity].module_name}"
     )
-    for actual, mean in zip(found[len(corners) :], expected, strict=True):
+    for actual, mean in zip(by_cell[len(corners) :], expected, strict=True):
         check_straight(actual, mean, np.abs(values).max(initial=0), where)
     return at_corners
 
@@ -177,15 +181,15 @@ def _affine_values(plane: PlaneModel, cells: list[Float64Array], nonlinearity: i
 def _cut(
     cells: list[Float64Array], values: list[Float64Array], nonlinearity: Nonlinearity, max_cells: int
 ) -> tuple[list[Float64Array], list[int], Pattern]:
-    depth = TOLERANCE * np.max([np.abs(part).max(axis=0) for part in values], axis=0)
+    tolerance = TOLERANCE * np.max([np.abs(part).max(axis=0) for part in values], axis=0)
     parts: list[Float64Array] = []
     origin: list[int] = []
     pattern: list[Pattern] = []
-    for index, (corners, own) in enumerate(zip(cells, values, strict=True)):
+    for index, (corners, at_corners) in enumerate(zip(cells, values, strict=True)):
         found = (
-            _switches(corners, own, nonlinearity, depth)
+            _cut_at_breakpoints(corners, at_corners, nonlinearity, tolerance)
             if nonlinearity.breakpoints is not None
-            else _wins(corners, own, nonlinearity, depth)
+            else _cut_by_argmax(corners, at_corners, nonlinearity, tolerance)
         )
         parts += [part for part, _ in found]
         pattern += [row for _, row in found]
@@ -193,42 +197,41 @@ def _cut(
         if len(parts) > max_cells:
             raise TooManyCellsError(
                 f"{nonlinearity.name} cuts the plane into more than max_cells={max_cells} cells; "
-                "look at a smaller rectangle, or raise max_cells"
+                "look at a smaller rectangle, or increase max_cells"
             )
     return parts, origin, np.stack(pattern)
 
 
-def _switches(
-    corners: Float64Array, values: Float64Array, nonlinearity: Nonlinearity, depth: Float64Array
+def _cut_at_breakpoints(
+    corners: Float64Array, values: Float64Array, nonlinearity: Nonlinearity, tolerance: Float64Array
 ) -> list[tuple[Float64Array, Pattern]]:
     breakpoints = nonlinearity.breakpoints or ()
-    cell = np.concatenate([corners, *(values - bend for bend in breakpoints)], axis=1)
-    parts = cut_by_signs(cell, slice(2, None), np.tile(depth, len(breakpoints)))
-    # What is zero all over a part, but for rounding, is not above it.
-    above = [part[:, 2:].mean(axis=0).reshape(len(breakpoints), -1) > depth for part in parts]
+    cell = np.concatenate([corners, *(values - threshold for threshold in breakpoints)], axis=1)
+    parts = cut_by_signs(cell, slice(2, None), np.tile(tolerance, len(breakpoints)))
+    # A unit that is zero throughout a part, up to rounding, does not count as above the breakpoint.
+    above = [part[:, 2:].mean(axis=0).reshape(len(breakpoints), -1) > tolerance for part in parts]
     return [(part[:, :2], row.sum(axis=0).astype(np.int16)) for part, row in zip(parts, above, strict=True)]
 
 
-def _wins(
-    corners: Float64Array, values: Float64Array, nonlinearity: Nonlinearity, depth: Float64Array
+def _cut_by_argmax(
+    corners: Float64Array, values: Float64Array, nonlinearity: Nonlinearity, tolerance: Float64Array
 ) -> list[tuple[Float64Array, Pattern]]:
     parts: list[tuple[Cell, list[int]]] = [(np.concatenate([corners, values], axis=1), [])]
     for window in nonlinearity.windows():
-        tolerance = float(depth[window].max())
         parts = [
-            (piece, [*winners, winner])
-            for part, winners in parts
-            for winner, piece in cut_by_largest(part, window + 2, tolerance)
+            (piece, [*pattern, argmax])
+            for part, pattern in parts
+            for argmax, piece in cut_by_largest(part, window + 2, float(tolerance[window].max()))
         ]
-    return [(part[:, :2], np.array(winners, dtype=np.int16)) for part, winners in parts]
+    return [(part[:, :2], np.array(pattern, dtype=np.int16)) for part, pattern in parts]
 
 
-def _guessed(plane: PlaneModel, bounds: Bounds) -> Partition:
-    points = grid_points(bounds, CELL_GRID)
+def _sampled_partition(plane: PlaneModel, bounds: Bounds) -> Partition:
+    points = grid_points(bounds, SAMPLE_GRID)
     levels: list[PartitionLevel] = []
-    before: Pattern = np.empty((len(points), 0), dtype=np.int16)
+    patterns: Pattern = np.empty((len(points), 0), dtype=np.int16)
     nonlinearities = plane.run(points[:1]).nonlinearities
     for nonlinearity, pattern in zip(nonlinearities, activation_patterns(plane, points), strict=True):
-        before = np.concatenate([before, pattern], axis=1)
-        levels.append(PartitionLevel(nonlinearity, [], pattern, before))
+        patterns = np.concatenate([patterns, pattern], axis=1)
+        levels.append(PartitionLevel(nonlinearity, [], pattern, patterns))
     return Partition(bounds, levels, exact=False)

@@ -1,4 +1,4 @@
-"""Single panels of the partition views: a layer's space in one, two or three dimensions, and the plane."""
+"""Panels of the partition views: the input space of a layer in one, two or three dimensions, and the input plane."""
 
 from collections.abc import Sequence
 from itertools import combinations, product
@@ -19,19 +19,20 @@ from lightning_cnnviz.functional.input_partition.nonlinearities import Float64Ar
 from lightning_cnnviz.functional.input_partition.plane_model import Bounds, grid_points
 
 ON_OFF = np.array([to_rgb("#f0f0f0"), to_rgb("#b8a1d9"), to_rgb("#7d5fae")])
-"""Colours of units below their first bend, above it, and above their second. No class has them."""
-ON_WORDS = {1: "on (violet) or off", 2: "below (grey), between, above (dark)"}
-RASTER = 160
-"""Pixels per side of a coloured square."""
+"""Colours of units below their first breakpoint, above it, and above their second; distinct from all class colours."""
+ON_OFF_CAPTIONS = {1: "on (violet) or off", 2: "below (grey), between, above (dark)"}
+"""Number of breakpoints → caption that explains these colours."""
+RASTER_SIZE = 160
+"""Points per side of the raster that fills a space."""
 MARKERS = "o^sDvPX*<>"
 
 
 class Points(NamedTuple):
-    """Data in the plane.
+    """Data points in the plane.
 
     Attributes:
-        places: Shape (points, 2).
-        labels: Class numbers, shape (points,); -1 where unknown.
+        places: Coordinates, shape (points, 2).
+        labels: Class indices, shape (points,); -1 if unknown.
     """
 
     places: Float64Array
@@ -39,53 +40,54 @@ class Points(NamedTuple):
 
 
 class Space(NamedTuple):
-    """The space that a layer takes its inputs from.
+    """The input or output space of a layer.
 
     Attributes:
-        points: Where the plane's grid lies in it, shape (points, dimensions).
+        points: Images of the plane's grid points in this space, shape (points, dimensions).
     """
 
     points: Float64Array
 
     @property
     def dimensions(self) -> int:
-        """How many are drawn as what they are; of more than three the first two."""
+        """Number of dimensions that are drawn: all of up to three, otherwise the first two."""
         return self.points.shape[1] if self.points.shape[1] <= 3 else 2
 
     @property
     def whole(self) -> bool:
-        """Whether all dimensions are drawn, so that a hyperplane can be."""
+        """Whether all dimensions are drawn, so that hyperplanes can be drawn as well."""
         return bool(self.points.shape[1] <= 3)
 
     def box(self) -> list[tuple[float, float]]:
-        """Limits of the dimensions that are drawn, with a margin."""
+        """Returns the limits of the dimensions that are drawn, with a margin."""
         shown = self.points[:, : self.dimensions]
         margin = 0.08 * np.maximum(np.ptp(shown, axis=0), 1e-3)
         return list(zip(shown.min(axis=0) - margin, shown.max(axis=0) + margin, strict=True))
 
     def raster(self) -> Float64Array:
-        """Points that fill a space of one or two dimensions, shape (count, dimensions)."""
+        """Returns points that fill a space of one or two dimensions, shape (count, dimensions)."""
         box = self.box()
         if self.dimensions == 1:
-            return np.linspace(*box[0], RASTER)[:, None]
-        return grid_points((*box[0], *box[1]), RASTER)
+            return np.linspace(*box[0], RASTER_SIZE)[:, None]
+        return grid_points((*box[0], *box[1]), RASTER_SIZE)
 
 
 def panels(
     rows: int, columns: int, title: str, spatial: Sequence[bool], size: float = 3.4
 ) -> tuple[Figure, list[Any]]:
-    """A figure with a grid of axes, three-dimensional ones where `spatial` says so, row by row."""
+    """Returns a figure with a grid of axes, row by row, three-dimensional where `spatial` is True."""
     figure = Figure(figsize=(size * columns, size * rows + 0.5), dpi=DPI, layout="constrained", facecolor="white")
     figure.suptitle(plain(title), x=0.01, ha="left", fontsize=11)
     kinds = [{"projection": "3d"} if deep else {} for deep in spatial]
-    axes = [figure.add_subplot(rows, columns, place, **kind) for place, kind in enumerate(kinds, start=1)]
+    axes = [figure.add_subplot(rows, columns, index, **kind) for index, kind in enumerate(kinds, start=1)]
     return figure, axes
 
 
 def pattern_colours(patterns: Pattern) -> Float64Array:
-    """A light colour for each pattern that depends on it alone, so that a cell keeps its own from epoch to epoch.
+    """Assigns a light colour to each activation pattern.
 
-    Cells that differ in one unit differ by that unit's share of the colour map.
+    The colour depends on the pattern alone, so that a cell keeps it from epoch to epoch. Patterns that differ in one
+    unit are a fixed distance apart in the colour map, which depends on that unit.
 
     Args:
         patterns: Shape (cells, units).
@@ -97,19 +99,19 @@ def pattern_colours(patterns: Pattern) -> Float64Array:
         >>> pattern_colours(np.array([[0, 1], [0, 1], [1, 1]], dtype=np.int16)).shape
         (3, 3)
     """
-    hue, light = np.random.default_rng(0).uniform(0.2, 0.8, (patterns.shape[1], 2)).T  # a unit's do not change
+    hue, light = np.random.default_rng(0).uniform(0.2, 0.8, (patterns.shape[1], 2)).T  # fixed for each unit
     colours = colormaps["viridis"]((patterns @ hue) % 1)[:, :3]
     paleness = 0.35 + 0.25 * ((patterns @ light) % 1)[:, None]
     return np.asarray((1 - paleness) * colours + paleness)
 
 
 def signed_colours(values: Float64Array, limit: float) -> Float64Array:
-    """Blue down to -limit, white at zero, red up to the limit; RGB in 0…1."""
+    """Maps values to colours: blue down to -limit, white at zero, red up to limit; RGB in 0…1."""
     return np.asarray(colormaps["RdBu_r"](0.5 + 0.5 * values / (limit or 1.0))[..., :3])
 
 
 def dress(axes: Any, space: Space, title: str) -> None:
-    """Title, limits and names of the axes of a panel that shows a layer's space."""
+    """Sets title, limits and axis labels of a panel that shows the space of a layer."""
     axes.set_title(plain(title), fontsize=9)
     box = space.box()
     axes.set_xlim(*box[0])
@@ -120,7 +122,7 @@ def dress(axes: Any, space: Space, title: str) -> None:
     if space.dimensions > 2:
         axes.set_zlim(*box[2])
         axes.set_zlabel("dimension 3", fontsize=8)
-        axes.set_box_aspect(None, zoom=0.82)  # or the label lies on the next panel
+        axes.set_box_aspect(None, zoom=0.82)  # keeps the label off the next panel
         for side in (axes.xaxis, axes.yaxis, axes.zaxis):
             side.labelpad = -4
             side.set_major_locator(MaxNLocator(4))
@@ -132,22 +134,22 @@ def dress(axes: Any, space: Space, title: str) -> None:
 
 
 def coloured_space(axes: Any, space: Space, colours: Float64Array, raster: Float64Array | None = None) -> None:
-    """A layer's space: the places of the plane's grid in it, or all of it.
+    """Draws the space of a layer in colours: filled, or as the images of the plane's grid points.
 
     Args:
-        axes: Where to draw, three-dimensional if the space is.
+        axes: Axes to draw on, three-dimensional if the space is.
         space: The space.
-        colours: Of its points, shape (points, 3).
-        raster: Of `space.raster()`, shape (count, 3); without any, the points are drawn.
+        colours: Colours of `space.points`, shape (points, 3).
+        raster: Colours of `space.raster()`, shape (count, 3); if missing or empty, the points are drawn.
     """
     if raster is None or not len(raster):
         shown = space.points[:, : space.dimensions]
-        places = shown if space.dimensions > 1 else np.pad(shown, ((0, 0), (0, 1)))
+        points = shown if space.dimensions > 1 else np.pad(shown, ((0, 0), (0, 1)))
         flat_colours = {"depthshade": False} if space.dimensions == 3 else {}
-        axes.scatter(*places.T, c=colours, s=7, edgecolors="#888888", linewidths=0.15, **flat_colours)
+        axes.scatter(*points.T, c=colours, s=7, edgecolors="#888888", linewidths=0.15, **flat_colours)
     elif space.dimensions == 2:
         (x_low, x_high), (y_low, y_high) = space.box()
-        square = raster.reshape(RASTER, RASTER, 3)
+        square = raster.reshape(RASTER_SIZE, RASTER_SIZE, 3)
         axes.imshow(square, extent=(x_low, x_high, y_low, y_high), origin="lower", aspect="auto")
     else:
         axes.imshow(raster[None], extent=(*space.box()[0], 0, 1), aspect="auto")
@@ -156,14 +158,14 @@ def coloured_space(axes: Any, space: Space, colours: Float64Array, raster: Float
 
 
 def hyperplane(axes: Any, space: Space, weight: Float64Array, offset: float) -> None:
-    """Where `weight @ point + offset` is zero: a point, a line or a plane."""
+    """Draws the hyperplane where `weight @ point + offset` is zero: a point, a line or a plane."""
     if not space.whole or not np.abs(weight).max(initial=0) > 0:
         return
     box = space.box()
     if space.dimensions == 1:
-        place = -offset / weight[0]
-        if box[0][0] <= place <= box[0][1]:
-            axes.axvline(place, color="black", linewidth=1.5)
+        position = -offset / weight[0]
+        if box[0][0] <= position <= box[0][1]:
+            axes.axvline(position, color="black", linewidth=1.5)
     elif space.dimensions == 2:
         ends = _line_in_box(weight, offset, box)
         axes.plot(*ends.T, color="black", linewidth=1.5)
@@ -174,21 +176,21 @@ def hyperplane(axes: Any, space: Space, weight: Float64Array, offset: float) -> 
 
 
 def _plane_in_box(weight: Float64Array, offset: float, box: Float64Array) -> Float64Array:
-    """Where a plane meets the edges of a box with limits (3, 2), in order around their middle."""
+    """Returns the intersections of a plane with the edges of a box, limits of shape (3, 2), ordered as a polygon."""
     ends = np.array(list(product(*box)))
     values = ends @ weight + offset
     edges = [(one, other) for one, other in combinations(range(8), 2) if (ends[one] != ends[other]).sum() == 1]
-    meeting = [
+    crossings = [
         ends[one] + values[one] / (values[one] - values[other]) * (ends[other] - ends[one])
         for one, other in edges
         if values[one] * values[other] < 0
     ]
-    if not meeting:
+    if not crossings:
         return np.empty((0, 3))
-    around = np.array(meeting) - np.mean(meeting, axis=0)
+    around = np.array(crossings) - np.mean(crossings, axis=0)
     across = around[0]
     angles = np.arctan2(around @ np.cross(weight / np.linalg.norm(weight), across), around @ across)
-    return np.array(meeting)[np.argsort(angles)]
+    return np.array(crossings)[np.argsort(angles)]
 
 
 def _line_in_box(weight: Float64Array, offset: float, box: list[tuple[float, float]]) -> Float64Array:
@@ -196,14 +198,14 @@ def _line_in_box(weight: Float64Array, offset: float, box: list[tuple[float, flo
     along = np.linspace(*box[across], 200)
     other = -(offset + weight[across] * along) / weight[1 - across]
     inside = (other >= box[1 - across][0]) & (other <= box[1 - across][1])
-    places = np.stack([along, other] if across == 0 else [other, along], axis=1)
-    return np.asarray(places[inside])
+    points = np.stack([along, other] if across == 0 else [other, along], axis=1)
+    return np.asarray(points[inside])
 
 
 def paint_cells(
     axes: Any, bounds: Bounds, cells: Sequence[Float64Array], colours: Float64Array, edges: bool, title: str = ""
 ) -> None:
-    """The plane in the colours of its cells; without cells, those of a square grid of points."""
+    """Draws the plane with its cells in colours; without cells, the colours are those of a square grid of points."""
     x_low, x_high, y_low, y_high = bounds
     if cells:
         edge = "#444444" if edges else "face"
@@ -223,34 +225,34 @@ def paint_cells(
 
 
 def border_lines(axes: Any, segments: Float64Array) -> None:
-    """Thin dark lines; segments of shape (count, 2, 2)."""
+    """Draws thin dark line segments of shape (count, 2, 2)."""
     axes.add_collection(LineCollection(list(segments), colors="#444444", linewidths=0.7))
 
 
 def data_points(axes: Any, data: Points, class_names: Sequence[str], at_most: int = 200, size: float = 14) -> None:
-    """Data over a picture, each class in its colour and shape."""
+    """Draws data points, each class with its own colour and marker."""
     places, labels = data.places[:at_most], data.labels[:at_most]
     colours = class_colours(max(len(class_names), 1)) / 255
-    for number, name in enumerate(class_names):
-        own = places[labels == number]
-        marker = MARKERS[number % len(MARKERS)]
+    for index, name in enumerate(class_names):
+        members = places[labels == index]
+        marker = MARKERS[index % len(MARKERS)]
         axes.scatter(
-            *own.T, s=size, color=colours[number], marker=marker, edgecolors="#222222", linewidths=0.4, label=name
+            *members.T, s=size, color=colours[index], marker=marker, edgecolors="#222222", linewidths=0.4, label=name
         )
-    nameless = places[(labels < 0) | (labels >= len(class_names))]
-    axes.scatter(*nameless.T, s=size, color="#777777", edgecolors="white", linewidths=0.4)
+    unlabelled = places[(labels < 0) | (labels >= len(class_names))]
+    axes.scatter(*unlabelled.T, s=size, color="#777777", edgecolors="white", linewidths=0.4)
 
 
 def probability_colours(probabilities: Float64Array) -> Float64Array:
-    """The winning class's colour, the whiter the less certain; (points, classes) to RGB (points, 3)."""
+    """Returns the colour of the most probable class, whiter if less certain; (points, classes) to RGB (points, 3)."""
     classes = probabilities.shape[1]
-    winners = (class_colours(classes) / 255)[probabilities.argmax(axis=1)]
-    certain = (probabilities.max(axis=1, keepdims=True) - 1 / classes) / (1 - 1 / classes)
-    return np.asarray(1 - certain * (1 - winners) * 0.9)
+    predicted = (class_colours(classes) / 255)[probabilities.argmax(axis=1)]
+    certainty = (probabilities.max(axis=1, keepdims=True) - 1 / classes) / (1 - 1 / classes)
+    return np.asarray(1 - certainty * (1 - predicted) * 0.9)
 
 
 def line_of(axes: Any, space: Space, values: Float64Array, label: str) -> None:
-    """A function over a space of one dimension, on an axis of its own."""
+    """Draws a function over a one-dimensional space as a line, on its own y axis."""
     twin = axes.twinx()
     twin.plot(space.raster()[:, 0], values, color=COLOURS[0], linewidth=1.5)
     twin.set_ylabel(plain(label), fontsize=8)

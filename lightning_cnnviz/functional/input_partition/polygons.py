@@ -1,4 +1,4 @@
-"""Convex polygons that carry affine functions, cut along their zero lines."""
+"""Convex polygons with affine functions on them, cut along the zero lines of these functions."""
 
 import numpy as np
 import numpy.typing as npt
@@ -9,7 +9,7 @@ Cell = Float64Array
 
 
 def rectangle(bounds: tuple[float, float, float, float]) -> Float64Array:
-    """The corners (4, 2) of (x low, x high, y low, y high), counter-clockwise.
+    """Returns the corners (4, 2) of the rectangle (x low, x high, y low, y high), counter-clockwise.
 
     Example:
         >>> rectangle((0, 1, 0, 2)).tolist()
@@ -20,7 +20,7 @@ def rectangle(bounds: tuple[float, float, float, float]) -> Float64Array:
 
 
 def area(corners: Float64Array) -> float:
-    """Area of a polygon with corners (corners, 2).
+    """Computes the area of a polygon with corners of shape (corners, 2).
 
     Example:
         >>> area(rectangle((0, 1, 0, 2)))
@@ -35,12 +35,12 @@ def split(cell: Cell, values: Float64Array, tolerance: float) -> tuple[Cell, Cel
 
     Args:
         cell: Shape (corners, columns).
-        values: The function at the corners, with values of both signs beyond the tolerance.
-        tolerance: Corners where the function is no larger lie on the line.
+        values: Values of the function at the corners, some below -tolerance and some above tolerance.
+        tolerance: Corners with a magnitude of at most this are on the line.
 
     Returns:
-        The part where the function is negative and the part where it is positive. New corners carry the
-        values of all columns, which is exact since these are affine.
+        The part where the function is negative and the part where it is positive. All columns are interpolated at
+        new corners, which is exact because they are affine.
 
     Example:
         >>> low, high = split(rectangle((0, 1, 0, 1)), np.array([-1.0, 1, 1, -1]), 1e-9)  # 2x - 1
@@ -52,7 +52,7 @@ def split(cell: Cell, values: Float64Array, tolerance: float) -> tuple[Cell, Cel
     crossing = side * side[following] < 0
     step = values - values[following]
     share = values / np.where(crossing, step, 1)
-    corners = np.repeat(cell, 2, axis=0)  # each corner, and the new one on the edge behind it
+    corners = np.repeat(cell, 2, axis=0)  # each corner, followed by the new one on the edge after it
     corners[1::2] += share[:, None] * (cell[following] - cell)
     parts = []
     for sign in (-1, 1):
@@ -63,53 +63,52 @@ def split(cell: Cell, values: Float64Array, tolerance: float) -> tuple[Cell, Cel
 
 
 def cut_by_signs(cell: Cell, functions: slice, tolerance: Float64Array) -> list[Cell]:
-    """Cuts a cell along the zero lines of all functions of some columns.
+    """Cuts a cell along the zero lines of several functions.
 
     Args:
         cell: Shape (corners, columns).
         functions: Columns of the functions.
-        tolerance: One per function: lines that run no deeper than that into a cell do not cut it.
+        tolerance: One per function: a cell is only cut if the function exceeds it in magnitude on both sides.
 
     Returns:
-        The parts; in each no function changes its sign.
+        The parts; no function changes its sign within a part.
     """
-    done, waiting = [], [cell]
-    while waiting:
-        part = waiting.pop()
+    done, pending = [], [cell]
+    while pending:
+        part = pending.pop()
         values = part[:, functions]
         cutting = np.flatnonzero((values.min(axis=0) < -tolerance) & (values.max(axis=0) > tolerance))
         if len(cutting):
             first = cutting[0]
-            waiting += split(part, values[:, first], float(tolerance[first]))
+            pending += split(part, values[:, first], float(tolerance[first]))
         else:
             done.append(part)
     return done
 
 
 def cut_by_largest(cell: Cell, columns: npt.NDArray[np.intp], tolerance: float) -> list[tuple[int, Cell]]:
-    """Cuts a cell where another one of some functions becomes the largest of them.
+    """Cuts a cell into the parts where each of several functions is the largest.
 
     Args:
         cell: Shape (corners, columns).
         columns: Columns of the functions.
-        tolerance: Differences no larger are none.
+        tolerance: Functions that differ by at most this are considered equal.
 
     Returns:
-        The parts, in each of which one function is the largest, with its place among the columns; of equal
-        ones the first.
+        The position of the largest function among `columns`, the first of ties, and the part where it is the largest.
     """
     parts = []
-    for place, first in enumerate(columns):
+    for position, first in enumerate(columns):
         part: Cell | None = cell
         for other in columns[columns != first]:
             assert part is not None
             lead = part[:, first] - part[:, other]
-            if lead.max() <= tolerance:  # never ahead: equal ones go to the first
+            if lead.max() <= tolerance:  # never the largest; ties go to the first
                 if lead.min() < -tolerance or other < first:
                     part = None
                     break
             elif lead.min() < -tolerance:
                 part = split(part, lead, tolerance)[1]
         if part is not None:
-            parts.append((place, part))
+            parts.append((position, part))
     return parts

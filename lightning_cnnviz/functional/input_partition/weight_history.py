@@ -1,4 +1,4 @@
-"""Weights of earlier epochs in a run folder, from which all views of the partition can be drawn again."""
+"""History of a model's weights in a run folder, from which all partition views can be redrawn."""
 
 import copy
 from collections.abc import Sequence
@@ -16,11 +16,11 @@ from lightning_cnnviz.functional.input_partition.panels import Points
 from lightning_cnnviz.functional.input_partition.plane_model import Bounds, PlaneModel
 from lightning_cnnviz.functional.input_partition.views import PartitionViews
 
-DATA = "data.pt"
+DATA_FILE = "data.pt"
 
 
 def history_folder(run_folder: str | Path, tag: str = "partition") -> Path:
-    """Where a callback with this tag keeps the weights of a run.
+    """Returns the folder in which a callback with this tag keeps the weights of a run.
 
     Example:
         >>> history_folder("runs/circles/version_0").name
@@ -32,32 +32,32 @@ def history_folder(run_folder: str | Path, tag: str = "partition") -> Path:
 def save_data(
     folder: Path, train: Points, test: Points | None, class_names: Sequence[str], bounds: Bounds, shape: Sequence[int]
 ) -> None:
-    """Saves what the views show beside the weights.
+    """Saves everything that the views need apart from the weights.
 
     Args:
-        folder: The history's folder; made if it is not there.
+        folder: Folder of the history; created if missing.
         train: Training data.
-        test: Held-out data.
-        class_names: A name for each class number.
-        bounds: The rectangle.
-        shape: Of one input as the model takes it.
+        test: Held-out data, or None.
+        class_names: A name for each class index.
+        bounds: The rectangle that is partitioned.
+        shape: Shape of one model input.
     """
     folder.mkdir(parents=True, exist_ok=True)
     sets = {
         name: data and [torch.from_numpy(part) for part in data] for name, data in (("train", train), ("test", test))
     }
-    torch.save({**sets, "class_names": list(class_names), "bounds": bounds, "shape": tuple(shape)}, folder / DATA)
+    torch.save({**sets, "class_names": list(class_names), "bounds": bounds, "shape": tuple(shape)}, folder / DATA_FILE)
 
 
 def save_weights(folder: Path, model: nn.Module, epoch: int, step: int, at_most: int) -> None:
-    """Saves the weights of a model; where there are too many, the file goes that leaves the smallest gap.
+    """Saves the weights of a model; if there are too many files, deletes the one that leaves the smallest gap.
 
     Args:
-        folder: The history's folder.
+        folder: Folder of the history; created if missing.
         model: The model.
-        epoch: Epochs done.
-        step: Optimizer steps done; a file of the same step is written again.
-        at_most: Files to keep, at least 1; the last always stays, and of several the first.
+        epoch: Completed epochs.
+        step: Completed optimizer steps; an existing file of the same step is overwritten.
+        at_most: Maximum number of files, at least 1. The last file is always kept, and the first if `at_most` > 1.
     """
     state = {
         name: value.detach().cpu() for name, value in model.state_dict().items() if isinstance(value, torch.Tensor)
@@ -66,9 +66,9 @@ def save_weights(folder: Path, model: nn.Module, epoch: int, step: int, at_most:
     unfinished = folder / "unfinished"
     try:
         torch.save({"epoch": epoch, "step": step, "state_dict": state}, unfinished)
-        unfinished.replace(_path(folder, step))  # a crash leaves no half a file under this name
+        unfinished.replace(_path(folder, step))  # atomic: a crash never leaves a partial file under the final name
     finally:
-        unfinished.unlink(missing_ok=True)  # nor does a full disk
+        unfinished.unlink(missing_ok=True)  # e.g. after the disk was full
     steps = saved_steps(folder)
     while len(steps) > at_most:
         gaps = [later - earlier for earlier, later in zip(steps, steps[2:], strict=False)]
@@ -76,14 +76,14 @@ def save_weights(folder: Path, model: nn.Module, epoch: int, step: int, at_most:
 
 
 def drop_later(folder: Path, step: int) -> None:
-    """Removes what a run that begins again at a step had saved beyond it."""
+    """Deletes the weights saved after a step, when a run resumes from that step."""
     for later in saved_steps(folder):
         if later > step:
             _path(folder, later).unlink()
 
 
 def saved_steps(folder: Path) -> list[int]:
-    """The steps that were saved, in order.
+    """Returns the steps with saved weights, ascending.
 
     Example:
         >>> saved_steps(Path("nowhere"))
@@ -93,17 +93,17 @@ def saved_steps(folder: Path) -> list[int]:
 
 
 def load_weights(folder: Path, epoch: int | None = None) -> dict[str, Any]:
-    """The weights that a run had at an epoch.
+    """Loads the weights of a run at an epoch.
 
     Args:
-        folder: The history's folder.
-        epoch: Epochs done; of those saved the last that is not later. Default: the last.
+        folder: Folder of the history.
+        epoch: Completed epochs; the last saved weights up to this epoch are loaded. Default: the last of all.
 
     Returns:
-        `epoch`, `step` and `state_dict`.
+        A dict with `epoch`, `step` and `state_dict`.
 
     Raises:
-        FileNotFoundError: If nothing is saved, or nothing so early.
+        FileNotFoundError: If there are no saved weights up to that epoch.
     """
     epochs: list[str] = []
     for step in reversed(saved_steps(folder)):
@@ -119,31 +119,31 @@ def load_weights(folder: Path, epoch: int | None = None) -> dict[str, Any]:
 def redraw(
     model: nn.Module, run_folder: str | Path, epoch: int | None = None, *, tag: str = "partition", **options: Any
 ) -> dict[str, Picture]:
-    """Draws all views of an earlier epoch of a run with `InputPartition`.
+    """Redraws all views of an earlier epoch of a run with `InputPartition`.
 
     Args:
-        model: A model of the same layers; it stays as it is.
-        run_folder: The run's folder, e.g. `"runs/circles/version_0"`.
+        model: A model with the same layers; left unchanged.
+        run_folder: Folder of the run, e.g. `"runs/circles/version_0"`.
         epoch: As in `load_weights`.
-        tag: The callback's.
+        tag: Tag of the callback.
         **options: `max_cells` of `partition` and `max_units` of `PartitionViews`.
 
     Returns:
-        View, such as `"fc1/cells"`, → picture.
+        Name of the view, e.g. `"fc1/cells"`, → picture.
 
     Raises:
-        FileNotFoundError: If the run has no weights of that epoch or before.
-        ValueError: If model and weights do not fit.
+        FileNotFoundError: If the run has no weights up to that epoch.
+        ValueError: If the weights do not fit the model.
     """
     folder = history_folder(run_folder, tag)
     weights = load_weights(folder, epoch)
-    data = torch.load(folder / DATA, weights_only=True)
+    data = torch.load(folder / DATA_FILE, weights_only=True)
     train, test = (data[name] and Points(*(part.numpy() for part in data[name])) for name in ("train", "test"))
     model = copy.deepcopy(model)
     try:
         model.load_state_dict(weights["state_dict"])
     except RuntimeError as error:
-        raise ValueError(f"expected a model that the weights in {folder} fit: {error}") from error
+        raise ValueError(f"expected a model that matches the weights in {folder}: {error}") from error
     plane = PlaneModel(model, data["shape"])
     cells = {"max_cells": options.pop("max_cells")} if "max_cells" in options else {}
     views = PartitionViews(

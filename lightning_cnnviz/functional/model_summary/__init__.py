@@ -1,1 +1,1 @@
-"""The layers of a model with shapes, parameters and multiply-adds, as a table and as a diagram."""
+"""Summary of a model's layers (shapes, parameters, multiply-adds) as a table and as a diagram."""

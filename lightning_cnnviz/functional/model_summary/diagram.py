@@ -1,6 +1,5 @@
-"""A network as boxes: the shapes of what its layers return, in the order in which they run."""
+"""Diagram of a network: the outputs of its layers as boxes, in order of execution."""
 
-from collections import Counter
 from collections.abc import Sequence
 from itertools import takewhile
 from math import log2, prod, sqrt
@@ -15,27 +14,29 @@ from lightning_cnnviz.functional.model_summary.box_layout import Block, Colour, 
 from lightning_cnnviz.functional.model_summary.boxes import box_rows
 from lightning_cnnviz.functional.model_summary.layer_info import LayerInfo, Role
 
-Drawn: TypeAlias = Role | Literal["input"]
+BoxRole: TypeAlias = Role | Literal["input"]
 
-WIDTH = 1584
-"""Pixels that a row of boxes takes at most."""
-FLATTEST, TALLEST = 10, 150
-SLICE, SHALLOW = 5, 24
-"""Pixels: a box's height or depth at least and at most, the thickness of slices, the depth of what has no width."""
-SMALLEST_LARGEST = 16
-"""The side of maps that is drawn tallest is at least this."""
-MAX_ENLARGED = 12
-SLICED = ("normalisation", "activation", "dropout")
-MAX_NAMED, MAX_WITH_SLICES, MAX_BLOCKS = 36, 100, 300
-"""With more blocks than this the slices have no names, are not drawn, and the last blocks are not drawn."""
+MAX_DIAGRAM_WIDTH = 1584
+"""Maximum width of a row of boxes, in pixels."""
+MIN_BOX_SIDE, MAX_BOX_SIDE = 10, 150
+"""Range of the height and depth of a box, in pixels."""
+SLICE_THICKNESS, DEFAULT_DEPTH = 5, 24
+"""In pixels: the thickness of slices, and the depth of outputs without a width."""
+MIN_REFERENCE_SIZE = 16
+"""Minimum size of feature maps that are drawn with `MAX_BOX_SIDE`, so that small maps stay small."""
+MAX_ENLARGED_BLOCKS = 12
+"""Up to this number of blocks, the diagram is enlarged."""
+SLICE_ROLES = ("normalisation", "activation", "dropout")
+MAX_BLOCKS_WITH_ALL_NAMES, MAX_BLOCKS_WITH_SLICES, MAX_BLOCKS = 36, 100, 300
+"""Beyond these numbers of blocks, slices are not named, slices are not drawn, and further blocks are not drawn."""
 
 
-def _colour(place: int) -> Colour:
-    red, green, blue = CLASSES[place].tolist()
+def _colour(index: int) -> Colour:
+    red, green, blue = CLASSES[index].tolist()
     return red, green, blue
 
 
-FRONTS: dict[Drawn, Colour] = {
+ROLE_COLOURS: dict[BoxRole, Colour] = {
     "input": (236, 236, 236),
     "convolution": _colour(0),
     "normalisation": _colour(7),
@@ -49,33 +50,34 @@ FRONTS: dict[Drawn, Colour] = {
 
 
 class _Layer(NamedTuple):
-    """A layer to be drawn, its shape taken apart."""
+    """A layer to be drawn, with its output shape split into channels and size."""
 
     name: str
     kind: str
-    role: Drawn
+    role: BoxRole
     learns: bool
     channels: int
     size: tuple[int, ...]
 
 
 def architecture_diagram(infos: Sequence[LayerInfo], input_shape: Sequence[int], *, title: str = "") -> Picture:
-    """Draws the output of each layer as a box in oblique projection, from the input to the right.
+    """Draws the output of each layer as a box in oblique projection, starting with the input on the left.
 
-    A box is as tall as the maps are high and as deep as they are wide, both by the square root of their share in the
-    network's largest map, and as thick as there are channels, by their 0.4th power. Vectors are tall bars that grow
-    with the logarithm of their size. Normalisation, activation and dropout are thin slices behind the layer
-    before them if its output has their shape, otherwise boxes of their own. Under each box stand the channels, the
-    maps' size and the names of the layer and its slices. Branches are not drawn.
+    Height and depth of a box show height and width of the feature maps: they grow with the square root of the size
+    relative to the largest map of the network. The thickness grows with the number of channels to the power of 0.4.
+    Vectors are tall bars whose height grows with the logarithm of their length. Normalisation, activation and dropout
+    are thin slices attached to the layer before them if they keep its output shape, otherwise separate boxes. The text
+    under each box states the number of channels, the size of the maps, and the names of the layer and its slices.
+    Branches are not drawn.
 
     Args:
-        infos: From `architecture`. What contains others of them, or returned no tensor, is left out. Of very deep
-            networks only layers with weights and pooling are drawn; how many are left out is written.
-        input_shape: Of a sample.
-        title: Written above.
+        infos: From `architecture`. Modules that contain other listed modules, or returned no tensor, are skipped. For
+            very deep networks, only layers with weights and pooling are drawn; the number left out is stated.
+        input_shape: Shape of one sample.
+        title: Written above the diagram.
 
     Returns:
-        Height × width × 3, uint8; up to 1600 pixels wide, in as many rows as it takes.
+        Height × width × 3, uint8; up to 1600 pixels wide, in as many rows as necessary.
 
     Example:
         >>> conv = LayerInfo("conv1", "Conv2d", "convolution", (6, 24, 24), 156, 156, 86400, 1)
@@ -84,18 +86,18 @@ def architecture_diagram(infos: Sequence[LayerInfo], input_shape: Sequence[int],
     """
     drawable = [info for info in infos if info.output_shape is not None and not _contains(info, infos)]
     blocks = _blocks(drawable, tuple(input_shape))
-    if len(blocks) > MAX_WITH_SLICES:
-        weighty = [block for block in blocks if _has_weight(block[0])]
-        blocks = [block[:1] for block in weighty[:MAX_BLOCKS]]
+    if len(blocks) > MAX_BLOCKS_WITH_SLICES:
+        essential = [block for block in blocks if _is_essential(block[0])]
+        blocks = [block[:1] for block in essential[:MAX_BLOCKS]]
     shown = [layer for block in blocks for layer in block]
     groups = [_split(block[0].name)[0].split(".") for block in blocks[1:]]
     shared = ".".join(parts[0] for parts in takewhile(lambda parts: len(set(parts)) == 1, zip(*groups, strict=False)))
     left_out = len(drawable) + 1 - len(shown)
     largest = max((side for layer in shown for side in layer.size), default=1)
-    zoom = 1.5 if len(blocks) <= MAX_ENLARGED else 1.0
-    named = len(blocks) <= MAX_NAMED
+    zoom = 1.5 if len(blocks) <= MAX_ENLARGED_BLOCKS else 1.0
+    named = len(blocks) <= MAX_BLOCKS_WITH_ALL_NAMES
     return titled(
-        box_rows([_block(block, largest, zoom, shared, named) for block in blocks], WIDTH),
+        box_rows([_block(block, largest, zoom, shared, named) for block in blocks], MAX_DIAGRAM_WIDTH),
         title,
         f"{len(infos)} layers with {sum(info.parameters for info in infos):,} parameters · "
         f"{sum(info.multiply_adds for info in infos):,} multiply-adds per sample",
@@ -107,17 +109,17 @@ def architecture_diagram(infos: Sequence[LayerInfo], input_shape: Sequence[int],
 
 
 def _blocks(infos: Sequence[LayerInfo], input_shape: tuple[int, ...]) -> list[list[_Layer]]:
-    """Each layer with the slices behind it."""
+    """Groups each layer with the slices that follow it."""
     first_last = bool(infos) and _channels_last(infos[0], input_shape, 0)
-    blocks = [[_Layer("input", "", "input", False, *_taken_apart(input_shape, first_last))]]
+    blocks = [[_Layer("input", "", "input", False, *_channels_and_size(input_shape, first_last))]]
     before = input_shape
     for info in infos:
         shape = info.output_shape or ()
-        channels, size = _taken_apart(shape, _channels_last(info, shape, blocks[-1][0].channels))
+        channels, size = _channels_and_size(shape, _channels_last(info, shape, blocks[-1][0].channels))
         learns = info.parameters > 0 or info.multiply_adds > 0
         layer = _Layer(info.name, info.kind, info.role, learns, channels, size)
         reshapes = info.role == "other" and not learns and prod(shape) == prod(before)
-        if reshapes or (info.role in SLICED and shape == before):
+        if reshapes or (info.role in SLICE_ROLES and shape == before):
             blocks[-1].append(layer)
         else:
             blocks.append([layer])
@@ -125,9 +127,9 @@ def _blocks(infos: Sequence[LayerInfo], input_shape: tuple[int, ...]) -> list[li
     return blocks
 
 
-def _has_weight(layer: _Layer) -> bool:
-    """Whether a layer is drawn even in the deepest networks."""
-    return layer.role in ("input", "pooling") or (layer.learns and layer.role not in SLICED)
+def _is_essential(layer: _Layer) -> bool:
+    """Whether a layer is drawn even in very deep networks."""
+    return layer.role in ("input", "pooling") or (layer.learns and layer.role not in SLICE_ROLES)
 
 
 def _block(layers: Sequence[_Layer], largest: int, zoom: float, shared: str, named: bool) -> Block:
@@ -136,7 +138,7 @@ def _block(layers: Sequence[_Layer], largest: int, zoom: float, shared: str, nam
     return Block(
         boxes=(
             _box(first, largest, zoom),
-            *(_box(part, largest, zoom)._replace(thickness=SLICE * zoom) for part in slices),
+            *(_box(part, largest, zoom)._replace(thickness=SLICE_THICKNESS * zoom) for part in slices),
         ),
         number=str(first.channels),
         size="×".join(map(str, first.size)),
@@ -146,7 +148,7 @@ def _block(layers: Sequence[_Layer], largest: int, zoom: float, shared: str, nam
 
 
 def _channels_last(info: LayerInfo, shape: tuple[int, ...], before: int) -> bool:
-    """Whether features stand behind tokens or pixels, as linear layers want them, and not before."""
+    """Whether features are the last dimension of a shape (as for linear layers and transformers), not the first."""
     if info.role in ("linear", "attention") or info.kind in (
         "LayerNorm",
         "RMSNorm",
@@ -161,26 +163,27 @@ def _channels_last(info: LayerInfo, shape: tuple[int, ...], before: int) -> bool
     return bool(shape) and shape[-1] == before != shape[0]
 
 
-def _taken_apart(shape: tuple[int, ...], channels_last: bool) -> tuple[int, tuple[int, ...]]:
+def _channels_and_size(shape: tuple[int, ...], channels_last: bool) -> tuple[int, tuple[int, ...]]:
     if not shape:
         return 1, ()
     return (shape[-1], shape[:-1]) if channels_last else (shape[0], shape[1:])
 
 
 def _box(layer: _Layer, largest: int, zoom: float) -> Cuboid:
-    colour = FRONTS[layer.role]
+    colour = ROLE_COLOURS[layer.role]
     if not layer.size:
-        height = min(30 + 10 * log2(max(layer.channels, 1)), 1.3 * TALLEST)
-        return Cuboid(height * zoom, SHALLOW * zoom, 9 * zoom, colour)
+        height = min(30 + 10 * log2(max(layer.channels, 1)), 1.3 * MAX_BOX_SIDE)
+        return Cuboid(height * zoom, DEFAULT_DEPTH * zoom, 9 * zoom, colour)
     height, *depth = (
-        FLATTEST + (TALLEST - FLATTEST) * sqrt(side / max(largest, SMALLEST_LARGEST)) for side in layer.size[-2:]
+        MIN_BOX_SIDE + (MAX_BOX_SIDE - MIN_BOX_SIDE) * sqrt(side / max(largest, MIN_REFERENCE_SIZE))
+        for side in layer.size[-2:]
     )
     thickness = 2 + 3 * layer.channels**0.4
-    return Cuboid(height * zoom, (depth or [SHALLOW])[0] * zoom, thickness * zoom, colour)
+    return Cuboid(height * zoom, (depth or [DEFAULT_DEPTH])[0] * zoom, thickness * zoom, colour)
 
 
 def _split(name: str) -> tuple[str, str]:
-    """What a name is within, and the rest, which begins with the last part that is no number."""
+    """Splits a name into its parent and the rest, which starts with the last part that is not a number."""
     parts = name.split(".")
     cut = len(parts) - 1
     while cut and parts[cut].isdigit():
@@ -189,9 +192,9 @@ def _split(name: str) -> tuple[str, str]:
 
 
 def _label(layer: _Layer, group: str, shared: str) -> str:
-    """A name under a block of a group: the rest of it, where it is of that group itself."""
-    own, rest = _split(layer.name)
-    name = rest if own == group else _without(layer.name, shared)
+    """Returns the text for a layer under a block, without the parts of its name that are shown elsewhere."""
+    parent, rest = _split(layer.name)
+    name = rest if parent == group else _without(layer.name, shared)
     return name if any(map(str.isalpha, name)) else f"{name} {layer.kind}".strip()
 
 
@@ -203,10 +206,10 @@ def _contains(info: LayerInfo, infos: Sequence[LayerInfo]) -> bool:
     return any(other is not info and other.name.startswith(info.name and f"{info.name}.") for other in infos)
 
 
-def _legend(roles: Sequence[Drawn]) -> Picture:
-    there = Counter(roles)
+def _legend(roles: Sequence[BoxRole]) -> Picture:
+    present = set(roles)
     parts = []
-    for role, colour in FRONTS.items():
-        if there[role]:
+    for role, colour in ROLE_COLOURS.items():
+        if role in present:
             parts += [tile(np.full((1, 12, 12, 3), colour, dtype=np.uint8), 1), text_line(role)]
     return beside(*parts)

@@ -1,4 +1,4 @@
-"""What is known of a layer that ran."""
+"""Description of a layer that has run."""
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, TypeAlias
@@ -11,17 +11,17 @@ Role: TypeAlias = Literal[
 
 
 class LayerInfo(NamedTuple):
-    """A layer, as it ran.
+    """A layer, as observed in a forward pass.
 
     Attributes:
         name: As in `named_modules`; empty for the model itself.
         kind: Class name.
-        role: What it does.
-        output_shape: Of its first run, without the batch dimension; None if it gave no tensor.
-        parameters: Its own entries of parameters; of what several layers share the first has them all.
-        trainable: Of these, those that require a gradient.
-        multiply_adds: Multiplications with addition per sample, over all its runs.
-        runs: How often it ran in the pass.
+        role: Type of layer.
+        output_shape: Output shape of its first call, without the batch dimension; None if it returned no tensor.
+        parameters: Number of its parameters; shared parameters are counted for the first layer only.
+        trainable: Number of these that require a gradient.
+        multiply_adds: Multiply-add operations per sample, summed over all calls.
+        runs: Number of calls in the forward pass.
     """
 
     name: str
@@ -35,7 +35,7 @@ class LayerInfo(NamedTuple):
 
 
 def model_tab_data(name: str, layers: Sequence[LayerInfo], input_shape: Sequence[int]) -> TabData:
-    """A model's layers in the order in which they run, for the tab.
+    """Returns the layers of a model, in order of execution, as data for the tab.
 
     Example:
         >>> info = LayerInfo("fc", "Linear", "linear", (10,), 110, 110, 100, 1)

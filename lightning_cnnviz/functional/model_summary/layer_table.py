@@ -1,4 +1,4 @@
-"""What a model is made of: its layers as they run, with shapes, parameters and multiplications."""
+"""The layers of a model in order of execution, with output shapes, parameters and multiply-adds."""
 
 import re
 from collections import Counter
@@ -14,7 +14,7 @@ from lightning_cnnviz.functional.model_summary.layer_info import LayerInfo, Role
 from lightning_cnnviz.model.execution_trace import ExecutionTrace, owner_of, trace_execution
 from lightning_cnnviz.model.layers import select_layers
 
-# The modules of torch.nn in which the layers are defined, from which others are derived.
+# By the torch.nn module that defines a layer or its base class.
 _ROLES: dict[str, Role] = {
     "torch.nn.modules.conv": "convolution",
     "torch.nn.modules.batchnorm": "normalisation",
@@ -28,12 +28,12 @@ _ROLES: dict[str, Role] = {
 
 
 class ParameterCount(NamedTuple):
-    """Entries of all parameters of a model, each parameter once.
+    """Parameter counts of a model, counting shared parameters once.
 
     Attributes:
-        parameters: All.
-        trainable: Those that require a gradient.
-        size: Bytes of all.
+        parameters: Total number.
+        trainable: Number of those that require a gradient.
+        size: Total size in bytes.
     """
 
     parameters: int
@@ -42,22 +42,23 @@ class ParameterCount(NamedTuple):
 
 
 def architecture(model: nn.Module, inputs: torch.Tensor, layers: str | Sequence[str] | None = None) -> list[LayerInfo]:
-    """Runs a model once, in evaluation mode, and describes its layers in the order in which they begin.
+    """Runs a model once, in evaluation mode, and describes its layers in order of execution.
 
-    A layer is a module that ran and in which no other did, or that itself has parameters or multiplies. What
-    does not run (metrics, losses, unused heads) is no layer; functions such as `F.relu` are no modules.
+    Listed are the modules that ran and either contain no other module that ran, or have parameters or perform
+    multiplications themselves. Modules that did not run (metrics, losses, unused heads) and functions such as `F.relu`
+    are not listed.
 
-    Multiply-adds are half of what `torch.utils.flop_counter` counts: those of convolutions, matrix products,
+    Multiply-adds are half the FLOPs counted by `torch.utils.flop_counter`, which covers convolutions, matrix products,
     attention and recurrent layers. Biases, normalisation, activations and pooling are not counted.
 
     Args:
-        model: The model; left as it was.
+        model: The model; left unchanged.
         inputs: A few samples, shape (samples, ...), on the model's device.
-        layers: Exact names or globs; a module named exactly is described as a whole, without what is in it.
+        layers: Exact names or globs; a module with an exact name is listed as a whole, without its submodules.
             Default: all.
 
     Raises:
-        ValueError: If `layers` matches nothing, or only what did not run.
+        ValueError: If `layers` matches nothing, or only modules that did not run.
 
     Example:
         >>> net = nn.Sequential(nn.Conv2d(1, 6, 5), nn.ReLU(), nn.Flatten(), nn.Linear(6 * 24 * 24, 10))
@@ -69,35 +70,35 @@ def architecture(model: nn.Module, inputs: torch.Tensor, layers: str | Sequence[
 trainable=34570, multiply_adds=34560, runs=1)
     """
     modules = dict(model.named_modules())
-    trail = trace_execution(model, inputs)
-    rows = [name for name in trail.runs if _is_layer(name, modules[name], trail)]
+    trace = trace_execution(model, inputs)
+    rows = [name for name in trace.runs if _is_layer(name, modules[name], trace)]
     if layers is not None:
-        chosen = set(select_layers(model, layers, [name for name in modules if name], "layer")) & set(trail.runs)
-        rows = [name for name in trail.runs if name in chosen and (name in rows or not _holds(name, chosen))]
+        chosen = set(select_layers(model, layers, [name for name in modules if name], "layer")) & set(trace.runs)
+        rows = [name for name in trace.runs if name in chosen and (name in rows or not _holds(name, chosen))]
         if not rows:
             raise ValueError(f"layers={layers!r}: none of these modules ran")
     multiply_adds = Counter[str]()
-    for running, flops in trail.flops.items():
+    for running, flops in trace.flops.items():
         if (row := next((name for name in reversed(running) if name in rows), None)) is not None:
             multiply_adds[row] += flops
-    parameters = _parameters_by_row(model, trail, rows)
+    parameters = _parameters_by_row(model, trace, rows)
     return [
         LayerInfo(
             name=name,
             kind=type(modules[name]).__name__,
             role=_role(modules[name]),
-            output_shape=trail.shapes[name],
+            output_shape=trace.shapes[name],
             parameters=sum(parameter.numel() for parameter in parameters[name]),
             trainable=sum(parameter.numel() for parameter in parameters[name] if parameter.requires_grad),
             multiply_adds=multiply_adds[name] // (2 * len(inputs)),
-            runs=trail.runs[name],
+            runs=trace.runs[name],
         )
         for name in rows
     ]
 
 
 def count_parameters(model: nn.Module) -> ParameterCount:
-    """Counts what a model's parameters hold, used or not, however often they are registered.
+    """Counts the parameters of a model, whether they are used or not; shared ones once.
 
     Example:
         >>> layer = nn.Linear(4, 3)
@@ -113,11 +114,11 @@ def count_parameters(model: nn.Module) -> ParameterCount:
 
 
 def architecture_table(infos: Sequence[LayerInfo], count: ParameterCount) -> str:
-    """The layers as a Markdown table, and the sums below it.
+    """Formats the layers as a Markdown table with totals below it.
 
     Args:
         infos: From `architecture`.
-        count: From `count_parameters`; what of it no row has gets a line.
+        count: From `count_parameters`; a line is added if some parameters belong to none of the rows.
 
     Example:
         >>> net = nn.Sequential(nn.Linear(40, 30))
@@ -155,19 +156,23 @@ def _code(name: str) -> str:
     return f"`{name}`" if re.fullmatch(r"[\w.-]+", name) else markdown(name)
 
 
-def _is_layer(name: str, module: nn.Module, trail: ExecutionTrace) -> bool:
+def _is_layer(name: str, module: nn.Module, trace: ExecutionTrace) -> bool:
     own = any(True for _ in module.parameters(recurse=False))
-    multiplies = any(flops for running, flops in trail.flops.items() if running and running[-1] == name)
-    return own or multiplies or not _holds(name, trail.runs)
+    multiplies = any(flops for running, flops in trace.flops.items() if running and running[-1] == name)
+    return own or multiplies or not _holds(name, trace.runs)
 
 
-def _parameters_by_row(model: nn.Module, trail: ExecutionTrace, rows: Sequence[str]) -> dict[str, list[nn.Parameter]]:
-    """What a module has that did not run belongs to the one around it, if that ran and nothing in it did."""
+def _parameters_by_row(model: nn.Module, trace: ExecutionTrace, rows: Sequence[str]) -> dict[str, list[nn.Parameter]]:
+    """Assigns parameters to rows.
+
+    Parameters of a module that did not run belong to the innermost enclosing module that did, unless any other
+    submodule of that one ran.
+    """
     held: dict[str, list[nn.Parameter]] = {name: [] for name in rows}
     for path, module in model.named_modules():
         owner = owner_of(path)
-        home = next((name for name in _upwards(owner) if name in trail.runs), None)
-        if home is None or (home != owner and _holds(home, trail.runs)):
+        home = next((name for name in _upwards(owner) if name in trace.runs), None)
+        if home is None or (home != owner and _holds(home, trace.runs)):
             continue
         row = next((name for name in _upwards(home) if name in held), None)
         if row is not None:
@@ -182,13 +187,13 @@ def _parameters_by_row(model: nn.Module, trail: ExecutionTrace, rows: Sequence[s
 def _role(module: nn.Module) -> Role:
     if isinstance(module, nn.MultiheadAttention):
         return "attention"
-    if isinstance(module, nn.Identity):  # at home among the linear layers
+    if isinstance(module, nn.Identity):  # defined in torch.nn.modules.linear
         return "other"
     return next((_ROLES[kind.__module__] for kind in type(module).__mro__ if kind.__module__ in _ROLES), "other")
 
 
 def _upwards(name: str) -> Iterator[str]:
-    """A module's name, then those of the modules around it up to the model."""
+    """Yields the name of a module, then those of its enclosing modules up to the model itself."""
     while name:
         yield name
         name = name.rpartition(".")[0]
@@ -196,5 +201,5 @@ def _upwards(name: str) -> Iterator[str]:
 
 
 def _holds(name: str, others: Iterable[str]) -> bool:
-    """Whether one of the others is inside of a module."""
+    """Whether a module contains one of the others."""
     return any(other != name and (not name or other.startswith(f"{name}.")) for other in others)

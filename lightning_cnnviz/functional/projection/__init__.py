@@ -1,1 +1,1 @@
-"""High-dimensional activations in the plane: PCA, t-SNE and UMAP layouts, their quality, charts and animations."""
+"""Projection of activations to the plane: PCA, t-SNE and UMAP layouts, their quality, charts and animations."""

@@ -1,4 +1,4 @@
-"""A layout as a picture: classes in colours, and what it is in words."""
+"""Scatter plot of a layout, coloured by class, with a heading."""
 
 from collections.abc import Sequence
 
@@ -20,19 +20,19 @@ def projection_chart(
     numbers: LayoutQuality | None = None,
     title: str = "",
 ) -> Picture:
-    """Draws a layout: classes in colours with their names at their medians, and what it is in words.
+    """Draws a layout coloured by class, with class names at the class medians and a heading.
 
     Args:
         layout: From `project`.
-        labels: Class numbers, shape (samples,): tensor, array or list; negative where unknown.
-        class_names: A name for each class number: list, tuple, array or dict.
-        method: How the layout was made.
-        numbers: From `measure`, where they are known already.
-        title: First line, e.g. layer, epoch and step.
+        labels: Class indices, shape (samples,): tensor, array or list; negative if unknown.
+        class_names: A name for each class index: list, tuple, array or dict.
+        method: Projection method of the layout.
+        numbers: Quality metrics from `measure`. Default: computed here.
+        title: First line of the heading, e.g. layer, epoch and step.
 
     Returns:
-        Height × width × 3, uint8. The second line gives method and number of samples and how far the classes
-        come apart, the third how true the layout is and how far it has moved, as far as that is known.
+        Height × width × 3, uint8. The second line of the heading states the method, the number of samples and the
+        class separation; the third line the faithfulness of the layout and its movement, as far as known.
 
     Example:
         >>> layout = Layout(np.random.default_rng(0).normal(size=(20, 2)), None)
@@ -40,12 +40,12 @@ def projection_chart(
         (700, 750, 3)
     """
     labels, names = to_labels(labels), class_names_list(class_names)
-    words = chart_words(layout, numbers or measure(layout, labels), method=method, title=title)
-    return scatter_chart(layout.points, labels, names, title=words)
+    heading = chart_words(layout, numbers or measure(layout, labels), method=method, title=title)
+    return scatter_chart(layout.points, labels, names, title=heading)
 
 
 def chart_words(layout: Layout, numbers: LayoutQuality, *, method: Method, title: str) -> str:
-    """The lines above a chart; arguments as in `projection_chart`.
+    """Returns the heading of a chart; arguments as in `projection_chart`.
 
     Example:
         >>> layout, quality = Layout(np.zeros((9, 2)), None), LayoutQuality(movement=0.5)
@@ -56,15 +56,15 @@ def chart_words(layout: Layout, numbers: LayoutQuality, *, method: Method, title
     """
     shown = int(np.isfinite(layout.points).all(axis=1).sum())
     left_out = len(layout.points) - shown
-    apart, true = numbers.in_words()
-    first = [method_words(method, [layout]), f"{shown} samples", apart]
-    second = [true, f"{left_out} samples with non-finite activations left out" if left_out else ""]
-    lines = [title, *(" · ".join(filter(None, words)) for words in (first, second))]
+    separation, faithfulness = numbers.in_words()
+    first = [method_words(method, [layout]), f"{shown} samples", separation]
+    second = [faithfulness, f"{left_out} samples with non-finite activations left out" if left_out else ""]
+    lines = [title, *(" · ".join(filter(None, parts)) for parts in (first, second))]
     return "\n".join(filter(None, lines))
 
 
 def method_words(method: Method, layouts: Sequence[Layout]) -> str:
-    """A method in words, with the perplexity of its layouts.
+    """Returns the display name of a method, with the perplexity of its layouts for t-SNE.
 
     Example:
         >>> method_words("tsne", [Layout(np.zeros((99, 2)), 30.0)])

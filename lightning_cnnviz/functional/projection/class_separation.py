@@ -1,4 +1,4 @@
-"""How far classes come apart, in numbers."""
+"""Metrics of class separation: k-nearest-neighbour accuracy and silhouette."""
 
 import numpy as np
 
@@ -6,18 +6,19 @@ from lightning_cnnviz.functional.drawing.figure import FloatArray
 from lightning_cnnviz.functional.drawing.image import Labels, to_labels
 
 MAX_COMPARED = 5000
-"""Samples of which every pair is compared: their number squared is the cost of a silhouette."""
+"""Maximum number of samples for the silhouette, whose cost is quadratic."""
 
 
 def knn_accuracy(points: FloatArray, labels: Labels, k: int = 10) -> float:
-    """Share of samples whose class is the most frequent one among their nearest neighbours in the layout.
+    """Computes the leave-one-out accuracy of a k-nearest-neighbour classifier on a layout.
 
-    Leave-one-out: a sample is no neighbour of itself. Of equally frequent classes the lowest number wins.
+    This is the share of samples whose class is the most frequent one among their k nearest neighbours, not counting
+    the sample itself. Ties go to the lowest class index.
 
     Args:
-        points: Shape (samples, dimensions); rows that are not finite are left out.
-        labels: Shape (samples,), class numbers; negative ones (unknown) are left out.
-        k: Number of neighbours, lowered to what is there.
+        points: Shape (samples, dimensions); non-finite rows are skipped.
+        labels: Class indices, shape (samples,); samples with negative (unknown) labels are skipped.
+        k: Number of neighbours, reduced if there are too few samples.
 
     Returns:
         0…1, or NaN with fewer than two samples.
@@ -42,19 +43,19 @@ def knn_accuracy(points: FloatArray, labels: Labels, k: int = 10) -> float:
 
 
 def silhouette(points: FloatArray, labels: Labels) -> float:
-    """Mean over samples of how much nearer their own class is than the nearest other one.
+    """Computes the mean silhouette coefficient: how much closer samples are to their own class than to the next one.
 
-    (b − a) / max(a, b), with a the mean distance to the others of the own class and b the least mean distance
-    to another class; 0 for a sample that is alone in its class. Of more than 5,000 samples a random 5,000,
-    always the same, are compared.
+    The coefficient of a sample is (b − a) / max(a, b), with a the mean distance to the other samples of its class and
+    b the smallest mean distance to the samples of another class; 0 if the sample is alone in its class. With more than
+    5,000 samples, a fixed random subset of 5,000 is used.
 
     Args:
-        points: Shape (samples, dimensions); rows that are not finite are left out.
-        labels: Shape (samples,), class numbers; negative ones (unknown) are left out.
+        points: Shape (samples, dimensions); non-finite rows are skipped.
+        labels: Class indices, shape (samples,); samples with negative (unknown) labels are skipped.
 
     Returns:
-        −1 (every class among others) … 1 (points that coincide), or NaN with fewer than two classes, or as
-        many classes as samples.
+        −1 (samples lie among other classes) … 1 (each class is a single point), or NaN with fewer than two classes or
+        as many classes as samples.
 
     References:
         Rousseeuw: Silhouettes. Journal of Computational and Applied Mathematics 20 (1987).

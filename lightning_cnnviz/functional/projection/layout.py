@@ -1,4 +1,4 @@
-"""High-dimensional activations in two dimensions: PCA, t-SNE and UMAP."""
+"""Dimensionality reduction of activations to the plane by PCA, t-SNE or UMAP."""
 
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
@@ -12,16 +12,18 @@ from lightning_cnnviz.functional.projection.umap import umap
 Method: TypeAlias = Literal["tsne", "pca", "umap"]
 METHODS = get_args(Method)
 PCA_COMPONENTS = 50
+"""Maximum number of principal components passed to t-SNE and UMAP."""
 FEWEST_SAMPLES = 5
+"""Minimum number of samples in a layout."""
 
 
 class Layout(NamedTuple):
-    """Where the samples lie.
+    """Positions of samples in the plane.
 
     Attributes:
         points: Shape (samples, 2), float32; NaN for samples with non-finite activations.
-        perplexity: The perplexity that was used; None but for t-SNE.
-        divergence: The Kullback-Leibler divergence that t-SNE arrived at; None for the others.
+        perplexity: The perplexity used by t-SNE; None for other methods.
+        divergence: The final Kullback-Leibler divergence of t-SNE; None for other methods.
     """
 
     points: Array
@@ -37,25 +39,26 @@ def project(
     init: Array | None = None,
     seed: int = 0,
 ) -> Layout:
-    """Lays samples out in the plane so that similar activations lie near each other.
+    """Projects activations to the plane so that samples with similar activations are close to each other.
 
-    Activations are flattened, reduced to 50 dimensions by PCA and then, for t-SNE and UMAP, laid out by these.
-    From `init` the layout moves on: no early exaggeration, few iterations, and in the end rotated, mirrored and
-    shifted onto it, so that points move instead of jumping and hardly move where the activations have not changed.
+    Activations are flattened and reduced to 50 dimensions by PCA, followed by t-SNE or UMAP if selected. With `init`,
+    the previous layout is refined: without early exaggeration, in few iterations, and finally aligned with it by
+    rotation, reflection and translation. Points then move instead of jumping, and hardly move if the activations have
+    not changed.
 
     Args:
         activations: Shape (samples, ...), at least 5 samples with finite values.
         method: `"tsne"`, `"pca"` or `"umap"`.
-        perplexity: t-SNE's effective number of neighbours; lowered to a third of the samples where there are
-            too few. Unused for the others.
-        init: The last layout of the same samples, shape (samples, 2); NaN rows start at its median. For PCA
-            it settles the signs of the axes, which are arbitrary; the axes stay the first two components.
-        seed: Of the randomised parts.
+        perplexity: Effective number of neighbours in t-SNE, reduced to a third of the samples if there are too few.
+            Ignored by the other methods.
+        init: The previous layout of the same samples, shape (samples, 2); NaN rows start at its median. For PCA, it
+            only determines the signs of the axes, which are otherwise arbitrary.
+        seed: Seed of the randomised parts.
 
     Raises:
         ImportError: If `method` is `"umap"` and umap-learn is not installed.
-        ValueError: If fewer than five samples are finite, all are equal, `method` is unknown or `init` is of
-            other samples.
+        ValueError: If fewer than five samples are finite, all are equal, `method` is unknown, or the number of rows
+            of `init` differs.
 
     Example:
         >>> project(np.random.default_rng(0).normal(size=(60, 8)), method="pca").points.shape
@@ -64,11 +67,11 @@ def project(
     if method not in METHODS:
         raise ValueError(f'expected method to be "tsne", "pca" or "umap", got {method!r}')
     if init is not None and len(init) != len(activations):
-        raise ValueError(f"expected init to have a row for each of {len(activations)} samples, got {len(init)}")
+        raise ValueError(f"expected init to have one row for each of {len(activations)} samples, got {len(init)}")
     components = principal_components(activations, seed=seed)
     finite = np.asarray(np.isfinite(components).all(axis=1))
     reduced = components[finite]
-    start = None if init is None or not np.isfinite(init[finite]).all(axis=1).any() else _fill(init[finite])
+    start = None if init is None or not np.isfinite(init[finite]).all(axis=1).any() else _fill_nan(init[finite])
     used: float | None = None
     divergence: float | None = None
     if method == "pca":
@@ -88,17 +91,17 @@ def project(
 
 
 def principal_components(activations: ArrayLike, *, seed: int = 0) -> Array:
-    """The first 50 principal components, or as many as there are: for `project` as good as the activations.
+    """Computes the first 50 principal components (or as many as exist), which `project` accepts as activations.
 
-    Worth computing once where several layouts of the same activations are to be made.
+    Saves time when several layouts of the same activations are computed.
 
     Args:
         activations: As in `project`.
         seed: As in `project`.
 
     Returns:
-        Shape (samples, components), float32; NaN for samples with non-finite activations. In units of the activations,
-        unless the largest is beyond 2⁴⁰ or below 2⁻⁴⁰: then of a power of two.
+        Shape (samples, components), float32; NaN for samples with non-finite activations. The scale is that of the
+        activations, unless the largest magnitude is above 2⁴⁰ or below 2⁻⁴⁰: then they are scaled by a power of two.
 
     Raises:
         ValueError: If fewer than five samples are finite or all are equal.
@@ -115,8 +118,8 @@ def principal_components(activations: ArrayLike, *, seed: int = 0) -> Array:
         raise ValueError(f"expected at least {FEWEST_SAMPLES} samples with finite activations, got {finite.sum()}")
     values = values[finite]
     if (values == values[0]).all():
-        raise ValueError(f"the activations of all {len(values)} samples are equal, there is nothing to lay out")
-    # Exactly scaled where squares would be infinite, or nothing at all.
+        raise ValueError(f"the activations of all {len(values)} samples are equal and cannot be projected")
+    # Scaled (without rounding) where squares would overflow or underflow.
     values = np.ldexp(values, _shift(float(np.abs(values).max())))
     count = min(PCA_COMPONENTS, *values.shape)
     components = np.full((len(finite), count), np.nan, dtype=np.float32)
@@ -129,7 +132,7 @@ def _shift(largest: float) -> int:
     return -exponent if abs(exponent) > 40 else 0
 
 
-def _fill(points: Array) -> Array:
-    there = np.asarray(np.isfinite(points).all(axis=1, keepdims=True))
-    middle = np.median(points[there[:, 0]], axis=0)
-    return np.asarray(np.where(there, points, middle), dtype=np.float32)
+def _fill_nan(points: Array) -> Array:
+    finite = np.asarray(np.isfinite(points).all(axis=1, keepdims=True))
+    median = np.median(points[finite[:, 0]], axis=0)
+    return np.asarray(np.where(finite, points, median), dtype=np.float32)

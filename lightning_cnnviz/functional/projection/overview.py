@@ -1,4 +1,4 @@
-"""Layouts of several layers side by side: how the classes come apart with depth."""
+"""Layouts of several layers side by side, to compare class separation across depth."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ from lightning_cnnviz.functional.projection.chart import method_words
 from lightning_cnnviz.functional.projection.layout import Layout, Method
 from lightning_cnnviz.functional.projection.quality import LayoutQuality, measure
 
-MAX_COLUMNS = 5
+MAX_LAYERS_PER_ROW = 5
 
 
 def projection_overview(
@@ -20,20 +20,21 @@ def projection_overview(
     numbers: Mapping[tuple[str, Method], LayoutQuality] | None = None,
     title: str = "",
 ) -> Picture:
-    """Draws layouts of the same samples: a row for each method, a column for each layer.
+    """Draws layouts of the same samples in a grid, with one row per method and one column per layer.
 
     Args:
-        layouts: (layer, method) → layout from `project`, at least one; layers and methods in the order in which
-            they come. Of more than five layers the rest follows in further rows.
-        labels: Class numbers, shape (samples,): tensor, array or list; negative where unknown.
-        class_names: A name for each class number: list, tuple, array or dict; of more than 20 none is written.
-        numbers: (layer, method) → numbers from `measure`, where they are known already.
-        title: First line, e.g. epoch and step.
+        layouts: (layer, method) → layout from `project`, at least one, in the order of the rows and columns. Beyond
+            five layers, the grid continues in further rows.
+        labels: Class indices, shape (samples,): tensor, array or list; negative if unknown.
+        class_names: A name for each class index: list, tuple, array or dict; with more than 20, none are written.
+        numbers: (layer, method) → quality metrics from `measure`. Default: computed here.
+        title: First line of text, e.g. epoch and step.
 
     Returns:
-        Height × width × 3, uint8, up to 1780 pixels wide. Above each panel layer and numbers.
+        Height × width × 3, uint8, up to 1780 pixels wide, with layer and quality metrics above each panel.
 
     Example:
+        >>> import numpy as np
         >>> layout = Layout(np.random.default_rng(0).normal(size=(20, 2)), None)
         >>> layouts = {("conv1", "pca"): layout, ("conv2", "pca"): layout}
         >>> projection_overview(layouts, np.repeat([0, 1], 10), ["cat", "dog"]).shape
@@ -43,12 +44,12 @@ def projection_overview(
     if numbers is None:
         numbers = {key: measure(layout, labels) for key, layout in layouts.items()}
     layers, methods = (list(dict.fromkeys(part)) for part in zip(*layouts, strict=True))
-    blocks = -(-len(layers) // MAX_COLUMNS)
+    blocks = -(-len(layers) // MAX_LAYERS_PER_ROW)
     columns = -(-len(layers) // blocks)
     panels = {}
     for (layer, method), layout in layouts.items():
         block, column = divmod(layers.index(layer), columns)
-        above = "\n".join(filter(None, [layer, *numbers[layer, method].in_words()]))
-        panels[block * len(methods) + methods.index(method), column] = above, layout.points
+        heading = "\n".join(filter(None, [layer, *numbers[layer, method].in_words()]))
+        panels[block * len(methods) + methods.index(method), column] = heading, layout.points
     rows = [method_words(method, [layouts[key] for key in layouts if key[1] == method]) for method in methods]
     return scatter_grid(panels, rows * blocks, labels, names, title=title)

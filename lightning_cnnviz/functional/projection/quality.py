@@ -1,4 +1,4 @@
-"""What a layout is worth, in numbers."""
+"""Quality metrics of a layout."""
 
 from typing import Any, NamedTuple
 
@@ -15,14 +15,14 @@ from lightning_cnnviz.functional.tab.data import TabData
 
 
 class LayoutQuality(NamedTuple):
-    """Of one layout; NaN where a number is not defined or nothing is known to compute it from.
+    """Quality metrics of one layout; NaN if a metric is undefined or its inputs are missing.
 
     Attributes:
-        knn_accuracy: See `knn_accuracy`, of 10 neighbours; needs classes.
-        silhouette: See `silhouette`; needs two classes.
-        trustworthiness: See `trustworthiness`, of 5 neighbours; needs the activations.
-        divergence: The Kullback-Leibler divergence that t-SNE arrived at, in nats.
-        movement: See `movement`; needs a last layout.
+        knn_accuracy: See `knn_accuracy`, with 10 neighbours; requires labels.
+        silhouette: See `silhouette`; requires at least two classes.
+        trustworthiness: See `trustworthiness`, with 5 neighbours; requires the activations.
+        divergence: The final Kullback-Leibler divergence of t-SNE, in nats.
+        movement: See `movement`; requires a previous layout.
     """
 
     knn_accuracy: float = np.nan
@@ -32,26 +32,26 @@ class LayoutQuality(NamedTuple):
     movement: float = np.nan
 
     def in_words(self) -> tuple[str, str]:
-        """Two lines for a picture: how far classes come apart, and how true the layout is and how far it moved.
+        """Returns two lines for a picture: class separation, then faithfulness and movement of the layout.
 
-        What is not known is left out; a line of which nothing is known is empty. σ is the layout's deviation.
+        Undefined metrics are omitted, so a line may be empty. σ is the standard deviation of the previous layout.
 
         Example:
             >>> LayoutQuality(knn_accuracy=0.987, silhouette=0.5, trustworthiness=0.9931, movement=0.0123).in_words()
             ('10-NN accuracy 98.7% · silhouette 0.50', 'trustworthiness 0.993 · moved 0.012 σ')
         """
-        words = [
+        texts = [
             f"10-NN accuracy {self.knn_accuracy:.1%}",
             f"silhouette {self.silhouette:.2f}",
             f"trustworthiness {self.trustworthiness:.3f}",
             f"KL divergence {self.divergence:.3g}",
             f"moved {self.movement:.3f} σ",
         ]
-        known = [word if np.isfinite(number) else "" for word, number in zip(words, self, strict=True)]
+        known = [text if np.isfinite(value) else "" for text, value in zip(texts, self, strict=True)]
         return " · ".join(filter(None, known[:2])), " · ".join(filter(None, known[2:]))
 
     def known(self) -> dict[str, float]:
-        """Those that are defined, by name: for scalars.
+        """Returns the metrics that are defined, by name, to be logged as scalars.
 
         Example:
             >>> LayoutQuality(divergence=1.5).known()
@@ -67,13 +67,13 @@ def measure(
     values: FloatArray | None = None,
     last: FloatArray | None = None,
 ) -> LayoutQuality:
-    """All numbers of a layout that can be known.
+    """Computes the quality metrics of a layout, as far as its inputs allow.
 
     Args:
         layout: From `project`.
-        labels: Shape (samples,), class numbers; negative where unknown.
-        values: What was laid out, shape (samples, dimensions): its principal components are enough.
-        last: The points of the layout before, shape (samples, 2).
+        labels: Class indices, shape (samples,), negative if unknown.
+        values: The activations that were projected, shape (samples, dimensions), or their principal components.
+        last: The points of the previous layout, shape (samples, 2).
 
     Example:
         >>> layout = Layout(np.array([[0.0], [0.0], [9.0], [9.0]]) * [1, 0], None)
@@ -93,14 +93,14 @@ def measure(
 def projection_tab_data(
     layer: str, method: Method, points: FloatArray, predicted: npt.NDArray[np.integer], numbers: LayoutQuality
 ) -> TabData:
-    """A layout for the tab.
+    """Returns a layout as data for the tab.
 
     Args:
-        layer: Its name.
-        method: How the layout was made.
+        layer: Name of the layer.
+        method: Projection method of the layout.
         points: Shape (samples, 2).
-        predicted: Shape (samples,), class numbers; -1 where unknown.
-        numbers: From `measure`.
+        predicted: Predicted class indices, shape (samples,); -1 if unknown.
+        numbers: Quality metrics from `measure`.
 
     Example:
         >>> projection_tab_data("fc1", "pca", np.zeros((9, 2)), np.zeros(9, int), LayoutQuality(movement=0.5)).info

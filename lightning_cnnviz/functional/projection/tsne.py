@@ -1,4 +1,4 @@
-"""t-SNE that goes on from the last layout."""
+"""t-SNE that continues from the previous layout."""
 
 import numpy as np
 
@@ -7,27 +7,28 @@ from lightning_cnnviz.functional.drawing.image import Array
 from lightning_cnnviz.functional.projection.neighbours import nearest_neighbours
 
 FEW_SAMPLES = 100
-LEAST_SPAN = 0.01
-"""Of a layout to begin with: a smaller one is a single point, from which none comes apart again."""
-EARLY, FIRST, MAX_FIRST, FIRST_STEPS = 250, 250, 1000, 50
-"""Iterations of a first layout: exaggerated, at least and at most after that, and between looks at the divergence."""
-MOST, STEPS = 60, 20
-"""Iterations of a later layout: at most, and between looks at the divergence."""
-STILL = 0.001
-"""A divergence that has fallen by less than this share in 20 iterations has stopped falling."""
+"""With fewer samples, early exaggeration is weaker."""
+MIN_SPAN = 0.01
+"""Minimum extent of an initial layout; points of a smaller one would never separate again."""
+EARLY_ITERATIONS, MIN_FIRST_ITERATIONS, MAX_FIRST_ITERATIONS, FIRST_CHECK_INTERVAL = 250, 250, 1000, 50
+"""Iterations of a first layout: early exaggeration, then minimum and maximum, and between convergence checks."""
+MAX_LATER_ITERATIONS, LATER_CHECK_INTERVAL = 60, 20
+"""Iterations of a later layout: maximum, and between convergence checks."""
+MIN_RELATIVE_DROP = 0.001
+"""Converged if the divergence falls by less than this share of its value in `LATER_CHECK_INTERVAL` iterations."""
 
 
 def tsne(values: FloatArray, perplexity: float, start: Array | None, seed: int) -> tuple[FloatArray, float]:
-    """Lays samples out by Barnes-Hut t-SNE until the Kullback-Leibler divergence stops falling.
+    """Computes a layout by Barnes-Hut t-SNE, until the Kullback-Leibler divergence stops falling.
 
-    A first layout begins at the first two columns, with early exaggeration. A later one goes on from `start`,
-    without exaggeration and with a tenth of the iterations: where the values have not changed, 20.
+    A first layout is initialised with the first two columns and uses early exaggeration. A later one continues from
+    `start` without exaggeration and with a tenth of the iterations, or only 20 if the values have not changed.
 
     Args:
-        values: Shape (samples, dimensions), finite: principal components.
-        perplexity: At most a third of the other samples.
-        start: The last layout, shape (samples, 2), finite, or None. One that is a single point is as good as none.
-        seed: Of the randomised parts.
+        values: Principal components, shape (samples, dimensions), finite.
+        perplexity: At most (samples − 1) / 3.
+        start: The previous layout, shape (samples, 2), finite, or None. A layout that is a single point is ignored.
+        seed: Seed of the randomised parts.
 
     Returns:
         The layout and its Kullback-Leibler divergence.
@@ -47,7 +48,7 @@ def tsne(values: FloatArray, perplexity: float, start: Array | None, seed: int) 
     neighbours = nearest_neighbours(values, min(len(values) - 1, int(3 * perplexity)), seed=seed)
     index = nearest_neighbors.PrecomputedNeighbors(*neighbours)
     affinities = affinity.PerplexityBasedNN(perplexity=perplexity, knn_index=index, n_jobs=1)
-    if start is not None and np.ptp(start, axis=0).max() < LEAST_SPAN:
+    if start is not None and np.ptp(start, axis=0).max() < MIN_SPAN:
         start = None
     first = start is None
     embedding = TSNEEmbedding(
@@ -59,21 +60,23 @@ def tsne(values: FloatArray, perplexity: float, start: Array | None, seed: int) 
         random_state=seed,
     )
     if first:
-        strength = 12 if len(values) >= FEW_SAMPLES else 4  # few samples would be drawn into one point
-        embedding.optimize(EARLY, exaggeration=strength, momentum=0.5, inplace=True)
-    embedding.optimize(FIRST if first else 0, momentum=0.8, inplace=True)
-    done, most, steps = (FIRST, MAX_FIRST, FIRST_STEPS) if first else (0, MOST, STEPS)
+        exaggeration = 12 if len(values) >= FEW_SAMPLES else 4  # 12 would collapse few samples to a single point
+        embedding.optimize(EARLY_ITERATIONS, exaggeration=exaggeration, momentum=0.5, inplace=True)
+        done, limit, interval = MIN_FIRST_ITERATIONS, MAX_FIRST_ITERATIONS, FIRST_CHECK_INTERVAL
+    else:
+        done, limit, interval = 0, MAX_LATER_ITERATIONS, LATER_CHECK_INTERVAL
+    embedding.optimize(done, momentum=0.8, inplace=True)  # 0 iterations only compute the divergence
     falling = True
-    while falling and done < most:
+    while falling and done < limit:
         last = float(embedding.kl_divergence)
-        embedding.optimize(steps, momentum=0.8, inplace=True)
-        falling = last - embedding.kl_divergence > STILL * steps / STEPS * abs(last)
-        done += steps
+        embedding.optimize(interval, momentum=0.8, inplace=True)
+        falling = last - embedding.kl_divergence > MIN_RELATIVE_DROP * interval / LATER_CHECK_INTERVAL * abs(last)
+        done += interval
     return np.asarray(embedding), float(embedding.kl_divergence)
 
 
 def two_columns(values: FloatArray) -> FloatArray:
-    """The first two columns, with zeros where there is only one.
+    """Returns the first two columns; a missing second column is filled with zeros.
 
     Example:
         >>> two_columns(np.ones((3, 1))).tolist()

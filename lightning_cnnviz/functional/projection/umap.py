@@ -1,4 +1,4 @@
-"""UMAP that goes on from the last layout, where umap-learn is installed."""
+"""UMAP that continues from the previous layout; requires umap-learn."""
 
 from importlib.util import find_spec
 
@@ -7,20 +7,20 @@ import numpy as np
 from lightning_cnnviz.functional.drawing.figure import FloatArray
 from lightning_cnnviz.functional.drawing.image import Array
 from lightning_cnnviz.functional.projection.neighbours import nearest_neighbours
-from lightning_cnnviz.functional.projection.tsne import LEAST_SPAN, two_columns
+from lightning_cnnviz.functional.projection.tsne import MIN_SPAN, two_columns
 
 NEIGHBOURS = 15
-"""Of each sample, itself among them: umap-learn's default."""
-FIRST_EPOCHS, EPOCHS = 500, 50
-FIRST_RATE, RATE = 1.0, 0.05
-"""Learning rates to begin with: of a first layout umap-learn's default, of a later one what moves points little."""
+"""Number of neighbours of a sample, including itself: the default of umap-learn."""
+FIRST_EPOCHS, LATER_EPOCHS = 500, 50
+FIRST_LEARNING_RATE, LATER_LEARNING_RATE = 1.0, 0.05
+"""Initial learning rates: the default of umap-learn for a first layout, a small one for later layouts."""
 
 
 def require_umap() -> None:
-    """Says what to install where umap-learn is missing.
+    """Checks that umap-learn is installed.
 
     Raises:
-        ImportError: If it is.
+        ImportError: If it is not; the message explains how to install it.
     """
     if find_spec("umap") is None:
         raise ImportError(
@@ -30,15 +30,18 @@ def require_umap() -> None:
 
 
 def umap(values: FloatArray, start: Array | None, seed: int) -> FloatArray:
-    """Lays samples out by UMAP with 15 neighbours and a least distance of 0.1.
+    """Computes a layout by UMAP with 15 neighbours and a minimum distance of 0.1.
 
-    umap-learn's own graph and optimisation, but with exact neighbours and from where the last layout was:
-    `UMAP(init=...)` would stretch that to a square.
+    Uses the graph and the optimisation of umap-learn, but with the neighbours of `nearest_neighbours`, and
+    initialised with the previous layout as it is: `UMAP(init=...)` would rescale it to a square.
 
     Args:
-        values: Shape (samples, dimensions), finite: principal components.
-        start: The last layout, shape (samples, 2), finite, or None to begin at the first two columns.
-        seed: Of the random numbers.
+        values: Principal components, shape (samples, dimensions), finite.
+        start: The previous layout, shape (samples, 2), finite, or None to start from the first two columns.
+        seed: Random seed.
+
+    Returns:
+        The layout, shape (samples, 2).
 
     Raises:
         ImportError: If umap-learn is not installed.
@@ -50,19 +53,19 @@ def umap(values: FloatArray, start: Array | None, seed: int) -> FloatArray:
     from umap.layouts import optimize_layout_euclidean
     from umap.umap_ import find_ab_params, fuzzy_simplicial_set, make_epochs_per_sample
 
-    if start is not None and np.ptp(start, axis=0).max() < LEAST_SPAN:
+    if start is not None and np.ptp(start, axis=0).max() < MIN_SPAN:
         start = None
-    epochs, rate = (FIRST_EPOCHS, FIRST_RATE) if start is None else (EPOCHS, RATE)
+    epochs, rate = (FIRST_EPOCHS, FIRST_LEARNING_RATE) if start is None else (LATER_EPOCHS, LATER_LEARNING_RATE)
     count = min(NEIGHBOURS, len(values))
     others, distances = nearest_neighbours(values, count - 1, seed=seed)
-    itself = np.arange(len(values), dtype=np.int32)[:, None]
-    indices, distances = np.hstack([itself, others]), np.pad(distances, ((0, 0), (1, 0))).astype(np.float32)
+    own = np.arange(len(values), dtype=np.int32)[:, None]
+    indices, distances = np.hstack([own, others]), np.pad(distances, ((0, 0), (1, 0))).astype(np.float32)
     random = np.random.RandomState(seed)
     graph = fuzzy_simplicial_set(values, count, random, "euclidean", knn_indices=indices, knn_dists=distances)[0]
     graph = graph.tocoo()
-    strong = graph.data >= graph.data.max() / FIRST_EPOCHS  # weaker edges would never be drawn
+    strong = graph.data >= graph.data.max() / FIRST_EPOCHS  # weaker edges would never be sampled
     points = np.array(two_columns(values) if start is None else start, dtype=np.float32, order="C")
-    if start is None:  # like umap-learn: within a square of side 10, no two at the same place
+    if start is None:  # like umap-learn: in a square of side 10, with noise so that no two points coincide
         points = 10 * (points - points.min(axis=0)) / np.ptp(points, axis=0).max()
         points += random.normal(scale=1e-4, size=points.shape).astype(np.float32)
     a, b = find_ab_params(spread=1.0, min_dist=0.1)

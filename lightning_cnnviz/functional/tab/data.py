@@ -12,10 +12,12 @@ from lightning_cnnviz.functional.drawing.image import Array, ArrayLike, photogra
 from lightning_cnnviz.functional.kernels import InputChannel, shown_weights
 from lightning_cnnviz.functional.tab.schema import SCHEMA
 
-MAX_MAP_SIZE, MAX_MAP_BYTES = 64, 2**17
+MAX_STORED_MAP_SIZE, MAX_STORED_MAP_BYTES = 64, 2**17
 """Maximum side of a map in pixels, and maximum bytes of all maps of a layer; larger maps are downsampled."""
-THUMBNAIL_SIZE, SMALL_THUMBNAIL_SIZE, MAX_LARGE_THUMBNAILS = 32, 16, 1500
-"""Maximum side of a thumbnail in pixels, the smaller one if there are more samples than the third number."""
+THUMBNAIL_SIZE, SMALL_THUMBNAIL_SIZE = 32, 16
+"""Maximum side of a thumbnail, in pixels."""
+MAX_LARGE_THUMBNAILS = 1500
+"""With more samples than this, all thumbnails are small."""
 
 
 class TabData(NamedTuple):
@@ -112,8 +114,8 @@ def map_tab_data(
     """
     maps = planes(to_array(activations))[:, :max_channels]
     mean = maps.mean(axis=(2, 3))
-    side = int((MAX_MAP_BYTES / max(maps.shape[0] * maps.shape[1], 1)) ** 0.5)
-    maps = _reduced(maps, min(MAX_MAP_SIZE, max(side, 1)))
+    side = int((MAX_STORED_MAP_BYTES / max(maps.shape[0] * maps.shape[1], 1)) ** 0.5)
+    maps = _reduced(maps, min(MAX_STORED_MAP_SIZE, max(side, 1)))
     low, high = maps.min(axis=(2, 3)), maps.max(axis=(2, 3))
     span = (high - low)[..., None, None]
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -137,7 +137,7 @@ def maximize(
     """
     if not samples.is_floating_point():
         raise ValueError(
-            f"expected floating-point inputs, which can be changed little by little, got whole numbers: {samples.dtype}"
+            f"expected floating-point inputs that can be changed little by little, got whole numbers: {samples.dtype}"
         )
     ascent = ascent or Ascent()
     with torch.inference_mode(False), evaluating(model) as hooks:
@@ -198,8 +198,8 @@ def _climb(
     initial = excite(images)
     stalled_at, diverged_at = torch.zeros(2, len(units), dtype=torch.int, device=reference.device)
     for step in range(1, ascent.steps + 1):
-        decay = 1 - (step - 1) / ascent.steps
-        reach = round(decay * ascent.jitter)
+        annealing = 1 - (step - 1) / ascent.steps
+        reach = round(annealing * ascent.jitter)
         shifts = torch.randint(-reach, reach + 1, (len(spatial),), generator=generator).tolist()
         with torch.enable_grad():
             images.requires_grad_()
@@ -215,7 +215,7 @@ def _climb(
         stalled_at = torch.where((stalled_at == 0) & flat, step, stalled_at)
         diverged_at = torch.where((diverged_at == 0) & ~(excitation.isfinite() & rms.isfinite()), step, diverged_at)
         move = std * gradient / (rms + EPSILON).view(column) - ascent.l2 * (images - mean)
-        moved = (images + decay * ascent.step_size * move).clamp(low, high)
+        moved = (images + annealing * ascent.step_size * move).clamp(low, high)
         images = torch.where((diverged_at == 0).view(column), moved, images)
     final = excite(images)
     diverged_at = torch.where((diverged_at == 0) & ~final.isfinite(), ascent.steps, diverged_at)
