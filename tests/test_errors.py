@@ -126,7 +126,7 @@ def test_class_names_come_in_the_order_of_their_numbers_whatever_holds_them(valu
     ids=repr,
 )
 def test_numbers_with_gaps_are_refused_with_those_that_were_expected(value):
-    with pytest.raises(TypeError, match=r"expected class_names to have the keys 0 to \d"):
+    with pytest.raises(TypeError, match=r"expected class_names to have the class indices 0 to \d"):
         class_names_list(value)
 
 

@@ -1,5 +1,6 @@
 """Both Lightning packages: fits, command lines and the callbacks that come by themselves."""
 
+import contextlib
 import os
 import re
 import subprocess
@@ -9,11 +10,13 @@ from pathlib import Path
 import pytest
 import pytorch_lightning
 import yaml
+from helpers.internals import broken_by
 from helpers.tiny import fit, image_steps, loaders, trainer
 
 import lightning_cnnviz
 from lightning_cnnviz import KernelGrid, LossAccuracy, cnnviz_callbacks
 from lightning_cnnviz.auto import SWITCH
+from lightning_cnnviz.lightning import evaluation_stage
 
 KINDS = [thing for name in lightning_cnnviz.__all__ if isinstance(thing := getattr(lightning_cnnviz, name), type)]
 CALLBACKS = [kind for kind in KINDS if issubclass(kind, pytorch_lightning.Callback)]
@@ -197,3 +200,53 @@ import {name} as pl
 print("got", issubclass(KernelGrid, pl.Callback))
 """
     assert [line for line in fresh(code, tmp_path).splitlines() if line.startswith("got")] == ["got True"] * 2
+
+
+# ---- what Lightning does not document, each part alone
+
+
+@both
+def test_both_packages_log_through_the_logger_that_the_last_one_sets(name, tmp_path):
+    package(name)
+    code = f"""
+import lightning_utilities.core.rank_zero as talks
+before = talks.log
+import {name}
+print("got", talks.log is not before, talks.log.name)
+"""
+    (line,) = [line for line in fresh(code, tmp_path).splitlines() if line.startswith("got")]
+    message = broken_by("lightning-utilities", "lightning_utilities.core.rank_zero.log")
+    assert line.split()[1] == "True", message
+    assert line.split()[2].startswith(name.split(".")[0]), message
+
+
+@pytest.mark.parametrize("evaluating", [True, False])
+def test_within_the_stage_hooks_of_the_user_see_what_the_batch_belongs_to(evaluating, tmp_path):
+    message = broken_by("pytorch-lightning", "setters of Trainer.validating and Trainer.training")
+    seen = []
+
+    class Stage(pytorch_lightning.Callback):
+        def on_train_batch_start(self, trainer, *_):
+            with evaluation_stage(trainer, evaluating):
+                seen.append((trainer.validating, trainer.training, trainer.state.stage.value))
+            seen.append((trainer.validating, trainer.training, trainer.state.stage.value))
+
+    run = fit(tmp_path, [Stage()], logger=False, max_epochs=1)
+    inside = (True, False, "validate") if evaluating else (False, True, "train")
+    assert seen[0] == inside, message
+    assert set(seen[1::2]) == {(False, True, "train")}, message
+    assert run.global_step == 6, message
+
+
+def test_the_trainer_is_training_again_after_an_error_within_the_stage(tmp_path):
+    seen = []
+
+    class Failing(pytorch_lightning.Callback):
+        def on_train_batch_start(self, trainer, *_):
+            with contextlib.suppress(KeyError), evaluation_stage(trainer, True):
+                raise KeyError("no batch")
+            seen.append(trainer.training)
+
+    fit(tmp_path, [Failing()], logger=False, max_epochs=1)
+    assert all(seen), broken_by("pytorch-lightning", "setter of Trainer.training")
+    assert len(seen) == 6

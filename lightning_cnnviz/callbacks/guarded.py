@@ -31,6 +31,9 @@ class GuardedCallback(Callback):
         self.account = Account(type(self).__name__)
         """The callback's cost and failures in this run."""
 
+    def on_exception(self, *_: Any) -> None:
+        """Does nothing; takes any arguments, since a trainer that has the class calls it after `setup` has failed."""
+
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         for name, value in list(vars(cls).items()):

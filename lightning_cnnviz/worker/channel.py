@@ -4,7 +4,7 @@ import pickle
 import struct
 import threading
 from io import BytesIO
-from types import FunctionType
+from types import BuiltinFunctionType, FunctionType
 from typing import IO, Any
 
 import numpy as np
@@ -90,7 +90,8 @@ class _Pickler(pickle.Pickler):
     def reducer_override(self, value: Any) -> Any:
         if hasattr(value, "detach") and hasattr(value, "numpy"):
             return np.asarray, (_as_array(value),)
-        if isinstance(value, (type, FunctionType)) and not f"{value.__module__}.".startswith(_PREFIXES):
+        code = isinstance(value, (type, FunctionType, BuiltinFunctionType))
+        if code and not f"{value.__module__}.".startswith(_PREFIXES):
             raise UnsendableError(f"expected objects of {SENDABLE}, got {value.__module__}.{value.__qualname__}")
         return NotImplemented
 

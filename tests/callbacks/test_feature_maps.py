@@ -115,7 +115,7 @@ def test_more_samples_than_data_are_no_problem(tmp_path, caplog):
     with caplog.at_level("INFO"):
         fit(tmp_path, [callback], max_epochs=1)
     assert len(callback.probe.samples.inputs) == 40
-    assert "showing 40 samples instead of 100" in caplog.text
+    assert "using 40 samples instead of 100" in caplog.text
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 0.0])

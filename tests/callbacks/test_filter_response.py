@@ -56,7 +56,7 @@ def test_a_layers_own_input_is_filtered_with_the_weights_of_the_step(channel, tm
     for epoch, (step, (_, weight, received)) in enumerate(by_hand.of_step.items(), start=1):
         kernels = weight[:, channel]
         responses = np.stack([correlate2d(received[channel], kernel, mode="valid") for kernel in kernels])
-        images = {"true: right": IMAGE, "what is filtered": received[channel][None]}
+        images = {"true: right": IMAGE, "filtered input": received[channel][None]}
         title, note = f"conv2 · epoch {epoch} · step {step}", f"input channel {channel} of 4"
         assert_same(found[step], kernels, responses, images, title=title, note=note)
 

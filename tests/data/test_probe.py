@@ -306,7 +306,7 @@ def test_with_less_data_all_of_it_is_taken_and_said(told):
     probe = Probe(1000)
     fit(probe, load(tensors(labels_of(8))), load(tensors(SKEWED)))
     assert sorted(numbers(probe.samples)) == list(range(200))
-    assert "Probe: showing 200 samples instead of 1000, there are no more" in told()
+    assert "Probe: using 200 samples instead of 1000: the dataset has no more" in told()
 
 
 def test_enough_data_are_nothing_to_tell(told):
@@ -325,7 +325,7 @@ def test_a_set_that_takes_too_much_memory_is_cut_and_said(monkeypatch, told, kno
     if known:
         assert counts(probe.samples.targets) == {0: 3, 1: 3, 2: 3}
         assert len(dataset.loaded) < 60  # what would not fit is not even read
-    assert "Probe: showing 9 samples instead of 60, more would take over" in told()
+    assert "Probe: using 9 samples instead of 60: more would exceed 256" in told()
 
 
 def test_one_sample_is_shown_however_large_it_is(monkeypatch):

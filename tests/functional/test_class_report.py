@@ -150,5 +150,5 @@ def test_long_names_are_cut_and_change_no_cell():
     ("shape", "classes"), [((3, 3), 2), ((3, 2), 3), ((1, 1), 1), ((4,), 4)], ids=["names", "square", "one", "rank"]
 )
 def test_counts_that_do_not_fit_their_names_are_refused_with_both(shape, classes):
-    with pytest.raises(ValueError, match=rf"as many names, got \({shape[0]}.*\), {classes}"):
+    with pytest.raises(ValueError, match=rf"as many names, got shape \({shape[0]}.*\) and {classes} names"):
         confusion_matrix_chart(np.zeros(shape, dtype=int), names(classes))

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from scipy import ndimage
 
 from lightning_cnnviz.functional.curves import Point, best_point, curve_chart, find_metric
+from lightning_cnnviz.functional.drawing.figure import render_figure
 
 nan, inf = np.nan, np.inf
 BLUE, ORANGE = (63, 144, 218), (255, 169, 14)
@@ -254,3 +256,15 @@ def test_where_epochs_have_no_length_the_axis_is_in_steps():
     assert not np.array_equal(picture, curve_chart(points(0.9, 0.5), points(0.9, 0.5), quantity="loss"))
     mixed = curve_chart(points(0.9, 0.5), unknown, quantity="loss")
     assert np.array_equal(mixed, picture)
+
+
+@pytest.mark.parametrize("val", [[], [Point(1, 60, 0.6), Point(2, 120, 0.4)]], ids=["training only", "both"])
+def test_the_figure_has_the_pixels_of_the_picture(val):
+    train = [Point(1, 60, 0.7), Point(2, 120, 0.5)]
+    options = {"quantity": "loss", "title": "$5"}
+    figure = curve_chart(train, val, **options, as_figure=True)
+    assert isinstance(figure, Figure)
+    np.testing.assert_array_equal(render_figure(figure), curve_chart(train, val, **options))
+    np.testing.assert_array_equal(figure.axes[0].lines[0].get_ydata(), [0.7, 0.5])
+    figure.axes[0].set_title("mine")  # to be restyled by its user
+    assert not np.array_equal(render_figure(figure), curve_chart(train, val, **options))

@@ -151,8 +151,14 @@ def test_neither_layer_nor_inputs_are_changed():
         (nn.ConvTranspose2d(1, 2, 3), (1, 1, 8, 8), 0, TypeError, "expected a convolution .* got ConvTranspose2d"),
         (nn.Linear(3, 2), (1, 3), 0, TypeError, "got Linear"),
         (nn.Conv2d(2, 2, 3), (1, 2, 8, 8), 2, ValueError, "channel=2 does not exist, this layer has 2"),
-        (nn.Conv2d(2, 2, 3), (1, 3, 8, 8), 0, ValueError, r"shape \(samples, 2, \*size\) with 2 sizes, got \(1, 3"),
-        (nn.Conv2d(2, 2, 3), (1, 2, 8), 0, ValueError, "with 2 sizes"),
+        (
+            nn.Conv2d(2, 2, 3),
+            (1, 3, 8, 8),
+            0,
+            ValueError,
+            r"shape \(samples, 2, \*size\) with 2 spatial dimensions, got \(1, 3",
+        ),
+        (nn.Conv2d(2, 2, 3), (1, 2, 8), 0, ValueError, "with 2 spatial dimensions"),
     ],
 )
 def test_what_does_not_fit_is_refused(layer, shape, channel, error, message):

@@ -139,7 +139,7 @@ def test_transformers_run_through_their_parts_and_are_fused_again_afterwards(fus
 def test_a_lazy_layer_must_get_its_size_from_the_training(layer):
     net = nn.Sequential(layer)
     assert awaits_input(net)
-    with pytest.raises(ValueError, match="lazy layers, which have no sizes before the first batch"), evaluating(net):
+    with pytest.raises(ValueError, match="lazy"), evaluating(net):
         pytest.fail("the model was run")
     net.train()
     net(torch.rand(2, 4, 2, 2) if isinstance(layer, nn.LazyConv2d) else torch.rand(2, 4))

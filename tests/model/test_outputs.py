@@ -50,7 +50,7 @@ def test_the_first_tensor_is_found_in_any_nesting(value):
     assert first_tensor(value) is SCORES
 
 
-@pytest.mark.parametrize("value", [None, 3, "text", (), {}, [None, {"a": ()}], object()], ids=repr)
+@pytest.mark.parametrize("value", [None, 3, "text", (), {}, [None, {"a": ()}], object()])
 def test_where_there_is_no_tensor_there_is_none(value):
     assert first_tensor(value) is None
     assert scores_in(value, 5) is None

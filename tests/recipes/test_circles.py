@@ -43,7 +43,7 @@ def test_the_data_are_the_tutorials_standardised_by_the_training_set():
 
 
 def test_an_unknown_activation_is_refused():
-    with pytest.raises(RecipeError, match="activation must be one of relu, sigmoid, tanh, got 'gelu'"):
+    with pytest.raises(RecipeError, match="expected activation to be one of relu, sigmoid, tanh, got 'gelu'"):
         Circles("gelu")
 
 

@@ -123,9 +123,9 @@ def broken(folder):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (lambda _: ["lenet"], r"'lenet': choose from .*lenet5"),
+        (lambda _: ["lenet"], r"lenet5.*, got 'lenet'"),
         (lambda _: ["rerun"], "folder"),
-        (lambda tmp: ["rerun", tmp / "nowhere"], r"nowhere .*config\.yaml"),
+        (lambda tmp: ["rerun", tmp / "nowhere"], r"nowhere, .*config\.yaml"),
         (lambda tmp: ["rerun", broken(tmp / "broken")], r"config\.yaml cannot be read"),
         (lambda tmp: ["lenet5", f"--data.root={tmp}"], "MNIST .*CNNVIZ_DATA"),
     ],

@@ -27,7 +27,7 @@ def test_a_broken_configuration_is_named_in_one_line(tmp_path, text):
 
 
 def test_a_run_that_did_not_end_has_nothing_to_compare_with(tmp_path):
-    with pytest.raises(RecipeError, match="did not end"):
+    with pytest.raises(RecipeError, match="did not finish"):
         saved_metrics(tmp_path)
     (tmp_path / "metrics.json").write_text('{"test_acc": 0.9')
     with pytest.raises(RecipeError, match=r"metrics\.json cannot be read"):

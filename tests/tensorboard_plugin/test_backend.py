@@ -127,11 +127,11 @@ def test_frames_arrive_as_they_were_written(tmp_path):
 
 def test_a_long_answer_ends_early_but_never_empty(tmp_path, monkeypatch):
     lenet(tmp_path / "run")
-    monkeypatch.setattr(plugin_module, "MAX_ANSWER_BYTES", 15_000)
+    monkeypatch.setattr(plugin_module, "MAX_RESPONSE_BYTES", 15_000)
     reads = provider(tmp_path)
     asked = {"run": "run", "tag": "cnnviz/projection/fc1/pca"}
     assert list(unpacked(ask(reads, "/frames", steps="300,100,200,400", **asked).data)) == [300, 100]
-    monkeypatch.setattr(plugin_module, "MAX_ANSWER_BYTES", 1)
+    monkeypatch.setattr(plugin_module, "MAX_RESPONSE_BYTES", 1)
     assert list(unpacked(ask(reads, "/frames", steps="300,100", **asked).data)) == [300]
 
 
@@ -140,7 +140,7 @@ def test_wrong_numbers_are_refused(tmp_path, steps):
     from tensorboard.errors import InvalidArgumentError
 
     single(tmp_path / "run")
-    with pytest.raises(InvalidArgumentError, match="steps: expected whole numbers"):
+    with pytest.raises(InvalidArgumentError, match="steps: expected integers"):
         ask(provider(tmp_path), "/frames", run="run", tag="cnnviz/gradients", steps=steps)
 
 
@@ -154,7 +154,7 @@ def test_damaged_frames_say_what_is_wrong_and_leave_the_others_alone(tmp_path):
     found = kernels("conv1", "200,300")
     assert found[200]["values"].shape == (6, 5, 5)
     assert "ends at byte 4, before 'values', which ends at 36" in found[300]
-    words = {"pieces": "found 1 blobs", "text": "not JSON", "none": 'no list of "arrays"', "long": "has 1 bytes"}
+    words = {"pieces": "got 1 blobs", "text": "not JSON", "none": 'no list of "arrays"', "long": "has 1 bytes"}
     for layer, said in words.items():
         assert said in kernels(layer, "300")[300]
 
@@ -180,11 +180,11 @@ def test_other_schemas_are_named_and_not_read(tmp_path):
     reads = provider(tmp_path)
     answer = ask(reads, "/series", run="run").json
     assert answer["problems"] == [
-        "Some data were written by a newer lightning-cnnviz (schema 2; this tab reads schema 1). "
-        "Upgrade lightning-cnnviz where TensorBoard runs."
+        "Some data were written by a newer lightning-cnnviz (expected schema 1, got 2). "
+        "Upgrade lightning-cnnviz in TensorBoard's environment."
     ]
     assert not [series for series in answer["series"] if series["tag"] == "cnnviz/kernels/next"]
-    assert "expected 1, found 'one'" in ask(reads, "/series", run="odd").json["problems"][0]
+    assert "expected 1, got 'one'" in ask(reads, "/series", run="odd").json["problems"][0]
 
 
 def test_new_steps_are_seen_and_old_frames_are_not_read_again(tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ from matplotlib.colors import to_rgb
 from tensorboard.errors import NotFoundError
 from werkzeug.test import Client
 
-from lightning_cnnviz.tensorboard_plugin.plugin import FILES, STATIC, CNNVizPlugin
+from lightning_cnnviz.tensorboard_plugin.plugin import STATIC, STATIC_FILES, CNNVizPlugin
 
 MODULES = sorted(STATIC.rglob("*.js"))
 IMPORTED = re.compile(r'^(?:import|\} from|export .* from)\b.*?"([^"]+)";$', re.MULTILINE)
@@ -99,7 +99,8 @@ def test_the_page_is_small_and_asks_nobody_else():
 
 
 def test_the_colours_are_those_of_matplotlib():
-    tables = {name: np.array(table) for name, table in json.loads(FILES["draw/colours.json"].read_text()).items()}
+    colours = json.loads(STATIC_FILES["draw/colours.json"].read_text())
+    tables = {name: np.array(table) for name, table in colours.items()}
 
     def sampled(name, places):
         return np.round(colormaps[name](places)[:, :3] * 255)

@@ -358,7 +358,7 @@ def test_names_are_shown_as_they_are(tab, server):
         ("nan", 400, None),
         ("thousand", 500, "Not in this run: kernels (add KernelGrid()), feature maps (add FeatureMaps()), projection"),
         ("corrupt", 300, "cnnviz/kernels/conv1 at step 300 is damaged"),
-        ("foreign", 200, "written by a newer lightning-cnnviz (schema 2; this tab reads schema 1)"),
+        ("foreign", 200, "written by a newer lightning-cnnviz (expected schema 1, got 2)"),
         ("truncated", 300, None),
     ],
 )

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from lightning_cnnviz.functional.drawing.figure import line_chart
+from lightning_cnnviz.functional.curves import Point, curve_chart
 from lightning_cnnviz.functional.drawing.image import to_array
 from lightning_cnnviz.worker.client import Worker, WorkerDiedError
 
@@ -26,8 +26,8 @@ def worker():
 
 
 def test_what_runs_there_gives_what_it_gives_here(worker):
-    x = np.arange(3.0)
-    draw = partial(line_chart, {"loss": (x, x)}, title="loss", x_label="epoch", y_label="loss")
+    points = [Point(epoch, epoch, 1 / epoch) for epoch in (1, 2, 3)]
+    draw = partial(curve_chart, points, [], quantity="loss", title="loss")
     there = worker.run(draw)
     np.testing.assert_array_equal(there, draw())
     assert worker._process.pid != os.getpid()

@@ -62,7 +62,7 @@ class Ascent:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, minimum in (("steps", 1), ("jitter", 0)):
+        for name, minimum in (("steps", 1), ("jitter", 0), ("seed", None)):
             object.__setattr__(self, name, whole_number(getattr(self, name), name, at_least=minimum))
         if not 0 < self.step_size < math.inf:
             raise ValueError(f"expected step_size to be above 0, got {self.step_size!r}")

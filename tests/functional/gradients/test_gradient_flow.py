@@ -1,8 +1,10 @@
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from scipy import ndimage
 
+from lightning_cnnviz.functional.drawing.figure import render_figure
 from lightning_cnnviz.functional.gradients.gradient_flow import diagnose, gradient_bars, gradient_heat_map
 
 nan, inf = np.nan, np.inf
@@ -193,3 +195,14 @@ def test_a_dollar_sign_in_a_name_is_no_formula():
     other = gradient_bars(["x_1"], np.ones(1), np.ones(1))
     assert not np.array_equal(one, other)
     assert gradient_bars(["$\\broken"], np.ones(1), np.ones(1), title="$\\broken").shape == one.shape
+
+
+def test_figures_have_the_pixels_of_the_pictures():
+    values = np.array([1e-3, nan, 1e-2])
+    for draw, arguments in (
+        (gradient_bars, (names(3), values, 10 * values)),
+        (gradient_heat_map, (names(3), [10, 20], np.stack([values, 2 * values], axis=1))),
+    ):
+        figure = draw(*arguments, title="gradients", as_figure=True)
+        assert isinstance(figure, Figure)
+        np.testing.assert_array_equal(render_figure(figure), draw(*arguments, title="gradients"))

@@ -8,6 +8,7 @@ from lightning_cnnviz.functional.gradients.gradient_sums import (
     count_non_zeros,
     gradient_sums,
     gradient_sums_of_steps,
+    norms,
     stored,
 )
 
@@ -141,3 +142,16 @@ def test_gradients_are_left_as_they_are():
     before = gradient.clone()
     gradient_sums([gradient])
     assert torch.equal(gradient.view(torch.int32), before.view(torch.int32))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_norms_are_those_of_float64(dtype):
+    tensors = gradients(dtype)
+    found = norms(tensors)
+    assert found.dtype == (torch.float64 if dtype is torch.float64 else torch.float32)
+    assert np.allclose(found.double().numpy(), expected_sums(tensors)[2], rtol=1e-5)
+
+
+def test_norms_of_mixed_precision_keep_the_highest():
+    found = norms([torch.ones(4), torch.full((1,), 1 + 1e-12, dtype=torch.float64)])
+    assert found.tolist() == [2.0, 1 + 1e-12]

@@ -165,7 +165,7 @@ class Functional(nn.Module):
 @pytest.mark.parametrize("last", [False, True])
 def test_what_hooks_cannot_see_is_noticed_and_refused(bend, last):
     torch.manual_seed(5)
-    where = "what the model returns" if last else "what reaches relu"
+    where = "what the model returns" if last else "the input of relu"
     with pytest.raises(ValueError, match=rf"expected {where} to be affine .* write nn.ReLU\(\)"):
         partition(Functional(bend, last), (-3, 3, -3, 3))
 

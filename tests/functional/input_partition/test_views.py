@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 from matplotlib import colormaps
+from matplotlib.figure import Figure
 from torch import nn
 
+from lightning_cnnviz.functional.drawing.figure import render_figure
 from lightning_cnnviz.functional.input_partition import views as partition_views
 from lightning_cnnviz.functional.input_partition.cells import partition
 from lightning_cnnviz.functional.input_partition.panels import (
@@ -229,7 +231,7 @@ def test_behind_a_sum_there_are_cells_but_no_nodes_of_a_single_layer():
 def test_layers_that_feed_no_activation_are_refused():
     model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2))
     with pytest.raises(
-        ValueError, match=r"layers=\['2'\]: none of these feeds an activation or is one; there are: 0, 1"
+        ValueError, match=r"layers=\['2'\]: none of these is an activation or feeds one; available: 0, 1"
     ):
         views_of(model).all(["2"])
 
@@ -250,3 +252,12 @@ def test_picture_and_score_agree_on_what_logits_are(figures):
     data = Points(np.random.default_rng(0).uniform(-0.8, 0.8, (50, 2)), np.ones(50, dtype=int))
     PartitionViews(plane, partition(plane, (-3, 3, -3, 3)), data, None, ["a", "b"]).decision()
     assert "training accuracy 100.0%" in titles(figures[0])[0]
+
+
+def test_figures_have_the_pixels_of_the_pictures(circles):
+    pictures, figures = (views_of(circles, as_figures=wanted).all() for wanted in (False, True))
+    assert pictures.keys() == figures.keys()
+    for name in ("input/data", "output/decision", "fc1/cells"):
+        figure = figures[name]()
+        assert isinstance(figure, Figure)
+        np.testing.assert_array_equal(render_figure(figure), pictures[name](), err_msg=name)

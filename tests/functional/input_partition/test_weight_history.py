@@ -82,7 +82,7 @@ def test_views_are_those_of_the_earlier_weights(folder):
 
 
 def test_another_model_is_refused(folder):
-    with pytest.raises(ValueError, match="expected a model that the weights in"):
+    with pytest.raises(ValueError, match="expected a model that matches the weights in"):
         redraw(nn.Linear(2, 1), folder.parent)
 
 

@@ -7,7 +7,14 @@ import pytest
 from helpers.reading import written
 from scipy import ndimage
 
-from lightning_cnnviz.functional.model_summary.box_layout import HIDDEN, Block, Cuboid, places_of, to_slots, wrap
+from lightning_cnnviz.functional.model_summary.box_layout import (
+    HIDDEN_SHARES,
+    Block,
+    Cuboid,
+    places_of,
+    to_slots,
+    wrap,
+)
 from lightning_cnnviz.functional.model_summary.boxes import box_rows
 
 BLUE, RED = (63, 144, 218), (189, 31, 1)
@@ -89,7 +96,7 @@ def test_a_bracket_spans_the_blocks_of_its_group_only():
     assert covered == [[True, True, False, False, False, False], [False, False, True, True, True, False]]
 
 
-@pytest.mark.parametrize("hidden", HIDDEN)
+@pytest.mark.parametrize("hidden", HIDDEN_SHARES)
 def test_neither_words_nor_numbers_nor_fronts_cover_each_other(hidden):
     random = np.random.default_rng(0)
     for _ in range(50):
@@ -102,7 +109,7 @@ def test_neither_words_nor_numbers_nor_fronts_cover_each_other(hidden):
         slots = to_slots(blocks, hidden)
         places = places_of(slots)
         for (slot, place), (after, following) in pairwise(zip(slots, places, strict=True)):
-            assert slot.middle(place) + slot.words < after.middle(following) - after.words
+            assert slot.middle(place) + slot.half_label < after.middle(following) - after.half_label
             assert slot.number(place) < after.number(following)
             assert slot.front(place) + slot.block.thickness < after.front(following)
         assert min(slot.left(place) for slot, place in zip(slots, places, strict=True)) >= -1e-9 or hidden

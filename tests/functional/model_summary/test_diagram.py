@@ -10,7 +10,7 @@ from matplotlib.colors import to_rgb
 from scipy import ndimage
 from torch import nn
 
-from lightning_cnnviz.functional.model_summary.diagram import FRONTS, architecture_diagram
+from lightning_cnnviz.functional.model_summary.diagram import ROLE_COLOURS, architecture_diagram
 from lightning_cnnviz.functional.model_summary.layer_info import LayerInfo
 from lightning_cnnviz.functional.model_summary.layer_table import architecture
 from recipes.lenet5 import LeNet5
@@ -30,15 +30,15 @@ def conv(name, *shape):
 
 def fronts(picture, role):
     """(height, thickness, left) of the fronts of a role's colour, from the left, without the legend."""
-    areas, _ = ndimage.label((picture == FRONTS[role]).all(-1))
+    areas, _ = ndimage.label((picture == ROLE_COLOURS[role]).all(-1))
     found = [(y.stop - y.start, x.stop - x.start, x.start) for y, x in ndimage.find_objects(areas)[1:]]
     return sorted((size for size in found if min(size[:2]) > 1), key=lambda size: size[2])
 
 
 def test_colours_are_made_for_colour_blind_readers_and_all_differ():
     known = [tuple(round(255 * part) for part in to_rgb(colour)) for colour in color_sequences["petroff10"]]
-    assert set(FRONTS.values()) - set(known) == {FRONTS["input"]}
-    assert len(set(FRONTS.values())) == len(FRONTS) == 9
+    assert set(ROLE_COLOURS.values()) - set(known) == {ROLE_COLOURS["input"]}
+    assert len(set(ROLE_COLOURS.values())) == len(ROLE_COLOURS) == 9
 
 
 def test_boxes_grow_with_maps_and_channels_on_the_documented_scales():
@@ -83,7 +83,7 @@ def test_vgg16_fits_into_one_row_with_thin_slices_behind_its_convolutions():
             assert written(picture, name, rows=len(picture)), name
     for name in ("fc1", "fc2", "fc3"):
         assert written(picture, name, rows=len(picture)), name
-    counts = {role: len(fronts(picture, role)) for role in FRONTS}
+    counts = {role: len(fronts(picture, role)) for role in ROLE_COLOURS}
     assert counts["convolution"] == counts["normalisation"] == 13
     assert (counts["activation"], counts["pooling"], counts["linear"], counts["dropout"]) == (15, 5, 3, 2)
     slices = [front for role in ("normalisation", "activation") for front in fronts(picture, role)]
@@ -138,7 +138,7 @@ def test_too_many_layers_are_drawn_without_slices_and_say_so():
         layers += [nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1), nn.ReLU()]
     picture = diagram(nn.Sequential(*layers), 1, 8, 8)
     assert len(fronts(picture, "convolution")) == 130
-    assert not (picture == FRONTS["normalisation"]).all(-1).any()
+    assert not (picture == ROLE_COLOURS["normalisation"]).all(-1).any()
     assert written(picture, f"{NOTE} · 260 layers left out")
 
 

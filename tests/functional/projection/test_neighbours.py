@@ -34,7 +34,7 @@ def test_no_sample_is_its_own_neighbour_where_all_coincide():
 def test_of_too_many_samples_most_neighbours_are_found(monkeypatch):
     values = samples(500).astype(np.float32)
     _, exact = NearestNeighbors(n_neighbors=10).fit(values).kneighbors()
-    monkeypatch.setattr(neighbours, "MAX_EXACT", 499)
+    monkeypatch.setattr(neighbours, "MAX_EXACT_SAMPLES", 499)
     found, distances = nearest_neighbours(values, 10)
     shared = [len(set(one) & set(other)) for one, other in zip(found.tolist(), exact.tolist(), strict=True)]
     assert np.mean(shared) > 9

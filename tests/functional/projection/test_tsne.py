@@ -10,6 +10,7 @@ from sklearn.manifold import TSNE, trustworthiness
 
 from lightning_cnnviz.functional.projection.layout import Layout, project
 from lightning_cnnviz.functional.projection.procrustes import movement
+from lightning_cnnviz.functional.projection.tsne import tsne, two_columns
 
 pytestmark = pytest.mark.usefixtures("no_warnings")
 
@@ -109,3 +110,57 @@ def test_few_samples_do_not_end_in_one_point(count):
     assert np.ptp(cold, axis=0).min() > 1
     assert np.ptp(project(values, init=cold).points, axis=0).min() > 1
     assert np.ptp(project(values, init=1e-20 * cold).points, axis=0).min() > 1
+
+
+def gradient_norm(points, values, perplexity):
+    """Of the divergence by the definition, at a layout: near zero where it has settled."""
+    layout = Layout(points.copy(), perplexity)
+    base, step = divergence_by_definition(values, layout), 1e-2 * points.std()
+    slopes = []
+    for place in np.ndindex(3, 2):
+        moved = points.copy()
+        moved[place] += step
+        slopes.append((divergence_by_definition(values, Layout(moved, perplexity)) - base) / step)
+    return np.abs(slopes).max() * points.std() / base
+
+
+def test_a_layout_has_settled_where_it_ends():
+    values = structured(60).astype(np.float64)
+    points, _ = tsne(values, 8.0, None, 0)
+    random = np.random.default_rng(0).normal(scale=points.std(), size=points.shape)
+    assert gradient_norm(points, values, 8.0) < 0.25 * gradient_norm(random, values, 8.0)
+
+
+def test_the_divergence_that_is_returned_belongs_to_the_layout_and_a_refresh_does_not_raise_it():
+    values = structured(120).astype(np.float64)
+    first, divergence = tsne(values, 10.0, None, 0)
+    assert divergence == pytest.approx(divergence_by_definition(values, Layout(first, 10.0)), rel=0.1)
+    second, refreshed = tsne(values, 10.0, first, 0)
+    assert refreshed <= divergence * 1.001
+    assert movement(second, first) < 0.1
+
+
+def test_a_start_that_is_one_point_is_as_good_as_none():
+    values = structured(60)
+    cold, _ = tsne(values, 8.0, None, 0)
+    for start in (np.zeros((60, 2)), np.full((60, 2), 3.0), 1e-3 * cold / np.ptp(cold)):
+        np.testing.assert_array_equal(tsne(values, 8.0, start, 0)[0], cold)
+
+
+def test_neither_values_nor_start_are_written_to_and_equal_seeds_give_equal_layouts():
+    values = structured(60)
+    start = np.random.default_rng(0).normal(size=(60, 2))
+    before = values.copy(), start.copy()
+    one, other = (tsne(values, 8.0, start, 3)[0] for _ in range(2))
+    np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(values, before[0])
+    np.testing.assert_array_equal(start, before[1])
+
+
+@pytest.mark.parametrize("columns", [1, 2, 5])
+def test_of_values_the_first_two_columns_or_zeros_beside_the_only_one(columns):
+    values = np.random.default_rng(0).normal(size=(4, columns))
+    found = two_columns(values)
+    assert found.shape == (4, 2)
+    np.testing.assert_array_equal(found[:, : min(columns, 2)], values[:, :2])
+    assert (found[:, columns:] == 0).all()

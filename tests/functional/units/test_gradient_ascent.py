@@ -328,7 +328,7 @@ def test_inputs_of_whole_numbers_are_refused():
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (lambda x: x.argmax(dim=1), "0 did not run or gave no floating-point tensor with one row per sample"),
+        (lambda x: x.argmax(dim=1), "0 did not run or returned no floating-point tensor with one row per sample"),
         (lambda x: x.sum(), "no floating-point tensor with one row per sample"),
         (lambda x: x.detach(), "no gradient with respect to the model's input"),
         (lambda x: torch.ones(len(x), 2, requires_grad=True), "no gradient with respect to the model's input"),
@@ -380,3 +380,9 @@ def test_an_ascent_says_in_words_what_it_does_and_leaves_out_what_it_does_not():
     of_vectors = Ascent(steps=500, step_size=0.25, blur=1.5, jitter=2, l2=0.1).in_words(places=False)
     assert of_vectors == "500 steps from 0.25 standard deviations · decay 0.1"
     assert Ascent(**PLAIN).in_words() == "200 steps from 0.4 standard deviations"
+
+
+def test_seeds_may_be_numpys():
+    net, inputs = nn.Sequential(nn.Flatten(), nn.Linear(36, 2)), torch.rand(4, 1, 6, 6)
+    one, other = (maximize(net, "1", inputs, ascent=Ascent(steps=2, seed=seed)) for seed in (3, np.int64(3)))
+    assert torch.equal(torch.as_tensor(one.images), torch.as_tensor(other.images))

@@ -40,7 +40,7 @@ def test_the_csv_loggers_pictures_count_as_written(tmp_path, told):
     fit(tmp_path, visuals, logger=make("csv", tmp_path), max_epochs=6)
     size = sum(len(data) for data in of_csv(tmp_path)[0].values())
     assert 15_000 < size <= 20_000
-    assert "is full: no more pictures" in told()
+    assert "MB; no more pictures" in told()
     assert visuals[0].account.written == size
 
 

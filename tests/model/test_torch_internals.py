@@ -1,0 +1,262 @@
+"""Each private part of PyTorch alone, against a public or slower way, so that its failure names what has changed."""
+
+import copy
+import threading
+
+import numpy as np
+import pytest
+import torch
+from helpers.internals import broken_by
+from torch import nn
+
+from lightning_cnnviz.model.torch_internals import (
+    copy_all,
+    differences,
+    foreign_attributes,
+    is_compiled,
+    norms_of,
+    own_buffers,
+    scaled,
+    set_own_buffers,
+    uncompiled,
+    unscales_in_step,
+    write_count,
+)
+
+DTYPES = [torch.float32, torch.float64, torch.float16, torch.bfloat16]
+
+
+def tensors(dtype):
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randn(shape, generator=generator).to(dtype) for shape in ((), (3,), (4, 5), (2, 3, 3, 3))]
+
+
+# ---- Tensor._version
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda t: t.add_(1),
+        lambda t: t.copy_(torch.ones(4)),
+        lambda t: t.__setitem__(0, 5.0),
+        lambda t: t[1:].zero_(),
+        lambda t: t.detach().mul_(2),
+        lambda t: torch.add(t, 1, out=t),
+        lambda t: torch._foreach_add_([t], 1),
+    ],
+    ids=["add_", "copy_", "item", "view", "detached", "out", "foreach"],
+)
+def test_every_way_to_write_in_place_counts(write):
+    tensor = torch.zeros(4)
+    before = write_count(tensor)
+    write(tensor)
+    assert write_count(tensor) > before, broken_by("torch", "Tensor._version")
+
+
+def test_reading_and_what_is_done_to_copies_do_not_count():
+    tensor = torch.zeros(4)
+    before = write_count(tensor)
+    tensor.sum(), tensor.clone().add_(1), tensor + 1, tensor.detach(), tensor.numpy(), tensor[1:].clone().zero_()
+    assert write_count(tensor) == before, broken_by("torch", "Tensor._version")
+
+
+# ---- Module._buffers
+
+
+def test_buffers_are_those_of_named_buffers_and_those_that_are_none_or_shared():
+    net = nn.BatchNorm1d(3)
+    net.register_buffer("nothing", None)
+    net.register_buffer("twin", net.running_mean)
+    public = dict(net.named_buffers(remove_duplicate=False))
+    own = own_buffers(net)
+    assert own.keys() == {*public, "nothing"}, broken_by("torch", "Module._buffers")
+    assert all(own[name] is buffer for name, buffer in public.items()), broken_by("torch", "Module._buffers")
+    assert own["nothing"] is None
+    own.clear()
+    assert own_buffers(net), "a copy, or the module would lose them"
+
+
+def test_buffers_that_are_put_back_are_the_modules_again_whatever_the_user_overrides():
+    class Stubborn(nn.BatchNorm1d):
+        def __setattr__(self, name, value):
+            if name == "running_mean" and "running_mean" in self._buffers:
+                raise AssertionError("somebody assigned a buffer")
+            super().__setattr__(name, value)
+
+    net = Stubborn(3)
+    before, first = own_buffers(net), net.running_mean
+    net._buffers["running_mean"] = torch.ones(3)
+    set_own_buffers(net, before)
+    assert net.running_mean is first, broken_by("torch", "Module._buffers")
+    assert net.state_dict()["running_mean"].data_ptr() == first.data_ptr(), broken_by("torch", "Module._buffers")
+
+
+# ---- torch._foreach_*
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_copies_in_one_call_are_copies_one_by_one(dtype):
+    sources = tensors(dtype)
+    targets = [torch.empty_like(source, dtype=torch.float32) for source in sources]
+    places = [target.data_ptr() for target in targets]
+    copy_all(targets, sources)
+    message = broken_by("torch", "torch._foreach_copy_")
+    assert all(torch.equal(one, other.float()) for one, other in zip(targets, sources, strict=True)), message
+    assert [target.data_ptr() for target in targets] == places, message
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("order", [1, 2, float("inf")])
+def test_norms_in_one_call_are_those_of_numpy(dtype, order):
+    given = tensors(dtype)
+    expected = [np.linalg.norm(tensor.double().numpy().ravel(), order) for tensor in given]
+    found = norms_of(given, order, torch.float64)
+    message = broken_by("torch", "torch._foreach_norm")
+    assert found.dtype == torch.float64, message
+    assert np.allclose(found.numpy(), expected, rtol=1e-12, atol=0), message
+
+
+def test_norms_of_half_precision_do_not_overflow_where_they_are_asked_for_in_single():
+    found = norms_of([torch.full((1000,), 60000.0, dtype=torch.float16)], 1, torch.float32)
+    assert found.item() == pytest.approx(6e7), broken_by("torch", "torch._foreach_norm(dtype=...)")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_differences_and_multiples_in_one_call_are_those_one_by_one(dtype):
+    given, others = tensors(dtype), [tensor.flip(0) if tensor.ndim else 2 * tensor for tensor in tensors(dtype)]
+    before = [tensor.clone() for tensor in given]
+    found = differences(given, others)
+    for one, other, difference in zip(given, others, found, strict=True):
+        assert torch.equal(difference, one - other), broken_by("torch", "torch._foreach_sub")
+    for one, multiple in zip(given, scaled(given, -1.5), strict=True):
+        assert torch.equal(multiple, one * -1.5), broken_by("torch", "torch._foreach_mul")
+    assert all(torch.equal(one, other) for one, other in zip(given, before, strict=True))
+
+
+def test_nothing_times_what_is_not_finite_is_not_a_number():
+    (found,) = scaled([torch.tensor([1.0, float("inf"), float("nan")])], 0.0)
+    assert found.isnan().tolist() == [False, True, True], broken_by("torch", "torch._foreach_mul")
+
+
+# ---- _step_supports_amp_scaling
+
+
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW])
+def test_gradients_that_a_step_receives_are_still_scaled_where_the_optimizer_says_so(kind, fused):
+    weight = torch.ones(4, requires_grad=True)
+    optimizer, scaler, received = kind([weight], lr=0.1, fused=fused), torch.amp.GradScaler("cpu", init_scale=128), []
+    optimizer.register_step_pre_hook(lambda *_: received.append(weight.grad.tolist()))
+    scaler.scale((weight * torch.tensor([1.0, -2.0, 3.0, 0.5])).sum()).backward()
+    scaler.step(optimizer)
+    factor = 128 if unscales_in_step(optimizer) else 1
+    message = broken_by("torch", "Optimizer._step_supports_amp_scaling")
+    assert received == [[factor * value for value in (1.0, -2.0, 3.0, 0.5)]], message
+    assert unscales_in_step(optimizer) is fused, message
+
+
+# ---- compiled modules
+
+
+class Body(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc, self.act = nn.Linear(4, 3), nn.ReLU()
+
+    def forward(self, x):
+        return self.act(self.fc(x))
+
+
+class Backend:
+    """Counts how many graphs run; runs them as they are."""
+
+    def __init__(self):
+        self.runs = 0
+
+    def __call__(self, graph, inputs):
+        def run(*arguments):
+            self.runs += 1
+            return graph.forward(*arguments)
+
+        return run
+
+    def __deepcopy__(self, memo):
+        return self
+
+
+@pytest.fixture
+def backend():
+    torch._dynamo.reset()
+    return Backend()
+
+
+def test_a_module_that_torch_compile_wraps_is_compiled_and_its_original_is_found(backend):
+    body, x = Body(), torch.rand(2, 4)
+    wrapped = torch.compile(body, backend=backend)
+    assert is_compiled(wrapped), broken_by("torch", "OptimizedModule._orig_mod")
+    assert not is_compiled(body)
+    assert uncompiled(wrapped) is body, broken_by("torch", "OptimizedModule._orig_mod")
+    uncompiled(wrapped)(x)
+    assert backend.runs == 0
+    wrapped(x)
+    assert backend.runs == 1
+
+
+def test_compiled_children_are_taken_out_of_their_wrappers_at_every_depth(backend):
+    net = nn.Sequential(
+        torch.compile(Body(), backend=backend), nn.Sequential(torch.compile(nn.ReLU(), backend=backend))
+    )
+    net(torch.rand(2, 4))
+    runs = backend.runs
+    assert runs == 2
+    plain = uncompiled(copy.deepcopy(net))
+    assert not any(is_compiled(module) for module in plain.modules()), broken_by("torch", "OptimizedModule._orig_mod")
+    x = torch.rand(2, 4)
+    assert torch.equal(plain(x), net[1][0]._orig_mod(net[0]._orig_mod(x)))
+    assert backend.runs == runs
+
+
+def test_a_module_that_was_compiled_in_place_runs_its_own_code_again(backend):
+    body, x = Body(), torch.rand(2, 4)
+    expected = body(x)
+    body.compile(backend=backend)
+    body(x)
+    assert backend.runs == 1
+    assert torch.equal(uncompiled(body)(x), expected)
+    assert backend.runs == 1, broken_by("torch", "Module._compiled_call_impl")
+
+
+def test_a_module_that_lightning_compiled_is_compiled_until_it_is_taken_apart(backend):
+    import pytorch_lightning as pl
+    from pytorch_lightning.utilities.compile import from_compiled
+
+    class Module(pl.LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.body = Body()
+
+        def forward(self, x):
+            return self.body(x)
+
+    assert not is_compiled(Module())
+    made = from_compiled(torch.compile(Module(), backend=backend))
+    assert is_compiled(made), broken_by("pytorch-lightning", "LightningModule._compiler_ctx")
+    x = torch.rand(2, 4)
+    made(x)
+    runs = backend.runs
+    assert runs > 0
+    plain = uncompiled(made)
+    assert torch.equal(plain(x), Module.forward(plain, x))
+    assert backend.runs == runs, broken_by("pytorch-lightning", "LightningModule._compiler_ctx")
+
+
+def test_values_that_a_module_does_not_set_itself_are_foreign():
+    net, lock, kept = nn.Sequential(nn.Linear(2, 2), nn.ReLU()), threading.Lock(), torch.ones(3)
+    net.lock, net[0].kept = lock, kept
+    found = list(foreign_attributes(net))
+    message = broken_by("torch", "attributes that nn.Module sets in its constructor")
+    assert any(value is lock for value in found), message
+    assert any(value is kept for value in found), message
+    inner = [net._modules, net._parameters, net[0]._parameters, net._forward_hooks]
+    assert not any(value is part for value in found for part in inner), message
