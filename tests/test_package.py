@@ -164,9 +164,7 @@ def test_the_tests_mirror_the_source():
     for path in (ROOT / "lightning_cnnviz").rglob("*.py"):
         if path.name != "__init__.py" and "tensorboard_plugin" not in path.parts:
             place = path.relative_to(ROOT / "lightning_cnnviz")
-            if (
-                ROOT / "lightning_cnnviz" / "callbacks" / place.name
-            ).exists():  # both share one
+            if (ROOT / "lightning_cnnviz" / "callbacks" / place.name).exists():  # both share one
                 place = Path("callbacks", place.name)
             assert (ROOT / "tests" / place.with_name(f"test_{place.name}")).exists(), f"no tests of {place}"
 

@@ -8,7 +8,6 @@ import pytorch_lightning as pl
 from helpers.tiny import fit
 
 import lightning_cnnviz
-from lightning_cnnviz import CostLimit
 from lightning_cnnviz.callbacks import VisualCallback
 from lightning_cnnviz.callbacks.guarded import GuardedCallback
 from lightning_cnnviz.errors import ConfigurationError

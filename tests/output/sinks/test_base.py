@@ -20,7 +20,7 @@ from lightning_cnnviz.output.sinks.base import safe_path
         ("/absolute", "_/absolute"),
         ("a//b", "a/_/b"),
         ("C:\\temp\\x", "C__temp_x"),
-        ("true: <b>é</b>", "true_ _b__/b_"),
+        ("true: <b>é</b>", "true_ _b___/b_"),
         (" . /..", "_/_"),
         ("", "_"),
     ],
