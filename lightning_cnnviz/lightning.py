@@ -12,7 +12,7 @@ import lightning_utilities.core.rank_zero as rank_zero
 import pytorch_lightning
 from pytorch_lightning import Trainer
 
-__all__ = ["Callback", "evaluation_stage"]
+__all__ = ["Callback", "evaluation_stage", "step_only_metrics"]
 
 if TYPE_CHECKING:
     from pytorch_lightning import Callback
@@ -48,3 +48,14 @@ def evaluation_stage(trainer: Trainer, evaluating: bool) -> Iterator[None]:
         yield
     finally:
         trainer.training = True
+
+
+def step_only_metrics(trainer: Trainer) -> set[str]:
+    """Names that the training logs as the value of a step and not as a mean over the epoch.
+
+    `trainer.callback_metrics` does not distinguish the two: after an epoch it holds the value that happened to be
+    logged last. How a metric was logged is known to the private results of the training loop only;
+    `tests/test_lightning.py` checks them.
+    """
+    results = trainer.fit_loop.epoch_loop._results
+    return {str(result.meta.name) for result in results.values() if not result.meta.on_epoch}

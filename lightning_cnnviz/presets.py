@@ -63,9 +63,11 @@ def cnnviz_callbacks(preset: Literal["minimal", "standard", "full"] = "standard"
         )
 
     if any("probe" in names for names in accepted.values()):
-        # All callbacks share one probe, so that the samples are read once and the class names agree.
-        probe = options.get("probe") or Probe(options.get("num_samples", 1000), class_names=options.get("class_names"))
-        options = {"class_names": probe.class_names, **options, "probe": probe}
+        # All callbacks share one probe, so that the samples are read once and what the user said holds for all.
+        own = {name: options[name] for name in ("class_names", "inputs", "targets") if name in options}
+        probe = options.get("probe") or Probe(options.get("num_samples", 1000), **own)
+        told = {name: getattr(probe, name) for name in ("class_names", "inputs", "targets")}
+        options = {**told, **options, "probe": probe}
     if preset == "full":
         options = {"method": ["tsne", "pca"], **options}
     callbacks: list[Callback] = [

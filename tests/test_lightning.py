@@ -11,12 +11,12 @@ import pytest
 import pytorch_lightning
 import yaml
 from helpers.internals import broken_by
-from helpers.tiny import fit, image_steps, loaders, trainer
+from helpers.tiny import TinyNet, fit, image_steps, loaders, trainer
 
 import lightning_cnnviz
 from lightning_cnnviz import KernelGrid, LossAccuracy, cnnviz_callbacks
 from lightning_cnnviz.auto import SWITCH
-from lightning_cnnviz.lightning import evaluation_stage
+from lightning_cnnviz.lightning import evaluation_stage, step_only_metrics
 
 KINDS = [thing for name in lightning_cnnviz.__all__ if isinstance(thing := getattr(lightning_cnnviz, name), type)]
 CALLBACKS = [kind for kind in KINDS if issubclass(kind, pytorch_lightning.Callback)]
@@ -250,3 +250,31 @@ def test_the_trainer_is_training_again_after_an_error_within_the_stage(tmp_path)
     fit(tmp_path, [Failing()], logger=False, max_epochs=1)
     assert all(seen), broken_by("pytorch-lightning", "setter of Trainer.training")
     assert len(seen) == 6
+
+
+def test_what_training_logs_per_step_only_is_known(tmp_path):
+    class Logs(TinyNet):
+        def training_step(self, batch, batch_idx):
+            if batch_idx % 3 == 2:
+                self.log("value_of_a_step", 1.0)
+            self.log("mean", 1.0, on_step=False, on_epoch=True)
+            self.log("both", 1.0, on_step=True, on_epoch=True)
+            return super().training_step(batch, batch_idx)
+
+        def validation_step(self, batch, batch_idx):
+            self.log("of_the_validation", 1.0)
+
+    seen = []
+
+    class Watch(pytorch_lightning.Callback):
+        def on_train_epoch_start(self, trainer, *_):
+            seen.append(step_only_metrics(trainer))
+
+        def on_train_end(self, trainer, *_):
+            seen.append(step_only_metrics(trainer))
+
+    fit(tmp_path, [Watch()], model=Logs, max_epochs=2)
+    names = {"value_of_a_step", "mean", "both", "of_the_validation"}
+    assert [found & names for found in seen] == [set(), {"value_of_a_step"}, {"value_of_a_step"}], (
+        f"pytorch_lightning {pytorch_lightning.__version__} keeps otherwise how a metric was logged"
+    )

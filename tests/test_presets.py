@@ -1,5 +1,8 @@
 import pytest
+import torch
+from helpers.tiny import TinyData, TinyNet, events, fit, scalars
 from pytorch_lightning import Callback
+from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_cnnviz import (
     Architecture,
@@ -130,3 +133,28 @@ def test_an_option_of_a_larger_set_is_refused_in_a_smaller_one():
 def test_an_impossible_value_is_refused_by_the_callback_that_gets_it(option, message):
     with pytest.raises(ValueError, match=message):
         cnnviz_callbacks(**option)
+
+
+@pytest.mark.parametrize(
+    "said", [{"probe": Probe(20, inputs=1, targets=2)}, {"num_samples": 20, "inputs": 1, "targets": 2}]
+)
+def test_what_is_said_of_the_batch_once_holds_for_all(said, tmp_path):
+    class Indexed(TinyNet):
+        def training_step(self, batch, batch_idx):
+            return super().training_step(batch[1:], batch_idx)
+
+        def validation_step(self, batch, batch_idx):
+            scores = self(batch[1])
+            self.hits = [*getattr(self, "hits", []), *(scores.argmax(1) == batch[2]).tolist()]
+
+        def on_validation_epoch_end(self):
+            self.share, self.hits = sum(self.hits) / len(self.hits), []
+
+    def loader(seed):
+        data = TinyData(40, seed=seed)
+        return DataLoader(TensorDataset(torch.arange(40) % 7, data.images, data.targets), 8)
+
+    run = fit(tmp_path, cnnviz_callbacks(**said, method="pca"), model=Indexed, data=(loader(0), loader(1)))
+    assert scalars(tmp_path, "curves/accuracy/val")[-1][1] == pytest.approx(run.lightning_module.share)
+    accuracies = [tag for tag in events(tmp_path).Tags()["scalars"] if tag.startswith("class_report/accuracy/")]
+    assert len(accuracies) == 4

@@ -11,6 +11,7 @@ from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 from typing_extensions import override
 
 from lightning_cnnviz.callbacks.base import Guide, LayerPatterns, OnError, VisualCallback
+from lightning_cnnviz.data.batch import Key
 from lightning_cnnviz.data.datasets import check_class_names, find_class_names, first_loader
 from lightning_cnnviz.errors import ClassNames, class_names_list, whole_number
 from lightning_cnnviz.functional.class_report import Counts, class_accuracies, confusion_matrix_chart
@@ -49,6 +50,9 @@ class ClassReport(VisualCallback):
         class_names: Names by class index. Default: `class_names` or `classes` of the dataset, the data module or
             the model, if there are as many as model outputs; otherwise the class indices.
         max_mistakes: Maximum number of mistakes on the picture.
+        inputs: Index, key or attribute of the inputs in a batch. Default: detected, see
+            `lightning_cnnviz.data.batch.split_batch`.
+        targets: Index, key or attribute of the class indices in a batch. Default: detected.
 
     Raises:
         ValueError: If an argument is invalid; at the start of `fit`, if `layers` does not match exactly one layer;
@@ -72,6 +76,8 @@ class ClassReport(VisualCallback):
         on_error: OnError = "warn",
         class_names: ClassNames | None = None,
         max_mistakes: int = 20,
+        inputs: Key | None = None,
+        targets: Key | None = None,
     ) -> None:
         super().__init__(
             every_n_epochs=every_n_epochs,
@@ -82,7 +88,9 @@ class ClassReport(VisualCallback):
         )
         self.class_names = None if class_names is None else class_names_list(class_names)
         self.max_mistakes = whole_number(max_mistakes, "max_mistakes", at_least=1)
-        self._listener = ScoreListener()
+        self.inputs = inputs
+        self.targets = targets
+        self._listener = ScoreListener(inputs, targets)
         self._tally: ClassTally | None = None
         self._accuracies: dict[str, float] = {}
         self._warned = False
@@ -97,7 +105,7 @@ class ClassReport(VisualCallback):
     @override
     def prepare(self, trainer: Trainer, module: LightningModule) -> None:
         self._warned = False
-        self._listener = ScoreListener()
+        self._listener = ScoreListener(self.inputs, self.targets)
         if not trainer.enable_validation:
             rank_zero_info("ClassReport: no validation data; nothing is reported")
 

@@ -9,11 +9,15 @@ from pytorch_lightning import LightningModule, Trainer
 from typing_extensions import override
 
 from lightning_cnnviz.callbacks.base import Guide, LayerPatterns, OnError, VisualCallback
-from lightning_cnnviz.functional.curves import Point, Quantity, Stage, curve_chart, find_metric
+from lightning_cnnviz.data.batch import Key
+from lightning_cnnviz.functional.curves import Point, Quantity, Stage, curve_chart
 from lightning_cnnviz.functional.tab.data import TabData
+from lightning_cnnviz.lightning import step_only_metrics
 from lightning_cnnviz.model.layers import scores_layer
 from lightning_cnnviz.output.writer import Drawing
+from lightning_cnnviz.statistics.curve_sources import CurveSources
 from lightning_cnnviz.statistics.epoch_means import EpochMeans
+from lightning_cnnviz.statistics.fresh_metrics import FreshMetrics
 
 QUANTITIES: tuple[Quantity, ...] = ("loss", "accuracy")
 
@@ -21,11 +25,13 @@ QUANTITIES: tuple[Quantity, ...] = ("loss", "accuracy")
 class LossAccuracy(VisualCallback):
     """Draws loss and accuracy against epochs: images `curves/loss` and `curves/accuracy`.
 
-    Uses the metrics that the module logs, which it finds by name (`"val_loss"`, `"train/acc"`, ...). What is not
+    Uses the metrics that the module logs in a stage, found by name (`"val_loss"`, `"train/acc"`, ...). What is not
     logged as an epoch mean is computed here: the loss from the return values of the training and validation steps,
     the accuracy from the outputs of the module's own forward pass and the class indices in the batch, without a
-    second forward pass. Each point is also logged as a scalar `curves/<quantity>/<train or val>`, and TensorBoard's
-    Custom Scalars tab shows both in one chart.
+    second forward pass. An epoch in which the module does not log its metric has no point. Both curves of a chart show
+    the same kind of metric (a macro average beside a macro average) in the same unit, and the legend names it. Each
+    point is also logged as a scalar `curves/<quantity>/<train or val>`, and TensorBoard's Custom Scalars tab shows
+    both in one chart.
 
     Args:
         every_n_epochs: Draw at the end of every n-th epoch; points are recorded at every epoch. Default: every epoch.
@@ -38,6 +44,9 @@ class LossAccuracy(VisualCallback):
         val_loss: Name of a logged metric. Default: detected.
         train_accuracy: Name of a logged metric. Default: detected.
         val_accuracy: Name of a logged metric. Default: detected.
+        inputs: Index, key or attribute of the inputs in a batch. Default: detected, see
+            `lightning_cnnviz.data.batch.split_batch`.
+        targets: Index, key or attribute of the class indices in a batch. Default: detected.
 
     Raises:
         ValueError: If an argument is invalid; at the start of `fit`, if `layers` does not match exactly one layer.
@@ -61,6 +70,8 @@ class LossAccuracy(VisualCallback):
         val_loss: str | None = None,
         train_accuracy: str | None = None,
         val_accuracy: str | None = None,
+        inputs: Key | None = None,
+        targets: Key | None = None,
     ) -> None:
         super().__init__(
             every_n_epochs=every_n_epochs,
@@ -76,20 +87,23 @@ class LossAccuracy(VisualCallback):
             ("accuracy", "val"): val_accuracy,
         }
         self._points: dict[tuple[Quantity, Stage], list[Point]] = {kind: [] for kind in self.names}
-        self._means: dict[Stage, EpochMeans] = {"train": EpochMeans(), "val": EpochMeans()}
+        self.inputs = inputs
+        self.targets = targets
+        self._means = self._new_means()
         self._num_sent = dict.fromkeys(self.names, 0)
-        self._capturing: dict[Stage, bool] = {"train": False, "val": False}
-        self._step_metrics: set[str] | None = None
+        self._sources = CurveSources(self.names)
+        self._fresh = FreshMetrics()
         self._ended_epoch: tuple[int, dict[str, float]] | None = None
 
     def state_dict(self) -> dict[str, Any]:
         """Returns the curves so far, so that a resumed run continues them."""
         points = {"/".join(kind): [tuple(point) for point in points] for kind, points in self._points.items()}
-        return {"points": points}
+        return {"points": points, "sources": self._sources.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restores the curves from a checkpoint."""
         self._points = {kind: [Point(*point) for point in state_dict["points"]["/".join(kind)]] for kind in self.names}
+        self._sources.load_state_dict(state_dict.get("sources", {}))
 
     @override
     def choose_layers(self, module: LightningModule) -> Sequence[str]:
@@ -97,17 +111,15 @@ class LossAccuracy(VisualCallback):
 
     @override
     def prepare(self, trainer: Trainer, module: LightningModule) -> None:
-        self._ended_epoch = self._step_metrics = None
-        self._means = {"train": EpochMeans(), "val": EpochMeans()}
+        self._ended_epoch = None
+        if not trainer.global_step:
+            self._sources = CurveSources(self.names)
+        self._means = self._new_means()
         # Drops points of later steps, in case this run starts over or from an earlier checkpoint.
         for kind, points in self._points.items():
             self._points[kind] = [point for point in points if point.step <= trainer.global_step]
         self._num_sent = dict.fromkeys(self.names, 0)
-        # Which metrics are logged is not known before the end of the first epoch: until then both are captured.
-        self._capturing = {
-            "train": self.names["accuracy", "train"] is None,
-            "val": self.names["accuracy", "val"] is None,
-        }
+        self._fresh.mark(trainer.callback_metrics)
         charts = {f"{self.tag}/{quantity}": _chart(f"{self.tag}/{quantity}") for quantity in QUANTITIES}
         assert self.writer is not None
         self.writer.chart_layout({"cnnviz": charts}, self.account)
@@ -117,6 +129,7 @@ class LossAccuracy(VisualCallback):
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Records the metrics of the last epoch, which include those logged at its very end only now."""
         self._finish_epoch(trainer, pl_module)
+        self._fresh.mark(trainer.callback_metrics)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Starts capturing the class scores."""
@@ -130,9 +143,6 @@ class LossAccuracy(VisualCallback):
             with self.guard():
                 # Lightning divides the loss that it passes on by the number of accumulated batches.
                 self._means["train"].add(outputs, batch, scale=trainer.accumulate_grad_batches)
-                if self._step_metrics is None:
-                    names = set(trainer.callback_metrics)
-                    self._step_metrics = {name for name in names if f"{name}_step" not in names}
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -156,7 +166,7 @@ class LossAccuracy(VisualCallback):
         try:
             for means in self._means.values():  # a failed batch may have left one capturing
                 means.stop_capture()
-            self._means = {"train": EpochMeans(), "val": EpochMeans()}
+            self._means = self._new_means()
         finally:
             super()._end(trainer)
 
@@ -167,6 +177,10 @@ class LossAccuracy(VisualCallback):
             checkpoint["callbacks"][self.state_key] = self.state_dict()
 
     # ---- validation
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Notes which metrics are there before the validation."""
+        self._fresh.mark(trainer.callback_metrics)
 
     def on_validation_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
@@ -197,11 +211,15 @@ class LossAccuracy(VisualCallback):
                 batches, done = trainer.num_training_batches, trainer.fit_loop.epoch_loop.batch_idx + 1
                 part = 1.0 if trainer.is_last_batch else done / batches if batches != float("inf") else float("nan")
                 self._add_points("val", trainer, trainer.current_epoch + part, means)
+        self._fresh.mark(trainer.callback_metrics)
 
     # ---- internals
 
+    def _new_means(self) -> dict[Stage, EpochMeans]:
+        return {"train": EpochMeans(self.inputs, self.targets), "val": EpochMeans(self.inputs, self.targets)}
+
     def _start_capture(self, stage: Stage, module: LightningModule, batch: Any) -> None:
-        if self.writer is not None and self._capturing[stage]:
+        if self.writer is not None and self._sources.computes_accuracy(stage):
             with self.guard():
                 self._means[stage].start_capture(module, batch, self.selected[0] if self.selected else None)
 
@@ -216,17 +234,16 @@ class LossAccuracy(VisualCallback):
 
     def _add_points(self, stage: Stage, trainer: Trainer, epoch: float, means: Mapping[str, float]) -> None:
         logged = trainer.callback_metrics
-        over_epoch = [name for name in logged if stage == "val" or name not in (self._step_metrics or ())]
+        fresh = self._fresh.since_mark(logged)
+        if stage == "train":
+            fresh = {name: value for name, value in fresh.items() if name not in step_only_metrics(trainer)}
         for quantity in QUANTITIES:
             asked = self.names[quantity, stage]
             if asked is not None and asked not in logged:
                 raise ValueError(
                     f"{stage}_{quantity}={asked!r} is not logged; logged metrics: {', '.join(logged) or 'none'}"
                 )
-            name = asked or find_metric(over_epoch, quantity, stage)
-            if quantity == "accuracy":
-                self._capturing[stage] = name is None
-            value = float(logged[name]) if name is not None else means.get(quantity)
+            value = self._sources.value((quantity, stage), fresh, means)
             if value is not None:
                 self._points[quantity, stage].append(Point(epoch, trainer.global_step, value))
                 assert self.writer is not None
@@ -238,8 +255,9 @@ class LossAccuracy(VisualCallback):
         for quantity in QUANTITIES:
             train, val = (list(self._points[quantity, stage]) for stage in ("train", "val"))
             if train or val:
-                draw = partial(curve_chart, train, val, quantity=quantity)
-                yield f"{self.tag}/{quantity}", partial(draw, title=f"{quantity} · step {trainer.global_step}")
+                draw = partial(curve_chart, train, val, quantity=quantity, metrics=self._sources.names(quantity))
+                unit = " in percent" if quantity == "accuracy" and self._sources.percent else ""
+                yield f"{self.tag}/{quantity}", partial(draw, title=f"{quantity}{unit} · step {trainer.global_step}")
 
     @override
     def tab_data(self) -> Iterable[TabData]:

@@ -43,7 +43,10 @@ def known_targets(dataset: Any) -> npt.NDArray[np.integer] | None:
         targets = getattr(dataset, "targets", getattr(dataset, "labels", None))
     if not isinstance(targets, (Tensor, np.ndarray, list, tuple)):
         return None
-    numbers = np.asarray(targets)
+    try:
+        numbers = np.asarray(targets)
+    except ValueError:  # rows of different lengths: not one class for each sample
+        return None
     return numbers if numbers.ndim == 1 and np.issubdtype(numbers.dtype, np.integer) else None
 
 

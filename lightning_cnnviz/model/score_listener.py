@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from lightning_cnnviz.data.batch import split_batch
+from lightning_cnnviz.data.batch import Key, split_batch
 from lightning_cnnviz.data.scores import are_logits
 from lightning_cnnviz.model.output_tap import OutputTap
 
@@ -33,6 +33,10 @@ class ScoreListener:
     the overhead. If the model later stops being called itself, one batch is missed; from then on the children have
     hooks for good.
 
+    Args:
+        inputs: Index, key or attribute of the inputs in a batch; see `split_batch`.
+        targets: Index, key or attribute of the class indices in a batch.
+
     Example:
         >>> import torch
         >>> net, batch = nn.Linear(4, 3), (torch.ones(5, 4), torch.zeros(5, dtype=torch.long))
@@ -43,7 +47,8 @@ class ScoreListener:
         torch.Size([5, 3])
     """
 
-    def __init__(self) -> None:
+    def __init__(self, inputs: Key | None = None, targets: Key | None = None) -> None:
+        self._keys = inputs, targets
         self._tap: tuple[OutputTap, Tensor, Tensor] | None = None
         self._tap_children: bool | None = None  # whether children get hooks; None while undecided
         self._logits: Tensor | None = None
@@ -58,7 +63,7 @@ class ScoreListener:
         """
         self.stop()  # a skipped step may have left its tap
         try:
-            inputs, targets = split_batch(batch)
+            inputs, targets = split_batch(batch, *self._keys)
         except ValueError:  # no inputs, so no scores to capture
             return
         if targets is not None:
@@ -85,4 +90,4 @@ class ScoreListener:
         return ScoredBatch(inputs, targets.to(scores.device), scores, self._logits)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_tap": None, "_tap_children": None, "_logits": None}
+        return {"_keys": self._keys, "_tap": None, "_tap_children": None, "_logits": None}

@@ -7,7 +7,7 @@ import torch
 from pytorch_lightning.strategies import Strategy
 from torch import Tensor, nn
 
-from lightning_cnnviz.data.batch import batch_size
+from lightning_cnnviz.data.batch import Key, batch_size
 from lightning_cnnviz.data.scores import predicted_classes
 from lightning_cnnviz.model.outputs import first_tensor
 from lightning_cnnviz.model.score_listener import ScoreListener
@@ -26,6 +26,10 @@ class _BatchSpec(NamedTuple):
 class EpochMeans:
     """Means over the samples of an epoch, accumulated on the device, which is synchronised only at the end.
 
+    Args:
+        inputs: Index, key or attribute of the inputs in a batch; see `split_batch`.
+        targets: Index, key or attribute of the class indices in a batch.
+
     Example:
         >>> net = nn.Linear(4, 3)
         >>> batch = torch.ones(5, 4), torch.zeros(5, dtype=torch.long)
@@ -37,11 +41,11 @@ class EpochMeans:
         ['accuracy', 'loss']
     """
 
-    def __init__(self) -> None:
+    def __init__(self, inputs: Key | None = None, targets: Key | None = None) -> None:
         self._sums: dict[str, Tensor] = {}
         self._buffer = StepBuffer(self._read)
         self._spec = _BatchSpec(samples=0, scale=1.0, classes=0, loss=False)
-        self._listener = ScoreListener()
+        self._listener = ScoreListener(inputs, targets)
 
     def start_capture(self, module: nn.Module, batch: Any, layer: str | None = None) -> None:
         """Starts capturing the class scores of the next forward pass, if the batch has class indices."""

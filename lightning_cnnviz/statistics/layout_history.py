@@ -29,8 +29,8 @@ class LayoutHistory:
     """Snapshots for each layer and method.
 
     Args:
-        most: Maximum number of snapshots of each; beyond it, every second one is dropped, but neither the first nor
-            the last.
+        most: Maximum number of snapshots of each. Beyond it, the one whose neighbours are closest in steps is dropped,
+            never the first or the last, so that the rest stay spread over the whole run.
 
     Example:
         >>> import numpy as np
@@ -39,7 +39,7 @@ class LayoutHistory:
         ...     layout = Layout(np.zeros((9, 2)), 3.0)
         ...     history.add("fc1", "tsne", LayoutSnapshot(step, "fc1", layout, LayoutQuality()))
         >>> [snapshot.step for snapshot in history.snapshots["fc1", "tsne"]]
-        [1, 3, 5]
+        [1, 3, 4, 5]
     """
 
     def __init__(self, most: int) -> None:
@@ -56,7 +56,8 @@ class LayoutHistory:
         snapshots = [*self.snapshots.get((layer, method), ()), snapshot]
         snapshots = [one for one in snapshots if len(one.layout.points) == len(snapshot.layout.points)]
         while len(snapshots) > self.most > 1:
-            snapshots = [*snapshots[:-1:2], snapshot]
+            inner = range(1, len(snapshots) - 1)
+            del snapshots[min(inner, key=lambda index: snapshots[index + 1].step - snapshots[index - 1].step)]
         self.snapshots[layer, method] = snapshots[-max(self.most, 1) :]
 
     def forget_after(self, step: int) -> None:

@@ -235,3 +235,122 @@ def test_pictures_drawn_during_a_step_are_not_taken_for_it(tmp_path):
     alone = accuracies()
     assert len(alone) == 2
     assert accuracies(FeatureMaps(every_n_train_steps=1, num_images=8, probe=probe, on_error="raise")) == alone
+
+
+# ---- metrics as the module logged them
+
+
+class Counts(TinyNet):
+    """Counts in each epoch what it got right, and logs nothing."""
+
+    def __init__(self):
+        super().__init__()
+        self.hits, self.shares, self.means = {"train": [], "val": []}, {"train": [], "val": []}, []
+
+    def measure(self, stage, batch):
+        scores = self(batch[0])
+        self.hits[stage] += (scores.argmax(1) == batch[1]).tolist()
+        return F.cross_entropy(scores, batch[1])
+
+    def training_step(self, batch, batch_idx):
+        return self.measure("train", batch)
+
+    def validation_step(self, batch, batch_idx):
+        return self.measure("val", batch)
+
+    def close(self, stage):
+        if not self.trainer.sanity_checking:
+            self.shares[stage].append(float(np.mean(self.hits[stage])))
+        self.hits[stage] = []
+
+    def on_train_epoch_end(self):
+        self.close("train")
+
+    def on_validation_epoch_end(self):
+        self.close("val")
+
+
+def curve(folder, quantity, stage):
+    return [value for _, value in scalars(folder, f"curves/{quantity}/{stage}")]
+
+
+def test_a_metric_of_every_third_epoch_has_no_points_between(tmp_path):
+    class Rare(Counts):
+        def on_validation_epoch_end(self):
+            super().on_validation_epoch_end()
+            if self.current_epoch % 3 == 0 and self.shares["val"]:
+                self.log("val_acc", self.shares["val"][-1])
+
+    run = fit(tmp_path, [LossAccuracy()], model=Rare, max_epochs=7)
+    points = scalars(tmp_path, "curves/accuracy/val")
+    assert [step for step, _ in points] == [6, 24, 42]
+    np.testing.assert_allclose([value for _, value in points], run.lightning_module.shares["val"][::3], rtol=1e-6)
+
+
+def test_one_name_for_both_stages_is_two_curves(tmp_path):
+    class Shared(Counts):
+        def measure(self, stage, batch):
+            loss = super().measure(stage, batch)
+            self.log("acc", float(np.mean(self.hits[stage][-len(batch[0]) :])), on_step=False, on_epoch=True)
+            return loss
+
+    run = fit(tmp_path, [LossAccuracy()], model=Shared, max_epochs=3)
+    for stage in ("train", "val"):
+        np.testing.assert_allclose(curve(tmp_path, "accuracy", stage), run.lightning_module.shares[stage], rtol=1e-6)
+
+
+def test_a_metric_of_the_validation_without_its_stage_is_no_training_metric(tmp_path):
+    class Stageless(Counts):
+        def validation_step(self, batch, batch_idx):
+            loss = super().validation_step(batch, batch_idx)
+            self.log("acc", float(np.mean(self.hits["val"][-len(batch[0]) :])))
+            self.log("loss", loss)
+
+    run = fit(tmp_path, [LossAccuracy()], model=Stageless, max_epochs=3)
+    for stage in ("train", "val"):
+        np.testing.assert_allclose(curve(tmp_path, "accuracy", stage), run.lightning_module.shares[stage], rtol=1e-6)
+    assert curve(tmp_path, "loss", "train") != curve(tmp_path, "loss", "val")
+
+
+def test_a_loss_that_is_logged_in_some_batches_is_no_mean(tmp_path):
+    class Sometimes(Counts):
+        def on_train_epoch_start(self):
+            self.losses = []
+
+        def training_step(self, batch, batch_idx):
+            loss = super().training_step(batch, batch_idx)
+            self.losses.append(float(loss))
+            if batch_idx % 3 == 2:
+                self.log("train_loss", loss)
+            return loss
+
+        def on_train_epoch_end(self):
+            super().on_train_epoch_end()
+            self.means.append(np.mean(self.losses))
+
+    run = fit(tmp_path, [LossAccuracy()], model=Sometimes, max_epochs=3)
+    np.testing.assert_allclose(curve(tmp_path, "loss", "train"), run.lightning_module.means, rtol=1e-5)
+
+
+def test_percent_stands_beside_percent(tmp_path):
+    class Percent(Counts):
+        def validation_step(self, batch, batch_idx):
+            loss = super().validation_step(batch, batch_idx)
+            self.log("val_acc", 100 * float(np.mean(self.hits["val"][-len(batch[0]) :])))
+            return loss
+
+    run = fit(tmp_path, [LossAccuracy()], model=Percent, max_epochs=3)
+    for stage in ("train", "val"):
+        expected = 100 * np.array(run.lightning_module.shares[stage])
+        np.testing.assert_allclose(curve(tmp_path, "accuracy", stage), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["val_top5_acc", "val_best_acc"])
+def test_what_is_no_accuracy_is_not_drawn_as_one(name, tmp_path):
+    class Other(Counts):
+        def on_validation_epoch_end(self):
+            super().on_validation_epoch_end()
+            self.log(name, 1.0)
+
+    run = fit(tmp_path, [LossAccuracy()], model=Other, max_epochs=2)
+    np.testing.assert_allclose(curve(tmp_path, "accuracy", "val"), run.lightning_module.shares["val"], rtol=1e-6)

@@ -3,7 +3,7 @@ import pytest
 from matplotlib.figure import Figure
 from scipy import ndimage
 
-from lightning_cnnviz.functional.curves import Point, best_point, curve_chart, find_metric
+from lightning_cnnviz.functional.curves import Point, best_point, curve_chart, find_metric, metric_variant
 from lightning_cnnviz.functional.drawing.figure import render_figure
 
 nan, inf = np.nan, np.inf
@@ -44,10 +44,11 @@ pytestmark = pytest.mark.usefixtures("no_warnings")
         ("dev_acc", "accuracy", "val"),
         ("avg_val_loss", "loss", "val"),
         ("val_loss/dataloader_idx_0", "loss", "val"),
-        ("loss", "loss", "train"),
-        ("acc", "accuracy", "train"),
+        # without a stage: of whichever has logged it
+        ("loss", "loss", None),
+        ("acc", "accuracy", None),
         # torchmetrics
-        ("MulticlassAccuracy", "accuracy", "train"),
+        ("MulticlassAccuracy", "accuracy", None),
         ("val_MulticlassAccuracy", "accuracy", "val"),
         ("val/BinaryAccuracy", "accuracy", "val"),
         ("train_accuracy_epoch", "accuracy", "train"),
@@ -75,7 +76,7 @@ def test_a_metric_is_found_under_its_usual_names_and_taken_for_nothing_else(name
     names = ["lr-Adam", name, "epoch"]
     for asked in ("loss", "accuracy"):
         for when in ("train", "val"):
-            expected = name if (asked, when) == (quantity, stage) else None
+            expected = name if asked == quantity and stage in (when, None) else None
             assert find_metric(names, asked, when) == expected
 
 
@@ -95,7 +96,14 @@ def test_a_metric_is_found_under_its_usual_names_and_taken_for_nothing_else(name
         "val_f1",
         "val_auroc",
         "val_top5",
+        "val_top5_acc",
+        "val/acc_top_3",
+        "val/acc@5",
         "val_acc5",
+        "best_val_acc",
+        "val_acc_best",
+        "val_acc_max",
+        "ema_val_acc",
         "val_error",
         "epoch",
         "hp_metric",
@@ -127,8 +135,9 @@ def test_a_numbered_validation_or_test_set_is_no_training(name):
         (["val_loss/dataloader_idx_1", "val_loss/dataloader_idx_0"], "loss", "val", "val_loss/dataloader_idx_0"),
         (["val_top5_acc", "val_top1_acc"], "accuracy", "val", "val_top1_acc"),
         (["val_loss", "loss", "test_loss"], "loss", "train", "loss"),
+        (["val_macro_acc", "val_acc"], "accuracy", "val", "val_acc"),
         (["val_loss", "loss", "test_loss"], "loss", "val", "val_loss"),
-        (["loss", "acc", "test_loss"], "loss", "val", None),
+        (["loss", "acc", "test_loss"], "loss", "val", "loss"),
         # What names its stage comes before what does not.
         (["loss", "train_loss"], "loss", "train", "train_loss"),
         (["loss_scale", "train_loss"], "loss", "train", "train_loss"),
@@ -141,6 +150,37 @@ def test_a_numbered_validation_or_test_set_is_no_training(name):
 def test_of_several_the_plainest_is_taken_in_whatever_order_they_come(names, quantity, stage, expected):
     assert find_metric(names, quantity, stage) == expected
     assert find_metric(reversed(names), quantity, stage) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "quantity", "variant"),
+    [
+        ("val_acc", "accuracy", ()),
+        ("val/MulticlassAccuracy_epoch", "accuracy", ()),
+        ("val_balanced_acc", "accuracy", ("balanced",)),
+        ("val_acc_macro/dataloader_idx_1", "accuracy", ("macro",)),
+        ("train_focal_loss", "loss", ("focal",)),
+        ("train_total_loss", "loss", ()),
+    ],
+)
+def test_the_variant_of_a_metric_is_what_its_name_says_beyond_quantity_and_stage(name, quantity, variant):
+    assert metric_variant(name, quantity) == variant
+
+
+def test_only_metrics_of_the_variant_asked_for_are_found():
+    names = ["train_acc", "train_macro_acc"]
+    assert find_metric(names, "accuracy", "train", ("macro",)) == "train_macro_acc"
+    assert find_metric(names, "accuracy", "train", ()) == "train_acc"
+    assert find_metric(names, "accuracy", "train", ("micro",)) is None
+
+
+def test_the_legend_names_the_metrics():
+    points = [Point(1, 60, 0.7), Point(2, 120, 0.9)]
+    labels = []
+    for metrics in (None, {"train": "computed here", "val": "val_balanced_acc"}):
+        figure = curve_chart(points, points, quantity="accuracy", metrics=metrics, as_figure=True)
+        labels.append([text.get_text() for text in figure.axes[0].get_legend().get_texts()][:2])
+    assert labels == [["train", "val"], ["train: computed here", "val: val_balanced_acc"]]
 
 
 def test_without_names_nothing_is_found():
