@@ -19,6 +19,7 @@ ALLOWED = {
         "_foreach_mul",
         "_foreach_norm",
         "_foreach_sub",
+        "_forward_pre_hooks",
         "_orig_mod",
         "_step_supports_amp_scaling",
         "_version",
@@ -30,6 +31,7 @@ ALLOWED = {
         "_writer",
         "tensorboard.compat.proto",
     },
+    "lightning.py": {"_results"},
     "output/event_file.py": {"_writer"},  # what `record_writer` gives, with its file
     "model/execution_trace.py": {"_cudnn_rnn"},  # the name of an operator, which the counter takes by it
 }

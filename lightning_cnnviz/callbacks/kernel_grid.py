@@ -20,10 +20,13 @@ from lightning_cnnviz.functional.kernels import (
     kernel_grid,
 )
 from lightning_cnnviz.functional.tab.data import kernel_tab_data
+from lightning_cnnviz.model.effective_weight import is_transformed
 from lightning_cnnviz.model.evaluation import evaluating
 from lightning_cnnviz.model.layers import convolutions, select_layers
 from lightning_cnnviz.model.sharding import full_tensor
 from lightning_cnnviz.output.writer import Drawing
+
+STORED = "the stored weight; the layer has a forward pass of its own, which may transform it"
 
 
 class KernelGrid(VisualCallback):
@@ -101,8 +104,19 @@ class KernelGrid(VisualCallback):
             weights = {name: full_tensor(conv_weight(layer).detach()).cpu().clone() for name, layer in layers.items()}
         channel, most = self.channel, self.max_kernels
         for name, weight in weights.items():
-            draw = partial(
-                kernel_grid, weight, channel=channel, scale=self.scale, max_kernels=most, numbers=self.numbers
+            note = STORED if is_transformed(layers[name]) else ""
+            parts = {"": (weight, note)}
+            if weight.is_complex():
+                parts = {
+                    "": (weight.abs(), f"magnitude {note}".strip()),
+                    "/phase": (weight.angle(), "phase in radians"),
+                }
+            for part, (values, words) in parts.items():
+                draw = partial(kernel_grid, values, channel=channel, max_kernels=most, scale=self.scale, note=words)
+                draw = partial(draw, numbers=self.numbers)
+                yield f"{self.tag}/{name}{part}", partial(draw, title=self.title(f"{name}{part}", trainer))
+            values, words = parts[""]
+            yield (
+                f"cnnviz/kernels/{name}",
+                partial(kernel_tab_data, values, name, channel=channel, max_kernels=most, note=words),
             )
-            yield f"{self.tag}/{name}", partial(draw, title=self.title(name, trainer))
-            yield f"cnnviz/kernels/{name}", partial(kernel_tab_data, weight, name, channel=channel, max_kernels=most)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+
 InputChannel: TypeAlias = int | Literal["auto", "mean", "rgb"]
 Scale: TypeAlias = Literal["layer", "kernel"]
 
@@ -55,10 +56,12 @@ def conv_weight(module: "nn.Module") -> "torch.Tensor":
     """
     from torch import nn  # imported here because drawing itself does not need PyTorch
 
+    from lightning_cnnviz.model.effective_weight import refreshed_weight
+
     transposed = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
     if not isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Conv3d, *transposed)):
         raise TypeError(f"expected a convolution (torch.nn.Conv1d ... ConvTranspose3d), got {type(module).__name__}")
-    weight = module.weight
+    weight: torch.Tensor = refreshed_weight(module, module.weight)
     if not isinstance(module, transposed):
         return weight
     kernel = weight.shape[2:]
@@ -74,6 +77,7 @@ def kernel_grid(
     max_kernels: int = 512,
     numbers: bool = False,
     title: str = "",
+    note: str = "",
 ) -> Picture:
     """Draws each kernel as a small picture: blue is negative, red positive, white zero.
 
@@ -90,6 +94,7 @@ def kernel_grid(
         numbers: Write each weight into its cell with two significant digits. Omitted, with a note on the picture,
             for RGB and for more than 1,024 weights (64 kernels of 4×4, 40 of 5×5).
         title: Written above the grid, e.g. layer and step.
+        note: A further line.
 
     Returns:
         Height × width × 3, uint8. Non-finite weights are magenta and counted in the caption.
@@ -136,6 +141,7 @@ def kernel_grid(
         _count_note(count, len(shown), channel, inputs),
         non_finite_note(shown, "weights"),
         numbers_note,
+        note,
         scale=_legend(channel, scale, float(limit.max(initial=0))),
     )
 

@@ -94,6 +94,16 @@ def unscales_in_step(optimizer: torch.optim.Optimizer) -> bool:
     return bool(getattr(optimizer, "_step_supports_amp_scaling", False))
 
 
+def forward_pre_hooks(module: nn.Module) -> list[object]:
+    """What a module calls before each forward pass: `Module._forward_pre_hooks`; hooks can be added but not listed.
+
+    Example:
+        >>> forward_pre_hooks(nn.Linear(4, 3))
+        []
+    """
+    return list(module._forward_pre_hooks.values())
+
+
 def is_compiled(module: nn.Module) -> bool:
     """Whether calls of a module run compiled code, which ignores hooks that are registered afterwards.
 

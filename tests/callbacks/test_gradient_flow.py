@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
-from helpers.tiny import TinyData, events, fit, image_steps, scalars
+from helpers.tiny import TinyData, TinyNet, events, fit, image_steps, scalars
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
@@ -273,3 +273,23 @@ def test_steps_with_and_without_a_layer_add_up(tmp_path):
     for name, first in (("fc", 0), ("conv", 2)):
         norms = [np.sqrt((mean[name] ** 2).sum()) for mean, _ in reference.steps[first:]]
         assert scalars(tmp_path, f"gradient_flow/{name}/norm")[0][1] == pytest.approx(np.mean(norms), rel=1e-4)
+
+
+def test_a_complex_layer_has_the_norm_of_its_magnitudes_and_leaves_the_others_as_they_are(tmp_path):
+    class Fourier(TinyNet):
+        def __init__(self):
+            super().__init__()
+            self.fourier = nn.Conv2d(1, 2, 3, padding=1, dtype=torch.complex64)
+            self.norms = {"fourier": [], "fc2": []}
+
+        def forward(self, x):
+            return super().forward(self.fourier(torch.fft.fft2(x)).abs().log1p().sum(1, keepdim=True))
+
+        def on_before_optimizer_step(self, optimizer):
+            for name, norms in self.norms.items():
+                gradient = self.get_submodule(name).weight.grad
+                norms.append(float(gradient.to(torch.complex128).abs().square().sum().sqrt()))
+
+    run = fit(tmp_path, [GradientFlow(on_error="raise")], model=Fourier, max_epochs=1)
+    for name, norms in run.lightning_module.norms.items():
+        assert scalars(tmp_path, f"gradient_flow/{name}/norm")[-1][1] == pytest.approx(np.mean(norms), rel=1e-4)

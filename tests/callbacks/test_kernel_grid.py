@@ -1,6 +1,7 @@
 """The pictures in the event file show the weights of that step."""
 
 import io
+import json
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from helpers.tiny import Flat, TinyNet, events, fit, image_steps
 from matplotlib import colormaps
 from PIL import Image
 from torch import nn
+from torch.nn.utils import prune
 
 from lightning_cnnviz import KernelGrid
 
@@ -152,3 +154,61 @@ def test_a_model_without_convolutions_gets_a_line_and_trains(tmp_path):
         run = fit(tmp_path, [KernelGrid(on_error="raise")], model=Flat())
     assert run.global_step == 12
     assert image_steps(tmp_path) == {}
+
+
+# ---- the kernels that the layer applies
+
+
+def tab_values(folder, tag):
+    """Header and values of the tab's last kernels."""
+    event = events(folder).Tensors(tag)[-1]
+    header, payload = event.tensor_proto.string_val
+    header = json.loads(header)
+    shape = header["arrays"][0]["shape"]
+    return header, np.frombuffer(payload, np.float16, count=int(np.prod(shape))).reshape(shape).astype(float)
+
+
+def test_pruned_kernels_are_those_after_the_last_step(tmp_path):
+    class Pruned(TinyNet):
+        def __init__(self):
+            super().__init__()
+            prune.random_unstructured(self.conv1, "weight", 0.5)
+
+    run = fit(
+        tmp_path, [KernelGrid(layers="conv1", on_error="raise")], model=Pruned, max_epochs=1, limit_val_batches=0
+    )
+    layer = run.lightning_module.conv1
+    expected = (layer.weight_orig * layer.weight_mask).detach().numpy()[:, 0]
+    np.testing.assert_allclose(tab_values(tmp_path, "cnnviz/kernels/conv1")[1], expected, atol=2e-3)
+
+
+def test_complex_kernels_are_magnitude_and_phase(tmp_path):
+    class Fourier(TinyNet):
+        def __init__(self):
+            super().__init__()
+            self.fourier = nn.Conv2d(1, 2, 3, padding=1, dtype=torch.complex64)
+            with torch.no_grad():
+                self.fourier.weight[0], self.fourier.weight[1] = 1, 1j
+
+        def forward(self, x):
+            return super().forward(x + 0 * self.fourier(x.to(torch.complex64)).abs().sum(1, keepdim=True))
+
+    fit(tmp_path, [KernelGrid(layers="fourier", on_error="raise")], model=Fourier, max_epochs=1)
+    header, values = tab_values(tmp_path, "cnnviz/kernels/fourier")
+    np.testing.assert_allclose(values, 1, atol=1e-3)
+    assert "magnitude" in header["note"]
+    assert {"kernels/fourier", "kernels/fourier/phase"} == set(image_steps(tmp_path))
+
+
+def test_a_weight_that_forward_may_transform_is_called_the_stored_one(tmp_path):
+    class Standardised(nn.Conv2d):
+        def forward(self, x):
+            return nn.functional.conv2d(x, self.weight - self.weight.mean(), self.bias, padding=1)
+
+    class Net(TinyNet):
+        def __init__(self):
+            super().__init__()
+            self.conv1 = Standardised(1, 4, 3)
+
+    fit(tmp_path, [KernelGrid(layers="conv1", on_error="raise")], model=Net, max_epochs=1)
+    assert "stored weight" in tab_values(tmp_path, "cnnviz/kernels/conv1")[0]["note"]

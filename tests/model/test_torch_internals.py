@@ -13,6 +13,7 @@ from lightning_cnnviz.model.torch_internals import (
     copy_all,
     differences,
     foreign_attributes,
+    forward_pre_hooks,
     is_compiled,
     norms_of,
     own_buffers,
@@ -249,6 +250,17 @@ def test_a_module_that_lightning_compiled_is_compiled_until_it_is_taken_apart(ba
     plain = uncompiled(made)
     assert torch.equal(plain(x), Module.forward(plain, x))
     assert backend.runs == runs, broken_by("pytorch-lightning", "LightningModule._compiler_ctx")
+
+
+def test_forward_pre_hooks_are_those_that_were_added():
+    net, seen = nn.Linear(2, 2), []
+    assert forward_pre_hooks(net) == []
+    handle = net.register_forward_pre_hook(lambda *_: seen.append(1))
+    (hook,) = forward_pre_hooks(net)
+    hook(net, ())
+    assert seen == [1], broken_by("torch", "Module._forward_pre_hooks")
+    handle.remove()
+    assert forward_pre_hooks(net) == []
 
 
 def test_values_that_a_module_does_not_set_itself_are_foreign():

@@ -79,8 +79,9 @@ def gradient_sums_of_steps(gradients: Sequence[Tensor]) -> GradientSums:
 
 
 def stored(gradients: Sequence[Tensor]) -> list[Tensor]:
-    """Returns the detached gradients; for sparse ones, their stored values."""
-    return [_stored(gradient) if gradient.is_sparse else gradient.detach() for gradient in gradients]
+    """Returns the detached gradients; for sparse ones, their stored values, for complex ones, their magnitudes."""
+    dense = [_stored(gradient) if gradient.is_sparse else gradient.detach() for gradient in gradients]
+    return _magnitudes(dense)
 
 
 def count_non_zeros(tensors: Sequence[Tensor]) -> Tensor:
@@ -95,7 +96,12 @@ def norms(tensors: Sequence[Tensor]) -> Tensor:
         >>> norms([torch.tensor([3.0, 4.0]), torch.zeros(1)])
         tensor([5., 0.])
     """
-    return norms_of(tensors, 2, _precision(tensors))
+    real = _magnitudes(tensors)
+    return norms_of(real, 2, _precision(real))
+
+
+def _magnitudes(tensors: Sequence[Tensor]) -> list[Tensor]:
+    return [tensor.abs() if tensor.is_complex() else tensor for tensor in tensors]
 
 
 def _precision(tensors: Sequence[Tensor]) -> torch.dtype:

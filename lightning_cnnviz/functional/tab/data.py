@@ -76,7 +76,7 @@ class TabData(NamedTuple):
 
 
 def kernel_tab_data(
-    weight: ArrayLike, layer: str, *, channel: InputChannel = "auto", max_kernels: int = 512
+    weight: ArrayLike, layer: str, *, channel: InputChannel = "auto", max_kernels: int = 512, note: str = ""
 ) -> TabData:
     """Returns the kernels of a layer, selected as in `kernel_grid`; for 3-D kernels the middle slice.
 
@@ -93,6 +93,7 @@ def kernel_tab_data(
         "high": flat.max(axis=1),
     }
     info = {"channels": list(range(len(shown))), "mode": mode if isinstance(mode, str) else "slice"}
+    info |= {"note": note} if note else {}
     return TabData("kernels", {"layer": layer}, info, arrays)
 
 
@@ -141,6 +142,7 @@ def sample_tab_data(images: ArrayLike, targets: ArrayLike, class_names: Sequence
         (5, 28, 28, 3)
     """
     values = to_array(images)
+    values = values[:, None] if values.ndim == 2 else values  # a waveform or a row of features
     small = _reduced(planes(values), THUMBNAIL_SIZE if len(values) <= MAX_LARGE_THUMBNAILS else SMALL_THUMBNAIL_SIZE)
     pictures = np.stack([photograph(image) for image in small])
     info = {"classes": list(class_names)}

@@ -108,7 +108,7 @@ def test_samples_of_another_probe_are_unknown():
         ((3, 1, 28, 28), (28, 28)),
         ((3, 3, 224, 200), (32, 28)),
         ((1600, 1, 28, 28), (14, 14)),
-        ((3, 2), (1, 1)),
+        ((3, 2), (1, 2)),
         ((3, 2, 40), (1, 20)),
     ],
 )
@@ -116,3 +116,10 @@ def test_thumbnails_are_small(shape, side):
     record = sample_tab_data(np.random.default_rng(0).random(shape), torch.zeros(shape[0]), ["cat"])
     assert record.arrays["thumbnails"].shape == (shape[0], *side, 3)
     assert record.arrays["targets"].dtype == np.int32
+
+
+def test_a_waveform_is_a_strip():
+    waves = np.sin(np.arange(400) * np.array([[0.02], [0.05]]))
+    thumbnails = sample_tab_data(waves, np.array([0, 1]), ["low", "high"]).arrays["thumbnails"]
+    assert thumbnails.shape == (2, 1, 30, 3)
+    assert all(len(np.unique(strip)) > 10 for strip in thumbnails)

@@ -1,0 +1,61 @@
+"""The weight that a convolution's forward pass really applies, as far as that can be told from the layer."""
+
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.utils.prune import BasePruningMethod
+
+from lightning_cnnviz.model.layers import CONVOLUTIONS
+from lightning_cnnviz.model.torch_internals import forward_pre_hooks
+
+
+def refreshed_weight(layer: nn.Module, weight: Tensor) -> Tensor:
+    """The weight that hooks of the layer compute before each forward pass, from the parameters as they are now.
+
+    After `torch.nn.utils.prune`, and `weight_norm` and `spectral_norm` in their old form, `layer.weight` is what the
+    last forward pass used, one optimizer step behind.
+
+    Args:
+        layer: The layer.
+        weight: `layer.weight`, or what takes its place.
+
+    Example:
+        >>> import torch
+        >>> from torch.nn.utils import prune
+        >>> layer = prune.random_unstructured(nn.Linear(4, 3), "weight", 0.5)
+        >>> torch.equal(refreshed_weight(layer, layer.weight), layer.weight_orig * layer.weight_mask)
+        True
+    """
+    for hook in forward_pre_hooks(layer):
+        computed = _computed(hook, layer)
+        if computed is not None:
+            weight = computed
+    return weight
+
+
+def is_transformed(layer: nn.Module) -> bool:
+    """Whether a convolution has a forward pass of its own, which may transform the stored weight before using it.
+
+    Example:
+        >>> class Standardised(nn.Conv2d):
+        ...     def forward(self, x):
+        ...         return nn.functional.conv2d(x, self.weight - self.weight.mean())
+        >>> is_transformed(Standardised(1, 6, 3)), is_transformed(nn.Conv2d(1, 6, 3))
+        (True, False)
+    """
+    own = next((kind for kind in CONVOLUTIONS if isinstance(layer, kind)), None)
+    names = ("forward", "_conv_forward")
+    return own is None or any(getattr(type(layer), name, None) is not getattr(own, name, None) for name in names)
+
+
+def _computed(hook: Any, layer: nn.Module) -> Tensor | None:
+    if isinstance(hook, BasePruningMethod):
+        pruned: Tensor = hook.apply_mask(layer)  # type: ignore[no-untyped-call]
+        return pruned
+    if type(hook).__name__ == "WeightNorm":
+        normed: Tensor = hook.compute_weight(layer)
+        return normed
+    if type(hook).__name__ == "SpectralNorm":
+        spectral: Tensor = hook.compute_weight(layer, do_power_iteration=False)
+        return spectral
+    return None
