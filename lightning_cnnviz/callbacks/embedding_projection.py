@@ -66,8 +66,8 @@ class EmbeddingProjection(ProbingCallback):
         num_samples: Samples in the layout, at least 5.
         perplexity: t-SNE's effective number of neighbours, above 1; capped at a third of the number of samples. The
             value used is written on the picture.
-        history: Maximum number of layouts kept for the animation, also in checkpoints; beyond it, every second one is
-            dropped. 0: no animation.
+        history: Maximum number of layouts kept for the animation, also in checkpoints; beyond it, those with the
+            closest neighbours are dropped. 0: no animation.
         probe: Source of the samples; its first `num_samples` are shown. Default: a `Probe` of the trainer's
             validation data.
         seed: Seed of the randomised steps.
@@ -116,10 +116,9 @@ class EmbeddingProjection(ProbingCallback):
         self.methods = methods
         self.num_samples = whole_number(num_samples, "num_samples", at_least=FEWEST_SAMPLES)
         self.perplexity = perplexity
-        self.seed = seed
+        self.seed = whole_number(seed, "seed", at_least=0)
         self.history = whole_number(history, "history", at_least=0)
         self._layouts = LayoutHistory(self.history)
-        self._predicted = np.array([], dtype=np.intp)
         self._classes: tuple[npt.NDArray[np.intp], list[str]] = np.array([], dtype=np.intp), []
 
     @override
@@ -157,10 +156,10 @@ class EmbeddingProjection(ProbingCallback):
             return None  # after the forward pass, which runs on every rank
         self._classes = shown.targets.numpy(), shown.class_names
         predicted = predicted_classes(seen.output, len(shown.inputs))
-        self._predicted = np.full(len(shown.inputs), -1) if predicted is None else predicted.numpy()
+        classes = np.full(len(shown.inputs), -1) if predicted is None else predicted.numpy()
         titles = {name: self.title(name, trainer) for name in [*seen.layers, "overview"]}
         drawings = list(self._tab_samples())
-        return partial(self._project, drawings, seen.layers, trainer.global_step, titles)
+        return partial(self._project, drawings, seen.layers, classes, trainer.global_step, titles)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Logs an animation of all layouts."""
@@ -175,6 +174,7 @@ class EmbeddingProjection(ProbingCallback):
         self,
         drawings: list[Drawing],
         layers: dict[str, torch.Tensor],
+        predicted: npt.NDArray[np.integer],
         step: int,
         titles: Mapping[str, str],
         run: Run,
@@ -192,7 +192,7 @@ class EmbeddingProjection(ProbingCallback):
                     self._layouts.add(name, method, snapshot)
                     draw = partial(projection_chart, layout, *self._classes, method=method, numbers=numbers)
                     drawings.append((f"{self.tag}/{name}/{method}", partial(draw, title=titles[name])))
-                    record = partial(projection_tab_data, name, method, layout.points, self._predicted, numbers)
+                    record = partial(projection_tab_data, name, method, layout.points, predicted, numbers)
                     drawings.append((f"cnnviz/projection/{name}/{method}", record))
         if len(self.selected) * len(self.methods) > 1 and latest:
             layouts = {key: snapshot.layout for key, snapshot in latest.items()}

@@ -14,7 +14,7 @@ from lightning_cnnviz.callbacks.base import LayerPatterns, OnError, VisualCallba
 from lightning_cnnviz.data.datasets import check_class_names
 from lightning_cnnviz.data.probe import Probe, Samples
 from lightning_cnnviz.functional.tab.data import sample_tab_data
-from lightning_cnnviz.model.capture import Activations, check_one_input, record
+from lightning_cnnviz.model.capture import Activations, check_one_input, record, sample_first
 from lightning_cnnviz.model.evaluation import awaits_input
 from lightning_cnnviz.model.hooks import INPUT
 from lightning_cnnviz.output.writer import Drawing
@@ -53,10 +53,14 @@ class ProbingCallback(VisualCallback):
         )
         self.probe = probe
         self._reported_missing: set[str] = set()
+        self._checked: set[str] = set()
+        self._by_sample: set[str] = set()
 
     @override
     def prepare(self, trainer: Trainer, module: LightningModule) -> None:
         self._reported_missing.clear()
+        self._checked.clear()
+        self._by_sample.clear()
         self.probe.collect(trainer, module)
         check_one_input(module)
         if self.probe.class_names is not None and self.probe.samples is not None and not awaits_input(module):
@@ -91,7 +95,8 @@ class ProbingCallback(VisualCallback):
         samples = self.probe.samples
         assert samples is not None
         shown = Samples(samples.inputs[:count], samples.targets[:count], samples.class_names)
-        seen = self._run(trainer, module, shown.inputs, layers)
+        self._check_first_dimension(trainer, module, shown.inputs, layers)
+        seen = self._run(trainer, module, shown.inputs, [name for name in layers if name in self._by_sample])
         missing = [name for name in layers if name not in seen.layers]
         message = f"{', '.join(missing)} did not run or returned no tensor with one row per sample"
         asked = {name for layer in self.selected if self.layers is not None for name in (layer, layer + INPUT)}
@@ -117,6 +122,18 @@ class ProbingCallback(VisualCallback):
             return
         if writer.claim("samples drawn", mine) is mine:
             yield "cnnviz/samples", partial(sample_tab_data, *samples)
+
+    def _check_first_dimension(
+        self, trainer: Trainer, module: LightningModule, inputs: Tensor, layers: Sequence[str]
+    ) -> None:
+        """Finds out, once in a run for each layer, whether its first dimension is that of the samples."""
+        new = [name for name in layers if name not in self._checked]
+        if new:
+            precision = trainer.precision_plugin
+            with precision.forward_context():
+                few = precision.convert_input(inputs[:1].to(module.device))
+                self._by_sample |= sample_first(module, few, new)
+            self._checked.update(new)
 
     def _run(self, trainer: Trainer, module: LightningModule, inputs: Tensor, layers: Sequence[str]) -> Activations:
         precision = trainer.precision_plugin

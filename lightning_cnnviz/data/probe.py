@@ -1,5 +1,6 @@
 """The fixed samples that the visuals show."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -90,7 +91,7 @@ class Probe:
         self.inputs = inputs
         self.targets = targets
         self.class_names = None if class_names is None else class_names_list(class_names)
-        self.seed = seed
+        self.seed = whole_number(seed, "seed", at_least=0)
         self.origin: Literal["val", "train", "test"] | None = None
         """Split that the samples come from; None if they were passed as tensors or are not yet collected."""
         self._found_names: list[str] | None = None
@@ -207,6 +208,7 @@ class Probe:
                 break
 
     def _choose(self) -> None:
+        self._keep_one_shape()
         inputs, targets = (torch.cat(parts) for parts in zip(*self._collected, strict=True))
         if int(targets.max()) >= MAX_CLASS_INDEX:  # rather IDs or timestamps
             targets = torch.full_like(targets, -1)
@@ -226,6 +228,17 @@ class Probe:
         names = self.class_names or found or [str(number) for number in range(classes)]
         self._samples = Samples(inputs[order], targets[order], [str(name) for name in names])
         self._collected = []
+
+    def _keep_one_shape(self) -> None:
+        """Samples of different shapes can't be passed at once: those of the most frequent shape are kept."""
+        counts = Counter[torch.Size]()
+        for inputs, _ in self._collected:
+            counts[inputs.shape[1:]] += len(inputs)
+        (shape, count), *others = counts.most_common()
+        if others:
+            size = "×".join(map(str, shape))
+            rank_zero_info(f"Probe: the samples differ in size; {count} of {counts.total()}, of size {size}, are used")
+            self._collected = [part for part in self._collected if part[0].shape[1:] == shape]
 
 
 def balanced_order(targets: npt.NDArray[np.integer]) -> npt.NDArray[np.intp]:

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Sequence
 from functools import partial
+from inspect import Parameter
 from typing import Any, NamedTuple
 
 import torch
@@ -61,6 +62,26 @@ def record(module: nn.Module, inputs: Tensor, layers: str | Sequence[str], batch
     )
 
 
+def sample_first(module: nn.Module, inputs: Tensor, layers: Sequence[str]) -> set[str]:
+    """The layers whose first dimension is that of the samples: it grows with their number.
+
+    A layer that returns (time, samples, ...) may have as many time steps as there are samples.
+
+    Args:
+        module: The model; called as `module(inputs)`.
+        inputs: At least one sample, on the model's device.
+        layers: Names as in `record`.
+
+    Example:
+        >>> net = nn.Sequential(nn.Linear(4, 3), nn.Flatten(0))
+        >>> sample_first(net, torch.ones(5, 4), ["0", "1"])
+        {'0'}
+    """
+    few = [torch.cat([inputs[:1]] * count) for count in (2, 3)]
+    shown = [set(_record(module, chunk, layers).layers) for chunk in few]
+    return shown[0] & shown[1]
+
+
 def check_one_input(module: nn.Module) -> None:
     """Raises ValueError if a model cannot be called with a single input.
 
@@ -71,10 +92,13 @@ def check_one_input(module: nn.Module) -> None:
     try:
         signature.bind(None)
     except TypeError:
-        raise ValueError(
-            f"expected a forward() with one required input, got forward({', '.join(signature.parameters)}); "
-            "give all other parameters a default"
-        ) from None
+        kinds = {parameter.kind for parameter in signature.parameters.values()}
+        arguments = f"forward({', '.join(map(str, signature.parameters.values()))})"
+        if kinds & {Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD}:
+            words = "give all parameters but the first a default"
+        else:
+            words = "it takes its inputs by keyword; let it take the first by position, too"
+        raise ValueError(f"expected a forward() with one required input, got {arguments}; {words}") from None
 
 
 def _record(module: nn.Module, inputs: Tensor, layers: Sequence[str]) -> Activations:

@@ -37,7 +37,8 @@ def add_hook(module: nn.Module, name: str, callback: Callable[[Any], None]) -> R
         raise ValueError(
             f"the model has no layer {name!r}; its layers are: {listed([path for path in named if path])}"
         )
-    return named[name.removesuffix(INPUT)].register_forward_pre_hook(lambda _, args: callback(args))
+    layer = named[name.removesuffix(INPUT)]
+    return layer.register_forward_pre_hook(lambda _, args, options: callback((args, options)), with_kwargs=True)
 
 
 def takes_hooks(module: nn.Module) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -147,8 +148,7 @@ def last_hidden_layer(module: nn.Module, inputs: Tensor) -> str:
     embedding = steps[head].received
     last_returned = {step.layer: step.returned for step in steps}
     for step in steps[:head]:
-        returned = last_returned[step.layer]
-        if embedding is not None and returned is not None and torch.equal(embedding, returned):
+        if _same(embedding, last_returned[step.layer]):
             return step.layer
     return steps[head].layer + INPUT
 
@@ -181,8 +181,12 @@ class _Step(NamedTuple):
 
 
 def _steps_to_last_weights(module: nn.Module, inputs: Tensor) -> tuple[list[_Step], int]:
-    """Leaf layers in execution order, and the index of the last one with a weight matrix."""
+    """Leaf layers in execution order, and the index of the last one with a weight matrix.
+
+    If that is a part of a wrapped linear layer, such as a low-rank adapter, the wrapper as a whole takes its place.
+    """
     steps: list[_Step] = []
+    wrapped: dict[str, _Step] = {}
     leaves = {
         name: leaf
         for name, leaf in module.named_modules()
@@ -190,18 +194,41 @@ def _steps_to_last_weights(module: nn.Module, inputs: Tensor) -> tuple[list[_Ste
         if takes_hooks(leaf)
     }
 
+    wrappers = [name for name, part in module.named_modules() if name and name not in leaves and _is_linear(part)]
+
     def keep(name: str, received: Any, returned: Any) -> None:
-        steps.append(_Step(name, _flat_copy(received), _flat_copy(returned)))
+        step = _Step(name, _flat_copy(received), _flat_copy(returned))
+        if name in leaves:
+            steps.append(step)
+        else:
+            wrapped[name] = step
 
     with evaluating(module) as hooks:
-        for name, leaf in leaves.items():
-            hooks.append(leaf.register_forward_hook(lambda _, args, result, name=name: keep(name, args, result)))
+        for name in (*leaves, *wrappers):
+            hook = partial(lambda name, _, args, options, result: keep(name, (args, options), result), name)
+            hooks.append(module.get_submodule(name).register_forward_hook(hook, with_kwargs=True))
         module(inputs)
     weighted = set(layers_with_weights(module, fewest_dimensions=2))
     heads = [at for at, step in enumerate(steps) if step.layer in weighted]
     if not heads:
         raise ValueError("expected a layer with a weight matrix, got none that ran; select layers with layers=[...]")
+    head = steps[heads[-1]].layer
+    for name, step in sorted(wrapped.items()):  # the outermost first
+        parts = [part for part in steps if part.layer.startswith(f"{name}.")]
+        if head.startswith(f"{name}.") and sum(_same(part.received, step.received) for part in parts) > 1:
+            return [*steps, step], len(steps)
     return steps, heads[-1]
+
+
+def _is_linear(module: nn.Module) -> bool:
+    """Whether several linear layers, and nothing else that computes, are in a module."""
+    parts = [part for part in module.modules() if not any(True for _ in part.children())]
+    several = sum(isinstance(part, nn.Linear) for part in parts) > 1
+    return several and all(isinstance(part, (nn.Linear, nn.Dropout, nn.Identity)) for part in parts)
+
+
+def _same(one: Tensor | None, other: Tensor | None) -> bool:
+    return one is not None and other is not None and torch.equal(one, other)
 
 
 def _flat_copy(value: Any, at_most: int = 2**16) -> Tensor | None:

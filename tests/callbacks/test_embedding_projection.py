@@ -1,5 +1,6 @@
 """The projection in the event file is the layout of that layer's activations."""
 
+import json
 import threading
 from io import BytesIO
 from itertools import pairwise, product
@@ -308,3 +309,20 @@ def test_a_logger_that_takes_no_pictures_gets_the_numbers(tmp_path):
     with pytest.warns(UserWarning, match="NumbersLogger cannot log images"):
         fit(tmp_path, [EmbeddingProjection(method="pca", on_error="raise")], logger=logger, max_epochs=1)
     assert any("projection/act/pca/silhouette" in row for _, row in logger.rows)
+
+
+def test_predictions_are_those_of_the_layouts_step(tmp_path):
+    class Turning(TinyNet):
+        def on_train_epoch_start(self):
+            with torch.no_grad():
+                self.fc2.bias.copy_(1000 * torch.eye(4)[self.current_epoch % 4])
+
+    fit(tmp_path, [EmbeddingProjection(num_samples=20, history=0)], model=Turning, max_epochs=6)
+    shown = {}
+    for event in events(tmp_path).Tensors("cnnviz/projection/act/tsne"):
+        header, payload = event.tensor_proto.string_val
+        parts = {part["name"]: part for part in json.loads(header)["arrays"]}
+        predicted = np.frombuffer(payload, np.int16, offset=4 * int(np.prod(parts["points"]["shape"])))
+        shown[event.step] = set(predicted.tolist())
+    assert len(shown) > 1
+    assert shown == {step: {(step // 6 - 1) % 4} for step in shown}

@@ -225,3 +225,17 @@ def test_names_that_are_not_the_models_classes_are_refused_with_both_counts(name
     probe = Probe(4, class_names=names)
     with pytest.raises(ConfigurationError, match=rf"each of the model's 4 classes, got {len(names)} class_names"):
         fit(tmp_path, [FeatureMaps(probe=probe)])
+
+
+def test_time_steps_are_not_passed_off_as_samples(tmp_path):
+    class Unrolled(TinyNet):
+        def __init__(self):
+            super().__init__()
+            self.unrolled = nn.Identity()
+
+        def forward(self, x):
+            return super().forward(self.unrolled(x.expand(4, *x.shape)).mean(0))
+
+    with pytest.warns(UserWarning, match="FeatureMaps failed to draw; .*unrolled"):
+        fit(tmp_path, [FeatureMaps(layers="unrolled", num_images=4)], model=Unrolled, max_epochs=1)
+    assert "feature_maps/unrolled" not in image_steps(tmp_path)

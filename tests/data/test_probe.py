@@ -352,3 +352,19 @@ def test_balanced_order_deals_out_the_classes_in_turn(classes):
 
 def test_no_samples_have_an_order_too():
     assert balanced_order(np.array([], dtype=int)).tolist() == []
+
+
+def test_of_samples_of_several_sizes_those_of_the_most_frequent_are_used(caplog):
+    caplog.set_level("INFO")
+    probe = Probe(10)
+    for count, size in ((2, 4), (5, 6), (3, 8)):
+        probe.offer((torch.rand(count, 1, size, size), torch.zeros(count, dtype=torch.long)))
+    assert probe.samples.inputs.shape == (5, 1, 6, 6)
+    assert "differ in size; 5 of 10, of size 1×6×6, are used" in caplog.text
+
+
+def test_ragged_labels_of_a_dataset_are_no_classes():
+    data = Labelled(SKEWED, labels=[[0], [0, 1]] * (len(SKEWED) // 2))
+    probe = Probe(5)
+    fit(probe, load(tensors(labels_of(8))), load(data))
+    assert len(probe.samples.inputs) == 5

@@ -5,7 +5,7 @@ import torch
 from helpers.stateful import Net, X, by_hand, frozen, hooks, traces
 from torch import nn
 
-from lightning_cnnviz.model.capture import record
+from lightning_cnnviz.model.capture import check_one_input, record, sample_first
 from lightning_cnnviz.model.outputs import first_tensor
 
 
@@ -179,3 +179,24 @@ def test_compiled_submodules_are_seen_and_stay_compiled(in_place):
     assert hooks(net) == 0
     net(X)
     assert len(compiled) == graphs  # neither looking nor training afterwards compiled anything
+
+
+def test_only_a_dimension_that_grows_with_the_samples_is_theirs():
+    class Unrolled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.time, self.fc = nn.Identity(), nn.Linear(3, 2)
+
+        def forward(self, x):
+            return self.fc(self.time(x.expand(2, *x.shape)).mean(0))
+
+    assert sample_first(Unrolled(), torch.rand(2, 3), ["time", "fc", "fc.input"]) == {"fc", "fc.input"}
+
+
+def test_a_forward_pass_that_takes_keywords_only_is_said_to():
+    class Keyword(nn.Module):
+        def forward(self, **batch):
+            return batch["x"]
+
+    with pytest.raises(ValueError, match=r"got forward\(\*\*batch\); it takes its inputs by keyword"):
+        check_one_input(Keyword())

@@ -25,7 +25,8 @@ def test_with_the_suffix_a_hook_hears_what_a_layer_receives():
     add_hook(net, "1.input", heard.append)
     x = torch.rand(3, 6)
     net(x)
-    ((received,),) = heard
+    (((received,), options),) = heard
+    assert options == {}
     assert torch.equal(received, net[0](x))
 
 

@@ -260,3 +260,52 @@ def test_finding_the_last_hidden_layer_leaves_no_trace():
     before = traces(net)
     assert last_hidden_layer(net, X) == "relu"
     assert traces(net) == before
+
+
+class Adapted(nn.Module):
+    """A frozen linear layer with a low-rank adapter beside it."""
+
+    def __init__(self, base):
+        super().__init__()
+        self.base = base.requires_grad_(False)
+        self.dropout = nn.Dropout(0.1)
+        self.down = nn.Linear(base.in_features, 2, bias=False)
+        self.up = nn.Linear(2, base.out_features, bias=False)
+
+    def forward(self, x):
+        return self.base(x) + self.up(self.down(self.dropout(x)))
+
+
+def test_an_adapted_linear_layer_is_one_layer():
+    net = nn.Sequential(Adapted(nn.Linear(4, 3)), nn.ReLU(), Adapted(nn.Linear(3, 2)))
+    assert last_hidden_layer(net, torch.randn(5, 4)) == "1"
+    assert last_layer_with_weights(net, torch.randn(5, 4)) == "2"
+
+
+def test_linear_layers_one_after_the_other_are_several():
+    class Head(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc1, self.fc2 = nn.Linear(4, 3), nn.Linear(3, 2)
+
+        def forward(self, x):
+            return self.fc2(torch.relu(self.fc1(x)))
+
+    net = nn.Sequential(nn.Linear(4, 4), Head())
+    assert last_hidden_layer(net, torch.randn(5, 4)) == "1.fc2.input"
+    assert last_layer_with_weights(net, torch.randn(5, 4)) == "1.fc2"
+
+
+def test_a_layer_may_be_called_by_keyword():
+    class Keyword(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc1, self.fc2 = nn.Linear(4, 3), nn.Linear(3, 2)
+
+        def forward(self, x):
+            return self.fc2(input=torch.relu(self.fc1(input=x)))
+
+    x = torch.randn(5, 4)
+    net = Keyword()
+    assert last_hidden_layer(net, x) == "fc2.input"
+    torch.testing.assert_close(record(net, x, "fc2.input").layers["fc2.input"], torch.relu(net.fc1(x)).detach())
