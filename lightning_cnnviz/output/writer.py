@@ -50,6 +50,8 @@ class Writer:
         self._resumed = False
         self._size_limit_reported = False
         self._claims: dict[str, object] = {}
+        self._owners: dict[str, Account] = {}
+        self._shared_tags: set[str] = set()
         self._drawing = JobQueue("Writer", capacity=MAX_PENDING_JOBS, per_key=MAX_PENDING_JOBS, idle=self._flush)
         self._computing = JobQueue("Computing", capacity=MAX_PENDING_JOBS, per_key=1)
         self._worker = Worker.acquire()
@@ -128,6 +130,15 @@ class Writer:
         tag, draw = drawing
         if not self.takes_pictures:
             return
+        owner = self._owners.setdefault(tag, account)
+        if owner is not account and tag.startswith("cnnviz/"):
+            return  # the tab has one series of each: that of the first callback
+        if owner is not account and tag not in self._shared_tags:
+            self._shared_tags.add(tag)
+            rank_zero_warn(
+                f"{owner.name} and {account.name} both write pictures under the tag {tag!r}, which mixes them up; "
+                f'give one of them a tag of its own, e.g. {account.name.partition("-")[0]}(tag="...")'
+            )
         if synchronous:
             work = partial(self._write_drawn, tag, draw_encoded(draw), step, account)
         else:

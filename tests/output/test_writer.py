@@ -172,3 +172,15 @@ def test_a_full_disk_costs_pictures_only(tmp_path, monkeypatch):
 class Quiet(TinyNet):
     def log(self, *_, **__):
         """Nothing: the module's own logging would stop at the full disk as it does without us."""
+
+
+def test_two_callbacks_under_one_tag_are_reported(tmp_path):
+    with pytest.warns(
+        UserWarning, match=r"KernelGrid and KernelGrid-2 both write pictures under the tag 'kernels/conv1'"
+    ):
+        fit(tmp_path, [KernelGrid(layers="conv1"), KernelGrid(layers="conv1", channel="mean")], max_epochs=1)
+
+
+def test_callbacks_under_tags_of_their_own_are_not(tmp_path, recwarn):
+    fit(tmp_path, [KernelGrid(layers="conv1"), KernelGrid(layers="conv2"), KernelGrid(tag="means", channel="mean")])
+    assert not [warning for warning in recwarn if "under the tag" in str(warning.message)]
