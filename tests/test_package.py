@@ -186,3 +186,15 @@ def test_documents_show_pictures_that_are_there_and_no_others():
         for place in re.findall(r"[\w/]*images/\w+\.png", document.read_text(encoding="utf-8"))
     }
     assert shown == {path.resolve() for path in (ROOT / "docs" / "images").iterdir()}
+
+
+def test_the_tests_that_documents_name_are_there():
+    named = {
+        (path, test)
+        for document in (ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md"))
+        if document.name != "add_a_visual.md"  # whose files are the reader's
+        for path, test in re.findall(r"(tests/[\w/]+\.py)(?:::(\w+))?", document.read_text(encoding="utf-8"))
+    }
+    assert named
+    for path, test in named:
+        assert f"def {test}" in (ROOT / path).read_text(encoding="utf-8"), f"no {test} in {path}"

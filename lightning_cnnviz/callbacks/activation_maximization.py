@@ -86,7 +86,7 @@ class ActivationMaximization(ProbingCallback):
         )
         self.max_units = whole_number(max_units, "max_units", at_least=1)
         self._sharded = False
-        self.ascent = Ascent(steps, step_size, blur, jitter, l2, seed)
+        self.ascent = Ascent(steps, step_size, blur, jitter, l2, whole_number(seed, "seed"))
 
     @override
     def choose_layers(self, module: LightningModule) -> Sequence[str]:
