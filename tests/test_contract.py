@@ -251,9 +251,20 @@ def test_3_a_callback_can_be_used_again(kind, tmp_path):
     assert pictures[0] == pictures[1]  # nothing of the first run shows in the second
 
 
+def run_script(script, folder):
+    return subprocess.run(
+        [sys.executable, script, folder],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+    )
+
+
 def test_4_what_is_in_the_file_survives_kill_9(tmp_path):
     script = Path(__file__).with_name("helpers") / "killed_run.py"
-    run = subprocess.run([sys.executable, script, tmp_path], capture_output=True, text=True, timeout=120, check=False)
+    run = run_script(script, tmp_path)
     assert run.returncode == -signal.SIGKILL, run.stderr
     steps = image_steps(tmp_path)
     assert steps.pop("architecture/diagram") == [0]
@@ -351,7 +362,7 @@ def confusion(weights):
 
 def test_7_two_processes_write_every_picture_once(tmp_path):
     script = Path(__file__).with_name("helpers") / "ddp_run.py"
-    run = subprocess.run([sys.executable, script, tmp_path], capture_output=True, text=True, timeout=240, check=False)
+    run = run_script(script, tmp_path)
     assert run.returncode == 0, run.stderr[-3000:]
     assert len(list((tmp_path / "run").glob("events*"))) == 1
     steps = image_steps(tmp_path)

@@ -111,7 +111,7 @@ FAULTS = (
     "callbacks.gradient_flow.gradient_bars",
     "callbacks.gradient_flow.diagnose",
     "callbacks.class_report.class_accuracies",
-    "callbacks.loss_accuracy.find_metric",
+    "callbacks.loss_accuracy.step_only_metrics",
 )
 
 

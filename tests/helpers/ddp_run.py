@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 
 import torch
-from tiny import fit
 
+from helpers.tiny import fit
 from lightning_cnnviz import ActivationMaximization, cnnviz_callbacks
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 import pytorch_lightning as pl
-from tiny import fit, image_steps
 
+from helpers.tiny import fit, image_steps
 from lightning_cnnviz import cnnviz_callbacks
 
 

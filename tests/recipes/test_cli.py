@@ -56,7 +56,7 @@ def test_demo_draws_every_view_it_names(demo, home):
     assert {"curves/loss", "curves/accuracy", "class_report/confusion", "class_report/mistakes"} <= images
     assert [image.step for image in events.Images("kernels/conv1")] == [36, 72]  # 1,150 images in batches of 32
     named = re.findall(r"^  (?:Images|Custom Scalars) tab +([a-z_]+)", demo.stdout, re.MULTILINE)
-    assert named == ["kernels", "feature_maps", "gradient_flow", "projection", "class_report", "curves"]
+    assert named == ["kernels", "feature_maps", "gradient_flow", "curves", "class_report", "projection"]
 
 
 def test_demo_says_how_to_open_tensorboard(demo, home):
