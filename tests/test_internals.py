@@ -21,6 +21,8 @@ ALLOWED = {
         "_foreach_sub",
         "_forward_pre_hooks",
         "_orig_mod",
+        "_saved_self",
+        "_saved_target",
         "_step_supports_amp_scaling",
         "_version",
     },

@@ -22,7 +22,8 @@ if TYPE_CHECKING:  # `as` marks a name as re-exported
 _BASES = {"VisualCallback": "base", "ProbingCallback": "probing"}
 # Every visual has a module whose name gives the name of its class, so a new one needs no entry here. Imported lazily,
 # so that importing the package does not import PyTorch and Lightning.
-_FILES = [found.name for found in iter_modules(__path__) if found.name not in ("base", "guarded", "probing")]
+_OTHERS = ("base", "guarded", "listening", "probing")
+_FILES = [found.name for found in iter_modules(__path__) if found.name not in _OTHERS]
 _HOMES = {**{"".join(map(str.capitalize, name.split("_"))): name for name in _FILES}, **_BASES}
 __all__ = sorted(_HOMES)
 

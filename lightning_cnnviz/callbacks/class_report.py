@@ -10,14 +10,14 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 from typing_extensions import override
 
-from lightning_cnnviz.callbacks.base import Guide, LayerPatterns, OnError, VisualCallback
+from lightning_cnnviz.callbacks.base import Guide, LayerPatterns, OnError
+from lightning_cnnviz.callbacks.listening import ListeningCallback
 from lightning_cnnviz.data.batch import Key
 from lightning_cnnviz.data.datasets import check_class_names, find_class_names, first_loader
 from lightning_cnnviz.errors import ClassNames, class_names_list, whole_number
 from lightning_cnnviz.functional.class_report import Counts, class_accuracies, confusion_matrix_chart
 from lightning_cnnviz.functional.drawing.image_sheet import prediction_sheet
 from lightning_cnnviz.model.layers import scores_layer
-from lightning_cnnviz.model.score_listener import ScoreListener
 from lightning_cnnviz.output.writer import Drawing
 from lightning_cnnviz.statistics.class_tally import ClassTally, Totals
 
@@ -29,7 +29,7 @@ NO_SCORES = (
 )
 
 
-class ClassReport(VisualCallback):
+class ClassReport(ListeningCallback):
     """Reports a validation class by class: images `class_report/confusion`, `…/mistakes` and `…/samples`.
 
     Scalars `class_report/accuracy/<class>` are the share of a class's samples that were classified correctly (its
@@ -90,7 +90,6 @@ class ClassReport(VisualCallback):
         self.max_mistakes = whole_number(max_mistakes, "max_mistakes", at_least=1)
         self.inputs = inputs
         self.targets = targets
-        self._listener = ScoreListener(inputs, targets)
         self._tally: ClassTally | None = None
         self._accuracies: dict[str, float] = {}
         self._warned = False
@@ -105,7 +104,7 @@ class ClassReport(VisualCallback):
     @override
     def prepare(self, trainer: Trainer, module: LightningModule) -> None:
         self._warned = False
-        self._listener = ScoreListener(self.inputs, self.targets)
+        self.listen(self.inputs, self.targets, settled=bool(self.selected))
         if not trainer.enable_validation:
             rank_zero_info("ClassReport: no validation data; nothing is reported")
 
@@ -115,6 +114,7 @@ class ClassReport(VisualCallback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Draws nothing; this callback draws at the end of a validation."""
+        self.end_listening()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draws nothing; this callback draws at the end of a validation."""
@@ -165,12 +165,6 @@ class ClassReport(VisualCallback):
 
     # ---- internals
 
-    def _end(self, trainer: Trainer) -> None:
-        try:
-            self._listener.stop()  # a failed batch may have left it capturing
-        finally:
-            super()._end(trainer)
-
     def _due(self, trainer: Trainer) -> bool:
         by_step = self.schedule.step_due(self._last_step, trainer.global_step, self.stretch)
         return by_step or self.schedule.epoch_due(trainer.current_epoch, self.stretch)
@@ -183,7 +177,8 @@ class ClassReport(VisualCallback):
         if totals is None:
             if not self._warned:
                 self._warned = True
-                rank_zero_warn(NO_SCORES)
+                reason = self.verdict.reason
+                rank_zero_warn(f"ClassReport found nothing to report: {reason}" if reason else NO_SCORES)
             return
         counts = totals.counts.numpy()
         names = self._names(trainer, module, len(counts))

@@ -13,7 +13,6 @@ from typing_extensions import override
 from lightning_cnnviz.callbacks.base import Guide, LayerPatterns, OnError
 from lightning_cnnviz.callbacks.probing import ProbingCallback
 from lightning_cnnviz.data.probe import Probe
-from lightning_cnnviz.data.scores import predicted_classes
 from lightning_cnnviz.errors import names_list, whole_number
 from lightning_cnnviz.functional.projection.animation import projection_film
 from lightning_cnnviz.functional.projection.chart import projection_chart
@@ -155,7 +154,7 @@ class EmbeddingProjection(ProbingCallback):
         if self.writer is None or not self.writer.writes:
             return None  # after the forward pass, which runs on every rank
         self._classes = shown.targets.numpy(), shown.class_names
-        predicted = predicted_classes(seen.output, len(shown.inputs))
+        predicted = self.predicted(seen.output, len(shown.inputs))
         classes = np.full(len(shown.inputs), -1) if predicted is None else predicted.numpy()
         titles = {name: self.title(name, trainer) for name in [*seen.layers, "overview"]}
         drawings = list(self._tab_samples())

@@ -11,7 +11,6 @@ from typing_extensions import override
 from lightning_cnnviz.callbacks.base import Guide, LayerPatterns, OnError
 from lightning_cnnviz.callbacks.probing import ProbingCallback
 from lightning_cnnviz.data.probe import Probe
-from lightning_cnnviz.data.scores import predicted_classes
 from lightning_cnnviz.errors import whole_number
 from lightning_cnnviz.functional.feature_map_grid import feature_maps, mean_maps
 from lightning_cnnviz.functional.tab.data import map_tab_data
@@ -88,7 +87,7 @@ class FeatureMaps(ProbingCallback):
         if not names or self.probe.samples is None:
             return
         shown, seen = self.activations(trainer, module, names, self.num_images)
-        predicted = predicted_classes(seen.output, len(shown.inputs))
+        predicted = self.predicted(seen.output, len(shown.inputs))
         captions = [
             [f"true: {shown.class_name(int(true))}"] * (true >= 0)
             + ([] if predicted is None else [f"pred: {shown.class_name(int(predicted[index]))}"])

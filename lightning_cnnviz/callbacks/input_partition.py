@@ -27,6 +27,7 @@ from lightning_cnnviz.functional.input_partition.weight_history import (
 )
 from lightning_cnnviz.functional.tab.drawn import drawn_for_tab
 from lightning_cnnviz.model.layers import layers_with_weights, select_layers
+from lightning_cnnviz.model.loss_evidence import Verdict
 from lightning_cnnviz.output.writer import Drawing
 
 DATA_MARGIN = 0.2
@@ -125,6 +126,12 @@ class InputPartition(ProbingCallback):
             drop_later(self._folder, trainer.global_step)
         if self.train_probe.samples is not None:
             self._check(module, self.train_probe.samples)
+
+    @override
+    def learned(self, verdict: Verdict) -> None:
+        super().learned(verdict)
+        if verdict.classes_elsewhere:
+            self.train_probe.forget_targets(verdict.targets)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Offers the batch to the probes if they could not be read from the dataset."""

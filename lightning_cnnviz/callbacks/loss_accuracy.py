@@ -6,6 +6,8 @@ from functools import partial
 from typing import Any
 
 from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.utilities import rank_zero_info
+from torch import Tensor
 from typing_extensions import override
 
 from lightning_cnnviz.callbacks.base import Guide, LayerPatterns, OnError, VisualCallback
@@ -14,12 +16,14 @@ from lightning_cnnviz.functional.curves import Point, Quantity, Stage, curve_cha
 from lightning_cnnviz.functional.tab.data import TabData
 from lightning_cnnviz.lightning import step_only_metrics
 from lightning_cnnviz.model.layers import scores_layer
+from lightning_cnnviz.model.loss_evidence import LossEvidence
 from lightning_cnnviz.output.writer import Drawing
 from lightning_cnnviz.statistics.curve_sources import CurveSources
 from lightning_cnnviz.statistics.epoch_means import EpochMeans
 from lightning_cnnviz.statistics.fresh_metrics import FreshMetrics
 
 QUANTITIES: tuple[Quantity, ...] = ("loss", "accuracy")
+STAGES: tuple[Stage, ...] = ("train", "val")
 
 
 class LossAccuracy(VisualCallback):
@@ -135,6 +139,12 @@ class LossAccuracy(VisualCallback):
         """Starts capturing the class scores."""
         self._start_capture("train", pl_module, batch)
 
+    def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
+        """Reads from the loss what scores and class indices are, until it is settled."""
+        if self.writer is not None:
+            with self.guard():
+                self._evidence.read(loss)
+
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
@@ -142,7 +152,11 @@ class LossAccuracy(VisualCallback):
         if self.writer is not None:
             with self.guard():
                 # Lightning divides the loss that it passes on by the number of accumulated batches.
+                unsettled = self._evidence.verdict is None
                 self._means["train"].add(outputs, batch, scale=trainer.accumulate_grad_batches)
+                verdict = self._evidence.verdict
+                if unsettled and verdict is not None and verdict.reason:
+                    rank_zero_info(f"LossAccuracy: no accuracy is computed here: {verdict.reason}")
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -216,7 +230,9 @@ class LossAccuracy(VisualCallback):
     # ---- internals
 
     def _new_means(self) -> dict[Stage, EpochMeans]:
-        return {"train": EpochMeans(self.inputs, self.targets), "val": EpochMeans(self.inputs, self.targets)}
+        self._evidence = LossEvidence(settled=self.targets is not None or bool(self.selected))
+        means = (EpochMeans(self.inputs, self.targets, self._evidence) for _ in range(2))
+        return dict(zip(STAGES, means, strict=True))
 
     def _start_capture(self, stage: Stage, module: LightningModule, batch: Any) -> None:
         if self.writer is not None and self._sources.computes_accuracy(stage):

@@ -10,17 +10,20 @@ from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 from typing_extensions import override
 
-from lightning_cnnviz.callbacks.base import LayerPatterns, OnError, VisualCallback
+from lightning_cnnviz.callbacks.base import LayerPatterns, OnError
+from lightning_cnnviz.callbacks.listening import ListeningCallback
 from lightning_cnnviz.data.datasets import check_class_names
 from lightning_cnnviz.data.probe import Probe, Samples
+from lightning_cnnviz.data.scores import predicted_classes
 from lightning_cnnviz.functional.tab.data import sample_tab_data
 from lightning_cnnviz.model.capture import Activations, check_one_input, record, sample_first
 from lightning_cnnviz.model.evaluation import awaits_input
 from lightning_cnnviz.model.hooks import INPUT
+from lightning_cnnviz.model.loss_evidence import Verdict
 from lightning_cnnviz.output.writer import Drawing
 
 
-class ProbingCallback(VisualCallback):
+class ProbingCallback(ListeningCallback):
     """Base class of callbacks that run a probe's samples through the model.
 
     The probe is collected before the first step or, if its dataset cannot be indexed, from the first training batches.
@@ -61,6 +64,7 @@ class ProbingCallback(VisualCallback):
         self._reported_missing.clear()
         self._checked.clear()
         self._by_sample.clear()
+        self.listen(self.probe.inputs, self.probe.targets)
         self.probe.collect(trainer, module)
         check_one_input(module)
         if self.probe.class_names is not None and self.probe.samples is not None and not awaits_input(module):
@@ -68,8 +72,20 @@ class ProbingCallback(VisualCallback):
             if output is not None and output.ndim == 2:
                 check_class_names(self.probe.class_names, max(2, output.shape[1]))
 
+    @override
+    def learned(self, verdict: Verdict) -> None:
+        if verdict.classes_elsewhere:
+            self.probe.forget_targets(verdict.targets)
+
+    def predicted(self, output: Tensor | None, samples: int) -> Tensor | None:
+        """Returns the classes that an output predicts, shape (samples,); None if it is not known to be scores."""
+        verdict = self.verdict
+        logits = None if verdict.logits is None else torch.tensor(verdict.logits)
+        return None if verdict.reason else predicted_classes(output, samples, logits)
+
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Offers the batch to the probe if it could not be read from the dataset."""
+        super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
         if self.writer is not None and not self.probe.full:
             with self.guard():
                 self.probe.offer(batch, (trainer.current_epoch, batch_idx))

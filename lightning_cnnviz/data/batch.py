@@ -64,6 +64,36 @@ def split_batch(batch: Any, inputs: Key | None = None, targets: Key | None = Non
     return x, None if y is None else y.detach().reshape(len(x)).long()
 
 
+def named_tensors(batch: Any) -> list[tuple[Key | None, Tensor]]:
+    """The tensors of a batch in their order, each with its name, if it has one.
+
+    Example:
+        >>> [name for name, _ in named_tensors({"image": torch.ones(2, 3), "label": (torch.ones(2),)})]
+        ['image', None]
+    """
+    return list(_leaves(batch))
+
+
+def class_indices_at(batch: Any, place: tuple[Key | None, int, int], samples: int) -> Tensor | None:
+    """Returns the class indices at a place in a batch, shape (samples,); None if it has none there.
+
+    Args:
+        batch: The batch.
+        place: Name, position among the batch's tensors, and number of these. In a batch with another number of
+            tensors the name counts.
+        samples: Number of samples.
+    """
+    name, position, count = place
+    tensors = named_tensors(batch)
+    if len(tensors) == count:
+        found = [tensors[position][1]]
+    else:
+        found = [tensor for key, tensor in tensors if name is not None and key == name]
+    if len(found) != 1 or not _are_class_indices(found[0], samples):
+        return None
+    return found[0].detach().reshape(samples).long()
+
+
 def batch_size(batch: Any) -> int:
     """Number of samples in a batch: the length of its first tensor that is not a scalar; 1 if there is none.
 

@@ -98,6 +98,7 @@ class Probe:
         self._samples: Samples | None = None
         self._collected: list[tuple[Tensor, Tensor]] = []
         self._last_offered: tuple[int, int] | None = None
+        self._targets_known = True
 
     @classmethod
     def from_tensors(
@@ -126,6 +127,28 @@ class Probe:
         if self._samples is None and self._collected:
             self._choose()
         return self._samples
+
+    def forget_targets(self, place: tuple[Key | None, int, int] | None) -> None:
+        """Makes the classes of the samples unknown, as the training's loss has shown that they are something else.
+
+        Classes that were passed as tensors, or whose place the user has named, are kept.
+
+        Args:
+            place: Where the class indices are among the tensors of a batch (name, position, number of tensors), if
+                they are in it.
+        """
+        passed = self._samples is not None and self.origin is None
+        if passed or self.targets is not None or not self._targets_known:
+            return
+        self._targets_known = False
+        if self._samples is not None:
+            self._samples = self._samples._replace(targets=torch.full_like(self._samples.targets, -1))
+        if place is not None:
+            where = place[1] if place[0] is None else place[0]
+            rank_zero_info(
+                "Probe: the class indices in the loss are not those found in the samples, whose classes are therefore "
+                f"not shown; name their place in a batch with Probe(targets={where!r})"
+            )
 
     def collect(self, trainer: Trainer, module: LightningModule) -> None:
         """Reads the samples from the trainer's data, unless they are collected already or the dataset is a stream.
@@ -210,7 +233,7 @@ class Probe:
     def _choose(self) -> None:
         self._keep_one_shape()
         inputs, targets = (torch.cat(parts) for parts in zip(*self._collected, strict=True))
-        if int(targets.max()) >= MAX_CLASS_INDEX:  # rather IDs or timestamps
+        if not self._targets_known or int(targets.max()) >= MAX_CLASS_INDEX:  # rather IDs or timestamps
             targets = torch.full_like(targets, -1)
         balanced = balanced_order(targets.numpy()) if self.indices is None else np.arange(len(targets))
         order = torch.from_numpy(balanced)

@@ -8,7 +8,7 @@ from torch.utils.hooks import RemovableHandle
 
 from lightning_cnnviz.model.evaluation import in_own_pass
 from lightning_cnnviz.model.hooks import takes_hooks
-from lightning_cnnviz.model.outputs import first_tensor, scores_in
+from lightning_cnnviz.model.outputs import first_tensor, scores_in, shares_memory
 from lightning_cnnviz.model.torch_internals import is_compiled
 
 
@@ -25,6 +25,7 @@ class OutputTap:
         samples: Number of samples in the batch, i.e. rows of the scores.
         layer: Capture this submodule only.
         children: Capture the children as well, at a cost that grows with their number.
+        inputs: The batch's inputs. Of several calls of the model, the one that received them counts.
 
     Example:
         >>> import torch
@@ -35,8 +36,17 @@ class OutputTap:
         torch.Size([5, 3])
     """
 
-    def __init__(self, module: nn.Module, samples: int, layer: str | None = None, children: bool = True) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        samples: int,
+        layer: str | None = None,
+        children: bool = True,
+        inputs: Tensor | None = None,
+    ) -> None:
         self._samples = samples
+        self._inputs = inputs
+        self._received_inputs = False
         self._own_scores: Tensor | None = None
         self._child_scores: Tensor | None = None
         self._heads: list[tuple[nn.Module, weakref.ref[Tensor]]] = []  # with their inputs
@@ -46,7 +56,7 @@ class OutputTap:
         if is_compiled(module):
             return
         target = module.get_submodule(layer) if layer else module
-        self._handles = [target.register_forward_hook(self._capture_own)]
+        self._handles = [target.register_forward_hook(self._capture_own, with_kwargs=True)]
         if layer is None and children:
             self._handles += [
                 child.register_forward_hook(self._capture_child)
@@ -75,11 +85,17 @@ class OutputTap:
     def __getstate__(self) -> dict[str, Any]:
         # A model that is copied or saved while capturing gets an inactive tap.
         empty = dict.fromkeys(("_own_scores", "_child_scores", "_error"))
-        return {**empty, "_samples": -1, "_heads": [], "_several_heads": False, "_handles": []}
+        inactive: dict[str, Any] = {"_samples": -1, "_inputs": None, "_received_inputs": False, "_heads": []}
+        return {**empty, **inactive, "_several_heads": False, "_handles": []}
 
-    def _capture_own(self, module: nn.Module, args: Any, result: Any) -> None:
+    def _capture_own(self, module: nn.Module, args: Any, options: Any, result: Any) -> None:
         scores = self._class_scores(result)
-        self._own_scores = self._own_scores if scores is None else scores
+        if scores is None:
+            return
+        received = self._inputs is not None and shares_memory(self._inputs, (args, options))
+        if received or not self._received_inputs:  # otherwise another pass, e.g. of a baseline
+            self._own_scores = scores
+        self._received_inputs |= received
 
     def _capture_child(self, module: nn.Module, args: Any, result: Any) -> None:
         scores = self._class_scores(result)

@@ -1,6 +1,7 @@
 """Finds the tensor, or the class scores, in the output of a layer or model."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from torch import Tensor
@@ -41,9 +42,23 @@ def scores_in(value: Any, samples: int) -> Tensor | None:
     return None
 
 
+def shares_memory(tensor: Tensor, value: Any) -> bool:
+    """Whether a tensor, or a view of it from its beginning, is in a nesting of tuples, lists and mappings.
+
+    Example:
+        >>> import torch
+        >>> images = torch.zeros(5, 4)
+        >>> shares_memory(images, ({"x": images.view(5, 2, 2)},)), shares_memory(images, (images + 1,))
+        (True, False)
+    """
+    return any(part is tensor or part.data_ptr() == tensor.data_ptr() for part in _tensors(value))
+
+
 def _tensors(value: Any) -> Iterator[Tensor]:
     if isinstance(value, Tensor):
         yield value
+    elif is_dataclass(value) and not isinstance(value, (type, Mapping)):
+        yield from _tensors([getattr(value, field.name) for field in fields(value)])
     else:
         parts = value.values() if hasattr(value, "values") else value if isinstance(value, (tuple, list)) else ()
         for part in parts:

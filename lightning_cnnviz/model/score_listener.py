@@ -2,10 +2,12 @@
 
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
-from lightning_cnnviz.data.batch import Key, split_batch
+from lightning_cnnviz.data.batch import Key, class_indices_at, split_batch
 from lightning_cnnviz.data.scores import are_logits
+from lightning_cnnviz.model.loss_evidence import LossEvidence
 from lightning_cnnviz.model.output_tap import OutputTap
 
 
@@ -36,6 +38,7 @@ class ScoreListener:
     Args:
         inputs: Index, key or attribute of the inputs in a batch; see `split_batch`.
         targets: Index, key or attribute of the class indices in a batch.
+        evidence: What the training's loss has told. Default: nothing is to be known from it.
 
     Example:
         >>> import torch
@@ -47,9 +50,12 @@ class ScoreListener:
         torch.Size([5, 3])
     """
 
-    def __init__(self, inputs: Key | None = None, targets: Key | None = None) -> None:
+    def __init__(
+        self, inputs: Key | None = None, targets: Key | None = None, evidence: LossEvidence | None = None
+    ) -> None:
         self._keys = inputs, targets
-        self._tap: tuple[OutputTap, Tensor, Tensor] | None = None
+        self.evidence = LossEvidence(settled=True) if evidence is None else evidence
+        self._tap: tuple[OutputTap, Tensor, Tensor, Any] | None = None
         self._tap_children: bool | None = None  # whether children get hooks; None while undecided
         self._logits: Tensor | None = None
 
@@ -62,32 +68,48 @@ class ScoreListener:
             layer: Name of the layer that outputs the class scores; None for the model itself.
         """
         self.stop()  # a skipped step may have left its tap
+        verdict = self.evidence.verdict
+        if verdict is not None and verdict.reason:
+            return
         try:
             inputs, targets = split_batch(batch, *self._keys)
         except ValueError:  # no inputs, so no scores to capture
             return
+        if verdict is not None and verdict.targets is not None:
+            targets = class_indices_at(batch, verdict.targets, len(inputs))
         if targets is not None:
-            self._tap = OutputTap(module, len(inputs), layer, self._tap_children is not False), inputs, targets
+            tap = OutputTap(module, len(inputs), layer, self._tap_children is not False, inputs)
+            self._tap = tap, inputs, targets, batch
 
     def stop(self) -> ScoredBatch | None:
         """Stops capturing; returns the batch with its scores, None if none were captured."""
         if self._tap is None:
+            self.evidence.skip()
             return None
-        (tap, inputs, targets), self._tap = self._tap, None
+        (tap, inputs, targets, batch), self._tap = self._tap, None
         scores = tap.close()
         if scores is None:
+            self.evidence.skip()
             if self._tap_children is False:
                 self._tap_children = True
             return None
         if self._tap_children is None and tap.captured_own:
             self._tap_children = False
+        self.evidence.settle(scores, targets, batch)
+        verdict = self.evidence.verdict
+        if verdict is not None and verdict.reason:
+            return None
+        if verdict is not None and verdict.targets is not None:
+            found_targets = class_indices_at(batch, verdict.targets, len(inputs))
+            targets = targets if found_targets is None else found_targets
         if scores.ndim == 1 or scores.shape[1] == 1:  # a few logits may all lie in 0…1, many do not
-            found = are_logits(scores)
-            self._logits = found if self._logits is None else self._logits | found
+            told = None if verdict is None else verdict.logits
+            found = are_logits(scores) if told is None else torch.tensor(told, device=scores.device)
+            self._logits = found if self._logits is None or told is not None else self._logits | found
         else:
             self._logits = None
         inputs = inputs.detach() if inputs.requires_grad else inputs
         return ScoredBatch(inputs, targets.to(scores.device), scores, self._logits)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_keys": self._keys, "_tap": None, "_tap_children": None, "_logits": None}
+        return {"_keys": self._keys, "evidence": self.evidence, "_tap": None, "_tap_children": None, "_logits": None}

@@ -4,10 +4,12 @@
 PyTorch has changed.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Container, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import Node
 
 
 def write_count(tensor: Tensor) -> int:
@@ -139,3 +141,37 @@ def foreign_attributes(model: nn.Module) -> Iterator[object]:
     inner = set(vars(nn.Module()))
     for module in model.modules():
         yield from (value for name, value in vars(module).items() if name not in inner)
+
+
+def graph_below(tensor: Tensor, stop: Container[str]) -> Iterator[Node]:
+    """The nodes of a tensor's autograd graph from the top, each once, not going beyond nodes named in `stop`.
+
+    Example:
+        >>> x = torch.ones(2, requires_grad=True)
+        >>> [node.name() for node in graph_below((2 * x).sum(), stop=())]
+        ['SumBackward0', 'MulBackward0', 'torch::autograd::AccumulateGrad']
+    """
+    waiting = deque([] if tensor.grad_fn is None else [tensor.grad_fn])
+    seen = set(waiting)
+    while waiting:
+        node = waiting.popleft()
+        yield node
+        below = [] if node.name() in stop else [part for part, _ in node.next_functions if part is not None]
+        waiting += [part for part in dict.fromkeys(below) if part not in seen]
+        seen.update(below)
+
+
+def compared_tensors(node: Node) -> tuple[Tensor, Tensor] | None:
+    """The input and target that a loss function's node keeps for its backward pass; None if they are gone.
+
+    The names of what a node keeps are documented by example only ("Saved tensors" in PyTorch's autograd mechanics).
+
+    Example:
+        >>> loss = nn.functional.mse_loss(torch.ones(2, requires_grad=True), torch.zeros(2))
+        >>> [tensor.tolist() for tensor in compared_tensors(loss.grad_fn)]
+        [[1.0, 1.0], [0.0, 0.0]]
+    """
+    try:
+        return node._saved_self, node._saved_target  # type: ignore[attr-defined]
+    except (AttributeError, RuntimeError):  # not kept, or freed or overwritten meanwhile
+        return None

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from lightning_cnnviz.data.batch import Key, batch_size
 from lightning_cnnviz.data.scores import predicted_classes
+from lightning_cnnviz.model.loss_evidence import LossEvidence
 from lightning_cnnviz.model.outputs import first_tensor
 from lightning_cnnviz.model.score_listener import ScoreListener
 from lightning_cnnviz.statistics.step_buffer import StepBuffer
@@ -29,6 +30,7 @@ class EpochMeans:
     Args:
         inputs: Index, key or attribute of the inputs in a batch; see `split_batch`.
         targets: Index, key or attribute of the class indices in a batch.
+        evidence: What the training's loss has told. Default: nothing is to be known from it.
 
     Example:
         >>> net = nn.Linear(4, 3)
@@ -41,11 +43,13 @@ class EpochMeans:
         ['accuracy', 'loss']
     """
 
-    def __init__(self, inputs: Key | None = None, targets: Key | None = None) -> None:
+    def __init__(
+        self, inputs: Key | None = None, targets: Key | None = None, evidence: LossEvidence | None = None
+    ) -> None:
         self._sums: dict[str, Tensor] = {}
         self._buffer = StepBuffer(self._read)
         self._spec = _BatchSpec(samples=0, scale=1.0, classes=0, loss=False)
-        self._listener = ScoreListener(inputs, targets)
+        self._listener = ScoreListener(inputs, targets, evidence)
 
     def start_capture(self, module: nn.Module, batch: Any, layer: str | None = None) -> None:
         """Starts capturing the class scores of the next forward pass, if the batch has class indices."""

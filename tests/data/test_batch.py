@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lightning_cnnviz.data.batch import split_batch
+from lightning_cnnviz.data.batch import class_indices_at, named_tensors, split_batch
 
 X = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 Y = torch.tensor([2, 0, 1, 2])
@@ -187,3 +187,18 @@ def test_a_key_of_something_else_than_a_tensor_is_refused():
 def test_named_targets_that_are_no_class_numbers_are_refused(target):
     with pytest.raises(ValueError, match="class indices"):
         split_batch((X, target), targets=1)
+
+
+def test_tensors_have_their_names_in_their_order():
+    x, y = torch.rand(3, 4), torch.arange(3)
+    found = named_tensors({"image": x, "meta": {"site": y}, "boxes": [y]})
+    assert [name for name, _ in found] == ["image", "site", None]
+    assert all(one is other for (_, one), other in zip(found, (x, y, y), strict=True))
+
+
+def test_class_indices_are_taken_from_their_place_or_by_their_name():
+    x, y, rows = torch.rand(3, 4), torch.tensor([2, 0, 1]), torch.arange(3)
+    assert class_indices_at((rows, x, y), (None, 2, 3), 3).tolist() == [2, 0, 1]
+    assert class_indices_at({"image": x, "digit": y[:, None]}, ("digit", 2, 3), 3).tolist() == [2, 0, 1]
+    assert class_indices_at((x, y), (None, 2, 3), 3) is None  # a batch of another structure
+    assert class_indices_at((rows, x, x), (None, 2, 3), 3) is None  # no class indices there

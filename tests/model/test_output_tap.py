@@ -168,3 +168,28 @@ def test_what_cannot_be_looked_at_fails_as_the_tap_is_closed_and_not_in_the_mode
     with pytest.raises(RuntimeError, match="not for you"):
         tap.close()
     assert hooks(net) == 0
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_of_several_calls_that_of_the_batchs_inputs_counts(first):
+    net, x = Classifier(), torch.rand(6, 4)
+    tap = OutputTap(net, samples=6, inputs=x)
+    passes = [x.view(6, 2, 2).flatten(1), torch.zeros(6, 4)]
+    outputs = [net(given) for given in (passes if first else passes[::-1])]
+    assert torch.equal(tap.close(), outputs[0 if first else 1])
+
+
+def test_inputs_given_by_keyword_are_the_batchs_too():
+    net, x = Classifier(), torch.rand(6, 4)
+    tap = OutputTap(net, samples=6, inputs=x)
+    expected = net(x=x)
+    net(torch.zeros(6, 4))
+    assert torch.equal(tap.close(), expected)
+
+
+def test_of_several_calls_without_the_batchs_inputs_the_last_counts():
+    net, x = Classifier(), torch.rand(6, 4)
+    tap = OutputTap(net, samples=6, inputs=x)
+    net(x + 1)
+    expected = net(x + 2)
+    assert torch.equal(tap.close(), expected)

@@ -9,7 +9,7 @@ from torch import nn
 
 from lightning_cnnviz.model.capture import record
 from lightning_cnnviz.model.output_tap import OutputTap
-from lightning_cnnviz.model.outputs import first_tensor, scores_in
+from lightning_cnnviz.model.outputs import first_tensor, scores_in, shares_memory
 
 Named = namedtuple("Named", ["hidden", "logits"])
 SCORES, HIDDEN = torch.rand(5, 3), torch.rand(5, 7, 2)
@@ -100,3 +100,19 @@ def test_other_tensors_are_no_scores(value):
 
 def test_logits_that_are_no_scores_leave_room_for_others():
     assert scores_in({"logits": HIDDEN, "aux": SCORES}, 5) is SCORES
+
+
+def test_scores_are_found_in_a_dataclass():
+    @dataclass
+    class Output:
+        logits: torch.Tensor
+        hidden: torch.Tensor
+
+    output = Output(torch.rand(5, 3), torch.rand(5, 7))
+    assert scores_in(output, samples=5) is output.logits
+
+
+def test_memory_is_shared_by_a_view_and_not_by_a_copy():
+    x = torch.rand(5, 4)
+    assert shares_memory(x, ({"image": x.view(5, 2, 2)},))
+    assert not shares_memory(x, (x.clone(), {"image": x[1:]}))

@@ -10,10 +10,12 @@ from helpers.internals import broken_by
 from torch import nn
 
 from lightning_cnnviz.model.torch_internals import (
+    compared_tensors,
     copy_all,
     differences,
     foreign_attributes,
     forward_pre_hooks,
+    graph_below,
     is_compiled,
     norms_of,
     own_buffers,
@@ -272,3 +274,43 @@ def test_values_that_a_module_does_not_set_itself_are_foreign():
     assert any(value is kept for value in found), message
     inner = [net._modules, net._parameters, net[0]._parameters, net._forward_hooks]
     assert not any(value is part for value in found for part in inner), message
+
+
+# ---- Node._saved_self and Node._saved_target
+
+
+@pytest.mark.parametrize(
+    ("function", "targets"),
+    [
+        (nn.functional.nll_loss, torch.tensor([1, 0])),
+        (nn.functional.multi_margin_loss, torch.tensor([1, 0])),
+        (nn.functional.mse_loss, torch.rand(2, 3)),
+        (nn.functional.smooth_l1_loss, torch.rand(2, 3)),
+        (nn.functional.huber_loss, torch.rand(2, 3)),
+        (nn.functional.binary_cross_entropy, torch.rand(2, 3)),
+        (nn.functional.binary_cross_entropy_with_logits, torch.rand(2, 3)),
+    ],
+)
+def test_the_node_of_a_loss_keeps_what_it_compares(function, targets):
+    given = torch.rand(2, 3, requires_grad=True)
+    node = function(given, targets, reduction="none").grad_fn
+    scores, kept = compared_tensors(node)
+    assert torch.equal(scores, given)
+    assert torch.equal(kept, targets)
+
+
+def test_other_nodes_and_those_that_have_run_keep_nothing():
+    given = torch.rand(2, 3, requires_grad=True)
+    assert compared_tensors((given + 1).grad_fn) is None
+    loss = nn.functional.mse_loss(given, given.detach() + 1)
+    loss.backward()
+    assert compared_tensors(loss.grad_fn) is None
+
+
+def test_a_graph_is_walked_from_the_top_each_node_once():
+    x = torch.ones(2, requires_grad=True)
+    doubled = 2 * x
+    names = [node.name() for node in graph_below((doubled + doubled.exp()).sum(), stop={"ExpBackward0"})]
+    assert names[:2] == ["SumBackward0", "AddBackward0"]
+    assert sorted(names[2:4]) == ["ExpBackward0", "MulBackward0"]
+    assert len(names) == len(set(names))

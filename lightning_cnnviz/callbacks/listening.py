@@ -1,0 +1,76 @@
+"""The base class of callbacks that need to know what a batch's class indices and the model's class scores are."""
+
+from typing import Any
+
+from pytorch_lightning import LightningModule, Trainer
+from torch import Tensor
+
+from lightning_cnnviz.callbacks.base import VisualCallback
+from lightning_cnnviz.data.batch import Key
+from lightning_cnnviz.model.loss_evidence import LossEvidence, Verdict
+from lightning_cnnviz.model.score_listener import ScoreListener
+
+
+class ListeningCallback(VisualCallback):
+    """Base class of callbacks that learn from the first training steps' loss what scores and class indices are.
+
+    A subclass calls `listen` in `prepare`.
+
+    Args:
+        options: As in `VisualCallback`.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.listen(None, None)
+
+    def listen(self, inputs: Key | None, targets: Key | None, settled: bool = False) -> None:
+        """Starts over.
+
+        Args:
+            inputs: Index, key or attribute of the inputs in a batch, if the user named it.
+            targets: Index, key or attribute of the class indices in a batch, if the user named it.
+            settled: Whether the user has said what the scores are.
+        """
+        self._listener = ScoreListener(inputs, targets, LossEvidence(settled or targets is not None))
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the loss has told so far."""
+        return self._listener.evidence.verdict or Verdict()
+
+    def end_listening(self) -> None:
+        """Ends the capture of a training step."""
+        if self.writer is not None and self._listener.evidence.verdict is None:
+            with self.guard():
+                self._listener.stop()
+                if self._listener.evidence.verdict is not None:
+                    self.learned(self._listener.evidence.verdict)
+
+    def learned(self, verdict: Verdict) -> None:
+        """Called once in a run, when the loss has told what the scores and class indices are."""
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Starts capturing the model's output, until the loss has told what it is."""
+        if self.writer is not None and self._listener.evidence.verdict is None:
+            with self.guard():
+                self._listener.start(pl_module, batch)
+
+    def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
+        """Reads from the loss what it compares, until that is settled."""
+        if self.writer is not None and self._listener.evidence.verdict is None:
+            with self.guard():
+                self._listener.evidence.read(loss)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Ends the capture, and draws if due."""
+        self.end_listening()
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+
+    def _end(self, trainer: Trainer) -> None:
+        try:
+            self._listener.stop()  # a failed batch may have left it capturing
+        finally:
+            super()._end(trainer)

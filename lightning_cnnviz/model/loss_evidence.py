@@ -1,0 +1,135 @@
+"""What the training's loss tells about a batch and the model's output: whether, and where, there are classes."""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from lightning_cnnviz.data.batch import Key, named_tensors
+from lightning_cnnviz.model.loss_calls import LossCall, LossKind, loss_calls
+
+NO_CLASSES = "the loss compares the model's output with values, not with classes"
+OTHER_SCORES = 'the class scores in the loss are not what the model returns; name their layer with layers="..."'
+OTHER_TARGETS = (
+    "the class indices in the loss are not in the batch; log an accuracy in the module, which is then drawn"
+)
+MAX_LOSSES = 10
+"""Maximum number of losses in which a loss function is looked for."""
+
+
+class Verdict(NamedTuple):
+    """What the loss has told.
+
+    Attributes:
+        reason: Why no accuracy is certain; empty if it is.
+        targets: Name and position of the class indices among the batch's tensors, and the number of these; None if
+            they are where they were expected.
+        logits: For one score per sample: whether it is a logit rather than a probability; None otherwise.
+    """
+
+    reason: str = ""
+    targets: tuple[Key | None, int, int] | None = None
+    logits: bool | None = None
+
+    @property
+    def classes_elsewhere(self) -> bool:
+        """Whether what was taken for class indices is something else."""
+        return self.targets is not None or self.reason in (NO_CLASSES, OTHER_TARGETS)
+
+
+class LossEvidence:
+    """Settles, in the first training step whose loss tells it, what scores and class indices are.
+
+    Args:
+        settled: Look for nothing, as where the user has said what is what.
+
+    Example:
+        >>> scores, (images, classes) = torch.eye(3).requires_grad_(), (torch.ones(3, 4), torch.arange(3))
+        >>> evidence = LossEvidence()
+        >>> evidence.read(torch.nn.functional.mse_loss(scores.argmax(1) + scores.sum(1), torch.ones(3)))
+        >>> evidence.read(torch.nn.functional.cross_entropy(scores, 2 - classes))
+        >>> evidence.settle(scores.detach(), classes, (images, classes))
+        >>> evidence.verdict.reason == OTHER_TARGETS
+        True
+    """
+
+    def __init__(self, settled: bool = False) -> None:
+        self.verdict = Verdict() if settled else None
+        self._calls: list[LossCall] = []
+        self._losses = 0
+
+    def read(self, loss: Tensor) -> None:
+        """Takes down what a loss compares; called before it is propagated back."""
+        if self.verdict is None:
+            self._calls += loss_calls(loss)
+            self._losses += 1
+
+    def settle(self, scores: Tensor, targets: Tensor, batch: Any) -> None:
+        """Compares the losses of a training step with what is taken for its scores and class indices.
+
+        Args:
+            scores: Shape (samples, ...), as the model returned them; detached.
+            targets: Class indices, shape (samples,).
+            batch: The batch that both are of.
+        """
+        calls, self._calls = self._calls, []
+        if self.verdict is None and calls:
+            self.verdict = _judge(calls, scores, targets, batch)
+        self._give_up()
+
+    def skip(self) -> None:
+        """Ends a training step of which nothing is taken for scores."""
+        self._calls = []
+        self._give_up()
+
+    def _give_up(self) -> None:
+        if self.verdict is None and self._losses >= MAX_LOSSES:
+            self.verdict = Verdict()  # a loss that tells nothing
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_calls": []}
+
+
+def _judge(calls: list[LossCall], scores: Tensor, targets: Tensor, batch: Any) -> Verdict | None:
+    if not scores.isfinite().all():
+        return None
+    about_classes = [call for call in calls if call.kind != "values" and len(call.targets) == call.targets.numel()]
+    matching = [call for call in about_classes if _are_same(call.kind, call.scores, scores)]
+    for call in matching:
+        if _are_equal(call.targets, targets):
+            return Verdict(logits=_are_logits(call, scores))
+    for call in matching:
+        tensors = named_tensors(batch)
+        for position, (name, tensor) in enumerate(tensors):
+            if _are_equal(call.targets, tensor):
+                return Verdict("", (name, position, len(tensors)), _are_logits(call, scores))
+    if matching:
+        return Verdict(OTHER_TARGETS)
+    if any(call.kind != "classes" and _are_same(call.kind, call.scores, scores) for call in calls):
+        return Verdict(NO_CLASSES)
+    return Verdict(OTHER_SCORES) if about_classes else None
+
+
+def _are_same(kind: LossKind, given: Tensor, scores: Tensor) -> bool:
+    """Whether a loss function was given the scores that the model returned."""
+    if given.numel() != scores.numel() or len(given) != len(scores):
+        return False
+    if kind == "classes":  # whose scores may have been scaled
+        return given.shape == scores.shape and torch.equal(given.argmax(dim=1), scores.argmax(dim=1))
+    return _are_close(given, scores) or (kind == "probabilities" and _are_close(given, scores.float().sigmoid()))
+
+
+def _are_logits(call: LossCall, scores: Tensor) -> bool | None:
+    if call.kind == "classes":
+        return None
+    return call.kind == "logits" or not _are_close(call.scores, scores)
+
+
+def _are_close(one: Tensor, other: Tensor) -> bool:
+    return torch.allclose(one.reshape(-1).float(), other.reshape(-1).float(), rtol=1e-3, atol=1e-5)
+
+
+def _are_equal(one: Tensor, other: Tensor) -> bool:
+    if one.numel() != other.numel() or other.ndim > 2 or other.is_complex():
+        return False
+    return torch.equal(one.reshape(-1).double(), other.reshape(-1).to(one.device).double())
