@@ -141,7 +141,7 @@ class LossAccuracy(VisualCallback):
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
         """Reads from the loss what scores and class indices are, until it is settled."""
-        if self.writer is not None:
+        if self.writer is not None and self._evidence.verdict is None:
             with self.guard():
                 self._evidence.read(loss)
 

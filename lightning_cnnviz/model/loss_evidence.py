@@ -93,7 +93,8 @@ class LossEvidence:
 def _judge(calls: list[LossCall], scores: Tensor, targets: Tensor, batch: Any) -> Verdict | None:
     if not scores.isfinite().all():
         return None
-    about_classes = [call for call in calls if call.kind != "values" and len(call.targets) == call.targets.numel()]
+    per_sample = [call for call in calls if len(scores) == call.targets.numel() == call.targets.shape[:1].numel()]
+    about_classes = [call for call in per_sample if call.kind != "values" and call.targets.ndim > 0]
     matching = [call for call in about_classes if _are_same(call.kind, call.scores, scores)]
     for call in matching:
         if _are_equal(call.targets, targets):
@@ -112,17 +113,19 @@ def _judge(calls: list[LossCall], scores: Tensor, targets: Tensor, batch: Any) -
 
 def _are_same(kind: LossKind, given: Tensor, scores: Tensor) -> bool:
     """Whether a loss function was given the scores that the model returned."""
-    if given.numel() != scores.numel() or len(given) != len(scores):
+    if given.ndim == 0 or given.numel() != scores.numel() or len(given) != len(scores):
         return False
-    if kind == "classes":  # whose scores may have been scaled
-        return given.shape == scores.shape and torch.equal(given.argmax(dim=1), scores.argmax(dim=1))
+    given = given.to(scores.device)
+    if kind == "classes":  # whose scores may have been scaled and rounded, so that the largest is one of several
+        largest = scores.argmax(dim=1, keepdim=True) if given.shape == scores.shape else None
+        return largest is not None and torch.equal(given.gather(1, largest), given.amax(dim=1, keepdim=True))
     return _are_close(given, scores) or (kind == "probabilities" and _are_close(given, scores.float().sigmoid()))
 
 
 def _are_logits(call: LossCall, scores: Tensor) -> bool | None:
     if call.kind == "classes":
         return None
-    return call.kind == "logits" or not _are_close(call.scores, scores)
+    return call.kind == "logits" or not _are_close(call.scores.to(scores.device), scores)
 
 
 def _are_close(one: Tensor, other: Tensor) -> bool:
@@ -132,4 +135,4 @@ def _are_close(one: Tensor, other: Tensor) -> bool:
 def _are_equal(one: Tensor, other: Tensor) -> bool:
     if one.numel() != other.numel() or other.ndim > 2 or other.is_complex():
         return False
-    return torch.equal(one.reshape(-1).double(), other.reshape(-1).to(one.device).double())
+    return torch.equal(one.reshape(-1).cpu().double(), other.reshape(-1).cpu().double())

@@ -39,6 +39,19 @@ def test_a_loss_that_agrees_settles_the_guess():
     assert told(F.mse_loss(given.softmax(1), F.one_hot(CLASSES, 3).float()), given) == Verdict()
 
 
+def test_scores_that_the_loss_has_rounded_are_the_same():
+    seen = torch.tensor([[1.0, 1.001, 0.0]] * 6)
+    rounded = torch.tensor([[1.0, 1.0, 0.0]] * 6, requires_grad=True)
+    assert told(F.cross_entropy(rounded, CLASSES), seen) == Verdict()
+
+
+def test_terms_without_samples_are_passed_over():
+    given = scores(3)
+    loss = F.cross_entropy(given, CLASSES) + F.mse_loss(given.sum(), torch.tensor(1.0))
+    assert told(loss, given) == Verdict()
+    assert told(F.binary_cross_entropy_with_logits(given.sum(), torch.tensor(1.0)), given) is None
+
+
 def test_of_mixed_samples_the_own_class_is_one_of_two():
     given = scores(3)
     mixed = 0.7 * F.cross_entropy(given, CLASSES) + 0.3 * F.cross_entropy(given, CLASSES.flip(0))
