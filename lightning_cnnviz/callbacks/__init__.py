@@ -16,10 +16,11 @@ if TYPE_CHECKING:  # `as` marks a name as re-exported
     from lightning_cnnviz.callbacks.gradient_flow import GradientFlow as GradientFlow
     from lightning_cnnviz.callbacks.input_partition import InputPartition as InputPartition
     from lightning_cnnviz.callbacks.kernel_grid import KernelGrid as KernelGrid
+    from lightning_cnnviz.callbacks.listening import ListeningCallback as ListeningCallback
     from lightning_cnnviz.callbacks.loss_accuracy import LossAccuracy as LossAccuracy
     from lightning_cnnviz.callbacks.probing import ProbingCallback as ProbingCallback
 
-_BASES = {"VisualCallback": "base", "ProbingCallback": "probing"}
+_BASES = {"VisualCallback": "base", "ListeningCallback": "listening", "ProbingCallback": "probing"}
 # Every visual has a module whose name gives the name of its class, so a new one needs no entry here. Imported lazily,
 # so that importing the package does not import PyTorch and Lightning.
 _OTHERS = ("base", "guarded", "listening", "probing")

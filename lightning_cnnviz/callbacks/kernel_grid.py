@@ -108,7 +108,7 @@ class KernelGrid(VisualCallback):
             parts = {"": (weight, note)}
             if weight.is_complex():
                 parts = {
-                    "": (weight.abs(), f"magnitude {note}".strip()),
+                    "": (weight.abs(), "; ".join(filter(None, ("magnitude", note)))),
                     "/phase": (weight.angle(), "phase in radians"),
                 }
             for part, (values, words) in parts.items():
