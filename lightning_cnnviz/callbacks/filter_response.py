@@ -17,7 +17,7 @@ from lightning_cnnviz.functional.filter_response_grid import filter_response
 from lightning_cnnviz.functional.filtering import PlainConv, filter_responses
 from lightning_cnnviz.functional.kernels import check_channel
 from lightning_cnnviz.functional.tab.data import map_tab_data
-from lightning_cnnviz.model.evaluation import evaluating
+from lightning_cnnviz.model.evaluation import awaits_input, evaluating
 from lightning_cnnviz.model.hooks import INPUT
 from lightning_cnnviz.model.layers import convolutions, select_layers
 from lightning_cnnviz.model.sharding import skip_if_sharded
@@ -95,6 +95,8 @@ class FilterResponse(ProbingCallback):
             rank_zero_warn("FilterResponse: the model has no convolution that is not transposed; nothing is drawn")
         for name in selected:
             layer = _layer(module, name)
+            if awaits_input(layer):  # a lazy one, whose number of channels is not known yet
+                continue
             try:
                 check_channel(self.channel, layer.in_channels // layer.groups)
             except ValueError as error:

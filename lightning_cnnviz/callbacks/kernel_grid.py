@@ -21,7 +21,7 @@ from lightning_cnnviz.functional.kernels import (
 )
 from lightning_cnnviz.functional.tab.data import kernel_tab_data
 from lightning_cnnviz.model.effective_weight import is_transformed
-from lightning_cnnviz.model.evaluation import evaluating
+from lightning_cnnviz.model.evaluation import awaits_input, evaluating
 from lightning_cnnviz.model.layers import convolutions, select_layers
 from lightning_cnnviz.model.sharding import full_tensor
 from lightning_cnnviz.output.writer import Drawing
@@ -91,6 +91,8 @@ class KernelGrid(VisualCallback):
             rank_zero_warn("KernelGrid: the model has no convolution; nothing is drawn")
         for name in selected:
             layer = cast(nn.Conv2d, module.get_submodule(name))  # or another type of convolution
+            if awaits_input(layer):  # a lazy one, whose number of channels is not known yet
+                continue
             try:
                 check_channel(self.channel, layer.in_channels // layer.groups)
             except ValueError as error:

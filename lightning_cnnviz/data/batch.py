@@ -20,7 +20,8 @@ def split_batch(batch: Any, inputs: Key | None = None, targets: Key | None = Non
     Args:
         batch: A tensor, or any nesting of tuples, lists, mappings, dataclasses and named tuples of tensors.
         inputs: Index, key or attribute of the inputs. Default: the first floating-point tensor with at least
-            two dimensions, preferably one with a common name (`"image"`, `"x"`, ...).
+            two dimensions, or uint8 tensor with at least three, preferably one with a common name (`"image"`, `"x"`,
+            ...).
         targets: Index, key or attribute of the class indices. Default: the first integer tensor (or tensor of zeros
             and ones) with one entry per sample, preferably one with a common name (`"label"`, ...).
 
@@ -40,15 +41,16 @@ def split_batch(batch: Any, inputs: Key | None = None, targets: Key | None = Non
         return batch[0], batch[1]
     leaves = list(_leaves(batch))
     if inputs is None:
-        candidates = [leaf for leaf in leaves if leaf[1].is_floating_point() and leaf[1].ndim >= 2]
+        candidates = [leaf for leaf in leaves if _may_be_inputs(leaf[1])]
         x = _preferred(candidates, INPUT_NAMES)
     else:
         x = _entry(batch, inputs)
     if not isinstance(x, Tensor) or x.ndim < 1:
         found = ", ".join(f"{name or 'tensor'} {tuple(leaf.shape)} {leaf.dtype}" for name, leaf in leaves)
         raise ValueError(
-            f"expected a batch with a floating-point tensor of shape (samples, ...), got {type(batch).__name__} "
-            f"with {found or 'no tensors'}; specify the inputs with Probe(inputs=<index, key or attribute>)"
+            "expected a batch with a floating-point or uint8 tensor of shape (samples, ...), got "
+            f"{type(batch).__name__} with {found or 'no tensors'}; "
+            "specify the inputs with Probe(inputs=<index, key or attribute>)"
         )
     if targets is None:
         y = _preferred(
@@ -130,8 +132,7 @@ def _is_pair(batch: Any) -> bool:
         isinstance(x, Tensor)
         and isinstance(y, Tensor)
         and y.dtype == torch.int64
-        and x.is_floating_point()
-        and x.ndim >= 2
+        and _may_be_inputs(x)
         and y.shape == x.shape[:1]
     )
 
@@ -151,6 +152,10 @@ def _entry(batch: Any, key: Key) -> Tensor:
 def _preferred(leaves: Sequence[tuple[Key | None, Tensor]], names: Sequence[str]) -> Tensor | None:
     named = [tensor for name, tensor in leaves if name in names]
     return next(iter(named or [tensor for _, tensor in leaves]), None)
+
+
+def _may_be_inputs(tensor: Tensor) -> bool:
+    return (tensor.is_floating_point() and tensor.ndim >= 2) or (tensor.dtype == torch.uint8 and tensor.ndim >= 3)
 
 
 def _are_class_indices(tensor: Tensor, samples: int) -> bool:

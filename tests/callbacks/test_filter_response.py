@@ -11,7 +11,7 @@ from PIL import Image
 from scipy.signal import correlate2d
 from torch import nn
 
-from lightning_cnnviz import FilterResponse, Probe
+from lightning_cnnviz import FilterResponse, KernelGrid, Probe
 from lightning_cnnviz.functional.filter_response_grid import filter_response
 
 IMAGE = TinyData(40, seed=1).images[5]
@@ -177,3 +177,14 @@ def test_bad_arguments(arguments, message):
 def test_what_does_not_fit_the_model_fails_before_the_first_step(arguments, message, tmp_path):
     with pytest.raises((TypeError, ValueError), match=message):
         fit(tmp_path, [FilterResponse(**arguments)])
+
+
+def test_a_lazy_convolution_is_drawn_once_it_has_its_size(tmp_path):
+    class Lazy(TinyNet):
+        def __init__(self):
+            super().__init__()
+            self.conv1 = nn.LazyConv2d(4, 3, padding=1)
+
+    callbacks = [FilterResponse(on_error="raise"), KernelGrid(channel=0, on_error="raise")]
+    fit(tmp_path, callbacks, model=Lazy, max_epochs=1)
+    assert {"filter_response/conv1", "kernels/conv1"} <= set(image_steps(tmp_path))

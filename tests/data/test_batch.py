@@ -147,7 +147,7 @@ def test_class_numbers_are_detached_from_the_graph():
     ("batch", "found"),
     [
         ((Y, Y), r"tuple with tensor \(4,\) torch.int64, tensor \(4,\) torch.int64"),
-        ({"image": (X * 255).byte()}, r"dict with image \(4, 3, 8, 8\) torch.uint8"),
+        ({"image": (X * 255).int()}, r"dict with image \(4, 3, 8, 8\) torch.int32"),
         ("text", "str with no tensors"),
         (None, "NoneType with no tensors"),
         ([], "list with no tensors"),
@@ -156,7 +156,7 @@ def test_class_numbers_are_detached_from_the_graph():
 )
 def test_a_batch_without_inputs_is_refused_with_what_is_in_it_and_what_to_write(batch, found):
     with pytest.raises(
-        ValueError, match=rf"expected a batch with a floating-point tensor .*{found}; .*Probe\(inputs="
+        ValueError, match=rf"expected a batch with a floating-point or uint8 tensor .*{found}; .*Probe\(inputs="
     ):
         split_batch(batch)
 
@@ -202,3 +202,26 @@ def test_class_indices_are_taken_from_their_place_or_by_their_name():
     assert class_indices_at({"image": x, "digit": y[:, None]}, ("digit", 2, 3), 3).tolist() == [2, 0, 1]
     assert class_indices_at((x, y), (None, 2, 3), 3) is None  # a batch of another structure
     assert class_indices_at((rows, x, x), (None, 2, 3), 3) is None  # no class indices there
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        (torch.zeros(3, 1, 8, 8, dtype=torch.uint8), torch.tensor([2, 0, 1])),
+        {"label": torch.tensor([2, 0, 1]), "image": torch.zeros(3, 1, 8, 8, dtype=torch.uint8)},
+        {
+            "image": torch.zeros(3, 1, 8, 8, dtype=torch.uint8),
+            "mask": torch.ones(3, 1, 8, 8),
+            "y": torch.tensor([2, 0, 1]),
+        },
+    ],
+)
+def test_images_of_bytes_are_inputs(batch):
+    x, y = split_batch(batch)
+    assert (x.dtype, x.shape) == (torch.uint8, (3, 1, 8, 8))
+    assert sorted(y.tolist()) == [0, 1, 2]
+
+
+def test_a_mask_of_bytes_is_none_beside_the_image():
+    image = torch.rand(3, 1, 8, 8)
+    assert split_batch((image, torch.zeros(3, 8, 8, dtype=torch.uint8)))[0] is image

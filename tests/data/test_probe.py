@@ -225,7 +225,7 @@ def test_a_batch_without_inputs_is_refused():
         def __getitem__(self, index):
             return str(index), 0
 
-    with pytest.raises(ValueError, match=r"expected a batch with a floating-point tensor .* Probe\(inputs="):
+    with pytest.raises(ValueError, match=r"expected a batch with a floating-point or uint8 tensor .* Probe\(inputs="):
         fit(Probe(6), load(tensors(labels_of(8))), load(Names(labels_of(8)), collate_fn=collate))
 
 
