@@ -10,7 +10,7 @@ import torch
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader, IterableDataset, SubsetRandomSampler
 
 from lightning_cnnviz.data.batch import Key, split_batch
 from lightning_cnnviz.data.datasets import find_class_names, first_loader, known_targets
@@ -214,7 +214,9 @@ class Probe:
         size = len(dataset)  # type: ignore[arg-type]
         if self.indices is not None and max(self.indices) >= size:
             raise ConfigurationError(f"expected indices below the dataset's size of {size}, got {max(self.indices)}")
-        order = np.random.default_rng(self.seed).permutation(size)
+        # of a dataset that samplers split, only the part that this loader draws from
+        part = loader.sampler.indices if isinstance(loader.sampler, SubsetRandomSampler) else range(size)
+        order = np.random.default_rng(self.seed).permutation(np.asarray(part, dtype=np.intp))
         known = known_targets(dataset)
         if self.indices is not None:
             order = np.asarray(self.indices)

@@ -19,7 +19,7 @@ from helpers.numbered import (
     tensors,
 )
 from pytorch_lightning import Callback, Trainer
-from torch.utils.data import ConcatDataset, Subset, TensorDataset, random_split
+from torch.utils.data import ConcatDataset, Subset, SubsetRandomSampler, TensorDataset, random_split
 
 from lightning_cnnviz.data import probe as probe_module
 from lightning_cnnviz.data.probe import Probe, balanced_order
@@ -368,3 +368,12 @@ def test_ragged_labels_of_a_dataset_are_no_classes():
     probe = Probe(5)
     fit(probe, load(tensors(labels_of(8))), load(data))
     assert len(probe.samples.inputs) == 5
+
+
+def test_of_a_dataset_that_samplers_split_only_the_validations_part_is_shown():
+    data = TensorDataset(torch.arange(60.0)[:, None, None, None].expand(-1, 1, 4, 4), torch.arange(60) % 3)
+    order = np.random.default_rng(7).permutation(60).tolist()
+    parts = [SubsetRandomSampler(part) for part in (order[:40], torch.tensor(order[40:]))]
+    probe = Probe(30)
+    fit(probe, *(load(data, sampler=part) for part in parts))
+    assert sorted(probe.samples.inputs[:, 0, 0, 0].int().tolist()) == sorted(order[40:])
