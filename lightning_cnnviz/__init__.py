@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # `as` marks a name as re-exported
 
 __version__ = "0.1.0"
 
-_VISUALS = [name for name in _callbacks.__all__ if name not in ("VisualCallback", "ProbingCallback")]
+_VISUALS = [name for name in _callbacks.__all__ if name not in _callbacks.BASES]
 # Imported lazily, so that importing the package does not import PyTorch and Lightning.
 _HOMES = {
     **dict.fromkeys(_VISUALS, ".callbacks"),

@@ -92,7 +92,7 @@ def test_the_public_names_hold_the_documented_ones():
         "look",
     }  # fmt: skip
     assert documented <= set(lightning_cnnviz.__all__)
-    assert {"VisualCallback", "ProbingCallback"} < set(lightning_cnnviz.callbacks.__all__)
+    assert {"VisualCallback", "ListeningCallback", "ProbingCallback"} < set(lightning_cnnviz.callbacks.__all__)
     assert {"kernel_grid", "feature_maps", "project", "record"} < set(lightning_cnnviz.functional.__all__)
 
 

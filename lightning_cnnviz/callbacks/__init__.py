@@ -20,12 +20,13 @@ if TYPE_CHECKING:  # `as` marks a name as re-exported
     from lightning_cnnviz.callbacks.loss_accuracy import LossAccuracy as LossAccuracy
     from lightning_cnnviz.callbacks.probing import ProbingCallback as ProbingCallback
 
-_BASES = {"VisualCallback": "base", "ListeningCallback": "listening", "ProbingCallback": "probing"}
+BASES = {"VisualCallback": "base", "ListeningCallback": "listening", "ProbingCallback": "probing"}
+"""Base class for visuals of one's own → its module."""
 # Every visual has a module whose name gives the name of its class, so a new one needs no entry here. Imported lazily,
 # so that importing the package does not import PyTorch and Lightning.
 _OTHERS = ("base", "guarded", "listening", "probing")
 _FILES = [found.name for found in iter_modules(__path__) if found.name not in _OTHERS]
-_HOMES = {**{"".join(map(str.capitalize, name.split("_"))): name for name in _FILES}, **_BASES}
+_HOMES = {**{"".join(map(str.capitalize, name.split("_"))): name for name in _FILES}, **BASES}
 __all__ = sorted(_HOMES)
 
 

@@ -113,12 +113,16 @@ def _judge(calls: list[LossCall], scores: Tensor, targets: Tensor, batch: Any) -
 
 def _are_same(kind: LossKind, given: Tensor, scores: Tensor) -> bool:
     """Whether a loss function was given the scores that the model returned."""
-    if given.ndim == 0 or given.numel() != scores.numel() or len(given) != len(scores):
+    if given.ndim == 0 or len(given) != len(scores):
         return False
     given = given.to(scores.device)
-    if kind == "classes":  # whose scores may have been scaled and rounded, so that the largest is one of several
-        largest = scores.argmax(dim=1, keepdim=True) if given.shape == scores.shape else None
-        return largest is not None and torch.equal(given.gather(1, largest), given.amax(dim=1, keepdim=True))
+    if kind == "classes":  # whose scores may have been scaled and rounded, and have more columns, e.g. for no class
+        if given.ndim != 2 or scores.ndim != 2 or given.shape[1] < scores.shape[1]:
+            return False
+        given = given[:, : scores.shape[1]]
+        return torch.equal(given.gather(1, scores.argmax(dim=1, keepdim=True)), given.amax(dim=1, keepdim=True))
+    if given.numel() != scores.numel():
+        return False
     return _are_close(given, scores) or (kind == "probabilities" and _are_close(given, scores.float().sigmoid()))
 
 

@@ -45,6 +45,12 @@ def test_scores_that_the_loss_has_rounded_are_the_same():
     assert told(F.cross_entropy(rounded, CLASSES), seen) == Verdict()
 
 
+def test_scores_may_have_one_column_more_in_the_loss():
+    given = scores(3)
+    rubbish = torch.cat([given, torch.zeros(6, 1)], dim=1)
+    assert told(F.cross_entropy(rubbish, CLASSES), given) == Verdict()
+
+
 def test_terms_without_samples_are_passed_over():
     given = scores(3)
     loss = F.cross_entropy(given, CLASSES) + F.mse_loss(given.sum(), torch.tensor(1.0))
