@@ -46,7 +46,7 @@ class JobQueue:
         self._jobs: deque[Job] = deque()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
-        self._closing = False
+        self._closing = self._done = False
 
     def put(self, job: Job) -> None:
         """Enqueues a job; blocks while the queue is full and no older job with its key can be dropped."""
@@ -55,7 +55,7 @@ class JobQueue:
                 self._wait_for_slot(job.key)
             self._jobs.append(job)
             if self._thread is None:
-                self._closing = False
+                self._closing = self._done = False
                 self._thread = threading.Thread(target=self._run, name=f"lightning_cnnviz.{self._name}", daemon=True)
                 self._thread.start()
             self._changed.notify_all()
@@ -69,11 +69,13 @@ class JobQueue:
         with self._changed:
             self._closing = True
             self._changed.notify_all()
-        if self._thread is not None:
-            self._thread.join(timeout)
-            if self._thread.is_alive():
+            thread = self._thread
+            # not `join`, after which, once Ctrl-C has interrupted it, a thread that runs counts as ended
+            if thread is not None and not self._changed.wait_for(lambda: self._done, timeout):
                 return False
             self._thread = None
+        if thread is not None:
+            thread.join()
         return True
 
     def clear(self) -> int:
@@ -104,6 +106,8 @@ class JobQueue:
                 while not self._jobs and not self._closing:
                     self._changed.wait()
                 if not self._jobs:
+                    self._done = True
+                    self._changed.notify_all()
                     return
                 job = self._jobs.popleft()
                 self._changed.notify_all()

@@ -14,7 +14,7 @@ from lightning_cnnviz.functional.tab.drawn import Drawn, draw_encoded
 from lightning_cnnviz.output.costs import Account, Ledger
 from lightning_cnnviz.output.job_queue import Job, JobQueue
 from lightning_cnnviz.output.sinks import Sink, sink_for
-from lightning_cnnviz.worker.client import Worker
+from lightning_cnnviz.worker.client import Worker, WorkerDiedError
 
 MAX_PENDING_JOBS = 128
 """Maximum number of pending pictures; beyond it, a new one replaces the oldest with the same tag."""
@@ -55,6 +55,7 @@ class Writer:
         self._drawing = JobQueue("Writer", capacity=MAX_PENDING_JOBS, per_key=MAX_PENDING_JOBS, idle=self._flush)
         self._computing = JobQueue("Computing", capacity=MAX_PENDING_JOBS, per_key=1)
         self._worker = Worker.acquire()
+        self._wanted = True
         if without_images := sorted({type(sink.logger).__name__ for sink in self._sinks if not sink.takes_pictures}):
             rank_zero_warn(
                 f"lightning_cnnviz: {' and '.join(without_images)} cannot log images; only scalars are logged; "
@@ -95,11 +96,14 @@ class Writer:
                     rank_zero_info(f"lightning_cnnviz: {message}")
                     queue.close()
         except KeyboardInterrupt:
+            self._wanted = False
             for queue in queues:
                 queue.clear()
             self._worker.kill()
             for queue in queues:
                 queue.close()
+            for account in self.ledger.accounts:  # what was dropped on request has not failed
+                account.failures[:] = [one for one in account.failures if not isinstance(one, WorkerDiedError)]
             raise
         finally:
             self._worker.release()
@@ -160,7 +164,7 @@ class Writer:
         if synchronous:
             self._compute(computation, lambda call: call(), step, account, synchronous)
         else:
-            run = partial(self._worker.run, executor="compute")
+            run = partial(self._worker.run, executor="compute", wanted=lambda: self._wanted)
             work = partial(self._compute, computation, run, step, account)
             self._computing.put(self._job(work, account, f"{account.name} {key}"))
 
@@ -202,7 +206,8 @@ class Writer:
         self._write_numbers(numbers, step, account)
 
     def _draw(self, tag: str, draw: Callable[[], Drawn], step: int, account: Account) -> None:
-        self._write_drawn(tag, self._worker.run(partial(draw_encoded, draw)), step, account)
+        drawn = self._worker.run(partial(draw_encoded, draw), wanted=lambda: self._wanted)
+        self._write_drawn(tag, drawn, step, account)
 
     def _write_drawn(self, tag: str, drawn: list[Encoded | TabData], step: int, account: Account) -> None:
         for part in drawn:

@@ -75,7 +75,9 @@ class Worker:
         """Kills the helper at once; the next call starts another."""
         self._stop(0)
 
-    def run(self, call: Callable[[], T], executor: ExecutorName = "draw") -> T:
+    def run(
+        self, call: Callable[[], T], executor: ExecutorName = "draw", wanted: Callable[[], bool] = lambda: True
+    ) -> T:
         """Runs a function in the helper and returns its result.
 
         A call that cannot be sent, such as one of a function in the user's own script, runs in this process. A helper
@@ -85,12 +87,15 @@ class Worker:
             call: A function of `lightning_cnnviz.functional` or NumPy that takes no arguments, usually a
                 `functools.partial`; tensors among its bound arguments arrive as NumPy arrays.
             executor: Calls of one executor run one after the other; the two executors run concurrently.
+            wanted: Whether the result is still wanted; if not, the helper is not started for it again.
 
         Raises:
-            WorkerDiedError: If both the helper and its replacement died.
+            WorkerDiedError: If both the helper and its replacement died, or the result is no longer wanted.
             Exception: What the function raised.
         """
         for attempt in (1, 2):
+            if not wanted():
+                raise WorkerDiedError("the result is no longer wanted")
             try:
                 future = self._submit(call, executor)
             except UnsendableError:

@@ -112,10 +112,10 @@ def _at(moment: tuple[str, int] | float, act: Callable[[], None]) -> Moment:
             found._left = 1 if moment[0] == "closing" else found._left
         close(self, trainer)
 
-    def computing(self, call, executor="draw"):
+    def computing(self, call, executor="draw", **options):
         if executor == "compute":
             _later(0.1, lambda: found.reached("computing"))
-        return run(self, call, executor)
+        return run(self, call, executor, **options)
 
     writer.Writer.close, Worker.run = closing, computing
     return found

@@ -1,6 +1,10 @@
 """The queue before the drawing: order, what is left out, who waits."""
 
+import signal
 import threading
+import time
+
+import pytest
 
 from lightning_cnnviz.output.job_queue import Job, JobQueue
 
@@ -81,3 +85,27 @@ def test_clearing_leaves_out_what_has_a_key():
     assert held.lane.clear() == 1
     held.finish()
     assert (held.done, held.dropped) == (["number"], ["a1"])
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs a signal to a thread")
+def test_a_wait_that_ctrl_c_has_interrupted_can_be_taken_up_again():
+    done, begun, main = threading.Event(), threading.Event(), threading.get_ident()
+
+    def work():
+        begun.set()
+        time.sleep(1)
+        done.set()
+
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        queue = JobQueue("interrupted", capacity=4, per_key=4)
+        queue.put(Job(work))
+        begun.wait()
+        threading.Timer(0.2, signal.pthread_kill, [main, signal.SIGINT]).start()
+        with pytest.raises(KeyboardInterrupt):
+            queue.close()
+        assert not done.is_set()
+        assert queue.close()
+        assert done.is_set()
+    finally:
+        signal.signal(signal.SIGINT, handler)

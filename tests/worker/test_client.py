@@ -75,6 +75,22 @@ def test_what_kills_its_helper_twice_is_given_up(worker, monkeypatch):
     assert worker.run(partial(np.add, 1, 2)) == 3
 
 
+def test_what_is_no_longer_wanted_is_not_begun_again(worker, monkeypatch):
+    submit, wanted = worker._submit, [True]
+
+    def killed_meanwhile(call, executor):
+        future = submit(call, executor)
+        wanted[0] = False
+        worker.kill()
+        return future
+
+    monkeypatch.setattr(worker, "_submit", killed_meanwhile)
+    big = np.random.default_rng(0).random((1500, 1500))
+    with pytest.raises(WorkerDiedError, match="no longer wanted"):
+        worker.run(partial(np.linalg.svd, big), wanted=lambda: wanted[0])
+    assert worker._process is None
+
+
 def test_it_lives_from_the_first_use_to_the_last_release():
     script = """
 import threading
