@@ -29,7 +29,7 @@ def whole_number(value: Any, name: str, at_least: int | None = None) -> int:
         TypeError: expected num_samples to be a whole number, got 2.5
     """
     try:
-        if isinstance(value, bool):
+        if isinstance(value, bool) or type(value).__name__ in ("bool_", "bool"):  # NumPy's, without importing it
             raise TypeError
         number = operator.index(value)
     except TypeError:

@@ -31,7 +31,8 @@ def test_asked_for_it_is_the_standard_preset_and_every_visual_knows_that_it_came
 
 def test_each_call_makes_callbacks_of_its_own(monkeypatch):
     monkeypatch.setenv(auto.SWITCH, "1")
-    assert not {id(callback) for callback in auto.callbacks()} & {id(callback) for callback in auto.callbacks()}
+    first, second = auto.callbacks(), auto.callbacks()
+    assert not any(one is other for one in first for other in second)
 
 
 def test_in_a_checkpoint_they_are_others_than_those_that_a_user_added(monkeypatch):

@@ -140,6 +140,12 @@ def test_a_copy_by_pickle_works_as_the_original():
     assert (one.starts, other.starts) == (1, 2)
 
 
+def refuses_classes_itself():
+    """Lightning 2.5 ends in a message of its own before it comes to a hook of the class."""
+    return tuple(map(int, pl.__version__.split(".")[:2])) < (2, 6)
+
+
+@pytest.mark.skipif(refuses_classes_itself(), reason="this Lightning refuses a class itself")
 @pytest.mark.parametrize("kind", CALLBACKS, ids=lambda kind: kind.__name__)
 def test_a_class_in_place_of_an_instance_is_refused_with_what_to_write(kind, tmp_path):
     message = rf"class {kind.__name__}\b.*{kind.__name__}\(\)"
@@ -147,6 +153,7 @@ def test_a_class_in_place_of_an_instance_is_refused_with_what_to_write(kind, tmp
         fit(tmp_path, [kind], logger=False)
 
 
+@pytest.mark.skipif(refuses_classes_itself(), reason="this Lightning refuses a class itself")
 def test_so_is_one_among_others_and_a_class_of_ones_own(tmp_path):
     class Mine(VisualCallback):
         pass
