@@ -77,7 +77,7 @@ def test_epochs_per_sample_are_inverse_to_the_weights(parts):
     np.testing.assert_allclose(every, [1, 2, 10, 4], err_msg=broken_by(LIBRARY, "make_epochs_per_sample"))
 
 
-@pytest.mark.skipif(version("umap-learn") == "0.5.7", reason="its strengths differ for some pairs")
+@pytest.mark.xfail(version("umap-learn") == "0.5.7", reason="1 % of the strengths differ; the cause is not known")
 def test_the_graph_has_the_membership_strengths_of_the_definition(parts):
     message = broken_by(LIBRARY, "fuzzy_simplicial_set")
     values = np.random.default_rng(0).normal(size=(40, 5)).astype(np.float32)
