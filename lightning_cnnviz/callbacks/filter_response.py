@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias, cast
 
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_warn
-from torch import Tensor
+from torch import Tensor, nn
 from typing_extensions import override
 
 from lightning_cnnviz.callbacks.base import Guide, LayerPatterns, OnError
@@ -131,7 +131,8 @@ class FilterResponse(ProbingCallback):
         else:
             received = {name: _channel_mean(samples.inputs[:1], layer.in_channels) for name, layer in layers.items()}
         drawn: dict[str, tuple[Tensor, Tensor]] = {}
-        with evaluating(module):  # a parametrized weight is computed on access
+        with evaluating(module) as copied:  # a parametrized weight is computed on access
+            layers = {name: _layer(copied, name) for name in layers}
             for name, inputs in received.items():
                 with self.account.guard():  # if one layer fails, the others are still drawn
                     responses = filter_responses(layers[name], inputs, self.channel)[0, : self.max_kernels].cpu()
@@ -158,7 +159,7 @@ class FilterResponse(ProbingCallback):
         return kernels if self.source == "layer" else f"the image filtered with {kernels}"
 
 
-def _layer(module: LightningModule, name: str) -> PlainConv:
+def _layer(module: nn.Module, name: str) -> PlainConv:
     return cast(PlainConv, module.get_submodule(name))
 
 

@@ -101,8 +101,8 @@ class KernelGrid(VisualCallback):
 
     @override
     def drawings(self, trainer: Trainer, module: LightningModule) -> Iterable[Drawing]:
-        with evaluating(module):  # a parametrized weight is computed on access
-            layers = {name: module.get_submodule(name) for name in self.selected}
+        with evaluating(module) as copied:  # a parametrized weight is computed on access
+            layers = {name: copied.get_submodule(name) for name in self.selected}
             weights = {name: full_tensor(conv_weight(layer).detach()).cpu().clone() for name, layer in layers.items()}
         channel, most = self.channel, self.max_kernels
         for name, weight in weights.items():

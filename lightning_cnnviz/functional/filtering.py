@@ -52,6 +52,6 @@ def filter_responses(layer: PlainConv, inputs: torch.Tensor, channel: int = 0) -
     zeros = torch.zeros_like(inputs)
     alone = zeros.clone()
     alone[:, channel::per_group] = inputs[:, channel::per_group]
-    with evaluating(layer):
-        responses: torch.Tensor = layer(alone) - layer(zeros)
+    with evaluating(layer) as copied:
+        responses: torch.Tensor = copied(alone) - copied(zeros)
     return responses

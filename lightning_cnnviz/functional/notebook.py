@@ -132,8 +132,8 @@ def look(
         pictures["class_report/samples"] = prediction_sheet(
             few, targets[: len(few)], predicted, confidences(recorded.output), names, title="predictions"
         )
-    with evaluating(model):  # parametrized weights are computed on access
-        weights = {name: conv_weight(model.get_submodule(name)).detach().cpu().clone() for name in shown}
+    with evaluating(model) as copied:  # parametrized weights are computed on access
+        weights = {name: conv_weight(copied.get_submodule(name)).detach().cpu().clone() for name in shown}
     pictures.update({f"kernels/{name}": kernel_grid(weight, title=name) for name, weight in weights.items()})
     few = images[:MAX_IMAGES]
     maps = record(model, few, convolved).layers

@@ -32,8 +32,9 @@ class Activations(NamedTuple):
 def record(module: nn.Module, inputs: Tensor, layers: str | Sequence[str], batch_size: int = 64) -> Activations:
     """Runs the model in evaluation mode and returns the activations of some layers.
 
-    The model is left unchanged: training modes, buffers, random states and hooks. A compiled model runs uncompiled,
-    since hooks do not reach compiled code. If a layer runs several times in a pass, its last run is returned.
+    An independent copy of the model runs, in evaluation mode and without hooks of others, so that the model and all
+    random states are left unchanged. A compiled model runs uncompiled, since hooks do not reach compiled code. If a
+    layer runs several times in a pass, its last run is returned.
 
     Args:
         module: The model; called as `module(inputs)`.
@@ -109,10 +110,10 @@ def _record(module: nn.Module, inputs: Tensor, layers: Sequence[str]) -> Activat
         if tensor is not None and tensor.ndim >= 1 and len(tensor) == len(inputs):
             seen[name] = tensor.detach().to("cpu", copy=True)  # a copy: an in-place layer may follow
 
-    with evaluating(module) as hooks:
+    with evaluating(module) as copied:
         for name in layers:
-            hooks.append(add_hook(module, name, partial(keep, name)))
-        result = module(inputs)
+            add_hook(copied, name, partial(keep, name))
+        result = copied(inputs)
         scores = scores_in(result, len(inputs))
         output = first_tensor(result) if scores is None else scores
     if output is None or output.ndim == 0:

@@ -79,14 +79,14 @@ def trace_execution(model: nn.Module, inputs: Tensor) -> ExecutionTrace:
     counter = FlopCounterMode(display=False, custom_mapping=recurrent)
     trace = ExecutionTrace(counter, len(inputs))
     # The counter covers only the kernels of the math backend.
-    with evaluating(model) as hooks, sdpa_kernel(SDPBackend.MATH), counter, warnings.catch_warnings():
+    with evaluating(model) as copied, sdpa_kernel(SDPBackend.MATH), counter, warnings.catch_warnings():
         # Caused by the counter's own hooks, which see a compiled part twice; the total that is read here does not.
         warnings.filterwarnings("ignore", r"Using `torch.compile\(module\)` when there are global hooks")
-        for name, module in model.named_modules():
+        for name, module in copied.named_modules():
             if owner_of(name) == name and takes_hooks(module):
-                hooks.append(module.register_forward_pre_hook(lambda _, __, name=name: trace.enter(name)))
-                hooks.append(module.register_forward_hook(lambda _, __, result, name=name: trace.leave(name, result)))
-        model(inputs)
+                module.register_forward_pre_hook(lambda _, __, name=name: trace.enter(name))
+                module.register_forward_hook(lambda _, __, result, name=name: trace.leave(name, result))
+        copied(inputs)
     return trace
 
 

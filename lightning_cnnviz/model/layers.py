@@ -203,11 +203,11 @@ def _steps_to_last_weights(module: nn.Module, inputs: Tensor) -> tuple[list[_Ste
         else:
             wrapped[name] = step
 
-    with evaluating(module) as hooks:
+    with evaluating(module) as copied:
         for name in (*leaves, *wrappers):
             hook = partial(lambda name, _, args, options, result: keep(name, (args, options), result), name)
-            hooks.append(module.get_submodule(name).register_forward_hook(hook, with_kwargs=True))
-        module(inputs)
+            copied.get_submodule(name).register_forward_hook(hook, with_kwargs=True)
+        copied(inputs)
     weighted = set(layers_with_weights(module, fewest_dimensions=2))
     heads = [at for at, step in enumerate(steps) if step.layer in weighted]
     if not heads:

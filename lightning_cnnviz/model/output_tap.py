@@ -6,7 +6,6 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from lightning_cnnviz.model.evaluation import in_own_pass
 from lightning_cnnviz.model.hooks import takes_hooks
 from lightning_cnnviz.model.outputs import first_tensor, scores_in, shares_memory
 from lightning_cnnviz.model.torch_internals import is_compiled
@@ -15,7 +14,7 @@ from lightning_cnnviz.model.torch_internals import is_compiled
 class OutputTap:
     """Captures the class scores that a model returns for one batch while the user's code calls it.
 
-    This package's own passes, under `evaluating`, are not captured. The output of the model's own call counts. If its
+    The output of the model's own call counts. If its
     `forward` is not called (a training step may call a submodule), the output of the last direct child with parameters
     (a loss has none) that returned one row per sample counts, unless it is one of several heads, since it is unknown
     which of them predicts the batch's classes. Nothing is captured in compiled code.
@@ -109,7 +108,7 @@ class OutputTap:
 
     def _class_scores(self, result: Any) -> Tensor | None:
         try:
-            scores = None if in_own_pass.get() else scores_in(result, self._samples)
+            scores = scores_in(result, self._samples)
         except Exception as error:  # raised in `close`, not in the user's forward pass
             self._error = error
             return None

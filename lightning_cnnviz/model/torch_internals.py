@@ -4,40 +4,12 @@
 PyTorch has changed.
 """
 
-from collections import deque
-from collections.abc import Container, Iterator, Sequence
+from collections import OrderedDict, deque
+from collections.abc import Callable, Container, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import Node
-
-
-def write_count(tensor: Tensor) -> int:
-    """Returns how often a tensor was modified in place: `Tensor._version`, the only way without comparing values.
-
-    Example:
-        >>> buffer = torch.zeros(2)
-        >>> before = write_count(buffer)
-        >>> _ = buffer.add_(1)
-        >>> write_count(buffer) > before
-        True
-    """
-    return tensor._version
-
-
-def own_buffers(module: nn.Module) -> dict[str, Tensor | None]:
-    """Returns a copy of `Module._buffers`, which unlike `named_buffers` includes shared and None buffers.
-
-    Example:
-        >>> list(own_buffers(nn.BatchNorm1d(3)))
-        ['running_mean', 'running_var', 'num_batches_tracked']
-    """
-    return dict(module._buffers)
-
-
-def set_own_buffers(module: nn.Module, buffers: dict[str, Tensor | None]) -> None:
-    """Restores the result of `own_buffers`, bypassing `Module.__setattr__`, which a user may override."""
-    module._buffers.update(buffers)
 
 
 def copy_all(targets: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
@@ -118,6 +90,33 @@ def is_compiled(module: nn.Module) -> bool:
     return hasattr(module, "_orig_mod") or getattr(module, "_compiler_ctx", None) is not None
 
 
+def keep_hooks(module: nn.Module, wanted: Callable[[object], bool]) -> None:
+    """Removes a module's forward and backward hooks except those wanted; without their handles there is no other way.
+
+    Example:
+        >>> layer = nn.Linear(4, 3)
+        >>> _ = layer.register_forward_pre_hook(print)
+        >>> keep_hooks(layer, lambda hook: False)
+        >>> forward_pre_hooks(layer)
+        []
+    """
+    for name in ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"):
+        if hooks := vars(module).get(name):
+            vars(module)[name] = OrderedDict((key, hook) for key, hook in hooks.items() if wanted(hook))
+
+
+def without_compiled_code(module: nn.Module) -> None:
+    """Removes the compiled calls that `Module.compile` and Lightning attach to a module itself.
+
+    Example:
+        >>> without_compiled_code(nn.Linear(4, 3))
+    """
+    if vars(module).get("_compiled_call_impl") is not None:
+        module._compiled_call_impl = None
+    if getattr(module, "_compiler_ctx", None):
+        vars(module).pop("forward", None)  # the compiled one; the class has the original
+
+
 def uncompiled(model: nn.Module) -> nn.Module:
     """Removes compiled code from a model, in place, and returns it; callers should pass a copy.
 
@@ -128,9 +127,7 @@ def uncompiled(model: nn.Module) -> nn.Module:
     """
     model = getattr(model, "_orig_mod", model)
     for module in list(model.modules()):
-        module._compiled_call_impl = None  # where Module.compile keeps the compiled call
-        if getattr(module, "_compiler_ctx", None):
-            vars(module).pop("forward", None)  # the compiled one; the class has the original
+        without_compiled_code(module)
         for name, child in list(module.named_children()):
             setattr(module, name, getattr(child, "_orig_mod", child))
     return model

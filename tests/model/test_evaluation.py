@@ -5,11 +5,11 @@ import random
 import numpy as np
 import pytest
 import torch
-from helpers.stateful import Net, X, by_hand, frozen, traces
+from helpers.stateful import Net, X, frozen, traces
 from torch import nn
 
 from lightning_cnnviz.model.capture import record
-from lightning_cnnviz.model.evaluation import awaits_input, evaluating, in_own_pass
+from lightning_cnnviz.model.evaluation import awaits_input, evaluating
 
 
 class Expanded(nn.Module):
@@ -47,22 +47,27 @@ def test_buffers_that_were_made_in_inference_mode_can_stay():
     assert torch.equal(record(net, x, ["fc"]).output, net(x))
 
 
-def test_users_of_train_and_eval_are_not_called():
-    class Stubborn(Net):
+def test_the_models_own_train_and_eval_are_not_called_but_the_copys_are():
+    calls = []
+
+    class Listening(Net):
         def train(self, mode=True):
-            raise AssertionError("somebody called train")
+            calls.append((self, mode))
+            return super().train(mode)
 
-    seen = record(Stubborn(), X, ["drop"]).layers["drop"]
-    assert torch.allclose(seen, by_hand(Net(), X)["drop"], atol=1e-6)
+    net = Listening()
+    with evaluating(net) as copied:
+        assert calls == [(copied, False)]
+    assert calls == [(copied, False)]
 
 
-def test_evaluating_sets_every_part_to_evaluation_without_gradients():
+def test_the_copy_is_in_evaluation_mode_without_gradients_and_the_model_stays_in_training():
     net = Net()
-    with evaluating(net):
-        assert not any(part.training for part in net.modules())
+    with evaluating(net) as copied:
+        assert not any(part.training for part in copied.modules())
+        assert all(part.training for part in net.modules())
         assert not torch.is_grad_enabled()
-        assert torch.equal(net.drop(X), X)
-    assert all(part.training for part in net.modules())
+        assert torch.equal(copied.drop(X), X)
     assert torch.is_grad_enabled()
 
 
@@ -70,22 +75,23 @@ def test_on_exit_a_model_and_all_random_states_are_as_they_were():
     net = frozen(Net())
     net(X)
     before = traces(net)
-    with evaluating(net) as added:
-        added.append(net.conv.register_forward_hook(lambda *_: None))
-        net(X)
+    with evaluating(net) as copied:
+        copied.conv.register_forward_hook(lambda *_: None)
+        copied(X)
         random.random(), np.random.random(), torch.rand(1)
-        net.norm.running_mean.add_(1)
-        net.cache = None
-        net.drop.training = True
+        copied.norm.running_mean.add_(1)
+        copied.cache = None
+        copied.drop.training = True
+        copied.fc.weight.data.add_(1)
     assert traces(net) == before
 
 
 def test_so_it_is_after_an_error_too():
     net = frozen(Net())
     before = traces(net)
-    with pytest.raises(ZeroDivisionError), evaluating(net) as added:  # noqa: PT012
-        added.append(net.fc.register_forward_pre_hook(lambda *_: None))
-        net.norm.running_var.mul_(2)
+    with pytest.raises(ZeroDivisionError), evaluating(net) as copied:  # noqa: PT012
+        copied.fc.register_forward_pre_hook(lambda *_: None)
+        copied.norm.running_var.mul_(2)
         1 / 0  # noqa: B018
     assert traces(net) == before
 
@@ -102,33 +108,22 @@ def test_a_buffer_that_was_resized_has_its_old_size_again():
 
     net = Growing()
     buffer = net.seen
-    with evaluating(net):
-        net(torch.ones(1))
+    with evaluating(net) as copied:
+        copied(torch.ones(1))
     assert net.seen is buffer
     assert net.seen.tolist() == [0, 1, 2]
-
-
-def test_a_pass_of_ours_is_known_as_such_and_only_it():
-    net = nn.Linear(2, 1)
-    assert not in_own_pass.get()
-    with evaluating(net):
-        assert in_own_pass.get()
-        with evaluating(net):
-            assert in_own_pass.get()
-        assert in_own_pass.get()
-    assert not in_own_pass.get()
 
 
 @pytest.mark.parametrize("fused", [True, False])
 def test_transformers_run_through_their_parts_and_are_fused_again_afterwards(fused):
     layer = nn.TransformerEncoderLayer(8, 2, batch_first=True).eval()
     heard = []
-    layer.self_attn.register_forward_hook(lambda *_: heard.append(True))
     before = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(fused)
     try:
-        with evaluating(layer):
-            layer(torch.rand(2, 3, 8))
+        with evaluating(layer) as copied:
+            copied.self_attn.register_forward_hook(lambda *_: heard.append(True))
+            copied(torch.rand(2, 3, 8))
         assert heard == [True]
         assert torch.backends.mha.get_fastpath_enabled() is fused
     finally:
@@ -144,14 +139,14 @@ def test_a_lazy_layer_must_get_its_size_from_the_training(layer):
     net.train()
     net(torch.rand(2, 4, 2, 2) if isinstance(layer, nn.LazyConv2d) else torch.rand(2, 4))
     assert not awaits_input(net)
-    with evaluating(net):
-        assert not net.training
+    with evaluating(net) as copied:
+        assert not copied.training
 
 
 def test_scripted_parts_can_be_evaluated():
     net = nn.Sequential(torch.jit.script(nn.BatchNorm1d(3)), nn.ReLU())
     before = {name: value.clone() for name, value in net.state_dict().items()}
-    with evaluating(net):
-        net(torch.rand(5, 3))
+    with evaluating(net) as copied:
+        copied(torch.rand(5, 3))
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
     assert all(part.training for part in net.modules())

@@ -109,9 +109,9 @@ def test_tap_does_not_hear_passes_of_our_own():
     net, x = Classifier(), torch.rand(6, 4)
     tap = OutputTap(net, samples=6)
     expected = net(x)
-    with evaluating(net):
-        net(x + 1)
-        net.head(net.body(x + 1))
+    with evaluating(net) as copied:
+        copied(x + 1)
+        copied.head(copied.body(x + 1))
     assert torch.equal(tap.close(), expected)
 
 

@@ -17,13 +17,12 @@ from lightning_cnnviz.model.torch_internals import (
     forward_pre_hooks,
     graph_below,
     is_compiled,
+    keep_hooks,
     norms_of,
-    own_buffers,
     scaled,
-    set_own_buffers,
     uncompiled,
     unscales_in_step,
-    write_count,
+    without_compiled_code,
 )
 
 DTYPES = [torch.float32, torch.float64, torch.float16, torch.bfloat16]
@@ -32,67 +31,6 @@ DTYPES = [torch.float32, torch.float64, torch.float16, torch.bfloat16]
 def tensors(dtype):
     generator = torch.Generator().manual_seed(0)
     return [torch.randn(shape, generator=generator).to(dtype) for shape in ((), (3,), (4, 5), (2, 3, 3, 3))]
-
-
-# ---- Tensor._version
-
-
-@pytest.mark.parametrize(
-    "write",
-    [
-        lambda t: t.add_(1),
-        lambda t: t.copy_(torch.ones(4)),
-        lambda t: t.__setitem__(0, 5.0),
-        lambda t: t[1:].zero_(),
-        lambda t: t.detach().mul_(2),
-        lambda t: torch.add(t, 1, out=t),
-        lambda t: torch._foreach_add_([t], 1),
-    ],
-    ids=["add_", "copy_", "item", "view", "detached", "out", "foreach"],
-)
-def test_every_way_to_write_in_place_counts(write):
-    tensor = torch.zeros(4)
-    before = write_count(tensor)
-    write(tensor)
-    assert write_count(tensor) > before, broken_by("torch", "Tensor._version")
-
-
-def test_reading_and_what_is_done_to_copies_do_not_count():
-    tensor = torch.zeros(4)
-    before = write_count(tensor)
-    tensor.sum(), tensor.clone().add_(1), tensor + 1, tensor.detach(), tensor.numpy(), tensor[1:].clone().zero_()
-    assert write_count(tensor) == before, broken_by("torch", "Tensor._version")
-
-
-# ---- Module._buffers
-
-
-def test_buffers_are_those_of_named_buffers_and_those_that_are_none_or_shared():
-    net = nn.BatchNorm1d(3)
-    net.register_buffer("nothing", None)
-    net.register_buffer("twin", net.running_mean)
-    public = dict(net.named_buffers(remove_duplicate=False))
-    own = own_buffers(net)
-    assert own.keys() == {*public, "nothing"}, broken_by("torch", "Module._buffers")
-    assert all(own[name] is buffer for name, buffer in public.items()), broken_by("torch", "Module._buffers")
-    assert own["nothing"] is None
-    own.clear()
-    assert own_buffers(net), "a copy, or the module would lose them"
-
-
-def test_buffers_that_are_put_back_are_the_modules_again_whatever_the_user_overrides():
-    class Stubborn(nn.BatchNorm1d):
-        def __setattr__(self, name, value):
-            if name == "running_mean" and "running_mean" in self._buffers:
-                raise AssertionError("somebody assigned a buffer")
-            super().__setattr__(name, value)
-
-    net = Stubborn(3)
-    before, first = own_buffers(net), net.running_mean
-    net._buffers["running_mean"] = torch.ones(3)
-    set_own_buffers(net, before)
-    assert net.running_mean is first, broken_by("torch", "Module._buffers")
-    assert net.state_dict()["running_mean"].data_ptr() == first.data_ptr(), broken_by("torch", "Module._buffers")
 
 
 # ---- torch._foreach_*
@@ -314,3 +252,24 @@ def test_a_graph_is_walked_from_the_top_each_node_once():
     assert names[:2] == ["SumBackward0", "AddBackward0"]
     assert sorted(names[2:4]) == ["ExpBackward0", "MulBackward0"]
     assert len(names) == len(set(names))
+
+
+def test_hooks_that_are_not_wanted_are_gone_and_the_others_stay():
+    layer, heard = nn.Linear(4, 3), []
+    layer.register_forward_hook(lambda *_: heard.append("forward"))
+    layer.register_forward_hook(lambda *_, **__: heard.append("wanted"), always_call=True)
+    layer.register_forward_pre_hook(lambda *_: heard.append("before"), with_kwargs=True)
+    layer.register_full_backward_hook(lambda *_: heard.append("backward"))
+    layer.register_full_backward_pre_hook(lambda *_: heard.append("before backward"))
+    wanted = list(layer._forward_hooks.values())[1]
+    keep_hooks(layer, lambda hook: hook is wanted)
+    layer(torch.ones(2, 4, requires_grad=True)).sum().backward()
+    assert heard == ["wanted"], broken_by("torch", "Module._forward_hooks and the like")
+
+
+def test_a_module_that_compiles_itself_runs_its_own_forward_again():
+    layer, heard = nn.Linear(4, 3), []
+    layer.compile(backend=lambda graph, _: heard.append(graph) or graph.forward)
+    without_compiled_code(layer)
+    layer(torch.ones(2, 4))
+    assert heard == [], broken_by("torch", "Module._compiled_call_impl")

@@ -1,7 +1,5 @@
 """A network with two inputs, evaluated at points of the input plane."""
 
-import copy
-
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -12,7 +10,8 @@ from lightning_cnnviz.functional.input_partition.nonlinearities import (
     Pattern,
     trace_nonlinearities,
 )
-from lightning_cnnviz.model.torch_internals import foreign_attributes, uncompiled
+from lightning_cnnviz.model.independent_copy import independent_copy
+from lightning_cnnviz.model.torch_internals import uncompiled
 
 Bounds = tuple[float, float, float, float]
 """x low, x high, y low, y high."""
@@ -51,7 +50,7 @@ class PlaneModel:
                     f"expected layers that are affine between their activations, got {name or 'the model'}, a "
                     f"{type(module).__name__}; recurrent and attention layers are not"
                 )
-        self.model = uncompiled(_copied(model)).cpu().double().eval().requires_grad_(False)
+        self.model = uncompiled(independent_copy(model)).cpu().double().eval().requires_grad_(False)
         self.shape = shape
 
     def run(self, points: Float64Array, keep_graph: bool = False) -> ForwardPass:
@@ -120,13 +119,3 @@ def grid_points(bounds: Bounds, count: int) -> Float64Array:
     """Returns the centres of count × count pixels that fill a rectangle, row by row from below, shape (count², 2)."""
     x, y = (low + (np.arange(count) + 0.5) / count * (high - low) for low, high in (bounds[:2], bounds[2:]))
     return np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
-
-
-def _copied(model: nn.Module) -> nn.Module:
-    try:
-        return copy.deepcopy(model)
-    except Exception:  # an attribute that is not a layer can't be copied (a lock, a stored loss); share it instead
-        shared = {
-            id(value): value.detach() if isinstance(value, Tensor) else value for value in foreign_attributes(model)
-        }
-        return copy.deepcopy(model, shared)

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
 from lightning_cnnviz.errors import whole_number
 from lightning_cnnviz.model.evaluation import evaluating
@@ -140,9 +139,8 @@ def maximize(
             f"expected floating-point inputs that can be changed little by little, got whole numbers: {samples.dtype}"
         )
     ascent = ascent or Ascent()
-    with torch.inference_mode(False), evaluating(model) as hooks:
-        respond, hook = _responses(model, layer)
-        hooks.append(hook)
+    with torch.inference_mode(False), evaluating(model) as copied:
+        respond = _responses(copied, layer)
         total = respond(samples[:1].clone()).shape[1]
         if isinstance(units, Iterable):
             chosen = [int(unit) for unit in units]
@@ -156,8 +154,8 @@ def maximize(
     return Excitation(torch.cat(images), torch.cat(values), chosen, total, list(chain(*status)), ascent)
 
 
-def _responses(model: nn.Module, layer: str) -> tuple[Respond, RemovableHandle]:
-    """Returns a function from images to the activations of all units, shape (images, units), and the hook it needs."""
+def _responses(model: nn.Module, layer: str) -> Respond:
+    """Hooks a layer; returns a function from images to the activations of all its units, shape (images, units)."""
     captured: list[Tensor] = []
 
     def capture(value: Any) -> None:  # averages immediately, because an in-place layer may follow
@@ -173,7 +171,8 @@ def _responses(model: nn.Module, layer: str) -> tuple[Respond, RemovableHandle]:
             raise ValueError(f"{layer} did not run or returned no floating-point tensor with one row per sample")
         return captured[-1]
 
-    return respond, add_hook(model, layer, capture)
+    add_hook(model, layer, capture)
+    return respond
 
 
 def _climb(
