@@ -10,7 +10,8 @@ from typing_extensions import override
 
 from lightning_cnnviz.callbacks.base import Guide, LayerPatterns, OnError
 from lightning_cnnviz.callbacks.probing import ProbingCallback
-from lightning_cnnviz.data.probe import Probe, Samples
+from lightning_cnnviz.data.probe import Probe
+from lightning_cnnviz.data.samples import Samples
 from lightning_cnnviz.errors import whole_number
 from lightning_cnnviz.functional.units.excitation_grid import excitation_grid
 from lightning_cnnviz.functional.units.gradient_ascent import Ascent, maximize
@@ -46,7 +47,7 @@ class ActivationMaximization(ProbingCallback):
         l2: Decay towards the samples' mean.
         seed: Seed of the initial image and the shifts.
         probe: Samples that set the shape, mean, standard deviation and range of the images. Default: a `Probe` of
-            100 samples from the trainer's validation data.
+            100 samples of the validation.
 
     Raises:
         ValueError: If an argument is invalid; at the start of `fit`, if `layers` matches no layer. A layer without

@@ -14,6 +14,7 @@ from lightning_cnnviz.functional.model_summary.diagram import architecture_diagr
 from lightning_cnnviz.functional.model_summary.layer_info import model_tab_data
 from lightning_cnnviz.functional.model_summary.layer_table import architecture, architecture_table, count_parameters
 from lightning_cnnviz.functional.tab.data import TabData
+from lightning_cnnviz.model.capture import check_one_input
 from lightning_cnnviz.model.evaluation import awaits_input
 from lightning_cnnviz.model.layers import select_layers
 from lightning_cnnviz.output.writer import Drawing
@@ -33,8 +34,7 @@ class Architecture(ProbingCallback):
             block, without its submodules. Default: every layer that runs.
         tag: Prefix of the tags.
         on_error: `"warn"` or `"raise"`.
-        probe: Provides the sample to run through the model, its first. Default: a `Probe` of one sample from the
-            trainer's validation data.
+        probe: Provides a sample to run through the model. Default: a `Probe` of one sample from the validation.
 
     Raises:
         ValueError: If an argument is invalid; at the start of `fit`, if `layers` matches no layer.
@@ -78,33 +78,34 @@ class Architecture(ProbingCallback):
         """Draws if no interval is given and there is a sample; a resumed run draws after its first step."""
         super().on_train_start(trainer, pl_module)
         self._pending = self._once
-        self._draw_once(trainer, pl_module, ready=self.probe.full)
+        self._draw_once(trainer, pl_module)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Draws if this optimizer step is due, or if the probe has just been filled."""
+        """Draws if this optimizer step is due, or if the probe has just got its first sample."""
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
-        if self._pending:
-            self._draw_once(trainer, pl_module, ready=self.probe.full)
+        self._draw_once(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draws if this epoch is due, or if the epoch had fewer samples than the probe asks for."""
+        """Draws if this epoch is due, or if there has been no sample before its validation."""
         if self._once:
-            self._draw_once(trainer, pl_module, ready=self.probe.samples is not None)
+            self._draw_once(trainer, pl_module)
         else:
             super().on_train_epoch_end(trainer, pl_module)
 
-    def _draw_once(self, trainer: Trainer, module: LightningModule, ready: bool) -> None:
+    def _draw_once(self, trainer: Trainer, module: LightningModule) -> None:
+        ready = self.probe.example is not None
         if self._pending and ready and trainer.global_step != self._last_drawn_step and not awaits_input(module):
             self._pending = False
             self.draw(trainer, module)
 
     @override
     def drawings(self, trainer: Trainer, module: LightningModule) -> Iterable[Drawing]:
-        if self.probe.samples is None:
+        inputs, precision = self.probe.example, trainer.precision_plugin
+        if inputs is None:
             return
-        inputs, precision = self.probe.samples.inputs[:1], trainer.precision_plugin
+        check_one_input(module)
         with precision.forward_context():
             infos = architecture(module, precision.convert_input(inputs.to(module.device)), self.layers)
         self._table = architecture_table(infos, count_parameters(module))

@@ -67,8 +67,8 @@ class EmbeddingProjection(ProbingCallback):
             value used is written on the picture.
         history: Maximum number of layouts kept for the animation, also in checkpoints; beyond it, those with the
             closest neighbours are dropped. 0: no animation.
-        probe: Source of the samples; its first `num_samples` are shown. Default: a `Probe` of the trainer's
-            validation data.
+        probe: Source of the samples; its first `num_samples` are shown. Default: a `Probe` of the
+            validation.
         seed: Seed of the randomised steps.
 
     Raises:
@@ -119,6 +119,7 @@ class EmbeddingProjection(ProbingCallback):
         self.history = whole_number(history, "history", at_least=0)
         self._layouts = LayoutHistory(self.history)
         self._classes: tuple[npt.NDArray[np.intp], list[str]] = np.array([], dtype=np.intp), []
+        self._version: int | None = None  # of the probe's samples that the layouts show
 
     @override
     def state_names(self) -> Mapping[str, Any]:
@@ -140,6 +141,7 @@ class EmbeddingProjection(ProbingCallback):
     @override
     def prepare(self, trainer: Trainer, module: LightningModule) -> None:
         self._layouts.forget_after(trainer.global_step)
+        self._version = None
         if self.writer is not None:
             self.writer.claim("samples", self.probe)  # before callbacks that show fewer of them
         super().prepare(trainer, module)
@@ -153,12 +155,16 @@ class EmbeddingProjection(ProbingCallback):
         shown, seen = self.activations(trainer, module, self.selected, self.num_samples)
         if self.writer is None or not self.writer.writes:
             return None  # after the forward pass, which runs on every rank
+        if self._version not in (None, self.probe.version):  # other samples now
+            self._layouts = LayoutHistory(self.history)
+        self._version = self.probe.version
         self._classes = shown.targets.numpy(), shown.class_names
         predicted = self.predicted(seen.output, len(shown.inputs))
         classes = np.full(len(shown.inputs), -1) if predicted is None else predicted.numpy()
-        titles = {name: self.title(name, trainer) for name in [*seen.layers, "overview"]}
+        titles = {name: self.sample_title(name, trainer) for name in [*seen.layers, "overview"]}
         drawings = list(self._tab_samples())
-        return partial(self._project, drawings, seen.layers, classes, trainer.global_step, titles)
+        shown_now = self._layouts, self._classes
+        return partial(self._project, drawings, seen.layers, classes, trainer.global_step, titles, *shown_now)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Logs an animation of all layouts."""
@@ -176,6 +182,8 @@ class EmbeddingProjection(ProbingCallback):
         predicted: npt.NDArray[np.integer],
         step: int,
         titles: Mapping[str, str],
+        history: LayoutHistory,
+        classes: tuple[npt.NDArray[np.intp], list[str]],
         run: Run,
     ) -> Results:
         latest: dict[tuple[str, Method], LayoutSnapshot] = {}
@@ -183,20 +191,20 @@ class EmbeddingProjection(ProbingCallback):
             with self.account.guard():  # if one layer fails, the others are still drawn
                 components = run(partial(principal_components, layers.pop(name), seed=self.seed))
                 for method in self.methods:
-                    last = self._layouts.last(name, method, len(components))
+                    last = history.last(name, method, len(components))
                     lay_out = partial(project, components, method=method, perplexity=self.perplexity, init=last)
                     layout = run(partial(lay_out, seed=self.seed))
-                    numbers = run(partial(measure, layout, self._classes[0], values=components, last=last))
+                    numbers = run(partial(measure, layout, classes[0], values=components, last=last))
                     latest[name, method] = snapshot = LayoutSnapshot(step, titles[name], layout, numbers)
-                    self._layouts.add(name, method, snapshot)
-                    draw = partial(projection_chart, layout, *self._classes, method=method, numbers=numbers)
+                    history.add(name, method, snapshot)
+                    draw = partial(projection_chart, layout, *classes, method=method, numbers=numbers)
                     drawings.append((f"{self.tag}/{name}/{method}", partial(draw, title=titles[name])))
                     record = partial(projection_tab_data, name, method, layout.points, predicted, numbers)
                     drawings.append((f"cnnviz/projection/{name}/{method}", record))
         if len(self.selected) * len(self.methods) > 1 and latest:
             layouts = {key: snapshot.layout for key, snapshot in latest.items()}
             measured = {key: snapshot.quality for key, snapshot in latest.items()}
-            draw = partial(projection_overview, layouts, *self._classes, numbers=measured, title=titles["overview"])
+            draw = partial(projection_overview, layouts, *classes, numbers=measured, title=titles["overview"])
             drawings.append((f"{self.tag}/overview", draw))
         return drawings, {
             f"{self.tag}/{layer}/{method}/{quantity}": value

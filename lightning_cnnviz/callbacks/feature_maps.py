@@ -33,8 +33,8 @@ class FeatureMaps(ProbingCallback):
         on_error: `"warn"` or `"raise"`.
         num_images: Samples per picture.
         max_channels: Maximum number of channels per sample; the number omitted is written on the picture.
-        probe: Source of the samples; its first `num_images` are shown. Default: a `Probe` of the trainer's
-            validation data.
+        probe: Source of the samples; its first `num_images` are shown. Default: a `Probe` of the
+            validation.
 
     Raises:
         ValueError: If an argument is invalid; at the start of `fit`, if `layers` matches no layer. A model
@@ -98,7 +98,7 @@ class FeatureMaps(ProbingCallback):
         known = self._tab_shows_samples(self.num_images)
         for name in [name for name in self.selected if name in seen.layers]:
             maps, most = seen.layers[name], self.max_channels
-            drawing = partial(feature_maps, maps, **draw, max_channels=most, title=self.title(name, trainer))
+            drawing = partial(feature_maps, maps, **draw, max_channels=most, title=self.sample_title(name, trainer))
             yield f"{self.tag}/{name}", drawing
             yield (
                 f"cnnviz/feature_maps/{name}",
@@ -106,4 +106,7 @@ class FeatureMaps(ProbingCallback):
             )
         if self._convolutions:
             convolved = {name: seen.layers[name] for name in self._convolutions if name in seen.layers}
-            yield f"{self.tag}/overview", partial(mean_maps, convolved, **draw, title=self.title("overview", trainer))
+            yield (
+                f"{self.tag}/overview",
+                partial(mean_maps, convolved, **draw, title=self.sample_title("overview", trainer)),
+            )

@@ -11,7 +11,8 @@ from typing_extensions import override
 
 from lightning_cnnviz.callbacks.base import Guide, LayerPatterns, OnError
 from lightning_cnnviz.callbacks.probing import ProbingCallback
-from lightning_cnnviz.data.probe import Probe, Samples
+from lightning_cnnviz.data.probe import Probe
+from lightning_cnnviz.data.samples import Samples
 from lightning_cnnviz.errors import ConfigurationError, whole_number
 from lightning_cnnviz.functional.filter_response_grid import filter_response
 from lightning_cnnviz.functional.filtering import PlainConv, filter_responses
@@ -45,8 +46,8 @@ class FilterResponse(ProbingCallback):
             slice of the kernel contributes to the layer's output. `"image"`: the sample itself, averaged over its
             channels, as if every layer were the first.
         max_kernels: Maximum number of kernels per picture; the number omitted is written on it.
-        probe: Source of the sample; its first one is shown. Default: a `Probe` of one sample from the trainer's
-            validation data.
+        probe: Source of the sample; its first one is shown. Default: a `Probe` of one sample of the
+            validation.
 
     Raises:
         ValueError: If an argument is invalid; before the first step, if `layers` matches no such convolution,
@@ -108,9 +109,13 @@ class FilterResponse(ProbingCallback):
         super().prepare(trainer, module)
         if skip_if_sharded(type(self).__name__, module):
             self.selected = []
-        if self.source == "layer" or self.probe.samples is None:
+        if self.probe.example is not None:
+            self._select_fitting(module, self.probe.example)
+
+    def _select_fitting(self, module: LightningModule, inputs: Tensor) -> None:
+        if self.source == "layer":
             return
-        sizes = self.probe.samples.inputs.ndim - 2
+        sizes = inputs.ndim - 2
         other = [name for name in self.selected if _layer(module, name).weight.ndim - 2 != sizes]
         if other and self.layers is not None:
             raise ConfigurationError(
@@ -122,7 +127,10 @@ class FilterResponse(ProbingCallback):
     @override
     def drawings(self, trainer: Trainer, module: LightningModule) -> Iterable[Drawing]:
         samples = self.probe.samples
-        if samples is None or not self.selected:
+        if samples is None:
+            return
+        self._select_fitting(module, samples.inputs)  # where there was no sample before
+        if not self.selected:
             return
         layers = {name: _layer(module, name) for name in self.selected}
         if self.source == "layer":
@@ -139,7 +147,7 @@ class FilterResponse(ProbingCallback):
                     drawn[name] = layers[name].weight[:, self.channel].detach().cpu().clone(), responses
         for name, pair in drawn.items():
             draw = partial(filter_response, *pair, self._images(samples, received[name], layers[name]))
-            texts = {"title": self.title(name, trainer), "note": self._note(layers[name])}
+            texts = {"title": self.sample_title(name, trainer), "note": self._note(layers[name])}
             yield f"{self.tag}/{name}", partial(draw, max_kernels=self.max_kernels, **texts)
             maps = partial(map_tab_data, pair[1][None], name, kind="filter_response", max_channels=self.max_kernels)
             yield f"cnnviz/filter_response/{name}", maps

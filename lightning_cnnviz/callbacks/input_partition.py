@@ -6,12 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from pytorch_lightning import LightningModule, Trainer
+from torch import Tensor
 from typing_extensions import override
 
 from lightning_cnnviz.callbacks.base import Guide, LayerPatterns, OnError
 from lightning_cnnviz.callbacks.probing import ProbingCallback
-from lightning_cnnviz.data.probe import Probe, Samples
+from lightning_cnnviz.data.batch import split_batch
+from lightning_cnnviz.data.probe import Probe
+from lightning_cnnviz.data.samples import Samples
 from lightning_cnnviz.errors import ConfigurationError, whole_number
 from lightning_cnnviz.functional.input_partition.affine_check import check_affine
 from lightning_cnnviz.functional.input_partition.cells import Partition, partition
@@ -107,6 +111,7 @@ class InputPartition(ProbingCallback):
         self.train_probe = train_probe or Probe(2000, split="train")
         self._counts: dict[str, float] = {}
         self._folder: Path | None = None
+        self._trial = True  # whether the model is still to be tried
 
     @override
     def choose_layers(self, module: LightningModule) -> Sequence[str]:
@@ -124,8 +129,7 @@ class InputPartition(ProbingCallback):
         self._folder = history_folder(folder, self.tag) if folder and keep else None
         if self._folder is not None:
             drop_later(self._folder, trainer.global_step)
-        if self.train_probe.samples is not None:
-            self._check(module, self.train_probe.samples)
+        self._trial = True
 
     @override
     def learned(self, verdict: Verdict) -> None:
@@ -134,11 +138,16 @@ class InputPartition(ProbingCallback):
             self.train_probe.forget_targets(verdict.targets)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Offers the batch to the probes if they could not be read from the dataset."""
+        """Offers the batch to the probes; before the first step, checks that the model can be drawn."""
         super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
-        if self.writer is not None and not self.train_probe.full:
+        probe = self.train_probe
+        if self.writer is not None and probe.awaits("train", trainer.global_step, batch_idx):
             with self.guard():
-                self.train_probe.offer(batch, (trainer.current_epoch, batch_idx))
+                inputs, targets = split_batch(batch, probe.inputs, probe.targets)
+                probe.offer(inputs, targets, "train", batch_idx)
+                if self._trial:
+                    self._trial = False
+                    self._check(pl_module, inputs.cpu())
 
     @override
     def drawings(self, trainer: Trainer, module: LightningModule) -> Iterable[Drawing]:
@@ -176,10 +185,11 @@ class InputPartition(ProbingCallback):
             counts[f"{self.tag}/{level.nonlinearity.name}/num_cells_cumulated"] = float(level.num_cells)
         return counts
 
-    def _check(self, module: LightningModule, samples: Samples) -> None:
+    def _check(self, module: LightningModule, inputs: Tensor) -> None:
         try:
-            plane = PlaneModel(module, tuple(samples.inputs.shape[1:]))
-            x_low, x_high, y_low, y_high = self._rectangle(_points(samples), None)
+            plane = PlaneModel(module, tuple(inputs.shape[1:]))
+            points = _points(Samples(inputs, torch.full((len(inputs),), -1), []))
+            x_low, x_high, y_low, y_high = self._rectangle(points, None)
             width, height = TRIAL_MARGIN * (x_high - x_low), TRIAL_MARGIN * (y_high - y_low)
             check_affine(plane, (x_low - width, x_high + width, y_low - height, y_high + height))
         except ValueError as error:

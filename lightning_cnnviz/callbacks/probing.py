@@ -12,21 +12,32 @@ from typing_extensions import override
 
 from lightning_cnnviz.callbacks.base import LayerPatterns, OnError
 from lightning_cnnviz.callbacks.listening import ListeningCallback
+from lightning_cnnviz.data.batch import class_indices_at, split_batch
 from lightning_cnnviz.data.datasets import check_class_names
-from lightning_cnnviz.data.probe import Probe, Samples
+from lightning_cnnviz.data.probe import Pass, Probe
+from lightning_cnnviz.data.samples import Samples
 from lightning_cnnviz.data.scores import predicted_classes
 from lightning_cnnviz.functional.tab.data import sample_tab_data
 from lightning_cnnviz.model.capture import Activations, check_one_input, record, sample_first
-from lightning_cnnviz.model.evaluation import awaits_input
+from lightning_cnnviz.model.forward_tap import ForwardTap
 from lightning_cnnviz.model.hooks import INPUT
+from lightning_cnnviz.model.layers import convolutions
 from lightning_cnnviz.model.loss_evidence import Verdict
 from lightning_cnnviz.output.writer import Drawing
+from lightning_cnnviz.statistics.heard_pass import HeardPass
+
+SEVERAL_CALLS = (
+    "Probe: the model is called several times on a batch, never with the batch's own inputs, so no samples are taken "
+    "from it; name the inputs with Probe(inputs=<index, key or attribute>)"
+)
+SPLITS = {"train": "training", "val": "validation", "test": "test"}
 
 
 class ProbingCallback(ListeningCallback):
-    """Base class of callbacks that run a probe's samples through the model.
+    """Base class of callbacks that show what happens to a probe's samples in the model.
 
-    The probe is collected before the first step or, if its dataset cannot be indexed, from the first training batches.
+    The samples come from the run's own batches. Their activations are captured from the module's own validation
+    where a picture is due at its end; otherwise a copy of the model is run on them.
 
     Args:
         every_n_epochs: As in `VisualCallback`.
@@ -34,7 +45,7 @@ class ProbingCallback(ListeningCallback):
         layers: As in `VisualCallback`.
         tag: As in `VisualCallback`.
         on_error: As in `VisualCallback`.
-        probe: The samples to run through the model.
+        probe: The samples to show.
     """
 
     def __init__(
@@ -58,19 +69,23 @@ class ProbingCallback(ListeningCallback):
         self._reported_missing: set[str] = set()
         self._checked: set[str] = set()
         self._by_sample: set[str] = set()
+        self._names_checked = False
+        self._asked: tuple[Sequence[str], int] | None = None  # layers and number of samples of the last picture
+        self._heard: HeardPass | None = None
+        self._tap: ForwardTap | None = None
+        self._offering = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_tap": None}
 
     @override
     def prepare(self, trainer: Trainer, module: LightningModule) -> None:
         self._reported_missing.clear()
         self._checked.clear()
         self._by_sample.clear()
+        self._asked = self._heard = None
         self.listen(self.probe.inputs, self.probe.targets)
         self.probe.collect(trainer, module)
-        check_one_input(module)
-        if self.probe.class_names is not None and self.probe.samples is not None and not awaits_input(module):
-            output = self._run(trainer, module, self.probe.samples.inputs[:1], []).output
-            if output is not None and output.ndim == 2:
-                check_class_names(self.probe.class_names, max(2, output.shape[1]))
 
     @override
     def learned(self, verdict: Verdict) -> None:
@@ -83,12 +98,68 @@ class ProbingCallback(ListeningCallback):
         logits = None if verdict.logits is None else torch.tensor(verdict.logits)
         return None if verdict.reason else predicted_classes(output, samples, logits)
 
+    # ---- Lightning's hooks
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Selects the layers and opens the writer."""
+        self._names_checked = self.probe.class_names is None
+        super().on_fit_start(trainer, pl_module)
+
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Offers the batch to the probe if it could not be read from the dataset."""
+        """Starts capturing the batch if the probe takes samples from it."""
         super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
-        if self.writer is not None and not self.probe.full:
+        self._start_tap(trainer, pl_module, batch, batch_idx, "train")
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Gives the batch to the probe, and draws if due."""
+        self._end_tap(batch, batch_idx, "train")
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Prepares to capture the probe's samples if a picture is due at the end of this validation."""
+        self._heard = None
+        by_epoch = self.schedule.every_n_train_steps is None and trainer.is_last_batch
+        due = by_epoch and self.schedule.epoch_due(trainer.current_epoch, self.stretch)
+        samples, places = self.probe.samples if self.probe.places else None, self.probe.places
+        if self.writer is not None and due and not trainer.sanity_checking and samples and self._asked:
+            layers, count = self._asked
+            layers = [name for name in layers if name in self._by_sample or name not in self._checked]
+            self._heard = HeardPass(samples.inputs[:count], places[:count], layers, trainer.global_step)
+
+    def on_validation_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Starts capturing the batch if the probe takes samples from it or has samples in it."""
+        if dataloader_idx == 0:
+            self._start_tap(trainer, pl_module, batch, batch_idx, "sanity" if trainer.sanity_checking else "val")
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keeps what was captured."""
+        if dataloader_idx == 0:
+            self._end_tap(batch, batch_idx, "sanity" if trainer.sanity_checking else "val")
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Fixes the choice of the samples, if this was the first validation."""
+        if self.writer is not None and not trainer.sanity_checking:
             with self.guard():
-                self.probe.offer(batch, (trainer.current_epoch, batch_idx))
+                self.probe.end_validation()
+
+    # ---- helpers for subclasses
+
+    def sample_title(self, name: str, trainer: Trainer) -> str:
+        """Returns the title of a picture of samples: that of `title`, and the split that the samples come from."""
+        split = SPLITS.get(self.probe.origin or "")
+        return self.title(name, trainer) + (f" · {split} samples" if split else "")
 
     def find_layer(
         self, trainer: Trainer, module: LightningModule, find: Callable[[LightningModule, Tensor], str]
@@ -103,7 +174,10 @@ class ProbingCallback(ListeningCallback):
     def activations(
         self, trainer: Trainer, module: LightningModule, layers: Sequence[str], count: int
     ) -> tuple[Samples, Activations]:
-        """Runs the first `count` samples of the probe through the model, in its training precision.
+        """The activations of the first `count` samples of the probe, in the model's training precision.
+
+        They are captured in the module's validation if it has ended at this step, or else computed by a copy of the
+        model, as in the first epoch, in which the samples are chosen.
 
         Returns:
             The samples, and the activations of `layers`.
@@ -111,8 +185,13 @@ class ProbingCallback(ListeningCallback):
         samples = self.probe.samples
         assert samples is not None
         shown = Samples(samples.inputs[:count], samples.targets[:count], samples.class_names)
-        self._check_first_dimension(trainer, module, shown.inputs, layers)
-        seen = self._run(trainer, module, shown.inputs, [name for name in layers if name in self._by_sample])
+        heard = self._heard is not None and self._heard.step == trainer.global_step
+        seen = self._heard_activations(module, layers) if heard else None
+        self._asked = layers, count
+        if seen is None:
+            check_one_input(module)
+            self._check_first_dimension(trainer, module, shown.inputs, layers)
+            seen = self._run(trainer, module, shown.inputs, [name for name in layers if name in self._by_sample])
         missing = [name for name in layers if name not in seen.layers]
         message = f"{', '.join(missing)} did not run or returned no tensor with one row per sample"
         asked = {name for layer in self.selected if self.layers is not None for name in (layer, layer + INPUT)}
@@ -124,6 +203,61 @@ class ProbingCallback(ListeningCallback):
             rank_zero_info(f"{type(self).__name__}: {message}; skipped")
         return shown, seen
 
+    # ---- internals
+
+    def _start_tap(self, trainer: Trainer, module: LightningModule, batch: Any, batch_idx: int, kind: Pass) -> None:
+        if self.writer is None:
+            return
+        probe, heard = self.probe, self._heard if kind == "val" else None
+        by_step = self.schedule.every_n_train_steps is not None
+        early = by_step or trainer.check_val_every_n_epoch != 1 or not trainer.enable_validation
+        self._offering = probe.awaits(kind, trainer.global_step, batch_idx, early=early)
+        rows = [] if heard is None else heard.rows(batch_idx)
+        naming = not self._names_checked and trainer.global_step == 0
+        if self._offering or rows or naming:
+            with self.guard():
+                inputs, _ = split_batch(batch, probe.inputs, probe.targets)
+                self._tap = ForwardTap(module, inputs, heard.layers if heard is not None and rows else (), rows)
+
+    def _end_tap(self, batch: Any, batch_idx: int, kind: Pass) -> None:
+        if self._tap is None:
+            return
+        tap, self._tap = self._tap, None
+        with self.guard():
+            heard = tap.close()
+            inputs, targets = split_batch(batch, self.probe.inputs, self.probe.targets)
+            if heard is not None and self.probe.inputs is not None:
+                heard = heard._replace(inputs=inputs)
+            if kind == "val" and self._heard is not None and self._heard.rows(batch_idx):
+                self._heard.add(batch_idx, heard)
+            if self._offering and heard is not None:
+                place = self.verdict.targets
+                targets = targets if place is None else class_indices_at(batch, place, len(inputs))
+                self.probe.offer(heard.inputs, targets, kind, batch_idx)
+            elif self._offering:
+                rank_zero_info(SEVERAL_CALLS)
+            self._check_names(None if heard is None else heard.scores)
+
+    def _heard_activations(self, module: LightningModule, layers: Sequence[str]) -> Activations | None:
+        """The activations captured in the last validation; None if one that is known to be shown is missing.
+
+        Of a model that only its own steps can call, only layers whose first dimension is certainly the samples' count.
+        """
+        seen = None if self._heard is None else self._heard.activations()
+        if seen is None or self._heard is None or set(layers) - self._checked - set(self._heard.layers):
+            return None
+        certain = {*self._by_sample, *convolutions(module)}
+        shown = {name: seen.layers[name] for name in layers if name in seen.layers}
+        if self._heard.several_sizes:
+            certain |= set(shown)
+        shown = {name: tensor for name, tensor in shown.items() if name in certain}
+        return Activations(seen.output, shown) if self._by_sample.intersection(layers) <= set(shown) else None
+
+    def _check_names(self, scores: Tensor | None) -> None:
+        if not self._names_checked and scores is not None and self.probe.class_names is not None:
+            self._names_checked = True
+            check_class_names(self.probe.class_names, max(2, scores.shape[1] if scores.ndim == 2 else 2))
+
     def _tab_shows_samples(self, count: int) -> bool:
         """Whether the samples in the tab, which come from a single probe, begin with this callback's."""
         if self.writer is None or self.probe.samples is None:
@@ -132,12 +266,20 @@ class ProbingCallback(ListeningCallback):
         return theirs is not None and torch.equal(self.probe.samples.inputs[:count], theirs.inputs[:count])
 
     def _tab_samples(self) -> Iterator[Drawing]:
-        """The probe's samples for the tab, once per run, if this probe was the first to claim it."""
+        """The probe's samples for the tab, once for each choice, if this probe was the first to claim it."""
         samples, writer, mine = self.probe.samples, self.writer, object()
         if samples is None or writer is None or writer.claim("samples", self.probe) is not self.probe:
             return
-        if writer.claim("samples drawn", mine) is mine:
+        if writer.claim(f"samples drawn, version {self.probe.version}", mine) is mine:
             yield "cnnviz/samples", partial(sample_tab_data, *samples)
+
+    def _end(self, trainer: Trainer) -> None:
+        try:
+            if self._tap is not None:  # a failed batch has left it capturing
+                tap, self._tap = self._tap, None
+                tap.close()
+        finally:
+            super()._end(trainer)
 
     def _check_first_dimension(
         self, trainer: Trainer, module: LightningModule, inputs: Tensor, layers: Sequence[str]

@@ -41,7 +41,7 @@ def split_batch(batch: Any, inputs: Key | None = None, targets: Key | None = Non
         return batch[0], batch[1]
     leaves = list(_leaves(batch))
     if inputs is None:
-        candidates = [leaf for leaf in leaves if _may_be_inputs(leaf[1])]
+        candidates = [leaf for leaf in leaves if may_be_inputs(leaf[1])]
         x = _preferred(candidates, INPUT_NAMES)
     else:
         x = _entry(batch, inputs)
@@ -132,7 +132,7 @@ def _is_pair(batch: Any) -> bool:
         isinstance(x, Tensor)
         and isinstance(y, Tensor)
         and y.dtype == torch.int64
-        and _may_be_inputs(x)
+        and may_be_inputs(x)
         and y.shape == x.shape[:1]
     )
 
@@ -154,7 +154,13 @@ def _preferred(leaves: Sequence[tuple[Key | None, Tensor]], names: Sequence[str]
     return next(iter(named or [tensor for _, tensor in leaves]), None)
 
 
-def _may_be_inputs(tensor: Tensor) -> bool:
+def may_be_inputs(tensor: Tensor) -> bool:
+    """Whether a tensor may be a model's inputs, judging by its dtype and shape.
+
+    Example:
+        >>> may_be_inputs(torch.rand(5, 1, 8, 8)), may_be_inputs(torch.arange(5))
+        (True, False)
+    """
     return (tensor.is_floating_point() and tensor.ndim >= 2) or (tensor.dtype == torch.uint8 and tensor.ndim >= 3)
 
 

@@ -2,60 +2,47 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Literal, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset, SubsetRandomSampler
 
-from lightning_cnnviz.data.batch import Key, split_batch
-from lightning_cnnviz.data.datasets import find_class_names, first_loader, known_targets
+from lightning_cnnviz.data.batch import Key
+from lightning_cnnviz.data.datasets import find_class_names, first_loader
+from lightning_cnnviz.data.reading import find_test_loader, read_samples
+from lightning_cnnviz.data.samples import BalancedReservoir, Row, Samples, balanced_order
 from lightning_cnnviz.errors import ClassNames, ConfigurationError, class_names_list, whole_number
-from lightning_cnnviz.lightning import evaluation_stage
-from lightning_cnnviz.rng import isolated_rng
 
 MAX_PROBE_BYTES = 256 * 2**20
 MAX_CLASS_INDEX = 100_000
 """Targets from this on are not taken for class indices."""
 
-
-class Samples(NamedTuple):
-    """Samples on the CPU, ordered so that the first n are class-balanced for any n.
-
-    Attributes:
-        inputs: Shape (samples, ...), as the model takes them.
-        targets: Class indices, shape (samples,); -1 if unknown.
-        class_names: A name for each class index.
-    """
-
-    inputs: Tensor
-    targets: Tensor
-    class_names: list[str]
-
-    def class_name(self, number: int) -> str:
-        """Returns the name of a class, given its index; the index as text if it has no name."""
-        return self.class_names[number] if 0 <= number < len(self.class_names) else str(number)
+Split: TypeAlias = Literal["val", "train", "test"]
+Pass: TypeAlias = Literal["sanity", "val", "train"]
+"""What a batch of the run belongs to: the sanity check, a validation or an epoch of training."""
 
 
 class Probe:
-    """A fixed set of samples on which the model is shown, chosen once and the same in every epoch.
+    """A fixed set of samples on which the model is shown, the same in every epoch.
 
-    A probe finds the validation data (or the training data, if there is no validation data at the start of training),
-    the inputs and class indices in a batch, and the class names; each can be overridden. Samples are class-balanced.
-    They are read directly from the dataset, independently of the trainer's dataloaders, and all random states are
-    restored. If that is impossible, as with a stream (`IterableDataset`), they are taken from the first training
-    batches.
+    The samples are those of the run's own batches; no dataset is read and no dataloader is made for them. The first
+    validation gives a random, class-balanced choice. A picture that is due before shows the batches of the sanity
+    check or, if there is none, those of the training so far. Without validation, samples come from the training. The
+    inputs and class indices in a batch and the class names are detected; each can be overridden.
+
+    Only `indices` and `split="test"` are read from the dataset, in the training process, since no pass of the run
+    gives them; random states are restored.
 
     Args:
-        num_samples: Number of samples, at least 1. A smaller dataset is taken whole, and a set of more than 256 MiB is
+        num_samples: Number of samples, at least 1. A smaller set is taken whole, and a set of more than 256 MiB is
             truncated; either is reported in one line.
         split: `"val"`, `"train"` or `"test"`.
         indices: Indices into the dataset, from 0: these samples in this order, regardless of `num_samples` and `seed`.
         inputs: Index, key or attribute of the inputs in a batch; see `lightning_cnnviz.data.batch.split_batch`.
+            Default: what the model is called with.
         targets: Index, key or attribute of the class indices in a batch.
         class_names: Names by class index. Default: `class_names` or `classes` of the dataset, the data module or
             the model.
@@ -75,7 +62,7 @@ class Probe:
         self,
         num_samples: int = 1000,
         *,
-        split: Literal["val", "train", "test"] = "val",
+        split: Split = "val",
         indices: Sequence[int] | None = None,
         inputs: Key | None = None,
         targets: Key | None = None,
@@ -92,13 +79,23 @@ class Probe:
         self.targets = targets
         self.class_names = None if class_names is None else class_names_list(class_names)
         self.seed = whole_number(seed, "seed", at_least=0)
-        self.origin: Literal["val", "train", "test"] | None = None
-        """Split that the samples come from; None if they were passed as tensors or are not yet collected."""
+        self.origin: Split | None = None
+        """Split that the samples come from; None if they were passed as tensors or are not yet chosen."""
+        self.version = 0
+        """Number of times that samples which had been shown were replaced, at most once: by the first validation."""
+        self.places: list[tuple[int, int]] = []
+        """Number of its batch in the validation, and row in the batch, of each sample; empty if from elsewhere."""
+        self.example: Tensor | None = None
+        """The inputs of one sample, shape (1, ...), as soon as there is any; not necessarily one that is chosen."""
         self._found_names: list[str] | None = None
         self._samples: Samples | None = None
-        self._collected: list[tuple[Tensor, Tensor]] = []
-        self._last_offered: tuple[int, int] | None = None
+        self._settled = False  # whether the choice is final
+        self._early: list[Row] = []  # from before the first validation
+        self._early_split: Split = "train"
+        self._reservoir: BalancedReservoir | None = None
+        self._last_offered: tuple[Pass, int, int] | None = None
         self._targets_known = True
+        self._place: tuple[Key | None, int, int] | None = None  # of the class indices, where the loss has told it
 
     @classmethod
     def from_tensors(
@@ -117,15 +114,14 @@ class Probe:
         if targets is not None and len(targets) != len(inputs):
             raise ValueError(f"expected one target per input, got {len(inputs)} inputs and {len(targets)} targets")
         probe = cls(len(inputs), class_names=class_names)
-        probe._collected = [_on_cpu(inputs, targets)]
-        probe._choose()
+        probe._choose(_rows(inputs, targets), None, settled=True)
         return probe
 
     @property
     def samples(self) -> Samples | None:
-        """The samples; None before any are collected. The first access fixes the choice."""
-        if self._samples is None and self._collected:
-            self._choose()
+        """The samples; None before there are any. Those accessed before the first validation may be replaced by it."""
+        if self._samples is None and self._early:
+            self._choose(self._early, self._early_split, settled=self.split == "train")
         return self._samples
 
     def forget_targets(self, place: tuple[Key | None, int, int] | None) -> None:
@@ -135,15 +131,18 @@ class Probe:
 
         Args:
             place: Where the class indices are among the tensors of a batch (name, position, number of tensors), if
-                they are in it.
+                they are in it; those of later batches are then right.
         """
         passed = self._samples is not None and self.origin is None
-        if passed or self.targets is not None or not self._targets_known:
+        told = place is not None and place == self._place
+        if passed or told or self.targets is not None or not self._targets_known:
             return
-        self._targets_known = False
+        self._place = place
+        self._targets_known = place is not None and not self._settled
+        self._early = [row._replace(target=-1) for row in self._early]
         if self._samples is not None:
             self._samples = self._samples._replace(targets=torch.full_like(self._samples.targets, -1))
-        if place is not None:
+        if place is not None and self._settled:
             where = place[1] if place[0] is None else place[0]
             rank_zero_info(
                 "Probe: the class indices in the loss are not those found in the samples, whose classes are therefore "
@@ -151,7 +150,7 @@ class Probe:
             )
 
     def collect(self, trainer: Trainer, module: LightningModule) -> None:
-        """Reads the samples from the trainer's data, unless they are collected already or the dataset is a stream.
+        """Finds the class names; reads the samples that no pass of the run gives, unless there are any already.
 
         Args:
             trainer: The trainer, at the start of training.
@@ -162,87 +161,90 @@ class Probe:
             ConfigurationError: If `inputs` or `targets` does not fit the batch, there are fewer names than classes,
                 the test data is not available or `indices` exceed the dataset.
         """
-        if self._samples is not None:
+        if self._settled:
             return
-        loader = first_loader(self._loaders(trainer))
-        evaluating = loader is not None
-        self.origin = self.split if evaluating else "train"
-        loader = loader if evaluating else first_loader(trainer.train_dataloader)
+        loader = find_test_loader(trainer) if self.split == "test" else None
+        loader = first_loader(trainer.val_dataloaders) if self.split == "val" else loader
+        origin: Split = "train" if loader is None else self.split
+        loader = first_loader(trainer.train_dataloader) if loader is None else loader
         dataset = None if loader is None else loader.dataset
         self._found_names = find_class_names(dataset, getattr(trainer, "datamodule", None), module)
-        if loader is None or isinstance(dataset, IterableDataset) or loader.batch_size is None:
-            if self.indices is not None:
-                raise ConfigurationError(
-                    "`indices` needs a map-style dataset; without it, the first training samples are taken"
-                )
-            self.origin = "train"  # taken from training batches
-            return
-        with isolated_rng(), evaluation_stage(trainer, evaluating):
-            self._read(trainer, loader)
-        self._choose()
+        if loader is not None and (self.indices is not None or self.split == "test"):
+            keys, evaluating = (self.inputs, self.targets), origin != "train"
+            given = self.num_samples, self.seed, evaluating, MAX_PROBE_BYTES
+            parts = read_samples(trainer, loader, keys, self.indices, *given)
+            self._choose([row for part in parts for row in _rows(*part)], origin, settled=True)
 
-    @property
-    def full(self) -> bool:
-        """Whether the samples are chosen, or enough of them are collected."""
-        return self._samples is not None or sum(len(inputs) for inputs, _ in self._collected) >= self.num_samples
-
-    def offer(self, batch: Any, place: tuple[int, int] | None = None) -> None:
-        """Takes samples from a training batch, unless the probe is full.
+    def awaits(self, kind: Pass, step: int, batch: int, *, early: bool = True) -> bool:
+        """Whether a batch of the run is to be offered; of several callbacks that ask, the first gets True.
 
         Args:
-            batch: The batch.
-            place: Epoch and batch index, which identify a batch that another callback has offered already.
+            kind: What the batch belongs to.
+            step: Optimizer step.
+            batch: Number of the batch in its pass.
+            early: Whether a picture may be due before the first validation has ended.
         """
-        if not self.full and (place is None or place != self._last_offered):
-            self._last_offered = place
-            self._collected.append(_on_cpu(*split_batch(batch, self.inputs, self.targets)))
+        if self._last_offered == (kind, step, batch) or (self._settled and self.example is not None):
+            return False
+        first = self.example is None and not self._settled and (early or self.inputs is None)
+        held = sum(row.inputs.nbytes for row in self._early[:1]) * (len(self._early) + 1)
+        full = len(self._early) >= self.num_samples or held > MAX_PROBE_BYTES
+        if kind == "val":
+            wanted = self.split == "val"
+        elif kind == "sanity":
+            wanted = self.split == "val" and not full
+        else:
+            other = self._early_split == "val" and self._early
+            wanted = not full and not other and self._samples is None and (early or self.split == "train")
+        if wanted or first:
+            self._last_offered = kind, step, batch
+        return wanted or first
 
-    def _loaders(self, trainer: Trainer) -> Any:
-        if self.split != "test":
-            return trainer.val_dataloaders if self.split == "val" else None
-        owner = getattr(trainer, "datamodule", None) or trainer.lightning_module
-        try:  # Lightning itself creates it only after training
-            return owner.test_dataloader()
-        except Exception as error:
-            raise ConfigurationError(
-                f'Probe(split="test") found no test data: {type(owner).__name__}.test_dataloader() raised '
-                f'{type(error).__name__}: {error}; create it in setup("fit") too, or use split="val"'
-            ) from error
+    def offer(self, inputs: Tensor, targets: Tensor | None, kind: Pass, batch: int) -> None:
+        """Takes what it needs from a batch for which `awaits` returned True.
 
-    def _read(self, trainer: Trainer, loader: DataLoader[Any]) -> None:
-        dataset, batch_size = loader.dataset, loader.batch_size or 1
-        size = len(dataset)  # type: ignore[arg-type]
-        if self.indices is not None and max(self.indices) >= size:
-            raise ConfigurationError(f"expected indices below the dataset's size of {size}, got {max(self.indices)}")
-        # of a dataset that samplers split, only the part that this loader draws from
-        part = loader.sampler.indices if isinstance(loader.sampler, SubsetRandomSampler) else range(size)
-        order = np.random.default_rng(self.seed).permutation(np.asarray(part, dtype=np.intp))
-        known = known_targets(dataset)
-        if self.indices is not None:
-            order = np.asarray(self.indices)
-        elif known is not None and len(known) == size:
-            order = order[balanced_order(known[order])][: self.num_samples]
-        else:  # more than needed, to be balanced once their classes are known
-            order = order[: max(2 * self.num_samples, 64)]
-        self._collected = []
-        for start in range(0, len(order), batch_size):
-            items = [dataset[int(index)] for index in order[start : start + batch_size]]
-            batch = trainer.strategy.batch_to_device(loader.collate_fn(items), dataloader_idx=0)
-            self._collected.append(_on_cpu(*split_batch(batch, self.inputs, self.targets)))
-            if sum(inputs.nbytes for inputs, _ in self._collected) > MAX_PROBE_BYTES:
-                break
+        Args:
+            inputs: Shape (samples, ...), as the model takes them.
+            targets: Class indices, shape (samples,).
+            kind: What the batch belongs to.
+            batch: Number of the batch in its pass.
+        """
+        if self.example is None:
+            self.example = inputs[:1].detach().to("cpu", copy=True)
+        if targets is None or not self._targets_known:
+            targets = torch.full((len(inputs),), -1)
+        split: Split = "train" if kind == "train" else "val"
+        if split != self.split and not (split == "train" and self.split == "val"):
+            return
+        if kind == "val":
+            if self._reservoir is None or batch == 0:
+                self._reservoir = BalancedReservoir(self.num_samples, MAX_PROBE_BYTES, self.seed)
+            self._reservoir.add(inputs, targets, batch)
+        elif self._samples is None:
+            self._early_split = split
+            fits = MAX_PROBE_BYTES * len(inputs) // max(1, inputs.nbytes)
+            wanted = max(0, min(self.num_samples, max(1, fits)) - len(self._early))
+            self._early += _rows(inputs[:wanted], targets[:wanted])
 
-    def _choose(self) -> None:
-        self._keep_one_shape()
-        inputs, targets = (torch.cat(parts) for parts in zip(*self._collected, strict=True))
-        if not self._targets_known or int(targets.max()) >= MAX_CLASS_INDEX:  # rather IDs or timestamps
-            targets = torch.full_like(targets, -1)
-        balanced = balanced_order(targets.numpy()) if self.indices is None else np.arange(len(targets))
-        order = torch.from_numpy(balanced)
-        fits = max(1, MAX_PROBE_BYTES * len(inputs) // max(1, inputs.nbytes))
+    def end_validation(self) -> None:
+        """Fixes the choice from a validation that has gone by, if it is the first."""
+        if self._settled or self._reservoir is None or not self._reservoir.rows:
+            return
+        shown, reservoir, self._reservoir = self._samples, self._reservoir, None
+        self._choose(reservoir.rows, "val", settled=True, in_pass=True)
+        self.version += shown is not None
+
+    def _choose(self, rows: list[Row], origin: Split | None, *, settled: bool, in_pass: bool = False) -> None:
+        rows = _of_one_shape(rows)
+        targets = np.array([row.target for row in rows], dtype=np.int64)
+        if not self._targets_known or targets.max() >= MAX_CLASS_INDEX:  # rather IDs or timestamps
+            targets = np.full_like(targets, -1)
+        order = balanced_order(targets) if self.indices is None else np.arange(len(targets))
+        fits = max(1, MAX_PROBE_BYTES // max(1, rows[0].inputs.nbytes))
         order = order[: min(self.num_samples, fits)]
         if len(order) < self.num_samples:
-            reason = "more would exceed 256 MiB" if len(inputs) > fits else "the dataset has no more"
+            none = "there are no more" if settled else "no more had been loaded when the first picture was due"
+            reason = "more would exceed 256 MiB" if len(order) == fits else none
             rank_zero_info(f"Probe: using {len(order)} samples instead of {self.num_samples}: {reason}")
         classes = int(targets.max()) + 1
         if self.class_names is not None and len(self.class_names) < classes:
@@ -251,41 +253,28 @@ class Probe:
             )
         found = self._found_names if self._found_names and len(self._found_names) >= classes else None
         names = self.class_names or found or [str(number) for number in range(classes)]
-        self._samples = Samples(inputs[order], targets[order], [str(name) for name in names])
-        self._collected = []
-
-    def _keep_one_shape(self) -> None:
-        """Samples of different shapes can't be passed at once: those of the most frequent shape are kept."""
-        counts = Counter[torch.Size]()
-        for inputs, _ in self._collected:
-            counts[inputs.shape[1:]] += len(inputs)
-        (shape, count), *others = counts.most_common()
-        if others:
-            size = "×".join(map(str, shape))
-            rank_zero_info(f"Probe: the samples differ in size; {count} of {counts.total()}, of size {size}, are used")
-            self._collected = [part for part in self._collected if part[0].shape[1:] == shape]
+        inputs = torch.stack([rows[index].inputs for index in order])
+        self._samples = Samples(inputs, torch.from_numpy(targets[order]), [str(name) for name in names])
+        self.places = [rows[index].place for index in order] if in_pass else []
+        self.origin, self.example = origin, inputs[:1]
+        self._settled, self._early = settled, []
 
 
-def balanced_order(targets: npt.NDArray[np.integer]) -> npt.NDArray[np.intp]:
-    """Returns an order whose first n samples are, for any n, as class-balanced as the samples allow.
+def _of_one_shape(rows: list[Row]) -> list[Row]:
+    """Samples of different shapes can't be passed at once: those of the most frequent shape are kept."""
+    (shape, count), *others = Counter(row.inputs.shape for row in rows).most_common()
+    if not others:
+        return rows
+    size = "×".join(map(str, shape))
+    rank_zero_info(f"Probe: the samples differ in size; {count} of {len(rows)}, of size {size}, are used")
+    return [row for row in rows if row.inputs.shape == shape]
 
-    The order within a class is preserved.
 
-    Args:
-        targets: Class indices, shape (samples,).
-
-    Returns:
-        Indices into `targets`, shape (samples,).
-
-    Example:
-        >>> balanced_order(np.array([7, 7, 7, 3, 3]))
-        array([3, 0, 4, 1, 2])
-    """
-    by_class = np.argsort(targets, kind="stable")
-    starts = np.searchsorted(targets[by_class], targets[by_class])
-    rank = np.empty(len(targets), dtype=np.intp)
-    rank[by_class] = np.arange(len(targets)) - starts
-    return np.lexsort((targets, rank))
+def _rows(inputs: Tensor, targets: Tensor | None) -> list[Row]:
+    """The samples of a batch, as copies on the CPU."""
+    classes = [-1] * len(inputs) if targets is None else targets.long().tolist()
+    copies = inputs.detach().to("cpu", copy=True)
+    return [Row(one, target, (0, row)) for row, (one, target) in enumerate(zip(copies, classes, strict=True))]
 
 
 def _indices_list(indices: Sequence[int]) -> list[int]:
@@ -296,9 +285,3 @@ def _indices_list(indices: Sequence[int]) -> list[int]:
     if not found:
         raise ValueError(f"expected indices to be a list of indices into the dataset, from 0, got {indices!r}")
     return found
-
-
-def _on_cpu(inputs: Tensor, targets: Tensor | None) -> tuple[Tensor, Tensor]:
-    if targets is None:
-        targets = torch.full((len(inputs),), -1)
-    return inputs.detach().to("cpu", copy=True), targets.detach().to("cpu", torch.int64, copy=True)

@@ -1,6 +1,7 @@
 """Forward hooks on layers, by name."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -32,13 +33,22 @@ def add_hook(module: nn.Module, name: str, callback: Callable[[Any], None]) -> R
     """
     named: dict[str, nn.Module] = dict(module.named_modules())
     if name in named:
-        return named[name].register_forward_hook(lambda _, __, result: callback(result))
+        return named[name].register_forward_hook(partial(_pass_output, callback))
     if name.removesuffix(INPUT) not in named:
         raise ValueError(
             f"the model has no layer {name!r}; its layers are: {listed([path for path in named if path])}"
         )
     layer = named[name.removesuffix(INPUT)]
-    return layer.register_forward_pre_hook(lambda _, args, options: callback((args, options)), with_kwargs=True)
+    return layer.register_forward_pre_hook(partial(_pass_arguments, callback), with_kwargs=True)
+
+
+# Named functions, so that a model can be pickled while it has such hooks.
+def _pass_output(callback: Callable[[Any], None], module: nn.Module, args: Any, result: Any) -> None:
+    callback(result)
+
+
+def _pass_arguments(callback: Callable[[Any], None], module: nn.Module, args: Any, options: Any) -> None:
+    callback((args, options))
 
 
 def takes_hooks(module: nn.Module) -> bool:

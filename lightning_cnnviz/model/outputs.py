@@ -1,4 +1,4 @@
-"""Finds the tensor, or the class scores, in the output of a layer or model."""
+"""Finds the inputs in the arguments of a model, and the tensor or the class scores in its output."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
+from lightning_cnnviz.data.batch import may_be_inputs
 from lightning_cnnviz.data.scores import are_scores
 
 
@@ -42,8 +43,20 @@ def scores_in(value: Any, samples: int) -> Tensor | None:
     return None
 
 
+def input_in(value: Any, samples: int) -> Tensor | None:
+    """Returns the first tensor in a model's arguments that may be its inputs, one row per sample; None if none is.
+
+    Example:
+        >>> import torch
+        >>> input_in((torch.arange(5), {"image": torch.rand(5, 1, 8, 8)}), samples=5).shape
+        torch.Size([5, 1, 8, 8])
+    """
+    found = (part for part in _tensors(value) if part.ndim and len(part) == samples and may_be_inputs(part))
+    return next(found, None)
+
+
 def shares_memory(tensor: Tensor, value: Any) -> bool:
-    """Whether a tensor, or a view of it from its beginning, is in a nesting of tuples, lists and mappings.
+    """Whether a tensor, or a view of all of it, is in a nesting of tuples, lists and mappings.
 
     Example:
         >>> import torch
@@ -51,7 +64,8 @@ def shares_memory(tensor: Tensor, value: Any) -> bool:
         >>> shares_memory(images, ({"x": images.view(5, 2, 2)},)), shares_memory(images, (images + 1,))
         (True, False)
     """
-    return any(part is tensor or part.data_ptr() == tensor.data_ptr() for part in _tensors(value))
+    parts = [part for part in _tensors(value) if part.numel() == tensor.numel()]
+    return any(part is tensor or part.data_ptr() == tensor.data_ptr() for part in parts)
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:

@@ -112,12 +112,12 @@ def test_of_a_stream_it_is_drawn_with_the_first_batch(tmp_path):
     assert [step for step, _ in tables(tmp_path)] == [1]
 
 
-@pytest.mark.parametrize(("samples", "step"), [(20, 3), (1000, 6)])
-def test_a_shared_probe_is_left_to_collect_all_its_samples(samples, step, tmp_path):
+@pytest.mark.parametrize("samples", [20, 1000])
+def test_a_shared_probe_is_left_to_collect_all_its_samples(samples, tmp_path):
     probe = Probe(samples)
     callbacks = [Architecture(probe=probe, on_error="raise"), FeatureMaps(probe=probe, on_error="raise")]
     fit(tmp_path, callbacks, data=(DataLoader(Stream(), 8), None))
-    assert image_steps(tmp_path)[DIAGRAM] == [step]
+    assert image_steps(tmp_path)[DIAGRAM] == [1]
     assert len(probe.samples.inputs) == min(samples, 48)
 
 

@@ -57,7 +57,7 @@ def test_a_layers_own_input_is_filtered_with_the_weights_of_the_step(channel, tm
         kernels = weight[:, channel]
         responses = np.stack([correlate2d(received[channel], kernel, mode="valid") for kernel in kernels])
         images = {"true: right": IMAGE, "filtered input": received[channel][None]}
-        title, note = f"conv2 · epoch {epoch} · step {step}", f"input channel {channel} of 4"
+        title, note = f"conv2 · epoch {epoch} · step {step} · validation samples", f"input channel {channel} of 4"
         assert_same(found[step], kernels, responses, images, title=title, note=note)
 
 
@@ -67,7 +67,7 @@ def test_by_default_every_convolution_is_drawn_and_the_image_is_what_the_first_r
     assert image_steps(tmp_path) == {"filter_response/conv1": [6], "filter_response/conv2": [6]}
     kernels = by_hand.of_step[6][0][:, 0]
     responses = np.stack([correlate2d(IMAGE[0], kernel, mode="same") for kernel in kernels])
-    words = {"title": "conv1 · epoch 1 · step 6", "note": "input channel 0 of 1"}
+    words = {"title": "conv1 · epoch 1 · step 6 · validation samples", "note": "input channel 0 of 1"}
     assert_same(pictures(tmp_path, "conv1")[6], kernels, responses, {"true: right": IMAGE}, **words)
 
 
@@ -77,7 +77,8 @@ def test_the_image_itself_is_filtered_where_asked_for(tmp_path):
     fit(tmp_path, [callback, by_hand], max_epochs=1)
     kernels = by_hand.of_step[6][1][:, 0]
     responses = np.stack([correlate2d(IMAGE[0], kernel, mode="valid") for kernel in kernels])
-    words = {"title": "conv2 · epoch 1 · step 6", "note": "the image filtered with input channel 0 of 4"}
+    note = "the image filtered with input channel 0 of 4"
+    words = {"title": "conv2 · epoch 1 · step 6 · validation samples", "note": note}
     found = pictures(tmp_path, "conv2")[6]
     assert_same(found, kernels, responses[:5], {"true: right": IMAGE}, max_kernels=5, **words)
 

@@ -1,13 +1,15 @@
 """The base class of callbacks that run samples through the model: which samples, which layers, in which precision."""
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 import torch
-from helpers.tiny import TinyData, TinyNet, fit, image_steps
+from helpers.tiny import TinyData, TinyNet, fit, image_steps, loaders
 from torch import nn
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from lightning_cnnviz import Probe
+from lightning_cnnviz import Probe, cnnviz_callbacks
 from lightning_cnnviz.callbacks import ProbingCallback
 from lightning_cnnviz.errors import ConfigurationError
 from lightning_cnnviz.model.layers import last_hidden_layer, last_layer_with_weights
@@ -171,3 +173,121 @@ def test_modes_and_buffers_of_the_model_stay(tmp_path):
 
     fit(tmp_path, [Watching(["act"])])
     assert image_steps(tmp_path)
+
+
+# ---- what is heard in the module's own validation
+
+
+class Counting(TinyNet):
+    """Writes down, for all its copies, in which epoch each forward pass was and of how many samples."""
+
+    passes: ClassVar[list[tuple[int, int]]] = []
+
+    def forward(self, x):
+        self.passes.append((self.trainer.current_epoch, len(x)))
+        return super().forward(x)
+
+
+def passes_by_epoch(folder, callbacks, **options):
+    Counting.passes.clear()
+    fit(folder, callbacks, model=Counting, max_epochs=3, **options)
+    return [[size for epoch, size in Counting.passes if epoch == number] for number in range(3)]
+
+
+def test_after_the_first_epoch_there_are_no_passes_of_our_own(tmp_path):
+    bare = passes_by_epoch(tmp_path / "bare", [])
+    ours = passes_by_epoch(tmp_path / "ours", cnnviz_callbacks(num_samples=20))
+    assert sum(bare[0]) < sum(ours[0]), "in which the samples are chosen, and the model is traced"
+    assert bare[1:] == ours[1:]
+    assert image_steps(tmp_path / "ours")["feature_maps/conv1"] == [6, 12, 18]
+
+
+class Reordered(Dataset):
+    """Comes in another order in each epoch, or with other noise."""
+
+    def __init__(self, noisy):
+        self.data, self.noisy = TinyData(40, seed=1), noisy
+
+    def __len__(self):
+        return 40
+
+    def __getitem__(self, index):
+        image, target = self.data[index]
+        return image + (0.01 * torch.rand(1) if self.noisy else 0), target
+
+
+@pytest.mark.parametrize("kind", ["in order", "shuffled", "augmented", "another batch size"])
+def test_what_is_heard_is_what_the_layers_give_for_the_same_samples_in_every_epoch(kind, tmp_path):
+    val = DataLoader(
+        Reordered(kind == "augmented"), 7 if kind == "another batch size" else 8, shuffle=kind == "shuffled"
+    )
+    visual = Means(["conv2", "act"], count=20)
+    fit(tmp_path, [visual], data=(loaders()[0], val), max_epochs=3)
+    inputs = visual.given[0][0].inputs
+    assert len(inputs) == 20
+    for samples, seen, weights in visual.given:
+        assert torch.equal(samples.inputs, inputs)
+        for layer in ("conv2", "act"):
+            expected, output = by_hand(weights, inputs, layer)
+            torch.testing.assert_close(seen.layers[layer], expected)
+        torch.testing.assert_close(seen.output, output)
+
+
+def test_a_step_that_prepares_its_inputs_shows_what_the_network_gets(tmp_path):
+    class Preparing(TinyNet):
+        def training_step(self, batch, batch_idx):
+            return super().training_step((batch[0] / 255, batch[1]), batch_idx)
+
+        def validation_step(self, batch, batch_idx):
+            self.scored = self(batch[0] / 255)
+
+    visual = Means(["act"], count=20)
+    fit(tmp_path, [visual], model=Preparing)
+    assert float(visual.probe.samples.inputs.max()) < 0.01
+    for samples, seen, weights in visual.given:
+        torch.testing.assert_close(seen.layers["act"], by_hand(weights, samples.inputs, "act")[0])
+
+
+def test_a_model_that_only_its_own_steps_can_call_is_shown_from_the_second_validation_on(tmp_path):
+    class Two(TinyNet):
+        def forward(self, x, scale):
+            return super().forward(x * scale)
+
+        def training_step(self, batch, batch_idx):
+            return nn.functional.cross_entropy(self(batch[0], 2.0), batch[1])
+
+        def validation_step(self, batch, batch_idx):
+            self(batch[0], 2.0)
+
+    visual = Means(["conv2", "act"], count=20, on_error="warn")
+    val = DataLoader(TinyData(20, seed=1), 8)  # the last batch is smaller, which tells the samples' dimension
+    with pytest.warns(UserWarning, match="x, scale"):
+        fit(tmp_path, [visual], model=Two, data=(loaders()[0], val), max_epochs=3)
+    assert image_steps(tmp_path) == {"means/act": [12, 18], "means/conv2": [12, 18]}
+    for samples, seen, weights in visual.given:
+        torch.testing.assert_close(seen.layers["act"], by_hand(weights, 2 * samples.inputs, "act")[0])
+
+
+def test_a_validation_in_mid_epoch_is_not_taken_for_the_end_of_the_epoch(tmp_path):
+    visual = Means(["act"], count=20)
+    fit(tmp_path, [visual], val_check_interval=2, max_epochs=2)
+    for samples, seen, weights in visual.given:
+        torch.testing.assert_close(seen.layers["act"], by_hand(weights, samples.inputs, "act")[0])
+
+
+def test_before_the_first_validation_samples_of_the_sanity_check_are_shown(tmp_path, told):
+    visual = Means(["act"], count=20, every_n_train_steps=2)
+    fit(tmp_path, [visual], max_epochs=2)
+    sizes = [len(samples.inputs) for samples, *_ in visual.given]
+    assert sizes == [16, 16, 16, 20, 20, 20]
+    assert "using 16 samples instead of 20: no more had been loaded" in told()
+    assert visual.probe.version == 1
+    first = {tuple(image.flatten().tolist()) for image in visual.given[0][0].inputs}
+    assert first == {tuple(image.flatten().tolist()) for image in TinyData(40, seed=1).images[:16]}
+
+
+def test_without_validation_samples_of_the_training_are_shown_and_the_title_says_so(tmp_path):
+    visual = Means(["act"], count=20)
+    run = fit(tmp_path, [visual], limit_val_batches=0)
+    assert visual.probe.origin == "train"
+    assert visual.sample_title("act", run).endswith("training samples")

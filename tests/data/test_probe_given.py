@@ -1,12 +1,12 @@
 """What a user tells a `Probe`: class names, samples, which of them, and of which data."""
 
 import pytest
-from helpers.numbered import SKEWED, Labelled, Model, Stream, fit, labels_of, load, numbered, numbers, tensors
+from helpers.numbered import SKEWED, Labelled, Model, fit, labels_of, load, numbered, numbers, tensors
 from pytorch_lightning import LightningDataModule
 from torch.utils.data import ConcatDataset, Subset
 
+from lightning_cnnviz.data import probe as probe_module
 from lightning_cnnviz.data.probe import Probe
-from lightning_cnnviz.errors import ConfigurationError
 
 # ---- names
 
@@ -66,6 +66,19 @@ def test_class_names_are_found_at_the_data_module_or_the_model():
     assert probe.samples.class_names == NAMES
 
 
+def test_of_several_loaders_the_first_names_the_classes():
+    probe = Probe(6)
+    fit(probe, load(tensors(labels_of(8))), [load(Owner(classes=NAMES)), load(Owner(classes=["x", "y", "z"]))])
+    assert probe.samples.class_names == NAMES
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_the_split_that_the_samples_come_from_names_the_classes(split):
+    probe = Probe(6, split=split)
+    fit(probe, load(Owner(classes=NAMES)), load(Owner(classes=["x", "y", "z"])))
+    assert probe.samples.class_names == (NAMES if split == "train" else ["x", "y", "z"])
+
+
 def test_given_class_names_come_first():
     probe = Probe(6, class_names=["x", "y", "z"])
     fit(probe, load(tensors(labels_of(8))), load(Owner(classes=NAMES)))
@@ -86,12 +99,14 @@ def test_too_few_class_names_are_refused_with_both_numbers():
 def test_given_samples_are_taken_as_they_are_in_a_balanced_order():
     labels = labels_of(4, 2, 1)
     probe = Probe.from_tensors(numbered(7), labels, NAMES)
-    assert probe.full
     assert numbers(probe.samples) == [0, 4, 6, 1, 5, 2, 3]
     assert probe.samples.targets.tolist() == labels[numbers(probe.samples)].tolist()
     assert probe.samples.class_names == NAMES
-    fit(probe, load(tensors(labels_of(8))), load(tensors(SKEWED, offset=1000)))
+    assert probe.origin is None
+    collect = fit(probe, load(tensors(labels_of(8))), load(tensors(SKEWED, offset=1000)))
+    assert collect.offered == []
     assert max(numbers(probe.samples)) < 7
+    assert probe.version == 0
 
 
 def test_given_samples_may_have_no_classes():
@@ -105,6 +120,18 @@ def test_given_samples_are_copied():
     probe = Probe.from_tensors(x, labels_of(1, 1, 1))
     x.fill_(9)
     assert numbers(probe.samples) == [0, 1, 2]
+
+
+def test_given_samples_that_take_too_much_memory_are_cut(monkeypatch):
+    monkeypatch.setattr(probe_module, "MAX_PROBE_BYTES", 2 * 4 * 4)  # two samples of four float32
+    probe = Probe.from_tensors(numbered(5), labels_of(3, 2))
+    assert numbers(probe.samples) == [0, 3]
+
+
+def test_given_samples_that_were_cut_are_told(monkeypatch, told):
+    monkeypatch.setattr(probe_module, "MAX_PROBE_BYTES", 2 * 4 * 4)
+    Probe.from_tensors(numbered(5), labels_of(3, 2))
+    assert "Probe: using 2 samples instead of 5: more would exceed 256 MiB" in told()
 
 
 def test_inputs_and_targets_of_different_length_are_refused():
@@ -133,50 +160,3 @@ def test_an_unknown_split_is_refused():
 def test_indices_that_are_no_places_are_refused(indices):
     with pytest.raises(ValueError, match="expected indices to be a list of indices into the dataset, from 0, got"):
         Probe(indices=indices)
-
-
-# ---- chosen samples, and the test data
-
-
-class WithTests(LightningDataModule):
-    def __init__(self, *test):
-        super().__init__()
-        self.test = test
-
-    def train_dataloader(self):
-        return load(tensors(labels_of(10, 10)))
-
-    def val_dataloader(self):
-        return load(tensors(labels_of(10, 10), offset=100))
-
-    def test_dataloader(self):
-        return load(self.test[0])
-
-
-def test_chosen_samples_are_shown_in_their_order():
-    probe = Probe(split="test", indices=[12, 3, 19])
-    fit(probe, None, datamodule=WithTests(tensors(labels_of(10, 10), offset=200)))
-    assert numbers(probe.samples) == [212, 203, 219]
-    assert probe.samples.targets.tolist() == [1, 0, 1]
-
-
-def test_test_data_are_balanced_as_the_others():
-    probe = Probe(4, split="test")
-    fit(probe, None, datamodule=WithTests(tensors(labels_of(10, 10), offset=200)))
-    assert probe.samples.targets.tolist() == [0, 1, 0, 1]
-    assert min(numbers(probe.samples)) >= 200
-
-
-def test_a_place_beyond_the_data_is_refused():
-    with pytest.raises(ConfigurationError, match="expected indices below the dataset's size of 20, got 20"):
-        fit(Probe(indices=[20]), load(tensors(labels_of(10, 10))))
-
-
-def test_a_stream_has_no_places():
-    with pytest.raises(ConfigurationError, match="`indices` needs a map-style dataset"):
-        fit(Probe(indices=[0], split="train"), load(Stream(labels_of(8))))
-
-
-def test_missing_test_data_are_refused_with_the_cause():
-    with pytest.raises(ConfigurationError, match=r"found no test data: WithTests\.test_dataloader"):
-        fit(Probe(split="test"), None, datamodule=WithTests())

@@ -1,11 +1,15 @@
 """An independent copy computes what the model computes, and leaves no trace in it."""
 
 import threading
+import warnings
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from helpers.internals import broken_by
+from helpers.tiny import TinyNet
+from pytorch_lightning import LightningModule, Trainer
 from torch import nn
 from torch.nn.utils import prune
 from torch.utils.data import TensorDataset
@@ -103,12 +107,31 @@ def test_gradients_are_not_copied():
     assert net.weight.grad is not None
 
 
-def test_a_dataset_and_a_trainer_are_not_copied():
+def test_a_dataset_is_not_copied():
     net = nn.Linear(4, 4)
-    net._trainer, net.data = object(), {"train": TensorDataset(X)}
+    net.data = {"train": TensorDataset(X)}
+    assert independent_copy(net).data["train"] is net.data["train"]
+
+
+def test_the_copy_of_a_lightning_module_has_its_trainer_and_logs_nothing():
+    class Logging(LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.part = TinyNet()
+
+        def forward(self, x):
+            self.log("mean", x.mean())
+            self.part.log_dict({"more": x.max()})
+            return x * self.trainer.max_epochs
+
+    net = Logging()
+    net.trainer = Trainer(max_epochs=7, accelerator="cpu", logger=False, barebones=True)
     copied = independent_copy(net)
-    assert copied._trainer is net._trainer
-    assert copied.data["train"] is net.data["train"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert torch.equal(copied(X), 7 * X), broken_by("lightning", "LightningModule._trainer")
+    assert copied.trainer is net.trainer
+    assert net.part.trainer is net.trainer
 
 
 def test_hooks_of_others_are_left_out_and_those_that_compute_weights_are_kept():
