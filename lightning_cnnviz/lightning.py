@@ -12,7 +12,7 @@ import lightning_utilities.core.rank_zero as rank_zero
 import pytorch_lightning
 from pytorch_lightning import Trainer
 
-__all__ = ["Callback", "evaluation_stage", "step_only_metrics"]
+__all__ = ["Callback", "evaluation_stage", "logged_step", "step_only_metrics"]
 
 if TYPE_CHECKING:
     from pytorch_lightning import Callback
@@ -48,6 +48,17 @@ def evaluation_stage(trainer: Trainer, evaluating: bool) -> Iterator[None]:
         yield
     finally:
         trainer.training = True
+
+
+def logged_step(trainer: Trainer) -> int:
+    """The step under which the run logs: optimizer steps or, with manual optimization, batches.
+
+    With several optimizers `trainer.global_step` counts the steps of all of them, and none of those that a raw
+    optimizer makes; `self.log` of the user's module counts batches there.
+    """
+    if trainer.lightning_module.automatic_optimization:
+        return trainer.global_step
+    return trainer.fit_loop.epoch_loop.total_batch_idx + 1
 
 
 def step_only_metrics(trainer: Trainer) -> set[str]:

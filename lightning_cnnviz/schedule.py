@@ -15,7 +15,7 @@ class Schedule:
 
     Args:
         every_n_epochs: Epochs between pictures, at least 1.
-        every_n_train_steps: Optimizer steps (`trainer.global_step`) between pictures, at least 1.
+        every_n_train_steps: Optimizer steps (batches, with manual optimization) between pictures, at least 1.
 
     Raises:
         TypeError: If an interval is not an integer.

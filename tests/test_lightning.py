@@ -9,14 +9,16 @@ from pathlib import Path
 
 import pytest
 import pytorch_lightning
+import torch
 import yaml
 from helpers.internals import broken_by
-from helpers.tiny import TinyNet, fit, image_steps, loaders, trainer
+from helpers.tiny import TinyNet, fit, image_steps, loaders, scalars, trainer
+from torch.nn import functional as F
 
 import lightning_cnnviz
 from lightning_cnnviz import KernelGrid, LossAccuracy, cnnviz_callbacks
 from lightning_cnnviz.auto import SWITCH
-from lightning_cnnviz.lightning import evaluation_stage, step_only_metrics
+from lightning_cnnviz.lightning import evaluation_stage, logged_step, step_only_metrics
 
 KINDS = [thing for name in lightning_cnnviz.__all__ if isinstance(thing := getattr(lightning_cnnviz, name), type)]
 CALLBACKS = [kind for kind in KINDS if issubclass(kind, pytorch_lightning.Callback)]
@@ -278,3 +280,43 @@ def test_what_training_logs_per_step_only_is_known(tmp_path):
     assert [found & names for found in seen] == [set(), {"value_of_a_step"}, {"value_of_a_step"}], (
         f"pytorch_lightning {pytorch_lightning.__version__} keeps otherwise how a metric was logged"
     )
+
+
+# ---- the step under which a run logs
+
+
+class ByHand(TinyNet):
+    def __init__(self, raw, count):
+        super().__init__()
+        self.automatic_optimization = False
+        self.raw, self.count = raw, count
+
+    def configure_optimizers(self):
+        weights = list(self.parameters())
+        return [torch.optim.SGD(weights[number :: self.count], 0.01) for number in range(self.count)]
+
+    def training_step(self, batch, batch_idx):
+        optimizers = self.optimizers(use_pl_optimizer=not self.raw)
+        loss = F.cross_entropy(self(batch[0]), batch[1])
+        self.manual_backward(loss)
+        for optimizer in optimizers if self.count > 1 else [optimizers]:
+            optimizer.step()
+            optimizer.zero_grad()
+
+
+@pytest.mark.parametrize(("raw", "count"), [(False, 1), (False, 2), (True, 1), (True, 2)])
+def test_pictures_stand_at_the_steps_of_the_users_own_values(raw, count, tmp_path):
+    callbacks = cnnviz_callbacks(num_samples=20, on_error="raise")
+    fit(tmp_path, callbacks, model=ByHand(raw, count), max_epochs=3)
+    assert [step + 1 for step, _ in scalars(tmp_path, "val_loss")] == [6, 12, 18]
+    assert image_steps(tmp_path)["kernels/conv1"] == [6, 12, 18]
+    assert [step for step, _ in scalars(tmp_path, "curves/loss/val")] == [6, 12, 18]
+    norms = scalars(tmp_path, "gradient_flow/conv1/norm")
+    assert [step for step, _ in norms] == [6, 12, 18]
+    assert all(value > 0 for _, value in norms)
+
+
+@pytest.mark.parametrize("accumulate", [1, 4])
+def test_with_automatic_optimization_they_are_optimizer_steps(accumulate, tmp_path):
+    run = fit(tmp_path, [KernelGrid()], accumulate_grad_batches=accumulate)
+    assert image_steps(tmp_path)["kernels/conv1"][-1] == run.global_step == logged_step(run)

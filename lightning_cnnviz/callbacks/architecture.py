@@ -14,6 +14,7 @@ from lightning_cnnviz.functional.model_summary.diagram import architecture_diagr
 from lightning_cnnviz.functional.model_summary.layer_info import model_tab_data
 from lightning_cnnviz.functional.model_summary.layer_table import architecture, architecture_table, count_parameters
 from lightning_cnnviz.functional.tab.data import TabData
+from lightning_cnnviz.lightning import logged_step
 from lightning_cnnviz.model.capture import check_one_input
 from lightning_cnnviz.model.evaluation import awaits_input
 from lightning_cnnviz.model.layers import select_layers
@@ -96,7 +97,7 @@ class Architecture(ProbingCallback):
 
     def _draw_once(self, trainer: Trainer, module: LightningModule) -> None:
         ready = self.probe.example is not None
-        if self._pending and ready and trainer.global_step != self._last_drawn_step and not awaits_input(module):
+        if self._pending and ready and logged_step(trainer) != self._last_drawn_step and not awaits_input(module):
             self._pending = False
             self.draw(trainer, module)
 

@@ -10,6 +10,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 from lightning_cnnviz.callbacks.guarded import GuardedCallback
 from lightning_cnnviz.errors import ConfigurationError, names_list
 from lightning_cnnviz.functional.tab.data import TabData
+from lightning_cnnviz.lightning import logged_step
 from lightning_cnnviz.output.costs import Guard
 from lightning_cnnviz.output.writer import Computation, Drawing, Writer
 from lightning_cnnviz.rng import isolated_rng
@@ -153,7 +154,7 @@ class VisualCallback(GuardedCallback):
 
     def title(self, name: str, trainer: Trainer) -> str:
         """Returns a picture's title: `name`, the epoch (from 1) and the optimizer step."""
-        return f"{name} · epoch {trainer.current_epoch + 1} · step {trainer.global_step}"
+        return f"{name} · epoch {trainer.current_epoch + 1} · step {logged_step(trainer)}"
 
     def guard(self, *, flexible: bool = False) -> Guard:
         """Returns a context for work on the training thread, which keeps exceptions from the run and measures time.
@@ -165,8 +166,7 @@ class VisualCallback(GuardedCallback):
 
     def draw(self, trainer: Trainer, module: LightningModule) -> None:
         """Draws now, unless this step has been drawn already."""
-        step = trainer.global_step
-        if self.writer is None or step == self._last_drawn_step:
+        if self.writer is None or (step := logged_step(trainer)) == self._last_drawn_step:
             return
         self._last_step = self._last_drawn_step = step
         account, synchronous = self.account, self.on_error == "raise"
@@ -213,12 +213,12 @@ class VisualCallback(GuardedCallback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Prepares the callback for the first step."""
         if self.writer is not None:
-            self._last_step = trainer.global_step
-            self._last_drawn_step = trainer.global_step or None  # a resumed run has drawn this step already
+            self._last_step = logged_step(trainer)
+            self._last_drawn_step = logged_step(trainer) or None  # a resumed run has drawn this step already
             self._cost_baseline = (time.perf_counter(), self.account.seconds)
-            self.writer.ledger.begin(trainer.global_step)
+            self.writer.ledger.begin(logged_step(trainer))
             with self.guard():
-                self.writer.resume(trainer.global_step)
+                self.writer.resume(logged_step(trainer))
                 self.prepare(trainer, pl_module)
 
     def on_train_batch_end(
@@ -226,7 +226,7 @@ class VisualCallback(GuardedCallback):
     ) -> None:
         """Draws if this optimizer step is due."""
         by_step = self.schedule.every_n_train_steps is not None  # checked first, since this runs at every step
-        if by_step and self.schedule.step_due(self._last_step, trainer.global_step, self.stretch):
+        if by_step and self.schedule.step_due(self._last_step, logged_step(trainer), self.stretch):
             self.draw(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

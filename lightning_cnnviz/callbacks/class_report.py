@@ -17,6 +17,7 @@ from lightning_cnnviz.data.datasets import check_class_names, find_class_names, 
 from lightning_cnnviz.errors import ClassNames, class_names_list, whole_number
 from lightning_cnnviz.functional.class_report import Counts, class_accuracies, confusion_matrix_chart
 from lightning_cnnviz.functional.drawing.image_sheet import prediction_sheet
+from lightning_cnnviz.lightning import logged_step
 from lightning_cnnviz.model.layers import scores_layer
 from lightning_cnnviz.output.writer import Drawing
 from lightning_cnnviz.statistics.class_tally import ClassTally, Totals
@@ -166,7 +167,7 @@ class ClassReport(ListeningCallback):
     # ---- internals
 
     def _due(self, trainer: Trainer) -> bool:
-        by_step = self.schedule.step_due(self._last_step, trainer.global_step, self.stretch)
+        by_step = self.schedule.step_due(self._last_step, logged_step(trainer), self.stretch)
         return by_step or self.schedule.epoch_due(trainer.current_epoch, self.stretch)
 
     @override

@@ -8,6 +8,7 @@ from pytorch_lightning.utilities import rank_zero_info
 
 from lightning_cnnviz.callbacks.base import VisualCallback
 from lightning_cnnviz.callbacks.guarded import GuardedCallback
+from lightning_cnnviz.lightning import logged_step
 
 CHECK_AFTER_STEPS = 1000
 """Optimizer steps after which the cost is also checked within an epoch."""
@@ -66,7 +67,7 @@ class CostLimit(GuardedCallback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Checks the cost in long epochs."""
-        if trainer.global_step - self._last_check >= CHECK_AFTER_STEPS:
+        if logged_step(trainer) - self._last_check >= CHECK_AFTER_STEPS:
             self._check(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -75,11 +76,11 @@ class CostLimit(GuardedCallback):
 
     def _reset_baseline(self, trainer: Trainer) -> None:
         spent = {visual: (visual.account.seconds, visual.account.flexible) for visual in _visuals(trainer)}
-        self._baseline = time.perf_counter(), trainer.global_step, spent
-        self._last_check = trainer.global_step
+        self._baseline = time.perf_counter(), logged_step(trainer), spent
+        self._last_check = logged_step(trainer)
 
     def _check(self, trainer: Trainer) -> None:
-        self._last_check = trainer.global_step
+        self._last_check = logged_step(trainer)
         costliest, message = None, ""
         if trainer.is_global_zero:
             costliest, message = self._too_slow(trainer) or self._too_large(trainer) or (None, "")

@@ -26,6 +26,7 @@ from lightning_cnnviz.functional.projection.layout import (
 from lightning_cnnviz.functional.projection.overview import projection_overview
 from lightning_cnnviz.functional.projection.quality import measure, projection_tab_data
 from lightning_cnnviz.functional.projection.umap import require_umap
+from lightning_cnnviz.lightning import logged_step
 from lightning_cnnviz.model.layers import last_hidden_layer, select_layers
 from lightning_cnnviz.output.writer import Computation, Drawing, Results, Run
 from lightning_cnnviz.statistics.layout_history import LayoutHistory, LayoutSnapshot
@@ -140,7 +141,7 @@ class EmbeddingProjection(ProbingCallback):
 
     @override
     def prepare(self, trainer: Trainer, module: LightningModule) -> None:
-        self._layouts.forget_after(trainer.global_step)
+        self._layouts.forget_after(logged_step(trainer))
         self._version = None
         if self.writer is not None:
             self.writer.claim("samples", self.probe)  # before callbacks that show fewer of them
@@ -164,14 +165,14 @@ class EmbeddingProjection(ProbingCallback):
         titles = {name: self.sample_title(name, trainer) for name in [*seen.layers, "overview"]}
         drawings = list(self._tab_samples())
         shown_now = self._layouts, self._classes
-        return partial(self._project, drawings, seen.layers, classes, trainer.global_step, titles, *shown_now)
+        return partial(self._project, drawings, seen.layers, classes, logged_step(trainer), titles, *shown_now)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Logs an animation of all layouts."""
         if self.writer is not None and self.history:
             with self.guard():
                 synchronous = self.on_error == "raise"
-                self.writer.compute(self._film, trainer.global_step, self.account, synchronous, key="film")
+                self.writer.compute(self._film, logged_step(trainer), self.account, synchronous, key="film")
 
     # ---- on the thread for computations
 

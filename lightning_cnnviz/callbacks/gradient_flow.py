@@ -23,7 +23,9 @@ from lightning_cnnviz.functional.gradients.gradient_flow import (
     gradient_tab_data,
 )
 from lightning_cnnviz.functional.tab.data import TabData
+from lightning_cnnviz.lightning import logged_step
 from lightning_cnnviz.model.layers import layers_with_weights, select_layers, weights_of
+from lightning_cnnviz.model.raw_steps import RawSteps
 from lightning_cnnviz.model.sharding import skip_if_sharded
 from lightning_cnnviz.model.torch_internals import unscales_in_step
 from lightning_cnnviz.output.writer import Drawing
@@ -100,6 +102,7 @@ class GradientFlow(VisualCallback):
         self._reported: set[tuple[str, str]] = set()
         self._names: list[str] = []
         self._window_pending = False
+        self._raw_steps: RawSteps | None = None
 
     def state_dict(self) -> dict[str, Any]:
         """Returns the columns of the heat map, so that a resumed run continues it."""
@@ -110,7 +113,7 @@ class GradientFlow(VisualCallback):
         self._history = [(step, dict(column)) for step, column in state_dict["history"]]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_window": None}
+        return {**super().__getstate__(), "_window": None, "_raw_steps": None}
 
     @override
     def choose_layers(self, module: LightningModule) -> Sequence[str]:
@@ -123,14 +126,39 @@ class GradientFlow(VisualCallback):
     @override
     def prepare(self, trainer: Trainer, module: LightningModule) -> None:
         # Drops columns of later steps, in case this run starts over or from an earlier checkpoint.
-        self._history = [(step, column) for step, column in self._history if step <= trainer.global_step]
+        self._history = [(step, column) for step, column in self._history if step <= logged_step(trainer)]
         self._reported.clear()
         self._window = None
         self._window_pending = not skip_if_sharded(type(self).__name__, module)
         self._steps.clear()
+        scaled = getattr(trainer.precision_plugin, "scaler", None) is not None  # who unscales raw steps is not known
+        if not module.automatic_optimization and not scaled:
+            read = partial(self._read_gradients, trainer, module)
+            self._raw_steps = RawSteps(trainer.optimizers, read)
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         """Reads the gradients, which are accumulated, unscaled and not yet clipped at this point."""
+        if self._raw_steps is not None:
+            self._raw_steps.announce(optimizer)
+        self._read_gradients(trainer, pl_module, optimizer)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Measures the weight update, and draws if due."""
+        if self.writer is not None and self._window is not None and self._window.updating:
+            with self.guard():
+                self._window.end_update()
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+
+    def _end(self, trainer: Trainer) -> None:
+        self._window = None
+        if self._raw_steps is not None:
+            self._raw_steps.close()
+            self._raw_steps = None
+        super()._end(trainer)
+
+    def _read_gradients(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         if self.writer is not None and self._window_pending:
             self._window_pending = False
             with self.guard():
@@ -145,19 +173,6 @@ class GradientFlow(VisualCallback):
                 if due:
                     owned = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
                     self._window.add(owned, self._loss_scale(trainer, pl_module, optimizer))
-
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Measures the weight update, and draws if due."""
-        if self.writer is not None and self._window is not None and self._window.updating:
-            with self.guard():
-                self._window.end_update()
-        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
-
-    def _end(self, trainer: Trainer) -> None:
-        self._window = None
-        super()._end(trainer)
 
     def _open_window(self, module: LightningModule) -> None:
         """Creates the window at the first optimizer step, since lazy layers have no weights before."""
@@ -183,7 +198,7 @@ class GradientFlow(VisualCallback):
         if not self._latest:
             return
         self._warn_of_problems(trainer)
-        self._history.append((trainer.global_step, {name: row["mean_abs"] for name, row in self._latest.items()}))
+        self._history.append((logged_step(trainer), {name: row["mean_abs"] for name, row in self._latest.items()}))
         if len(self._history) > MAX_HEAT_MAP_COLUMNS:
             self._history = self._history[::2]
         steps = [step for step, _ in self._history]
@@ -219,4 +234,4 @@ class GradientFlow(VisualCallback):
                 self._reported.add((name, problem))
                 found.setdefault(problem, []).append(f"{name} ({measured})")
         for problem, layers in found.items():
-            rank_zero_warn(f"GradientFlow: {problem} gradients up to step {trainer.global_step}: {', '.join(layers)}")
+            rank_zero_warn(f"GradientFlow: {problem} gradients up to step {logged_step(trainer)}: {', '.join(layers)}")

@@ -30,6 +30,7 @@ from lightning_cnnviz.functional.input_partition.weight_history import (
     save_weights,
 )
 from lightning_cnnviz.functional.tab.drawn import drawn_for_tab
+from lightning_cnnviz.lightning import logged_step
 from lightning_cnnviz.model.layers import layers_with_weights, select_layers
 from lightning_cnnviz.model.loss_evidence import Verdict
 from lightning_cnnviz.output.writer import Drawing
@@ -128,7 +129,7 @@ class InputPartition(ProbingCallback):
         keep = self.history and trainer.is_global_zero
         self._folder = history_folder(folder, self.tag) if folder and keep else None
         if self._folder is not None:
-            drop_later(self._folder, trainer.global_step)
+            drop_later(self._folder, logged_step(trainer))
         self._trial = True
 
     @override
@@ -141,7 +142,7 @@ class InputPartition(ProbingCallback):
         """Offers the batch to the probes; before the first step, checks that the model can be drawn."""
         super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
         probe = self.train_probe
-        if self.writer is not None and probe.awaits("train", trainer.global_step, batch_idx):
+        if self.writer is not None and probe.awaits("train", logged_step(trainer), batch_idx):
             with self.guard():
                 inputs, targets = split_batch(batch, probe.inputs, probe.targets)
                 probe.offer(inputs, targets, "train", batch_idx)
@@ -159,7 +160,7 @@ class InputPartition(ProbingCallback):
         if held_out is not None and self.probe.origin != "train":
             test = _points(held_out)
         bounds, shape = self._rectangle(train, test), tuple(samples.inputs.shape[1:])
-        epoch, step = trainer.current_epoch + 1, trainer.global_step
+        epoch, step = trainer.current_epoch + 1, logged_step(trainer)
         names = self.probe.class_names or self.train_probe.class_names or samples.class_names
         if self._folder is not None:
             save_data(self._folder, train, test, names, bounds, shape)

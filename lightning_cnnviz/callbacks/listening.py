@@ -3,12 +3,21 @@
 from typing import Any
 
 from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 
 from lightning_cnnviz.callbacks.base import VisualCallback
 from lightning_cnnviz.data.batch import Key
 from lightning_cnnviz.model.loss_evidence import LossEvidence, Verdict
 from lightning_cnnviz.model.score_listener import ScoreListener
+from lightning_cnnviz.output.writer import Writer
+
+
+def say_once(words: str, writer: Writer) -> None:
+    """Says in one line what is taken for what, for all callbacks of a run."""
+    mine = object()
+    if words and writer.claim("what is taken for what", mine) is mine:
+        rank_zero_info(words)
 
 
 class ListeningCallback(VisualCallback):
@@ -37,7 +46,7 @@ class ListeningCallback(VisualCallback):
     @property
     def verdict(self) -> Verdict:
         """What the loss has told so far."""
-        return self._listener.evidence.verdict or Verdict()
+        return self._listener.evidence.so_far
 
     def end_listening(self) -> None:
         """Ends the capture of a training step."""
@@ -46,6 +55,7 @@ class ListeningCallback(VisualCallback):
                 self._listener.stop()
                 if self._listener.evidence.verdict is not None:
                     self.learned(self._listener.evidence.verdict)
+                    say_once(self._listener.words, self.writer)
 
     def learned(self, verdict: Verdict) -> None:
         """Called once in a run, when the loss has told what the scores and class indices are."""

@@ -11,10 +11,11 @@ from torch import Tensor
 from typing_extensions import override
 
 from lightning_cnnviz.callbacks.base import Guide, LayerPatterns, OnError, VisualCallback
+from lightning_cnnviz.callbacks.listening import say_once
 from lightning_cnnviz.data.batch import Key
 from lightning_cnnviz.functional.curves import Point, Quantity, Stage, curve_chart
 from lightning_cnnviz.functional.tab.data import TabData
-from lightning_cnnviz.lightning import step_only_metrics
+from lightning_cnnviz.lightning import logged_step, step_only_metrics
 from lightning_cnnviz.model.layers import scores_layer
 from lightning_cnnviz.model.loss_evidence import LossEvidence
 from lightning_cnnviz.output.writer import Drawing
@@ -116,12 +117,12 @@ class LossAccuracy(VisualCallback):
     @override
     def prepare(self, trainer: Trainer, module: LightningModule) -> None:
         self._ended_epoch = None
-        if not trainer.global_step:
+        if not logged_step(trainer):
             self._sources = CurveSources(self.names)
         self._means = self._new_means()
         # Drops points of later steps, in case this run starts over or from an earlier checkpoint.
         for kind, points in self._points.items():
-            self._points[kind] = [point for point in points if point.step <= trainer.global_step]
+            self._points[kind] = [point for point in points if point.step <= logged_step(trainer)]
         self._num_sent = dict.fromkeys(self.names, 0)
         self._fresh.mark(trainer.callback_metrics)
         charts = {f"{self.tag}/{quantity}": _chart(f"{self.tag}/{quantity}") for quantity in QUANTITIES}
@@ -155,6 +156,8 @@ class LossAccuracy(VisualCallback):
                 unsettled = self._evidence.verdict is None
                 self._means["train"].add(outputs, batch, scale=trainer.accumulate_grad_batches)
                 verdict = self._evidence.verdict
+                if unsettled:
+                    say_once(self._means["train"].words, self.writer)
                 if unsettled and verdict is not None and verdict.reason:
                     rank_zero_info(f"LossAccuracy: no accuracy is computed here: {verdict.reason}")
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
@@ -261,10 +264,10 @@ class LossAccuracy(VisualCallback):
                 )
             value = self._sources.value((quantity, stage), fresh, means)
             if value is not None:
-                self._points[quantity, stage].append(Point(epoch, trainer.global_step, value))
+                self._points[quantity, stage].append(Point(epoch, logged_step(trainer), value))
                 assert self.writer is not None
                 tag = f"{self.tag}/{quantity}/{stage}"
-                self.writer.scalars({tag: value}, trainer.global_step, self.account)
+                self.writer.scalars({tag: value}, logged_step(trainer), self.account)
 
     @override
     def drawings(self, trainer: Trainer, module: LightningModule) -> Iterable[Drawing]:
@@ -273,7 +276,7 @@ class LossAccuracy(VisualCallback):
             if train or val:
                 draw = partial(curve_chart, train, val, quantity=quantity, metrics=self._sources.names(quantity))
                 unit = " in percent" if quantity == "accuracy" and self._sources.percent else ""
-                yield f"{self.tag}/{quantity}", partial(draw, title=f"{quantity}{unit} · step {trainer.global_step}")
+                yield f"{self.tag}/{quantity}", partial(draw, title=f"{quantity}{unit} · step {logged_step(trainer)}")
 
     @override
     def tab_data(self) -> Iterable[TabData]:

@@ -18,6 +18,7 @@ from lightning_cnnviz.data.probe import Pass, Probe
 from lightning_cnnviz.data.samples import Samples
 from lightning_cnnviz.data.scores import predicted_classes
 from lightning_cnnviz.functional.tab.data import sample_tab_data
+from lightning_cnnviz.lightning import logged_step
 from lightning_cnnviz.model.capture import Activations, check_one_input, record, sample_first
 from lightning_cnnviz.model.forward_tap import ForwardTap
 from lightning_cnnviz.model.hooks import INPUT
@@ -72,6 +73,7 @@ class ProbingCallback(ListeningCallback):
         self._names_checked = False
         self._asked: tuple[Sequence[str], int] | None = None  # layers and number of samples of the last picture
         self._heard: HeardPass | None = None
+        self._weight: Tensor | None = None  # one of those that the heard validation ran with
         self._tap: ForwardTap | None = None
         self._offering = False
 
@@ -126,7 +128,8 @@ class ProbingCallback(ListeningCallback):
         if self.writer is not None and due and not trainer.sanity_checking and samples and self._asked:
             layers, count = self._asked
             layers = [name for name in layers if name in self._by_sample or name not in self._checked]
-            self._heard = HeardPass(samples.inputs[:count], places[:count], layers, trainer.global_step)
+            self._heard = HeardPass(samples.inputs[:count], places[:count], layers, logged_step(trainer))
+            self._weight = _sample_weight(pl_module)
 
     def on_validation_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
@@ -185,7 +188,7 @@ class ProbingCallback(ListeningCallback):
         samples = self.probe.samples
         assert samples is not None
         shown = Samples(samples.inputs[:count], samples.targets[:count], samples.class_names)
-        heard = self._heard is not None and self._heard.step == trainer.global_step
+        heard = self._heard is not None and self._heard.step == logged_step(trainer)
         seen = self._heard_activations(module, layers) if heard else None
         self._asked = layers, count
         if seen is None:
@@ -211,9 +214,9 @@ class ProbingCallback(ListeningCallback):
         probe, heard = self.probe, self._heard if kind == "val" else None
         by_step = self.schedule.every_n_train_steps is not None
         early = by_step or trainer.check_val_every_n_epoch != 1 or not trainer.enable_validation
-        self._offering = probe.awaits(kind, trainer.global_step, batch_idx, early=early)
+        self._offering = probe.awaits(kind, logged_step(trainer), batch_idx, early=early)
         rows = [] if heard is None else heard.rows(batch_idx)
-        naming = not self._names_checked and trainer.global_step == 0
+        naming = not self._names_checked and logged_step(trainer) == 0
         if self._offering or rows or naming:
             with self.guard():
                 inputs, _ = split_batch(batch, probe.inputs, probe.targets)
@@ -244,6 +247,9 @@ class ProbingCallback(ListeningCallback):
         Of a model that only its own steps can call, only layers whose first dimension is certainly the samples' count.
         """
         seen = None if self._heard is None else self._heard.activations()
+        weight = _sample_weight(module)
+        if weight is not None and (self._weight is None or not torch.equal(weight, self._weight)):
+            return None  # the validation ran with other weights, such as averaged ones
         if seen is None or self._heard is None or set(layers) - self._checked - set(self._heard.layers):
             return None
         certain = {*self._by_sample, *convolutions(module)}
@@ -297,3 +303,9 @@ class ProbingCallback(ListeningCallback):
         precision = trainer.precision_plugin
         with precision.forward_context():
             return record(module, precision.convert_input(inputs.to(module.device)), layers)
+
+
+def _sample_weight(module: LightningModule) -> Tensor | None:
+    """A copy of the last weight that is trained."""
+    trained = [weight for weight in module.parameters() if weight.requires_grad]
+    return trained[-1].detach().clone() if trained else None

@@ -96,6 +96,32 @@ def class_indices_at(batch: Any, place: tuple[Key | None, int, int], samples: in
     return found[0].detach().reshape(samples).long()
 
 
+def place_in_words(batch: Any, tensor: Tensor) -> str:
+    """Returns where a tensor is in a batch, as Python code where that is possible.
+
+    Example:
+        >>> images = torch.rand(5, 1, 8, 8)
+        >>> place_in_words((images, torch.arange(5)), images), place_in_words({"image": images}, images)
+        ('batch[0]', 'batch["image"]')
+    """
+    leaves = named_tensors(batch)
+    position = next((index for index, (_, leaf) in enumerate(leaves) if leaf is tensor), None)
+    if position is None:
+        position = next((i for i, (_, leaf) in enumerate(leaves) if leaf.data_ptr() == tensor.data_ptr()), None)
+    if position is None:
+        return "not in the batch"
+    name, leaf = leaves[position]
+    if batch is leaf:
+        return "batch"
+    if isinstance(batch, Mapping) and name in batch and batch[name] is leaf:
+        return f'batch["{name}"]' if isinstance(name, str) else f"batch[{name}]"
+    if isinstance(name, str) and getattr(batch, name, None) is leaf:
+        return f"batch.{name}"
+    if isinstance(batch, Sequence) and len(batch) == len(leaves):
+        return f"batch[{position}]"
+    return f"tensor {position + 1} of {len(leaves)} in the batch"
+
+
 def batch_size(batch: Any) -> int:
     """Number of samples in a batch: the length of its first tensor that is not a scalar; 1 if there is none.
 

@@ -10,26 +10,29 @@ LossKind: TypeAlias = Literal["classes", "logits", "probabilities", "values"]
 """Of the targets and scores: class indices and a score per class, or 0 and 1 and a logit or a probability each, or
 values that are to be met."""
 
-_KINDS: dict[str, LossKind] = {
-    "NllLossBackward0": "classes",
-    "MultiMarginLossBackward0": "classes",
-    "BinaryCrossEntropyWithLogitsBackward0": "logits",
-    "BinaryCrossEntropyBackward0": "probabilities",
-    "MseLossBackward0": "values",
-    "SmoothL1LossBackward0": "values",
-    "HuberLossBackward0": "values",
+_FUNCTIONS: dict[str, tuple[str, LossKind]] = {
+    "NllLossBackward0": ("cross_entropy", "classes"),
+    "MultiMarginLossBackward0": ("multi_margin_loss", "classes"),
+    "BinaryCrossEntropyWithLogitsBackward0": ("binary_cross_entropy_with_logits", "logits"),
+    "BinaryCrossEntropyBackward0": ("binary_cross_entropy", "probabilities"),
+    "MseLossBackward0": ("mse_loss", "values"),
+    "SmoothL1LossBackward0": ("smooth_l1_loss", "values"),
+    "HuberLossBackward0": ("huber_loss", "values"),
 }
+"""Name of a node in an autograd graph → the function in `torch.nn.functional`, and what it compares."""
 
 
 class LossCall(NamedTuple):
     """What one loss function compared.
 
     Attributes:
+        name: Name of the function in `torch.nn.functional`.
         kind: What scores and targets are.
         scores: Shape (samples, ...); detached. For a cross-entropy the logarithms of the probabilities.
         targets: Shape (samples,) for `"classes"`, otherwise that of the scores; detached.
     """
 
+    name: str
     kind: LossKind
     scores: Tensor
     targets: Tensor
@@ -45,18 +48,18 @@ def loss_calls(loss: Tensor) -> list[LossCall]:
         >>> import torch
         >>> scores = torch.zeros(5, 3, requires_grad=True)
         >>> loss = torch.nn.functional.cross_entropy(scores, torch.tensor([0, 1, 2, 1, 0])) + scores.abs().sum()
-        >>> [(call.kind, call.targets.tolist()) for call in loss_calls(loss)]
-        [('classes', [0, 1, 2, 1, 0])]
+        >>> [(call.name, call.targets.tolist()) for call in loss_calls(loss)]
+        [('cross_entropy', [0, 1, 2, 1, 0])]
     """
     found = []
-    for node in graph_below(loss, stop=_KINDS):
-        kind = _KINDS.get(node.name())
+    for node in graph_below(loss, stop=_FUNCTIONS):
+        name, kind = _FUNCTIONS.get(node.name(), ("", None))
         compared = compared_tensors(node) if kind is not None else None
         if kind is not None and compared is not None:
             scores, targets = (tensor.detach() for tensor in compared)
             if kind != "classes" and _are_one_hot(targets):
                 kind, targets = "classes", targets.argmax(dim=1)
-            found.append(LossCall(kind, scores, targets))
+            found.append(LossCall(name, kind, scores, targets))
     return found
 
 

@@ -13,6 +13,10 @@ OTHER_SCORES = 'the class scores in the loss are not what the model returns; nam
 OTHER_TARGETS = (
     "the class indices in the loss are not in the batch; log an accuracy in the module, which is then drawn"
 )
+ONE_OUTPUT = (
+    "the loss is written out, so that it is not known whether the model's single output is a logit, a probability or "
+    "something else; use a loss of torch.nn.functional, or log an accuracy in the module, which is then drawn"
+)
 MAX_LOSSES = 10
 """Maximum number of losses in which a loss function is looked for."""
 
@@ -55,8 +59,17 @@ class LossEvidence:
 
     def __init__(self, settled: bool = False) -> None:
         self.verdict = Verdict() if settled else None
+        self.settled_by_user = settled
+        self.losses = ""
+        """Names of the loss functions that settled it."""
         self._calls: list[LossCall] = []
         self._losses = 0
+        self._one_output = False
+
+    @property
+    def so_far(self) -> Verdict:
+        """The verdict or, until there is one, what is to be assumed."""
+        return self.verdict or Verdict(ONE_OUTPUT if self._one_output else "")
 
     def read(self, loss: Tensor) -> None:
         """Takes down what a loss compares; called before it is propagated back."""
@@ -73,8 +86,10 @@ class LossEvidence:
             batch: The batch that both are of.
         """
         calls, self._calls = self._calls, []
+        self._one_output = has_one_output(scores)
         if self.verdict is None and calls:
             self.verdict = _judge(calls, scores, targets, batch)
+            self.losses = " + ".join(dict.fromkeys(call.name for call in calls))
         self._give_up()
 
     def skip(self) -> None:
@@ -84,10 +99,20 @@ class LossEvidence:
 
     def _give_up(self) -> None:
         if self.verdict is None and self._losses >= MAX_LOSSES:
-            self.verdict = Verdict()  # a loss that tells nothing
+            self.verdict = self.so_far  # a loss that tells nothing
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_calls": []}
+
+
+def has_one_output(scores: Tensor) -> bool:
+    """Whether there is a single score for each sample, whose meaning only the loss can tell.
+
+    Example:
+        >>> has_one_output(torch.zeros(5)), has_one_output(torch.zeros(5, 3))
+        (True, False)
+    """
+    return scores.ndim == 1 or scores.shape[1] == 1
 
 
 def _judge(calls: list[LossCall], scores: Tensor, targets: Tensor, batch: Any) -> Verdict | None:

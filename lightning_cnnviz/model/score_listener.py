@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lightning_cnnviz.data.batch import Key, class_indices_at, split_batch
+from lightning_cnnviz.data.batch import Key, class_indices_at, named_tensors, place_in_words, split_batch
 from lightning_cnnviz.data.scores import are_logits
-from lightning_cnnviz.model.loss_evidence import LossEvidence
+from lightning_cnnviz.model.loss_evidence import LossEvidence, has_one_output
 from lightning_cnnviz.model.output_tap import OutputTap
 
 
@@ -55,6 +55,8 @@ class ScoreListener:
     ) -> None:
         self._keys = inputs, targets
         self.evidence = LossEvidence(settled=True) if evidence is None else evidence
+        self.words = ""
+        """What is taken for what, in one line, as soon as the loss has settled it."""
         self._tap: tuple[OutputTap, Tensor, Tensor, Any] | None = None
         self._tap_children: bool | None = None  # whether children get hooks; None while undecided
         self._logits: Tensor | None = None
@@ -95,15 +97,22 @@ class ScoreListener:
             return None
         if self._tap_children is None and tap.captured_own:
             self._tap_children = False
+        unsettled = self.evidence.verdict is None
         self.evidence.settle(scores, targets, batch)
         verdict = self.evidence.verdict
         if verdict is not None and verdict.reason:
             return None
+        place = place_in_words(batch, targets) if unsettled else ""
         if verdict is not None and verdict.targets is not None:
             found_targets = class_indices_at(batch, verdict.targets, len(inputs))
             targets = targets if found_targets is None else found_targets
-        if scores.ndim == 1 or scores.shape[1] == 1:  # a few logits may all lie in 0…1, many do not
+            place = place_in_words(batch, named_tensors(batch)[verdict.targets[1]][1]) if unsettled else ""
+        if unsettled and verdict is not None:
+            self.words = _in_words(batch, inputs, place, scores, self.evidence.losses)
+        if has_one_output(scores):  # a few logits may all lie in 0…1, many do not
             told = None if verdict is None else verdict.logits
+            if told is None and not self.evidence.settled_by_user:
+                return None
             found = are_logits(scores) if told is None else torch.tensor(told, device=scores.device)
             self._logits = found if self._logits is None or told is not None else self._logits | found
         else:
@@ -112,4 +121,20 @@ class ScoreListener:
         return ScoredBatch(inputs, targets.to(scores.device), scores, self._logits)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_keys": self._keys, "evidence": self.evidence, "_tap": None, "_tap_children": None, "_logits": None}
+        return {
+            "_keys": self._keys,
+            "evidence": self.evidence,
+            "words": self.words,
+            "_tap": None,
+            "_tap_children": None,
+            "_logits": None,
+        }
+
+
+def _in_words(batch: Any, inputs: Tensor, targets: str, scores: Tensor, losses: str) -> str:
+    size = "×".join(map(str, inputs.shape[1:]))
+    classes = 2 if has_one_output(scores) else scores.shape[1]
+    return (
+        f"lightning_cnnviz reads: image = {place_in_words(batch, inputs)} ({size}), class = {targets} "
+        f"({classes} classes), scores = output of the model, loss = {losses or 'written out, not recognised'}"
+    )

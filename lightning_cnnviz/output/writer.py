@@ -11,6 +11,7 @@ from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 from lightning_cnnviz.functional.drawing.encode import Encoded
 from lightning_cnnviz.functional.tab.data import TabData
 from lightning_cnnviz.functional.tab.drawn import Drawn, draw_encoded
+from lightning_cnnviz.lightning import logged_step
 from lightning_cnnviz.output.costs import Account, Ledger
 from lightning_cnnviz.output.job_queue import Job, JobQueue
 from lightning_cnnviz.output.sinks import Sink, sink_for
@@ -89,7 +90,7 @@ class Writer:
         self._of_trainer.pop(trainer, None)
         queues = (self._computing, self._drawing)  # in this order, since computations enqueue pictures
         try:
-            self.ledger.end(trainer.global_step)
+            self.ledger.end(logged_step(trainer))
             for queue in queues:
                 if not queue.close(NOTICE_AFTER):
                     message = f"waiting for {queue.pending() + 1} pending pictures; press Ctrl-C to drop them"

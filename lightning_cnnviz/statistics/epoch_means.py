@@ -51,6 +51,11 @@ class EpochMeans:
         self._spec = _BatchSpec(samples=0, scale=1.0, classes=0, loss=False)
         self._listener = ScoreListener(inputs, targets, evidence)
 
+    @property
+    def words(self) -> str:
+        """What is taken for what, in one line, as soon as the loss has settled it."""
+        return self._listener.words
+
     def start_capture(self, module: nn.Module, batch: Any, layer: str | None = None) -> None:
         """Starts capturing the class scores of the next forward pass, if the batch has class indices."""
         self._listener.start(module, batch, layer)

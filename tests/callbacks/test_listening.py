@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from lightning_cnnviz import ClassReport, EmbeddingProjection, FeatureMaps, LossAccuracy, Probe
+from lightning_cnnviz import ClassReport, EmbeddingProjection, FeatureMaps, LossAccuracy, Probe, cnnviz_callbacks
 from lightning_cnnviz.callbacks.listening import ListeningCallback
 
 
@@ -162,3 +162,58 @@ def test_listening_ends_with_the_first_step_that_tells(tmp_path):
     assert len(starts) == 1
     assert not starts[0].reason
     assert not net._forward_hooks
+
+
+# ---- what is said at the start
+
+
+def dict_of_images(index, x, y):
+    return {"label": y, "image": x}
+
+
+class ByDict(Plain):
+    def read(self, batch):
+        return batch["image"], batch["label"]
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "places"),
+    [
+        (Plain, loaders(), ("batch[0]", "batch[1]")),
+        (ByDict, arranged(dict_of_images), ('batch["image"]', 'batch["label"]')),
+    ],
+    ids=["pair", "dict"],
+)
+def test_one_line_says_once_what_is_taken_for_what(model, data, places, tmp_path, caplog):
+    caplog.set_level("INFO")
+    fit(tmp_path, cnnviz_callbacks(num_samples=20), model=model, data=data, max_epochs=1)
+    image, target = places
+    line = (
+        f"lightning_cnnviz reads: image = {image} (1×8×8), class = {target} (4 classes), "
+        "scores = output of the model, loss = cross_entropy"
+    )
+    assert [record.getMessage() for record in caplog.records if "reads:" in record.getMessage()] == [line]
+
+
+class Hinge(Plain):
+    """One output whose sign is the class, −1 or 1, by a loss that is written out."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc2 = nn.Linear(16, 1)
+
+    def training_step(self, batch, batch_idx):
+        signs = 2 * (batch[1] > 1).float() - 1
+        return F.relu(1 - self(batch[0])[:, 0] * signs).mean()
+
+    def validation_step(self, batch, batch_idx):
+        self(batch[0])
+
+
+def test_of_a_single_output_nothing_is_counted_unless_the_loss_tells_what_it_is(tmp_path, caplog):
+    caplog.set_level("INFO")
+    data = arranged(lambda index, x, y: (x, 2 * (y > 1).long() - 1))
+    with pytest.warns(UserWarning, match="whether the model's single output is a logit"):
+        run(tmp_path, Hinge, data)
+    assert not [tag for tag in events(tmp_path).Tags()["scalars"] if "accuracy" in tag]
+    assert "LossAccuracy: no accuracy is computed here: the loss is written out" in caplog.text

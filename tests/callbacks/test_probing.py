@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+import pytorch_lightning as pl
 import torch
 from helpers.tiny import TinyData, TinyNet, fit, image_steps, loaders
 from torch import nn
@@ -291,3 +292,11 @@ def test_without_validation_samples_of_the_training_are_shown_and_the_title_says
     run = fit(tmp_path, [visual], limit_val_batches=0)
     assert visual.probe.origin == "train"
     assert visual.sample_title("act", run).endswith("training samples")
+
+
+@pytest.mark.skipif(not hasattr(pl.callbacks, "EMAWeightAveraging"), reason="Lightning 2.6 or newer")
+def test_a_validation_with_averaged_weights_is_not_taken_for_one_with_the_weights_of_the_training(tmp_path):
+    visual = Means(["act"], count=20)
+    fit(tmp_path, [visual, pl.callbacks.EMAWeightAveraging(decay=0.9)], max_epochs=3)
+    for samples, seen, weights in visual.given:
+        torch.testing.assert_close(seen.layers["act"], by_hand(weights, samples.inputs, "act")[0])
