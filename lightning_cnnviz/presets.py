@@ -18,6 +18,9 @@ from lightning_cnnviz.lightning import Callback
 MINIMAL = [LossAccuracy, GradientFlow]
 STANDARD = [*MINIMAL, Architecture, ClassReport, KernelGrid, FeatureMaps, EmbeddingProjection]
 FULL = [*STANDARD, FilterResponse]
+ROLES = ("class_names", "inputs", "targets")
+COLOURS = ("mean", "std", "bands")
+"""Options of a probe: what is what in a batch, and how inputs become images."""
 
 
 def cnnviz_callbacks(preset: Literal["minimal", "standard", "full"] = "standard", **options: Any) -> list[Callback]:
@@ -64,9 +67,12 @@ def cnnviz_callbacks(preset: Literal["minimal", "standard", "full"] = "standard"
 
     if any("probe" in names for names in accepted.values()):
         # All callbacks share one probe, so that the samples are read once and what the user said holds for all.
-        own = {name: options[name] for name in ("class_names", "inputs", "targets") if name in options}
+        own = {name: options[name] for name in (*ROLES, *COLOURS) if name in options}
         probe = options.get("probe") or Probe(options.get("num_samples", 1000), **own)
-        told = {name: getattr(probe, name) for name in ("class_names", "inputs", "targets")}
+        told = {name: getattr(probe, name) for name in ROLES}
+        if probe.normalization is not None:
+            told |= {"mean": probe.normalization.mean, "std": probe.normalization.std}
+        told |= {"bands": probe.bands}
         options = {**told, **options, "probe": probe}
     if preset == "full":
         options = {"method": ["tsne", "pca"], **options}

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
+from torch import Tensor
 from typing_extensions import override
 
 from lightning_cnnviz.callbacks.base import Guide, LayerPatterns, OnError
 from lightning_cnnviz.callbacks.listening import ListeningCallback
 from lightning_cnnviz.data.batch import Key
-from lightning_cnnviz.data.datasets import check_class_names, find_class_names, first_loader
+from lightning_cnnviz.data.colours import Colours, Normalization, check_bands
+from lightning_cnnviz.data.datasets import check_class_names, find_class_names, find_normalization, first_loader
 from lightning_cnnviz.errors import ClassNames, class_names_list, whole_number
 from lightning_cnnviz.functional.class_report import Counts, class_accuracies, confusion_matrix_chart
 from lightning_cnnviz.functional.drawing.image_sheet import prediction_sheet
@@ -54,6 +56,9 @@ class ClassReport(ListeningCallback):
         inputs: Index, key or attribute of the inputs in a batch. Default: detected, see
             `lightning_cnnviz.data.batch.split_batch`.
         targets: Index, key or attribute of the class indices in a batch. Default: detected.
+        mean: Mean of each channel by which the images were normalised; see `Probe`.
+        std: Standard deviation of each channel, likewise.
+        bands: Channels to show; see `Probe`.
 
     Raises:
         ValueError: If an argument is invalid; at the start of `fit`, if `layers` does not match exactly one layer;
@@ -79,6 +84,9 @@ class ClassReport(ListeningCallback):
         max_mistakes: int = 20,
         inputs: Key | None = None,
         targets: Key | None = None,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        bands: Sequence[int] | None = None,
     ) -> None:
         super().__init__(
             every_n_epochs=every_n_epochs,
@@ -91,6 +99,8 @@ class ClassReport(ListeningCallback):
         self.max_mistakes = whole_number(max_mistakes, "max_mistakes", at_least=1)
         self.inputs = inputs
         self.targets = targets
+        self.normalization = Normalization.given(mean, std)
+        self.bands = None if bands is None else check_bands(bands)
         self._tally: ClassTally | None = None
         self._accuracies: dict[str, float] = {}
         self._warned = False
@@ -193,13 +203,20 @@ class ClassReport(ListeningCallback):
         for kind, rows in (("mistakes", self._tally.mistakes), ("samples", self._tally.samples)):
             if rows is not None:  # on this rank
                 images, true, predicted, confidence = (part.cpu() for part in rows)
-                note = scope + _sheet_note(kind, len(true), counts)
+                colours = self._colours(trainer, images)
+                note = " · ".join(filter(None, (scope + _sheet_note(kind, len(true), counts), colours.note)))
+                images = colours.images(images)
                 draw = partial(prediction_sheet, images, true, predicted, confidence, names, note=note)
                 yield f"{self.tag}/{kind}", partial(draw, title=self.title(kind, trainer))
 
     @override
     def scalars(self) -> Mapping[str, float]:
         return {f"{self.tag}/accuracy/{name}": accuracy for name, accuracy in self._accuracies.items()}
+
+    def _colours(self, trainer: Trainer, images: Tensor) -> Colours:
+        loader = first_loader(trainer.val_dataloaders)
+        found = find_normalization(None if loader is None else loader.dataset)
+        return Colours.of(images, self.normalization or found, self.bands)
 
     def _names(self, trainer: Trainer, module: LightningModule, classes: int) -> list[str]:
         names = self.class_names
@@ -208,7 +225,8 @@ class ClassReport(ListeningCallback):
                 raise ValueError(f"expected {classes} class_names, got {len(names)}; class indices are shown instead")
         if names is None:
             loader = first_loader(trainer.val_dataloaders)
-            names = find_class_names(loader and loader.dataset, getattr(trainer, "datamodule", None), module)
+            dataset = None if loader is None else loader.dataset
+            names = find_class_names(dataset, getattr(trainer, "datamodule", None), module)
         if names is None or len(names) != classes:
             return [str(number) for number in range(classes)]
         times = Counter(names)

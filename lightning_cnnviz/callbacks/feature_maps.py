@@ -93,7 +93,7 @@ class FeatureMaps(ProbingCallback):
             + ([] if predicted is None else [f"pred: {shown.class_name(int(predicted[index]))}"])
             for index, true in enumerate(shown.targets)
         ]
-        draw: dict[str, Any] = {"images": shown.inputs, "captions": captions}
+        draw: dict[str, Any] = {"images": shown.images, "captions": captions, "note": shown.colours.note}
         yield from self._tab_samples()
         known = self._tab_shows_samples(self.num_images)
         for name in [name for name in self.selected if name in seen.layers]:

@@ -154,7 +154,8 @@ class FilterResponse(ProbingCallback):
 
     def _images(self, samples: Samples, received: Tensor, layer: PlainConv) -> Mapping[str, Tensor]:
         true, image = int(samples.targets[0]), samples.inputs[0]
-        images = {f"true: {samples.class_name(true)}" if true >= 0 else "image": image}
+        first = samples._replace(inputs=samples.inputs[:1]).images[0]
+        images = {f"true: {samples.class_name(true)}" if true >= 0 else "image": first}
         filtered = received[0, self.channel : self.channel + 1]
         same = filtered.shape == image.shape and bool((filtered == image).all())
         if layer.groups == 1 and not same:

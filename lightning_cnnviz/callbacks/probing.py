@@ -121,7 +121,7 @@ class ProbingCallback(ListeningCallback):
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Prepares to capture the probe's samples if a picture is due at the end of this validation."""
-        self._heard = None
+        self._heard = self._weight = None
         by_epoch = self.schedule.every_n_train_steps is None and trainer.is_last_batch
         due = by_epoch and self.schedule.epoch_due(trainer.current_epoch, self.stretch)
         samples, places = self.probe.samples if self.probe.places else None, self.probe.places
@@ -129,7 +129,6 @@ class ProbingCallback(ListeningCallback):
             layers, count = self._asked
             layers = [name for name in layers if name in self._by_sample or name not in self._checked]
             self._heard = HeardPass(samples.inputs[:count], places[:count], layers, logged_step(trainer))
-            self._weight = _sample_weight(pl_module)
 
     def on_validation_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
@@ -187,7 +186,7 @@ class ProbingCallback(ListeningCallback):
         """
         samples = self.probe.samples
         assert samples is not None
-        shown = Samples(samples.inputs[:count], samples.targets[:count], samples.class_names)
+        shown = samples._replace(inputs=samples.inputs[:count], targets=samples.targets[:count])
         heard = self._heard is not None and self._heard.step == logged_step(trainer)
         seen = self._heard_activations(module, layers) if heard else None
         self._asked = layers, count
@@ -219,6 +218,8 @@ class ProbingCallback(ListeningCallback):
         naming = not self._names_checked and logged_step(trainer) == 0
         if self._offering or rows or naming:
             with self.guard():
+                if rows and self._weight is None:
+                    self._weight = _sample_weight(module)
                 inputs, _ = split_batch(batch, probe.inputs, probe.targets)
                 self._tap = ForwardTap(module, inputs, heard.layers if heard is not None and rows else (), rows)
 
@@ -277,7 +278,7 @@ class ProbingCallback(ListeningCallback):
         if samples is None or writer is None or writer.claim("samples", self.probe) is not self.probe:
             return
         if writer.claim(f"samples drawn, version {self.probe.version}", mine) is mine:
-            yield "cnnviz/samples", partial(sample_tab_data, *samples)
+            yield "cnnviz/samples", partial(sample_tab_data, samples.images, samples.targets, samples.class_names)
 
     def _end(self, trainer: Trainer) -> None:
         try:

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import ConcatDataset, DataLoader, Subset, TensorDataset
 
 from lightning_cnnviz.data.batch import split_batch
+from lightning_cnnviz.data.colours import Normalization, normalization_in
 from lightning_cnnviz.errors import ConfigurationError, class_names_list
 
 
@@ -62,16 +63,39 @@ def find_class_names(dataset: Any, *owners: Any) -> list[str] | None:
         >>> find_class_names(Owner(), Owner(classes=["cat", "dog"]))
         ['cat', 'dog']
     """
-    chain = []
-    while dataset is not None:
-        chain.append(dataset)
-        parts = getattr(dataset, "datasets", None)
-        dataset = parts[0] if isinstance(parts, (list, tuple)) and parts else getattr(dataset, "dataset", None)
-    for owner in (*chain, *owners):
+    for owner in (*_chain(dataset), *owners):
         for attribute in ("class_names", "classes"):
             if names := _names(getattr(owner, attribute, None)):
                 return names
     return None
+
+
+def find_normalization(dataset: Any) -> Normalization | None:
+    """Finds by what the images of a dataset, or of one that it wraps, are normalised; None if that is uncertain.
+
+    Example:
+        >>> from types import SimpleNamespace as Dataset
+        >>> from torchvision.transforms import Normalize
+        >>> find_normalization(Dataset(dataset=Dataset(transform=Normalize(0.5, 0.25))))
+        Normalization(mean=(0.5,), std=(0.25,))
+    """
+    transforms = [part for owner in _chain(dataset) for part in (_transform_of(owner),) if part is not None]
+    return normalization_in(transforms)
+
+
+def _transform_of(dataset: Any) -> Any:
+    given = getattr(dataset, "transform", None)
+    return getattr(dataset, "transforms", None) if given is None else given
+
+
+def _chain(dataset: Any) -> list[Any]:
+    """A dataset and those that it wraps, from the outside; of several side by side the first."""
+    chain: list[Any] = []
+    while dataset is not None and all(dataset is not other for other in chain):
+        chain.append(dataset)
+        parts = getattr(dataset, "datasets", None)
+        dataset = parts[0] if isinstance(parts, (list, tuple)) and parts else getattr(dataset, "dataset", None)
+    return chain
 
 
 def _names(value: Any) -> list[str] | None:

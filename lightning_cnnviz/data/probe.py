@@ -11,7 +11,8 @@ from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 
 from lightning_cnnviz.data.batch import Key
-from lightning_cnnviz.data.datasets import find_class_names, first_loader
+from lightning_cnnviz.data.colours import Colours, Normalization, check_bands
+from lightning_cnnviz.data.datasets import find_class_names, find_normalization, first_loader
 from lightning_cnnviz.data.reading import find_test_loader, read_samples
 from lightning_cnnviz.data.samples import BalancedReservoir, Row, Samples, balanced_order
 from lightning_cnnviz.errors import ClassNames, ConfigurationError, class_names_list, whole_number
@@ -46,11 +47,17 @@ class Probe:
         targets: Index, key or attribute of the class indices in a batch.
         class_names: Names by class index. Default: `class_names` or `classes` of the dataset, the data module or
             the model.
+        mean: Mean of each channel by which the images were normalised, to show them in their own colours. Default:
+            found in the `Normalize` of the dataset's transforms.
+        std: Standard deviation of each channel, likewise.
+        bands: Channels to show of images with another number than one or three: three as red, green and blue, or one.
+            Default: the mean over all.
         seed: Seed for choosing the samples.
 
     Raises:
         TypeError: If `num_samples` is not an integer.
-        ValueError: If `num_samples` is below 1, `split` is unknown or `indices` is not a list of indices.
+        ValueError: If `num_samples` is below 1, `split` is unknown, `indices` is not a list of indices, `mean` and
+            `std` do not fit, or `bands` are not one or three channels.
 
     Example:
         >>> probe = Probe.from_tensors(torch.rand(4, 1, 8, 8), torch.tensor([0, 0, 1, 1]), ["cat", "dog"])
@@ -67,6 +74,9 @@ class Probe:
         inputs: Key | None = None,
         targets: Key | None = None,
         class_names: ClassNames | None = None,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        bands: Sequence[int] | None = None,
         seed: int = 0,
     ) -> None:
         num_samples = whole_number(num_samples, "num_samples", at_least=1)
@@ -78,6 +88,8 @@ class Probe:
         self.inputs = inputs
         self.targets = targets
         self.class_names = None if class_names is None else class_names_list(class_names)
+        self.normalization = Normalization.given(mean, std)
+        self.bands = None if bands is None else check_bands(bands)
         self.seed = whole_number(seed, "seed", at_least=0)
         self.origin: Split | None = None
         """Split that the samples come from; None if they were passed as tensors or are not yet chosen."""
@@ -88,6 +100,7 @@ class Probe:
         self.example: Tensor | None = None
         """The inputs of one sample, shape (1, ...), as soon as there is any; not necessarily one that is chosen."""
         self._found_names: list[str] | None = None
+        self._found_normalization: Normalization | None = None
         self._samples: Samples | None = None
         self._settled = False  # whether the choice is final
         self._early: list[Row] = []  # from before the first validation
@@ -169,6 +182,7 @@ class Probe:
         loader = first_loader(trainer.train_dataloader) if loader is None else loader
         dataset = None if loader is None else loader.dataset
         self._found_names = find_class_names(dataset, getattr(trainer, "datamodule", None), module)
+        self._found_normalization = find_normalization(dataset)
         if loader is not None and (self.indices is not None or self.split == "test"):
             keys, evaluating = (self.inputs, self.targets), origin != "train"
             given = self.num_samples, self.seed, evaluating, MAX_PROBE_BYTES
@@ -254,7 +268,8 @@ class Probe:
         found = self._found_names if self._found_names and len(self._found_names) >= classes else None
         names = self.class_names or found or [str(number) for number in range(classes)]
         inputs = torch.stack([rows[index].inputs for index in order])
-        self._samples = Samples(inputs, torch.from_numpy(targets[order]), [str(name) for name in names])
+        colours = Colours.of(inputs, self.normalization or self._found_normalization, self.bands)
+        self._samples = Samples(inputs, torch.from_numpy(targets[order]), [str(name) for name in names], colours)
         self.places = [rows[index].place for index in order] if in_pass else []
         self.origin, self.example = origin, inputs[:1]
         self._settled, self._early = settled, []

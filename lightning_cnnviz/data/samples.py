@@ -7,6 +7,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from lightning_cnnviz.data.colours import Colours
+
 
 class Samples(NamedTuple):
     """Samples on the CPU, ordered so that the first n are class-balanced for any n.
@@ -15,11 +17,18 @@ class Samples(NamedTuple):
         inputs: Shape (samples, ...), as the model takes them.
         targets: Class indices, shape (samples,); -1 if unknown.
         class_names: A name for each class index.
+        colours: How the inputs become images.
     """
 
     inputs: Tensor
     targets: Tensor
     class_names: list[str]
+    colours: Colours = Colours()
+
+    @property
+    def images(self) -> Tensor:
+        """The inputs as images, uint8 of shape (samples, 1 or 3, *size), as far as they are any."""
+        return self.colours.images(self.inputs)
 
     def class_name(self, number: int) -> str:
         """Returns the name of a class, given its index; the index as text if it has no name."""

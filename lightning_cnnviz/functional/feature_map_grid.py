@@ -40,17 +40,19 @@ def feature_maps(
     *,
     max_channels: int = 32,
     title: str = "",
+    note: str = "",
 ) -> Picture:
     """Draws the channels of one layer as a grid beside each input.
 
     Args:
         activations: Shape (samples, channels, *size) with zero to three spatial dimensions. 1-D maps are drawn as
             strips, 3-D maps as their middle slice, and single values as squares.
-        images: The inputs, shape (samples, channels, *size).
+        images: The inputs, shape (samples, channels, *size), as for `photograph`.
         captions: Lines of text under each sample, e.g. true and predicted class.
         max_channels: Maximum number of channels drawn, starting from the first; the picture states how many are
             left out.
         title: Written above the grid, e.g. layer and step.
+        note: An additional line of text.
 
     Returns:
         Height × width × 3, uint8, with one colour scale for all maps. If the values have both signs, negative is
@@ -90,6 +92,7 @@ def feature_maps(
         title,
         f"{shown.shape[1]} of {channels} channels, {left_out} left out" if left_out else f"{channels} channels",
         non_finite_note(shown, "values"),
+        note,
         scale=colour_scale(colours, f"{low:.3g}", f"{high:.3g}"),
     )
 
@@ -100,6 +103,7 @@ def mean_maps(
     captions: Sequence[Sequence[str]],
     *,
     title: str = "",
+    note: str = "",
 ) -> Picture:
     """Draws the mean over the channels of each layer for each input, following it through the network.
 
@@ -108,6 +112,7 @@ def mean_maps(
         images: The inputs, shape (samples, channels, *size).
         captions: Lines of text under each sample.
         title: Written above the maps.
+        note: An additional line of text.
 
     Returns:
         Height × width × 3, uint8. Each map has its own colour scale from dark (smallest value) to bright (largest),
@@ -140,6 +145,7 @@ def mean_maps(
         title,
         "mean over channels; each map from its smallest (dark) to its largest value (bright)",
         non_finite_note(all_values, "values"),
+        note,
     )
 
 

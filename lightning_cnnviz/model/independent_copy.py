@@ -27,6 +27,7 @@ def independent_copy(model: nn.Module) -> nn.Module:
         model: The model; a compiled one gives an uncompiled copy.
 
     Example:
+        >>> import torch
         >>> class Counting(nn.Linear):
         ...     calls = 0
         ...     def forward(self, x):

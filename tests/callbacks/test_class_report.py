@@ -80,9 +80,10 @@ def test_numbers_and_pictures_are_those_of_a_second_pass(tmp_path):
             (mistakes[step], surest, {"title": f"mistakes · {when}", "note": note}),
             (samples[step], np.arange(20), {"title": f"samples · {when}", "note": "the first 20 of 42 samples"}),
         ):
-            expected = prediction_sheet(
-                images[chosen], targets[chosen], predicted[chosen], sure[chosen], NAMES, **words
-            )
+            low, high = images[chosen].min(), images[chosen].max()
+            shown = (255 * (images[chosen] - low) / (high - low)).round().to(torch.uint8)
+            words["note"] += f" · one colour scale for all samples: {low:.3g}…{high:.3g}"
+            expected = prediction_sheet(shown, targets[chosen], predicted[chosen], sure[chosen], NAMES, **words)
             assert np.array_equal(picture, expected)
 
 

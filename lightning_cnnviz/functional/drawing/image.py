@@ -116,24 +116,27 @@ def signed_rgb(values: Array, limit: Array | float) -> Picture:
 
 
 def photograph(image: ArrayLike) -> Picture:
-    """Renders an input sample as an ordinary image, whatever its normalisation.
+    """Renders an input sample as an ordinary image; uint8 as it is, other values whatever their normalisation.
 
     Args:
         image: Shape (channels, height, width), (channels, length) or (channels, depth, height, width);
             three channels are RGB, any other number is averaged to grey. For a volume, the middle slice is shown.
 
     Returns:
-        Height × width × 3, scaled so that the minimum of the sample is black and its maximum white.
+        Height × width × 3: uint8 from 0, black, to 255, white, unless none is above 1; other values scaled so that
+        the minimum of the sample is black and its maximum white.
 
     Example:
         >>> photograph(np.array([[[-1.0, 1.0]]])).tolist()
         [[[0, 0, 0], [255, 255, 255]]]
     """
+    whole = "uint8" in str(image.dtype)
     values = planes(to_array(image)[None])[0]
     values = values if len(values) == 3 else channel_mean(values, axis=0)[None].repeat(3, axis=0)
     values = np.moveaxis(values, 0, -1)
     finite = values[np.isfinite(values)]
     low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
+    low, high = (0.0, 255.0) if whole and high > 1 else (low, high)
     share = (values - low) / ((high - low) or 1)
     pixels = np.round(np.clip(np.nan_to_num(share), 0, 1) * 255).astype(np.uint8)
     return _mark_non_finite(pixels, np.asarray(~np.isfinite(values).all(axis=-1)))

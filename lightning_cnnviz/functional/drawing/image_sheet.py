@@ -44,7 +44,7 @@ def image_sheet(
         note: An additional line of text.
 
     Returns:
-        Height × width × 3, uint8. Each image is scaled from its darkest to its brightest value.
+        Height × width × 3, uint8. Each image is drawn as by `photograph`.
 
     Raises:
         TypeError: If a caption is a string instead of a list of lines.
@@ -54,7 +54,7 @@ def image_sheet(
         >>> image_sheet(np.random.rand(3, 1, 8, 8), [["cat"], ["dog"], ["cat"]]).shape
         (152, 520, 3)
     """
-    values = to_array(images)
+    values = np.asarray(images) if "uint8" in str(images.dtype) else to_array(images)
     marks = [False] * len(values) if alarming is None else list(alarming)
     check_captions(captions)
     if not len(values) == len(captions) == len(marks):

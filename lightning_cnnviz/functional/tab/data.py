@@ -144,6 +144,7 @@ def sample_tab_data(images: ArrayLike, targets: ArrayLike, class_names: Sequence
     values = to_array(images)
     values = values[:, None] if values.ndim == 2 else values  # a waveform or a row of features
     small = _reduced(planes(values), THUMBNAIL_SIZE if len(values) <= MAX_LARGE_THUMBNAILS else SMALL_THUMBNAIL_SIZE)
+    small = small.round().astype(np.uint8) if "uint8" in str(images.dtype) else small
     pictures = np.stack([photograph(image) for image in small])
     info = {"classes": list(class_names)}
     return TabData("samples", {}, info, {"targets": np.asarray(targets, dtype=np.int32), "thumbnails": pictures})
