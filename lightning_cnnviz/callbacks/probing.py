@@ -169,6 +169,7 @@ class ProbingCallback(ListeningCallback):
         """Selects the layer that `find` determines from a few samples, unless the user has chosen layers."""
         samples, precision = self.probe.samples, trainer.precision_plugin
         if not self.selected and samples is not None:
+            check_one_input(module)
             with precision.forward_context():
                 few = precision.convert_input(samples.inputs[:2].to(module.device))
                 self.selected = [find(module, few)]

@@ -13,6 +13,8 @@ from lightning_cnnviz.model.evaluation import evaluating
 from lightning_cnnviz.model.hooks import INPUT, listed, takes_hooks
 from lightning_cnnviz.model.outputs import first_tensor
 
+_CHANNEL_FACTORS = ("weight", "gamma", "beta", "scale", "alpha", "g")
+"""Names of one-dimensional parameters that are multiplied with, or added to, each channel."""
 CONVOLUTIONS = (
     *(nn.Conv1d, nn.Conv2d, nn.Conv3d),
     *(nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d),
@@ -30,7 +32,7 @@ def convolutions(module: nn.Module) -> list[str]:
 
 
 def weights_of(module: nn.Module, layers: Sequence[str]) -> dict[str, nn.Parameter]:
-    """Returns the weights (not biases) of layers, by layer name, or by parameter name for layers with several.
+    """Returns the weights (not biases) of layers by layer name, or by parameter name where that tells more.
 
     Example:
         >>> list(weights_of(nn.Sequential(nn.Linear(4, 3), nn.LSTM(3, 2)), ["0", "1"]))
@@ -38,7 +40,7 @@ def weights_of(module: nn.Module, layers: Sequence[str]) -> dict[str, nn.Paramet
     """
     found = {name: weights for name, weights in _weights_by_layer(module).items() if name in layers}
     return {
-        layer if len(weights) == 1 else f"{layer}.{name}": weight
+        layer if len(weights) == 1 and (name in layer or "weight" in name) else f"{layer}.{name}": weight
         for layer, weights in found.items()
         for name, weight in weights.items()
         if not is_lazy(weight)  # uninitialised, of a layer that never ran
@@ -48,13 +50,16 @@ def weights_of(module: nn.Module, layers: Sequence[str]) -> dict[str, nn.Paramet
 def layers_with_weights(module: nn.Module, fewest_dimensions: int) -> list[str]:
     """Returns the names of the layers with a weight of at least so many dimensions, or an uninitialised lazy one.
 
-    With `fewest_dimensions=2`, normalisation layers are excluded.
+    A parameter of the model itself is a layer of its own name. With `fewest_dimensions=2`, factors of each channel
+    are excluded, as in normalisation layers, but not one-dimensional weights of other names, as in equivariant ones.
     """
-    found = _weights_by_layer(module).items()
     return [
-        name
-        for name, weights in found
-        if any(is_lazy(part) or part.ndim >= fewest_dimensions for part in weights.values())
+        layer
+        for layer, weights in _weights_by_layer(module).items()
+        if any(
+            is_lazy(part) or part.ndim >= fewest_dimensions or (part.ndim and name not in _CHANNEL_FACTORS)
+            for name, part in weights.items()
+        )
     ]
 
 
@@ -65,8 +70,8 @@ def _weights_by_layer(module: nn.Module) -> dict[str, dict[str, nn.Parameter]]:
         if ".parametrizations." in path:  # layer.parametrizations.weight.original
             layer, _, part = layer.rpartition(".")
             name = f"{part}.{name}"
-        if layer and "weight" in name:
-            found.setdefault(layer, {})[name] = parameter
+        if "bias" not in name:
+            found.setdefault(layer or name, {})[name] = parameter
     return found
 
 

@@ -14,10 +14,10 @@ from lightning_cnnviz.model.torch_internals import is_compiled
 class OutputTap:
     """Captures the class scores that a model returns for one batch while the user's code calls it.
 
-    The output of the model's own call counts. If its
-    `forward` is not called (a training step may call a submodule), the output of the last direct child with parameters
-    (a loss has none) that returned one row per sample counts, unless it is one of several heads, since it is unknown
-    which of them predicts the batch's classes. Nothing is captured in compiled code.
+    The output of the model's own call counts. If its `forward` is not called (a training step may call a submodule),
+    the output of the last direct child with parameters (a loss has none) that returned one row per sample counts,
+    unless it is one of several heads, since it is unknown which of them predicts the batch's classes. Nothing is
+    captured within compiled code, but a child that `torch.compile` has returned is captured as a whole.
 
     Args:
         module: The model.
@@ -60,7 +60,7 @@ class OutputTap:
             self._handles += [
                 child.register_forward_hook(self._capture_child)
                 for child in module.children()
-                if any(True for _ in child.parameters()) and not is_compiled(child) and takes_hooks(child)
+                if any(True for _ in child.parameters()) and takes_hooks(child)
             ]
 
     @property

@@ -309,3 +309,27 @@ def test_a_layer_may_be_called_by_keyword():
     net = Keyword()
     assert last_hidden_layer(net, x) == "fc2.input"
     torch.testing.assert_close(record(net, x, "fc2.input").layers["fc2.input"], torch.relu(net.fc1(x)).detach())
+
+
+def test_weights_are_found_whatever_they_are_called():
+    class Odd(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.W = nn.Parameter(torch.ones(3, 4))
+            self.b_bias = nn.Parameter(torch.ones(3))
+
+    class Equivariant(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weights = nn.Parameter(torch.ones(30))
+
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.gamma = nn.Parameter(torch.ones(3))
+
+    net = nn.Sequential(Odd(), Equivariant(), Scaled(), nn.BatchNorm1d(3), nn.Linear(4, 3), nn.PReLU())
+    net.tensor = nn.Parameter(torch.ones(2, 2, dtype=torch.complex64))
+    layers = layers_with_weights(net, fewest_dimensions=2)
+    assert layers == ["tensor", "0", "1", "4"]
+    assert list(weights_of(net, layers)) == ["tensor", "0.W", "1", "4"]
