@@ -18,7 +18,7 @@ from lightning_cnnviz.lightning import Callback
 MINIMAL = [LossAccuracy, GradientFlow]
 STANDARD = [*MINIMAL, Architecture, ClassReport, KernelGrid, FeatureMaps, EmbeddingProjection]
 FULL = [*STANDARD, FilterResponse]
-ROLES = ("class_names", "inputs", "targets")
+ROLES = ("class_names", "inputs", "targets", "scores", "task")
 COLOURS = ("mean", "std", "bands")
 """Options of a probe: what is what in a batch, and how inputs become images."""
 
@@ -33,7 +33,9 @@ def cnnviz_callbacks(preset: Literal["minimal", "standard", "full"] = "standard"
         **options: Arguments of the callbacks, each passed to every callback of the preset that accepts it, e.g.
             `every_n_epochs=5`, `on_error="raise"`, `probe=Probe(class_names=[...])`, `num_samples=500`. The
             architecture is always drawn once and in full, regardless of the interval and of `layers`.
-            `max_overhead=0.05` and `max_event_mb=100` bound the total cost of all callbacks, see `CostLimit`.
+            `scores="head"` names the layer that outputs the class scores; `inputs`, `targets`, `task`, `mean`, `std`
+            and `bands` are as in `Probe`, for all callbacks. `max_overhead=0.05` and `max_event_mb=100` bound the
+            total cost of all callbacks, see `CostLimit`.
 
     Returns:
         Callbacks for `Trainer(callbacks=...)`.
@@ -58,7 +60,7 @@ def cnnviz_callbacks(preset: Literal["minimal", "standard", "full"] = "standard"
     if FilterResponse in accepted:
         accepted[FilterResponse].discard("channel")  # here only an index is valid, not "mean" or "rgb"
     limits = {name: options.pop(name) for name in ("max_overhead", "max_event_mb") if name in options}
-    known = sorted(set().union(*accepted.values()) | {"max_overhead", "max_event_mb"})
+    known = sorted(set().union(*accepted.values()) | {"max_overhead", "max_event_mb", "scores"})
     unknown = sorted(set(options).difference(known))
     if unknown:
         raise TypeError(
@@ -76,7 +78,11 @@ def cnnviz_callbacks(preset: Literal["minimal", "standard", "full"] = "standard"
         options = {**told, **options, "probe": probe}
     if preset == "full":
         options = {"method": ["tsne", "pca"], **options}
-    callbacks: list[Callback] = [
-        kind(**{name: value for name, value in options.items() if name in accepted[kind]}) for kind in sets[preset]
-    ]
+    chosen = {
+        kind: {name: value for name, value in options.items() if name in accepted[kind]} for kind in sets[preset]
+    }
+    if options.get("scores") is not None:
+        for counting in {LossAccuracy, ClassReport} & set(chosen):
+            chosen[counting]["layers"] = options["scores"]
+    callbacks: list[Callback] = [kind(**given) for kind, given in chosen.items()]
     return [*callbacks, CostLimit(**{"max_overhead": None, **limits})] if limits else callbacks

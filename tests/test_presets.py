@@ -2,6 +2,7 @@ import pytest
 import torch
 from helpers.tiny import TinyData, TinyNet, events, fit, scalars
 from pytorch_lightning import Callback
+from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_cnnviz import (
@@ -158,3 +159,70 @@ def test_what_is_said_of_the_batch_once_holds_for_all(said, tmp_path):
     assert scalars(tmp_path, "curves/accuracy/val")[-1][1] == pytest.approx(run.lightning_module.share)
     accuracies = [tag for tag in events(tmp_path).Tags()["scalars"] if tag.startswith("class_report/accuracy/")]
     assert len(accuracies) == 4
+
+
+class Signs(TinyNet):
+    """One output, a logit, whose loss is written out; the batch is nested, and `forward` returns something else."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc2 = nn.Linear(16, 1)
+
+    def forward(self, x):
+        return 100 + super().forward(x)
+
+    def loss(self, batch):
+        scores = self(batch["data"]["image"])[:, 0] - 100
+        truth = batch["label"]
+        self.hits = [*getattr(self, "hits", []), *((scores > 0) == (truth > 0)).tolist()]
+        return (scores.exp() + 1).log().mean() - (truth * scores).mean()
+
+    def training_step(self, batch, batch_idx):
+        return self.loss(batch)
+
+    def on_validation_epoch_start(self):
+        self.hits = []
+
+    def validation_step(self, batch, batch_idx):
+        self.loss(batch)
+
+    def on_validation_epoch_end(self):
+        self.share = sum(self.hits) / len(self.hits)
+
+
+def nested(seed):
+    data = TinyData(40, seed=seed)
+    rows = [{"data": {"noise": torch.rand(3, 3), "image": x}, "label": (y > 1).long()} for x, y in data]
+    return DataLoader(rows, 8)
+
+
+@pytest.mark.parametrize("preset", ["minimal", "standard"])
+def test_task_scores_and_nested_inputs_can_be_said_for_all(preset, tmp_path):
+    said = {"task": "binary_logits", "scores": "fc2", "inputs": ["data", "image"], "targets": "label"}
+    more = {} if preset == "minimal" else {"num_samples": 20, "method": "pca"}
+    callbacks = cnnviz_callbacks(preset, **said, **more)
+    run = fit(tmp_path, callbacks, model=Signs, data=(nested(0), nested(1)))
+    assert scalars(tmp_path, "curves/accuracy/val")[-1][1] == pytest.approx(run.lightning_module.share)
+    if preset == "standard":
+        maps = next(callback for callback in callbacks if isinstance(callback, FeatureMaps))
+        samples, output = maps.activations(run, run.lightning_module, ["conv1"], 20)
+        with torch.no_grad():
+            scores = run.lightning_module.eval()(samples.inputs)[:, 0] - 100
+        assert maps.predicted(output.output, 20).tolist() == (scores > 0).long().tolist()
+        assert [tag for tag in events(tmp_path).Tags()["scalars"] if tag.startswith("class_report/accuracy/")]
+
+
+def test_where_there_are_no_classes_nothing_is_counted_and_nothing_is_said(tmp_path, recwarn, caplog):
+    caplog.set_level("INFO")
+    fit(tmp_path, cnnviz_callbacks(task="none", num_samples=20, method="pca"))
+    found = events(tmp_path).Tags()
+    assert not [tag for tag in (*found["scalars"], *found["images"]) if tag.startswith("class_report/")]
+    assert "curves/accuracy/train" not in found["scalars"]  # which the module does not log
+    assert "no accuracy" not in caplog.text
+    assert not [warning for warning in recwarn if "ClassReport" in str(warning.message)]
+
+
+@pytest.mark.parametrize("preset", ["minimal", "standard"])
+def test_an_unknown_task_is_refused_with_those_there_are(preset):
+    with pytest.raises(ValueError, match="expected task to be one of multiclass, binary_logits, "):
+        cnnviz_callbacks(preset, task="binary")

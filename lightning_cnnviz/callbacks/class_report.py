@@ -16,6 +16,7 @@ from lightning_cnnviz.callbacks.listening import ListeningCallback
 from lightning_cnnviz.data.batch import Key
 from lightning_cnnviz.data.colours import Colours, Normalization, check_bands
 from lightning_cnnviz.data.datasets import check_class_names, find_class_names, find_normalization, first_loader
+from lightning_cnnviz.data.scores import Task, check_task
 from lightning_cnnviz.errors import ClassNames, class_names_list, whole_number
 from lightning_cnnviz.functional.class_report import Counts, class_accuracies, confusion_matrix_chart
 from lightning_cnnviz.functional.drawing.image_sheet import prediction_sheet
@@ -56,6 +57,8 @@ class ClassReport(ListeningCallback):
         inputs: Index, key or attribute of the inputs in a batch. Default: detected, see
             `lightning_cnnviz.data.batch.split_batch`.
         targets: Index, key or attribute of the class indices in a batch. Default: detected.
+        task: What the class scores are: `"multiclass"`, `"binary_logits"`, `"binary_probabilities"` or, if there are
+            none, `"none"`. Default: what the training's loss tells.
         mean: Mean of each channel by which the images were normalised; see `Probe`.
         std: Standard deviation of each channel, likewise.
         bands: Channels to show; see `Probe`.
@@ -84,6 +87,7 @@ class ClassReport(ListeningCallback):
         max_mistakes: int = 20,
         inputs: Key | None = None,
         targets: Key | None = None,
+        task: Task | None = None,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
         bands: Sequence[int] | None = None,
@@ -99,6 +103,7 @@ class ClassReport(ListeningCallback):
         self.max_mistakes = whole_number(max_mistakes, "max_mistakes", at_least=1)
         self.inputs = inputs
         self.targets = targets
+        self.task = check_task(task)
         self.normalization = Normalization.given(mean, std)
         self.bands = None if bands is None else check_bands(bands)
         self._tally: ClassTally | None = None
@@ -115,7 +120,7 @@ class ClassReport(ListeningCallback):
     @override
     def prepare(self, trainer: Trainer, module: LightningModule) -> None:
         self._warned = False
-        self.listen(self.inputs, self.targets, settled=bool(self.selected))
+        self.listen(self.inputs, self.targets, self.task, settled=bool(self.selected))
         if not trainer.enable_validation:
             rank_zero_info("ClassReport: no validation data; nothing is reported")
 
@@ -186,7 +191,7 @@ class ClassReport(ListeningCallback):
         self._accuracies = {}
         totals = self._tally.totals(trainer.strategy)  # collective: called on every rank
         if totals is None:
-            if not self._warned:
+            if not self._warned and self.task != "none":
                 self._warned = True
                 reason = self.verdict.reason
                 rank_zero_warn(f"ClassReport found nothing to report: {reason}" if reason else NO_SCORES)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from lightning_cnnviz.callbacks.base import VisualCallback
 from lightning_cnnviz.data.batch import Key
+from lightning_cnnviz.data.scores import Task
 from lightning_cnnviz.model.loss_evidence import LossEvidence, Verdict
 from lightning_cnnviz.model.score_listener import ScoreListener
 from lightning_cnnviz.output.writer import Writer
@@ -33,15 +34,16 @@ class ListeningCallback(VisualCallback):
         super().__init__(**options)
         self.listen(None, None)
 
-    def listen(self, inputs: Key | None, targets: Key | None, settled: bool = False) -> None:
+    def listen(self, inputs: Key | None, targets: Key | None, task: Task | None = None, settled: bool = False) -> None:
         """Starts over.
 
         Args:
             inputs: Index, key or attribute of the inputs in a batch, if the user named it.
             targets: Index, key or attribute of the class indices in a batch, if the user named it.
+            task: What the user has said of the scores.
             settled: Whether the user has said what the scores are.
         """
-        self._listener = ScoreListener(inputs, targets, LossEvidence(settled or targets is not None))
+        self._listener = ScoreListener(inputs, targets, LossEvidence(settled or targets is not None, task))
 
     @property
     def verdict(self) -> Verdict:

@@ -13,6 +13,7 @@ from typing_extensions import override
 from lightning_cnnviz.callbacks.base import Guide, LayerPatterns, OnError, VisualCallback
 from lightning_cnnviz.callbacks.listening import say_once
 from lightning_cnnviz.data.batch import Key
+from lightning_cnnviz.data.scores import Task, check_task
 from lightning_cnnviz.functional.curves import Point, Quantity, Stage, curve_chart
 from lightning_cnnviz.functional.tab.data import TabData
 from lightning_cnnviz.lightning import logged_step, step_only_metrics
@@ -52,6 +53,8 @@ class LossAccuracy(VisualCallback):
         inputs: Index, key or attribute of the inputs in a batch. Default: detected, see
             `lightning_cnnviz.data.batch.split_batch`.
         targets: Index, key or attribute of the class indices in a batch. Default: detected.
+        task: What the class scores are: `"multiclass"`, `"binary_logits"`, `"binary_probabilities"` or, if there are
+            none, `"none"`. Default: what the training's loss tells.
 
     Raises:
         ValueError: If an argument is invalid; at the start of `fit`, if `layers` does not match exactly one layer.
@@ -77,6 +80,7 @@ class LossAccuracy(VisualCallback):
         val_accuracy: str | None = None,
         inputs: Key | None = None,
         targets: Key | None = None,
+        task: Task | None = None,
     ) -> None:
         super().__init__(
             every_n_epochs=every_n_epochs,
@@ -94,6 +98,7 @@ class LossAccuracy(VisualCallback):
         self._points: dict[tuple[Quantity, Stage], list[Point]] = {kind: [] for kind in self.names}
         self.inputs = inputs
         self.targets = targets
+        self.task = check_task(task)
         self._means = self._new_means()
         self._num_sent = dict.fromkeys(self.names, 0)
         self._sources = CurveSources(self.names)
@@ -233,7 +238,7 @@ class LossAccuracy(VisualCallback):
     # ---- internals
 
     def _new_means(self) -> dict[Stage, EpochMeans]:
-        self._evidence = LossEvidence(settled=self.targets is not None or bool(self.selected))
+        self._evidence = LossEvidence(self.targets is not None or bool(self.selected), self.task)
         means = (EpochMeans(self.inputs, self.targets, self._evidence) for _ in range(2))
         return dict(zip(STAGES, means, strict=True))
 

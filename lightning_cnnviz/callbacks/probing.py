@@ -86,7 +86,7 @@ class ProbingCallback(ListeningCallback):
         self._checked.clear()
         self._by_sample.clear()
         self._asked = self._heard = None
-        self.listen(self.probe.inputs, self.probe.targets)
+        self.listen(self.probe.inputs, self.probe.targets, self.probe.task)
         self.probe.collect(trainer, module)
 
     @override
@@ -188,7 +188,8 @@ class ProbingCallback(ListeningCallback):
         samples = self.probe.samples
         assert samples is not None
         shown = samples._replace(inputs=samples.inputs[:count], targets=samples.targets[:count])
-        heard = self._heard is not None and self._heard.step == logged_step(trainer)
+        now = logged_step(trainer), len(shown.inputs)
+        heard = self._heard is not None and (self._heard.step, self._heard.count) == now
         seen = self._heard_activations(module, layers) if heard else None
         self._asked = layers, count
         if seen is None:
@@ -222,7 +223,9 @@ class ProbingCallback(ListeningCallback):
                 if rows and self._weight is None:
                     self._weight = _sample_weight(module)
                 inputs, _ = split_batch(batch, probe.inputs, probe.targets)
-                self._tap = ForwardTap(module, inputs, heard.layers if heard is not None and rows else (), rows)
+                self._tap = ForwardTap(
+                    module, inputs, heard.layers if heard is not None and rows else (), rows, probe.scores
+                )
 
     def _end_tap(self, batch: Any, batch_idx: int, kind: Pass) -> None:
         if self._tap is None:
@@ -304,7 +307,9 @@ class ProbingCallback(ListeningCallback):
     def _run(self, trainer: Trainer, module: LightningModule, inputs: Tensor, layers: Sequence[str]) -> Activations:
         precision = trainer.precision_plugin
         with precision.forward_context():
-            return record(module, precision.convert_input(inputs.to(module.device)), layers)
+            scores = [] if self.probe.scores is None else [self.probe.scores]
+            seen = record(module, precision.convert_input(inputs.to(module.device)), [*layers, *scores])
+        return seen if not scores else seen._replace(output=seen.layers.get(scores[0]))
 
 
 def _sample_weight(module: LightningModule) -> Tensor | None:

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from lightning_cnnviz.errors import ConfigurationError
 
-Key: TypeAlias = int | str
+Key: TypeAlias = int | str | Sequence[int | str]
+"""Index, key or attribute of a part of a batch; several of them lead to a part of a part."""
 INPUT_NAMES = ("x", "input", "inputs", "image", "images", "img", "imgs", "pixel_values", "data")
 TARGET_NAMES = ("y", "label", "labels", "target", "targets", "class", "classes")
 
@@ -19,9 +20,9 @@ def split_batch(batch: Any, inputs: Key | None = None, targets: Key | None = Non
 
     Args:
         batch: A tensor, or any nesting of tuples, lists, mappings, dataclasses and named tuples of tensors.
-        inputs: Index, key or attribute of the inputs. Default: the first floating-point tensor with at least
-            two dimensions, or uint8 tensor with at least three, preferably one with a common name (`"image"`, `"x"`,
-            ...).
+        inputs: Index, key or attribute of the inputs, or a list of them that leads into nested parts. Default: the
+            first floating-point tensor with at least two dimensions, or uint8 tensor with at least three, preferably
+            one with a common name (`"image"`, `"x"`, ...).
         targets: Index, key or attribute of the class indices. Default: the first integer tensor (or tensor of zeros
             and ones) with one entry per sample, preferably one with a common name (`"label"`, ...).
 
@@ -164,12 +165,14 @@ def _is_pair(batch: Any) -> bool:
 
 
 def _entry(batch: Any, key: Key) -> Tensor:
-    try:
-        by_name = isinstance(key, str) and not isinstance(batch, Mapping)
-        value = getattr(batch, str(key)) if by_name else batch[key]
-    except (AttributeError, KeyError, IndexError, TypeError) as error:
-        found = list(batch) if isinstance(batch, Mapping) else type(batch).__name__
-        raise ConfigurationError(f"expected the batch to have {key!r}, got {found}") from error
+    value = batch
+    for part in [key] if isinstance(key, (int, str)) else key:
+        try:
+            by_name = isinstance(part, str) and not isinstance(value, Mapping)
+            value = getattr(value, str(part)) if by_name else value[part]
+        except (AttributeError, KeyError, IndexError, TypeError) as error:
+            found = list(value) if isinstance(value, Mapping) else type(value).__name__
+            raise ConfigurationError(f"expected the batch to have {key!r}, got {found}") from error
     if not isinstance(value, Tensor):
         raise ConfigurationError(f"expected {key!r} in the batch to be a tensor, got {type(value).__name__}")
     return value

@@ -15,6 +15,7 @@ from lightning_cnnviz.data.colours import Colours, Normalization, check_bands
 from lightning_cnnviz.data.datasets import find_class_names, find_normalization, first_loader
 from lightning_cnnviz.data.reading import find_test_loader, read_samples
 from lightning_cnnviz.data.samples import BalancedReservoir, Row, Samples, balanced_order
+from lightning_cnnviz.data.scores import Task, check_task
 from lightning_cnnviz.errors import ClassNames, ConfigurationError, class_names_list, whole_number
 
 MAX_PROBE_BYTES = 256 * 2**20
@@ -45,6 +46,9 @@ class Probe:
         inputs: Index, key or attribute of the inputs in a batch; see `lightning_cnnviz.data.batch.split_batch`.
             Default: what the model is called with.
         targets: Index, key or attribute of the class indices in a batch.
+        scores: Name of the layer that outputs the class scores. Default: the model itself.
+        task: What the scores are: `"multiclass"`, `"binary_logits"`, `"binary_probabilities"` or, if there are no
+            classes, `"none"`. Default: what the training's loss tells.
         class_names: Names by class index. Default: `class_names` or `classes` of the dataset, the data module or
             the model.
         mean: Mean of each channel by which the images were normalised, to show them in their own colours. Default:
@@ -73,6 +77,8 @@ class Probe:
         indices: Sequence[int] | None = None,
         inputs: Key | None = None,
         targets: Key | None = None,
+        scores: str | None = None,
+        task: Task | None = None,
         class_names: ClassNames | None = None,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
@@ -87,6 +93,8 @@ class Probe:
         self.num_samples = num_samples if self.indices is None else len(self.indices)
         self.inputs = inputs
         self.targets = targets
+        self.scores = scores
+        self.task = check_task(task)
         self.class_names = None if class_names is None else class_names_list(class_names)
         self.normalization = Normalization.given(mean, std)
         self.bands = None if bands is None else check_bands(bands)

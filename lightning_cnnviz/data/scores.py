@@ -1,7 +1,28 @@
 """Class scores: how to recognise them, and the predicted classes and confidences that they give."""
 
+from typing import Any, Literal, TypeAlias, get_args
+
 import torch
 from torch import Tensor
+
+Task: TypeAlias = Literal["multiclass", "binary_logits", "binary_probabilities", "none"]
+"""What a model's scores are: a score per class, a single logit or probability per sample, or no class scores."""
+
+
+def check_task(task: Any) -> Task | None:
+    """Checks what a user says of the task.
+
+    Raises:
+        ValueError: If it is none that is known.
+
+    Example:
+        >>> check_task("multiclass")
+        'multiclass'
+    """
+    if task is not None and task not in get_args(Task):
+        raise ValueError(f"expected task to be one of {', '.join(get_args(Task))}, got {task!r}")
+    known: Task | None = task
+    return known
 
 
 def predicted_classes(output: Tensor | None, samples: int, logits: Tensor | None = None) -> Tensor | None:

@@ -41,6 +41,7 @@ class ForwardTap:
         inputs: The batch's inputs, shape (samples, ...).
         layers: Names as in `named_modules`; a name with the suffix `.input` stands for what the layer receives.
         rows: Indices of the samples whose activations are kept. Default: all of them.
+        scores: Name of the layer that outputs the class scores. Default: the model itself.
 
     Example:
         >>> net, x = nn.Sequential(nn.Linear(4, 3), nn.ReLU()), torch.ones(5, 4)
@@ -51,7 +52,12 @@ class ForwardTap:
     """
 
     def __init__(
-        self, module: nn.Module, inputs: Tensor, layers: Sequence[str] = (), rows: Sequence[int] | None = None
+        self,
+        module: nn.Module,
+        inputs: Tensor,
+        layers: Sequence[str] = (),
+        rows: Sequence[int] | None = None,
+        scores: str | None = None,
     ) -> None:
         self._inputs = inputs
         self._rows = None if rows is None else torch.tensor(rows, dtype=torch.long)
@@ -64,7 +70,7 @@ class ForwardTap:
         self._layers: dict[str, Tensor] = {}
         self._runs: dict[str, int] = {}
         self._error: Exception | None = None
-        self._scores = OutputTap(module, len(inputs), inputs=inputs)
+        self._scores = OutputTap(module, len(inputs), scores, inputs=inputs)
         self._handles: list[RemovableHandle] = []
         if not is_compiled(module):
             self._handles = [

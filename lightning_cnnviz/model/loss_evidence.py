@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from lightning_cnnviz.data.batch import Key, named_tensors
+from lightning_cnnviz.data.scores import Task
 from lightning_cnnviz.model.loss_calls import LossCall, LossKind, loss_calls
 
 NO_CLASSES = "the loss compares the model's output with values, not with classes"
@@ -15,8 +16,9 @@ OTHER_TARGETS = (
 )
 ONE_OUTPUT = (
     "the loss is written out, so that it is not known whether the model's single output is a logit, a probability or "
-    "something else; use a loss of torch.nn.functional, or log an accuracy in the module, which is then drawn"
+    'something else; say it with task="binary_logits" or task="binary_probabilities", or log an accuracy in the module'
 )
+NO_TASK = 'task="none"'
 MAX_LOSSES = 10
 """Maximum number of losses in which a loss function is looked for."""
 
@@ -41,11 +43,20 @@ class Verdict(NamedTuple):
         return self.targets is not None or self.reason in (NO_CLASSES, OTHER_TARGETS)
 
 
+_OF_TASK: dict[Task, Verdict] = {
+    "multiclass": Verdict(),
+    "binary_logits": Verdict(logits=True),
+    "binary_probabilities": Verdict(logits=False),
+    "none": Verdict(NO_TASK),
+}
+
+
 class LossEvidence:
     """Settles, in the first training step whose loss tells it, what scores and class indices are.
 
     Args:
         settled: Look for nothing, as where the user has said what is what.
+        task: What the user has said of the scores.
 
     Example:
         >>> scores, (images, classes) = torch.eye(3).requires_grad_(), (torch.ones(3, 4), torch.arange(3))
@@ -57,9 +68,11 @@ class LossEvidence:
         True
     """
 
-    def __init__(self, settled: bool = False) -> None:
+    def __init__(self, settled: bool = False, task: Task | None = None) -> None:
         self.verdict = Verdict() if settled else None
-        self.settled_by_user = settled
+        if task is not None:
+            self.verdict = _OF_TASK[task]
+        self.settled_by_user = self.verdict is not None
         self.losses = ""
         """Names of the loss functions that settled it."""
         self._calls: list[LossCall] = []

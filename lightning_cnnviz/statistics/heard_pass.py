@@ -33,7 +33,7 @@ class HeardPass:
     """
 
     def __init__(self, inputs: Tensor, places: Sequence[tuple[int, int]], layers: Sequence[str], step: int) -> None:
-        self.step = step
+        self.step, self.count = step, len(inputs)
         self.layers = list(layers)
         self._inputs = inputs
         self._rows: dict[int, list[int]] = defaultdict(list)
