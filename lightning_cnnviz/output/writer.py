@@ -109,6 +109,8 @@ class Writer:
         finally:
             self._worker.release()
         self._run_deferred(self.ledger.last())
+        for account in self.ledger.accounts:  # what failed while others were already through
+            account.report()
         if self.writes and (table := self.ledger.table()):
             rank_zero_info(f"Cost of lightning_cnnviz on the training thread:\n{table}")
 

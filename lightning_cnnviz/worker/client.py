@@ -129,7 +129,9 @@ class Worker:
         if not sys.executable or getattr(sys, "frozen", False):  # embedded in another program
             return None
         serve = "from lightning_cnnviz.worker.server import main; main()"
-        start = f"import sys; sys.path[:] = {json.dumps(sys.path)}; {serve}"
+        start = (
+            f"import sys; sys.path[:] = {json.dumps([entry for entry in sys.path if isinstance(entry, str)])}; {serve}"
+        )
         variables = ("OMP", "MKL", "OPENBLAS", "NUMBA")
         one_thread = {f"{name}_NUM_THREADS": "1" for name in variables}
         with _no_signals():

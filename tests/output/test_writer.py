@@ -10,6 +10,7 @@ from helpers.tiny import TinyNet, events, fit, image_steps, loaders, scalars, tr
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
 from lightning_cnnviz import KernelGrid
+from lightning_cnnviz.callbacks import VisualCallback
 from lightning_cnnviz.functional.drawing.encode import encode
 from lightning_cnnviz.output.costs import Account
 from lightning_cnnviz.output.event_file import image_summary
@@ -184,3 +185,16 @@ def test_two_callbacks_under_one_tag_are_reported(tmp_path):
 def test_callbacks_under_tags_of_their_own_are_not(tmp_path, recwarn):
     fit(tmp_path, [KernelGrid(layers="conv1"), KernelGrid(layers="conv2"), KernelGrid(tag="means", channel="mean")])
     assert not [warning for warning in recwarn if "under the tag" in str(warning.message)]
+
+
+def test_what_fails_after_its_callback_has_ended_is_told(tmp_path):
+    class Slow(VisualCallback):
+        def computation(self, trainer, module):
+            def fails(run):
+                time.sleep(1)
+                raise RuntimeError("too late")
+
+            return fails
+
+    with pytest.warns(UserWarning, match="Slow failed to draw; training continues: RuntimeError: too late"):
+        fit(tmp_path, [Slow(tag="slow"), KernelGrid()], max_epochs=1)

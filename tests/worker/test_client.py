@@ -33,6 +33,11 @@ def test_what_runs_there_gives_what_it_gives_here(worker):
     assert worker._process.pid != os.getpid()
 
 
+def test_what_is_in_sys_path_beside_texts_is_passed_over_as_by_python_itself(worker, monkeypatch):
+    monkeypatch.setattr(sys, "path", [Path("src"), *sys.path, None])
+    assert worker.run(partial(np.sum, np.arange(4))) == 6
+
+
 def test_tensors_arrive_as_arrays_of_the_same_values(worker):
     weight = torch.nn.Parameter(torch.randn(4, 3))
     np.testing.assert_array_equal(worker.run(partial(to_array, weight)), weight.detach().numpy())

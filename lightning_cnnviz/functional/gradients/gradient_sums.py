@@ -48,6 +48,8 @@ def gradient_sums(gradients: Sequence[Tensor]) -> GradientSums:
     else:
         max_abs = norms_of(tensors, torch.inf, precision)
     if _all_finite(max_abs):
+        if not _all_finite(norm):  # their squares exceed float32
+            sum_abs, norm = (norms_of(tensors, order, torch.float64) for order in (1, 2))
         return GradientSums(sum_abs, max_abs, norm, torch.zeros_like(max_abs, dtype=torch.int64))
     # 0 · g is zero if g is finite, otherwise NaN, which count_nonzero counts
     return GradientSums(sum_abs, max_abs, norm, count_non_zeros(scaled(tensors, 0.0)))
@@ -73,6 +75,10 @@ def gradient_sums_of_steps(gradients: Sequence[Tensor]) -> GradientSums:
     max_abs = torch.stack([row.amax(dim=1).to(precision) for row in rows], dim=1)
     norm = torch.stack([torch.linalg.vector_norm(row, dim=1, dtype=precision) for row in rows], dim=1)
     if _all_finite(max_abs):
+        if not _all_finite(norm):  # their squares exceed float32
+            doubles = [row.double() for row in rows]
+            sum_abs = torch.stack([row.sum(dim=1) for row in doubles], dim=1)
+            norm = torch.stack([torch.linalg.vector_norm(row, dim=1) for row in doubles], dim=1)
         return GradientSums(sum_abs, max_abs, norm, torch.zeros_like(max_abs, dtype=torch.int64))
     non_finite = torch.stack([(~row.isfinite()).sum(dim=1) for row in rows], dim=1)
     return GradientSums(sum_abs, max_abs, norm, non_finite)
