@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import lightning_utilities.core.rank_zero as rank_zero
 import pytorch_lightning
-from pytorch_lightning import Trainer
+from pytorch_lightning import LightningModule, Trainer
 
 __all__ = ["Callback", "evaluation_stage", "logged_step", "step_only_metrics"]
 
@@ -56,7 +56,8 @@ def logged_step(trainer: Trainer) -> int:
     With several optimizers `trainer.global_step` counts the steps of all of them, and none of those that a raw
     optimizer makes; `self.log` of the user's module counts batches there.
     """
-    if trainer.lightning_module.automatic_optimization:
+    module: LightningModule | None = trainer.lightning_module  # none outside of a run
+    if module is None or module.automatic_optimization:
         return trainer.global_step
     return trainer.fit_loop.epoch_loop.total_batch_idx + 1
 
