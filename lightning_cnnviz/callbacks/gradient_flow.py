@@ -43,9 +43,9 @@ class GradientFlow(VisualCallback):
     - `mean_abs`, `max_abs`: mean and maximum of the absolute gradient, over the steps with a finite gradient.
     - `norm`: L2 norm, averaged over the steps with a finite gradient.
     - `non_finite`: number of entries that are NaN or infinite.
-    - `zero_share`: share of entries that are exactly zero, 0…1, over the first two of every 32 steps.
-    - `update_ratio`: ‖Δw‖ / ‖w‖ of an optimizer step, averaged over the first two of every 32 steps
-      (a step that moves no weight was skipped and does not count).
+    - `zero_share`: share of entries that are exactly zero, 0…1, over an eighth of the steps.
+    - `update_ratio`: ‖Δw‖ / ‖w‖ of an optimizer step, averaged over an eighth of the steps (one that
+      moves no weight was skipped and does not count).
 
     Gradients are unscaled, accumulated over the whole step and not yet clipped. They are read at every step without
     synchronising with the device; the device is synchronised only when a picture is due.

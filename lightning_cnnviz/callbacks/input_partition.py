@@ -132,6 +132,11 @@ class InputPartition(ProbingCallback):
             drop_later(self._folder, logged_step(trainer))
         self._trial = True
 
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Selects the layers and opens the writer."""
+        self.train_probe.begin()
+        super().on_fit_start(trainer, pl_module)
+
     @override
     def learned(self, verdict: Verdict) -> None:
         super().learned(verdict)

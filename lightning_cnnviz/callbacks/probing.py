@@ -20,7 +20,7 @@ from lightning_cnnviz.data.scores import predicted_classes
 from lightning_cnnviz.functional.tab.data import sample_tab_data
 from lightning_cnnviz.lightning import logged_step
 from lightning_cnnviz.model.capture import Activations, check_one_input, record, sample_first
-from lightning_cnnviz.model.forward_tap import ForwardTap
+from lightning_cnnviz.model.forward_tap import ForwardTap, Heard
 from lightning_cnnviz.model.hooks import INPUT
 from lightning_cnnviz.model.layers import convolutions
 from lightning_cnnviz.model.loss_evidence import Verdict
@@ -73,9 +73,11 @@ class ProbingCallback(ListeningCallback):
         self._names_checked = False
         self._asked: tuple[Sequence[str], int] | None = None  # layers and number of samples of the last picture
         self._heard: HeardPass | None = None
-        self._weight: Tensor | None = None  # one of those that the heard validation ran with
+        self._weights: Tensor | None = None  # norms of those that the heard validation ran with
         self._tap: ForwardTap | None = None
+        self._batch: tuple[Tensor, Tensor | None] | None = None  # inputs and class indices of the captured batch
         self._offering = False
+        self._told_of_several_calls = False
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_tap": None}
@@ -105,6 +107,8 @@ class ProbingCallback(ListeningCallback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Selects the layers and opens the writer."""
         self._names_checked = self.probe.class_names is None
+        self._told_of_several_calls = False
+        self.probe.begin()
         super().on_fit_start(trainer, pl_module)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
@@ -121,7 +125,7 @@ class ProbingCallback(ListeningCallback):
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Prepares to capture the probe's samples if a picture is due at the end of this validation."""
-        self._heard = self._weight = None
+        self._heard = self._weights = None
         by_epoch = self.schedule.every_n_train_steps is None and trainer.is_last_batch
         due = by_epoch and self.schedule.epoch_due(trainer.current_epoch, self.stretch)
         samples, places = self.probe.samples if self.probe.places else None, self.probe.places
@@ -212,6 +216,9 @@ class ProbingCallback(ListeningCallback):
     def _start_tap(self, trainer: Trainer, module: LightningModule, batch: Any, batch_idx: int, kind: Pass) -> None:
         if self.writer is None:
             return
+        if self._tap is not None:  # of a batch that was skipped
+            with self.guard():
+                self._close_tap()
         probe, heard = self.probe, self._heard if kind == "val" else None
         by_step = self.schedule.every_n_train_steps is not None
         early = by_step or trainer.check_val_every_n_epoch != 1 or not trainer.enable_validation
@@ -220,20 +227,22 @@ class ProbingCallback(ListeningCallback):
         naming = not self._names_checked and logged_step(trainer) == 0
         if self._offering or rows or naming:
             with self.guard():
-                if rows and self._weight is None:
-                    self._weight = _sample_weight(module)
-                inputs, _ = split_batch(batch, probe.inputs, probe.targets)
+                if rows and self._weights is None:
+                    self._weights = _norms_of_state(module)
+                if rows and heard is not None and any(part.training for part in module.modules()):
+                    heard.spoil()  # not what an evaluation gives
+                self._batch = split_batch(batch, probe.inputs, probe.targets)
                 self._tap = ForwardTap(
-                    module, inputs, heard.layers if heard is not None and rows else (), rows, probe.scores
+                    module, self._batch[0], heard.layers if heard is not None and rows else (), rows, probe.scores
                 )
 
     def _end_tap(self, batch: Any, batch_idx: int, kind: Pass) -> None:
         if self._tap is None:
             return
-        tap, self._tap = self._tap, None
         with self.guard():
-            heard = tap.close()
-            inputs, targets = split_batch(batch, self.probe.inputs, self.probe.targets)
+            heard = self._close_tap()
+            assert self._batch is not None
+            (inputs, targets), self._batch = self._batch, None  # found before the step, which may take it apart
             if heard is not None and self.probe.inputs is not None:
                 heard = heard._replace(inputs=inputs)
             if kind == "val" and self._heard is not None and self._heard.rows(batch_idx):
@@ -242,9 +251,14 @@ class ProbingCallback(ListeningCallback):
                 place = self.verdict.targets
                 targets = targets if place is None else class_indices_at(batch, place, len(inputs))
                 self.probe.offer(heard.inputs, targets, kind, batch_idx)
-            elif self._offering:
+            elif self._offering and not self._told_of_several_calls:
+                self._told_of_several_calls = True
                 rank_zero_info(SEVERAL_CALLS)
             self._check_names(None if heard is None else heard.scores)
+
+    def _close_tap(self) -> Heard | None:
+        tap, self._tap = self._tap, None
+        return None if tap is None else tap.close()
 
     def _heard_activations(self, module: LightningModule, layers: Sequence[str]) -> Activations | None:
         """The activations captured in the last validation; None if one that is known to be shown is missing.
@@ -252,10 +266,12 @@ class ProbingCallback(ListeningCallback):
         Of a model that only its own steps can call, only layers whose first dimension is certainly the samples' count.
         """
         seen = None if self._heard is None else self._heard.activations()
-        weight = _sample_weight(module)
-        if weight is not None and (self._weight is None or not torch.equal(weight, self._weight)):
+        if seen is None:
+            return None
+        weights = _norms_of_state(module)
+        if self._weights is None or not torch.equal(weights.nan_to_num(), self._weights.nan_to_num()):
             return None  # the validation ran with other weights, such as averaged ones
-        if seen is None or self._heard is None or set(layers) - self._checked - set(self._heard.layers):
+        if self._heard is None or set(layers) - self._checked - set(self._heard.layers):
             return None
         certain = {*self._by_sample, *convolutions(module)}
         shown = {name: seen.layers[name] for name in layers if name in seen.layers}
@@ -286,9 +302,7 @@ class ProbingCallback(ListeningCallback):
 
     def _end(self, trainer: Trainer) -> None:
         try:
-            if self._tap is not None:  # a failed batch has left it capturing
-                tap, self._tap = self._tap, None
-                tap.close()
+            self._close_tap()  # a failed batch may have left it capturing
         finally:
             super()._end(trainer)
 
@@ -312,7 +326,9 @@ class ProbingCallback(ListeningCallback):
         return seen if not scores else seen._replace(output=seen.layers.get(scores[0]))
 
 
-def _sample_weight(module: LightningModule) -> Tensor | None:
-    """A copy of the last weight that is trained."""
-    trained = [weight for weight in module.parameters() if weight.requires_grad]
-    return trained[-1].detach().clone() if trained else None
+def _norms_of_state(module: LightningModule) -> Tensor:
+    """The norms of all weights and floating-point buffers, on the CPU."""
+    state = [*module.parameters(), *module.buffers()]
+    parts = [part.detach() for part in state if part.is_floating_point() and part.numel()]
+    norms = [torch.linalg.vector_norm(part, dtype=torch.promote_types(part.dtype, torch.float32)) for part in parts]
+    return torch.stack([norm.float().to(norms[0].device) for norm in norms]).cpu() if norms else torch.zeros(0)

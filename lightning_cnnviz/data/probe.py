@@ -99,6 +99,10 @@ class Probe:
         self.normalization = Normalization.given(mean, std)
         self.bands = None if bands is None else check_bands(bands)
         self.seed = whole_number(seed, "seed", at_least=0)
+        self._passed = False  # whether the samples were passed as tensors
+        self._forget()
+
+    def _forget(self) -> None:
         self.origin: Split | None = None
         """Split that the samples come from; None if they were passed as tensors or are not yet chosen."""
         self.version = 0
@@ -136,7 +140,13 @@ class Probe:
             raise ValueError(f"expected one target per input, got {len(inputs)} inputs and {len(targets)} targets")
         probe = cls(len(inputs), class_names=class_names)
         probe._choose(_rows(inputs, targets), None, settled=True)
+        probe._passed = True
         return probe
+
+    def begin(self) -> None:
+        """Forgets the samples of an earlier run, whose data may be other ones; those passed as tensors are kept."""
+        if not self._passed:
+            self._forget()
 
     @property
     def samples(self) -> Samples | None:
@@ -154,9 +164,8 @@ class Probe:
             place: Where the class indices are among the tensors of a batch (name, position, number of tensors), if
                 they are in it; those of later batches are then right.
         """
-        passed = self._samples is not None and self.origin is None
         told = place is not None and place == self._place
-        if passed or told or self.targets is not None or not self._targets_known:
+        if self._passed or told or self.targets is not None or not self._targets_known:
             return
         self._place = place
         self._targets_known = place is not None and not self._settled

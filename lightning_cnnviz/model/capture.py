@@ -51,7 +51,8 @@ def record(module: nn.Module, inputs: Tensor, layers: str | Sequence[str], batch
         torch.Size([5, 3])
     """
     names = names_list(layers, "layers")
-    parts = [_record(module, chunk, names) for chunk in torch.split(inputs, batch_size)]
+    with evaluating(module) as copied:
+        parts = [_record(copied, chunk, names) for chunk in torch.split(inputs, batch_size)]
     outputs = [part.output for part in parts if part.output is not None]
     return Activations(
         torch.cat(outputs) if len(outputs) == len(parts) else None,
@@ -79,7 +80,10 @@ def sample_first(module: nn.Module, inputs: Tensor, layers: Sequence[str]) -> se
         {'0'}
     """
     few = [torch.cat([inputs[:1]] * count) for count in (2, 3)]
-    shown = [set(_record(module, chunk, layers).layers) for chunk in few]
+    shown = []
+    for chunk in few:
+        with evaluating(module) as copied:
+            shown.append(set(_record(copied, chunk, layers).layers))
     return shown[0] & shown[1]
 
 
@@ -102,7 +106,7 @@ def check_one_input(module: nn.Module) -> None:
         raise ValueError(f"expected a forward() with one required input, got {arguments}; {words}") from None
 
 
-def _record(module: nn.Module, inputs: Tensor, layers: Sequence[str]) -> Activations:
+def _record(copied: nn.Module, inputs: Tensor, layers: Sequence[str]) -> Activations:
     seen: dict[str, Tensor] = {}
 
     def keep(name: str, value: Any) -> None:
@@ -110,12 +114,12 @@ def _record(module: nn.Module, inputs: Tensor, layers: Sequence[str]) -> Activat
         if tensor is not None and tensor.ndim >= 1 and len(tensor) == len(inputs):
             seen[name] = tensor.detach().to("cpu", copy=True)  # a copy: an in-place layer may follow
 
-    with evaluating(module) as copied:
-        for name in layers:
-            add_hook(copied, name, partial(keep, name))
-        result = copied(inputs)
-        scores = scores_in(result, len(inputs))
-        output = first_tensor(result) if scores is None else scores
+    handles = [add_hook(copied, name, partial(keep, name)) for name in layers]
+    result = copied(inputs.clone())  # which the model may change in place
+    for handle in handles:
+        handle.remove()
+    scores = scores_in(result, len(inputs))
+    output = first_tensor(result) if scores is None else scores
     if output is None or output.ndim == 0:
         return Activations(None, seen)
     return Activations(output.detach().to("cpu", copy=True), seen)

@@ -86,7 +86,7 @@ def trace_execution(model: nn.Module, inputs: Tensor) -> ExecutionTrace:
             if owner_of(name) == name and takes_hooks(module):
                 module.register_forward_pre_hook(lambda _, __, name=name: trace.enter(name))
                 module.register_forward_hook(lambda _, __, result, name=name: trace.leave(name, result))
-        copied(inputs)
+        copied(inputs.clone())
     return trace
 
 

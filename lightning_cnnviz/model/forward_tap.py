@@ -120,7 +120,10 @@ class ForwardTap:
             self._running = True
             self._matched = shares_memory(self._inputs, (args, options))
             self._layers.clear()
-            self._received = input_in((args, options), len(self._inputs))
+            received = input_in((args, options), len(self._inputs))
+            if received is not None:  # a copy: an in-place operation may follow
+                received = received.detach().clone()
+            self._received = received
         except Exception as error:  # raised in `close`, not in the user's forward pass
             self._error = error
 

@@ -3,25 +3,29 @@
 import copy
 from collections import deque
 from collections.abc import Iterable, Mapping
-from types import CellType, FunctionType
+from functools import partial
+from types import BuiltinMethodType, CellType, FunctionType
 from typing import Any
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Dataset
 
-from lightning_cnnviz.model.torch_internals import foreign_attributes, keep_hooks, without_compiled_code
+from lightning_cnnviz.model.torch_internals import filtered_hooks, foreign_attributes, without_compiled_code
 
 MAX_WEIGHT_BYTES = 64 * 2**20
 """Weights of more than this in total, and stored tensors of more than this each, are shared with the original."""
+MAX_DEPTH = 4
+"""How deep attributes that cannot be copied as a whole are searched for the part that cannot."""
 
 
 def independent_copy(model: nn.Module) -> nn.Module:
     """Copies a model so that whatever its forward pass changes is changed in the copy only.
 
-    Modules, buffers and plain attributes (counters, caches, states, metrics, random generators) are copied. Shared
-    are: weights of more than 64 MiB in total, larger stored tensors, the trainer, datasets, and what cannot be copied,
-    such as a lock. Hooks are left out, except for PyTorch's own, which compute weights; `self.log` does nothing.
+    Modules, buffers and plain attributes (counters, caches, states, metrics, random generators, functions that refer
+    to them) are copied. Shared are: weights of more than 64 MiB in total, larger stored tensors, data
+    modules, datasets, and what cannot be copied, such as a lock. Hooks are left out, except for PyTorch's own, which
+    compute weights; `self.log` and the trainer's loggers do nothing.
 
     Args:
         model: The model; a compiled one gives an uncompiled copy.
@@ -38,39 +42,74 @@ def independent_copy(model: nn.Module) -> nn.Module:
         >>> torch.equal(copied(torch.ones(5, 4)), net.forward(torch.ones(5, 4))), net.calls, copied.calls
         (True, 1, 1)
     """
-    given = _given(model)
-    memo = dict(given)
+    tensors, objects, functions, modules = _contents(model)
+    given = _given(model, tensors, objects, modules)
     try:
-        copied = copy.deepcopy(model, memo)
+        copied, memo = _copied(model, given, functions)
     except Exception:  # an attribute that cannot be copied, such as a lock
-        apart = given | {id(module): module for module in model.modules()}
-        given |= {id(value): value for value in foreign_attributes(model) if not _can_be_copied(value, apart)}
-        memo = dict(given)
-        copied = copy.deepcopy(model, memo)
-    for original in model.modules():
+        apart = given | {id(module): module for module in modules} | {id(one): one for one in functions}
+        for value in foreign_attributes(model):
+            given |= {id(leaf): leaf for leaf in _not_copyable(value, apart, MAX_DEPTH)}
+        copied, memo = _copied(model, given, functions)
+    for original in modules:
         twin = memo.get(id(original))
         if isinstance(twin, nn.Module) and twin is not original:
-            if hasattr(original, "_trainer"):  # which Lightning leaves out of copies
-                vars(twin)["_trainer"] = vars(original)["_trainer"]
+            if getattr(original, "_trainer", None) is not None:  # which Lightning leaves out of copies
+                vars(twin)["_trainer"] = memo[id(vars(original)["_trainer"])]
                 vars(twin).update(log=_log_nothing, log_dict=_log_nothing)
             without_compiled_code(twin)
-            keep_hooks(twin, lambda hook: str(getattr(hook, "__module__", "")).startswith("torch."))
-            for name, value in list(vars(twin).items()):
-                if isinstance(value, FunctionType):
-                    vars(twin)[name] = _rebound(value, memo)
     return copied
 
 
-def _given(model: nn.Module) -> dict[int, Any]:
-    """What takes the place of the model's tensors and of objects that are not to be copied, by their `id`."""
+def _copied(
+    model: nn.Module, given: Mapping[int, Any], functions: Iterable[FunctionType | BuiltinMethodType]
+) -> tuple[nn.Module, dict[int, Any]]:
+    """Copies a model; functions, which `deepcopy` shares, get closures and defaults of the copied objects."""
+    memo = dict(given)
+    twins: list[tuple[FunctionType, FunctionType]] = []
+    for function in functions:
+        if isinstance(function, FunctionType):
+            twin = memo[id(function)] = _empty_twin(function)
+            twins.append((function, twin))
+    for function in functions:
+        if isinstance(function, BuiltinMethodType):  # such as the `append` of a list
+            memo[id(function)] = getattr(copy.deepcopy(function.__self__, memo), function.__name__)
+    copied = copy.deepcopy(model, memo)
+    for function, twin in twins:
+        twin.__defaults__ = copy.deepcopy(function.__defaults__, memo)
+        twin.__kwdefaults__ = copy.deepcopy(function.__kwdefaults__, memo)
+        for cell, new in zip(function.__closure__ or (), twin.__closure__ or (), strict=True):
+            try:
+                new.cell_contents = copy.deepcopy(cell.cell_contents, memo)
+            except ValueError:  # not assigned yet
+                continue
+    return copied, memo
+
+
+def _empty_twin(function: FunctionType) -> FunctionType:
+    closure = None if function.__closure__ is None else tuple(CellType() for _ in function.__closure__)
+    twin = FunctionType(function.__code__, function.__globals__, function.__name__, None, closure)
+    twin.__dict__.update(function.__dict__)
+    return twin
+
+
+def _given(
+    model: nn.Module, tensors: Iterable[Tensor], objects: Iterable[object], modules: Iterable[nn.Module]
+) -> dict[int, Any]:
+    """What takes the place of tensors, hooks and objects that are not to be copied, by their `id`."""
     parameters = list(model.parameters())
-    stored, objects = _contents(foreign_attributes(model))
-    trainers = [trainer for module in model.modules() if (trainer := getattr(module, "_trainer", None)) is not None]
     heavy = sum(parameter.nbytes for parameter in parameters) > MAX_WEIGHT_BYTES
-    given: dict[int, Any] = {id(kept): kept for kept in [*objects, *trainers]}
-    given |= {id(tensor): _twin(tensor, tensor.nbytes > MAX_WEIGHT_BYTES) for tensor in stored}
-    given |= {id(parameter): _twin(parameter, heavy) for parameter in parameters}
-    return given | {id(buffer): _twin(buffer, share=False) for buffer in model.buffers()}
+    given: dict[int, Any] = {id(kept): kept for kept in objects}
+    trainers = {
+        id(trainer): trainer for module in modules if (trainer := getattr(module, "_trainer", None)) is not None
+    }
+    given |= {key: _silent_trainer(trainer) for key, trainer in trainers.items()}
+    given |= {id(tensor): _twin(tensor, tensor.nbytes > MAX_WEIGHT_BYTES) for tensor in tensors}
+    given |= {id(parameter): _twin(parameter, heavy) for parameter in parameters if type(parameter) is nn.Parameter}
+    given |= {id(buffer): _twin(buffer, share=False) for buffer in model.buffers()}
+    for module in modules:
+        given |= filtered_hooks(module, lambda hook: str(getattr(hook, "__module__", "")).startswith("torch."))
+    return given
 
 
 def _twin(tensor: Tensor, share: bool) -> Tensor:
@@ -78,10 +117,14 @@ def _twin(tensor: Tensor, share: bool) -> Tensor:
     return nn.Parameter(data, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else data
 
 
-def _contents(values: Iterable[object]) -> tuple[list[Tensor], list[object]]:
-    """The tensors in plain attributes and their containers, and the objects that are never copied."""
+def _contents(
+    model: nn.Module,
+) -> tuple[list[Tensor], list[object], list[FunctionType | BuiltinMethodType], list[nn.Module]]:
+    """The tensors, the objects that are never copied, the functions and the modules in a model's attributes."""
     tensors, objects = list[Tensor](), list[object]()
-    waiting, seen = deque(values), set[int]()
+    functions, modules = list[FunctionType | BuiltinMethodType](), list(model.modules())
+    waiting = deque[object](foreign_attributes(model))
+    seen = {id(module) for module in modules}
     while waiting:
         value = waiting.popleft()
         if id(value) in seen:
@@ -89,13 +132,54 @@ def _contents(values: Iterable[object]) -> tuple[list[Tensor], list[object]]:
         seen.add(id(value))
         if isinstance(value, Tensor):
             tensors.append(value)
-        elif isinstance(value, (Dataset, DataLoader, Optimizer)):
-            objects.append(value)
+        elif isinstance(value, (Dataset, DataLoader, Optimizer)) or hasattr(value, "train_dataloader"):
+            if not isinstance(value, nn.Module):
+                objects.append(value)
+        elif isinstance(value, nn.Module):  # kept beside the registered ones
+            modules += [part for part in value.modules() if part is value or id(part) not in seen]
+            seen |= {id(part) for part in value.modules()}
+            waiting.extend(foreign_attributes(value))
+        elif isinstance(value, FunctionType):
+            functions.append(value)
+            waiting.extend(_closure(value))
+        elif isinstance(value, BuiltinMethodType) and not isinstance(value.__self__, (type, type(copy))):
+            functions.append(value)
+            waiting.append(value.__self__)
+        elif isinstance(value, partial):
+            waiting.extend([value.func, value.args, value.keywords])
         elif isinstance(value, Mapping):
             waiting.extend(value.values())
         elif isinstance(value, (list, tuple, set, frozenset, deque)):
             waiting.extend(value)
-    return tensors, objects
+        elif hasattr(value, "__func__"):  # a bound method
+            waiting.append(getattr(value, "__self__", None))
+    return tensors, objects, functions, modules
+
+
+def _closure(function: FunctionType) -> list[object]:
+    found: list[object] = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+    for cell in function.__closure__ or ():
+        try:
+            found.append(cell.cell_contents)
+        except ValueError:  # not assigned yet
+            continue
+    return found
+
+
+def _not_copyable(value: object, given: Mapping[int, Any], depth: int) -> list[object]:
+    """The parts of a value that cannot be copied, as far inside as they can be told."""
+    if _can_be_copied(value, given):
+        return []
+    parts: list[object] = []
+    if isinstance(value, Mapping):
+        parts = list(value.values())
+    elif isinstance(value, (list, tuple, set, frozenset, deque)):
+        parts = list(value)
+    elif hasattr(value, "__dict__"):
+        parts = list(vars(value).values())
+    inside = [leaf for part in parts for leaf in _not_copyable(part, given, depth - 1)] if depth else []
+    known = {**given, **{id(leaf): leaf for leaf in inside}}
+    return inside if inside and _can_be_copied(value, known) else [value]
 
 
 def _can_be_copied(value: object, given: Mapping[int, Any]) -> bool:
@@ -106,22 +190,21 @@ def _can_be_copied(value: object, given: Mapping[int, Any]) -> bool:
     return True
 
 
-def _rebound(function: FunctionType, memo: Mapping[int, Any]) -> FunctionType:
-    """A function kept in an attribute, which refers to the copies of the modules that it refers to."""
-    cells = function.__closure__ or ()
-    twins = [_module_twin(cell, memo) for cell in cells]
-    if all(twin is None for twin in twins):
-        return function
-    closure = tuple(cell if twin is None else CellType(twin) for cell, twin in zip(cells, twins, strict=True))
-    return FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__, closure)
+class _Nothing:
+    """A logger, and whatever a user gets from it, that takes everything and does nothing."""
+
+    def __getattr__(self, name: str) -> "_Nothing":
+        return self
+
+    def __call__(self, *_: Any, **__: Any) -> "_Nothing":
+        return self
 
 
-def _module_twin(cell: CellType, memo: Mapping[int, Any]) -> nn.Module | None:
-    try:
-        value = cell.cell_contents
-    except ValueError:  # not assigned yet
-        return None
-    return memo.get(id(value)) if isinstance(value, nn.Module) else None
+def _silent_trainer(trainer: Any) -> Any:
+    """A shallow copy of a trainer whose logger does nothing."""
+    silent = copy.copy(trainer)
+    silent.loggers = [_Nothing() for _ in trainer.loggers]
+    return silent
 
 
 def _log_nothing(*_: Any, **__: Any) -> None:

@@ -195,7 +195,8 @@ def _steps_to_last_weights(module: nn.Module, inputs: Tensor) -> tuple[list[_Ste
     leaves = {
         name: leaf
         for name, leaf in module.named_modules()
-        if name and set(dict(leaf.named_children())) <= {"parametrizations"} and "parametrizations" not in name
+        if name and "parametrizations" not in name
+        if set(dict(leaf.named_children())) <= {"parametrizations"} or isinstance(leaf, (nn.Linear, *CONVOLUTIONS))
         if takes_hooks(leaf)
     }
 
@@ -212,7 +213,7 @@ def _steps_to_last_weights(module: nn.Module, inputs: Tensor) -> tuple[list[_Ste
         for name in (*leaves, *wrappers):
             hook = partial(lambda name, _, args, options, result: keep(name, (args, options), result), name)
             copied.get_submodule(name).register_forward_hook(hook, with_kwargs=True)
-        copied(inputs)
+        copied(inputs.clone())
     weighted = set(layers_with_weights(module, fewest_dimensions=2))
     heads = [at for at, step in enumerate(steps) if step.layer in weighted]
     if not heads:

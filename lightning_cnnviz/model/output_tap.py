@@ -89,7 +89,7 @@ class OutputTap:
 
     def _capture_own(self, module: nn.Module, args: Any, options: Any, result: Any) -> None:
         scores = self._class_scores(result)
-        if scores is None:
+        if scores is None or not _is_concrete(scores):
             return
         received = self._inputs is not None and shares_memory(self._inputs, (args, options))
         if received or not self._received_inputs:  # otherwise another pass, e.g. of a baseline
@@ -98,9 +98,13 @@ class OutputTap:
 
     def _capture_child(self, module: nn.Module, args: Any, result: Any) -> None:
         scores = self._class_scores(result)
-        if scores is None:
+        if scores is None or not _is_concrete(scores):
             return
-        received = first_tensor(args)
+        try:
+            received = first_tensor(args)
+        except Exception as error:  # raised in `close`, not in the user's forward pass
+            self._error = error
+            return
         self._child_scores = scores
         self._several_heads = any(other is not module and seen() is received for other, seen in self._heads)
         if received is not None:
@@ -113,3 +117,11 @@ class OutputTap:
             self._error = error
             return None
         return None if scores is None else scores.detach()
+
+
+def _is_concrete(scores: Tensor) -> bool:
+    """Whether a tensor may be kept: those within a transform of `torch.func` end with it."""
+    try:
+        return scores.data_ptr() != 0 or scores.numel() == 0
+    except RuntimeError:
+        return False

@@ -65,7 +65,14 @@ def shares_memory(tensor: Tensor, value: Any) -> bool:
         (True, False)
     """
     parts = [part for part in _tensors(value) if part.numel() == tensor.numel()]
-    return any(part is tensor or part.data_ptr() == tensor.data_ptr() for part in parts)
+    return any(part is tensor or _same_memory(part, tensor) for part in parts)
+
+
+def _same_memory(one: Tensor, other: Tensor) -> bool:
+    try:
+        return one.data_ptr() == other.data_ptr()
+    except RuntimeError:  # within a transform of torch.func, or of a sparse tensor
+        return False
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:
@@ -74,6 +81,7 @@ def _tensors(value: Any) -> Iterator[Tensor]:
     elif is_dataclass(value) and not isinstance(value, (type, Mapping)):
         yield from _tensors([getattr(value, field.name) for field in fields(value)])
     else:
-        parts = value.values() if hasattr(value, "values") else value if isinstance(value, (tuple, list)) else ()
+        mapping = isinstance(value, Mapping) or callable(getattr(value, "values", None))
+        parts = value if isinstance(value, (tuple, list)) else value.values() if mapping else ()
         for part in parts:
             yield from _tensors(part)

@@ -6,6 +6,7 @@ PyTorch has changed.
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Container, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -90,19 +91,20 @@ def is_compiled(module: nn.Module) -> bool:
     return hasattr(module, "_orig_mod") or getattr(module, "_compiler_ctx", None) is not None
 
 
-def keep_hooks(module: nn.Module, wanted: Callable[[object], bool]) -> None:
-    """Removes a module's forward and backward hooks except those wanted; without their handles there is no other way.
+def filtered_hooks(module: nn.Module, wanted: Callable[[object], bool]) -> dict[int, OrderedDict[int, Any]]:
+    """Returns, by the `id` of each of a module's dictionaries of hooks, one that has only the wanted hooks.
+
+    Without their handles hooks can be neither listed nor removed.
 
     Example:
         >>> layer = nn.Linear(4, 3)
         >>> _ = layer.register_forward_pre_hook(print)
-        >>> keep_hooks(layer, lambda hook: False)
-        >>> forward_pre_hooks(layer)
-        []
+        >>> filtered_hooks(layer, lambda hook: False)[id(layer._forward_pre_hooks)]
+        OrderedDict()
     """
-    for name in ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"):
-        if hooks := vars(module).get(name):
-            vars(module)[name] = OrderedDict((key, hook) for key, hook in hooks.items() if wanted(hook))
+    names = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    found = [hooks for name in names if (hooks := vars(module).get(name)) is not None]
+    return {id(hooks): OrderedDict((key, hook) for key, hook in hooks.items() if wanted(hook)) for hooks in found}
 
 
 def without_compiled_code(module: nn.Module) -> None:

@@ -1,5 +1,6 @@
 """Statistics of gradients and weight updates since the last picture, accumulated on the device."""
 
+import math
 from collections.abc import Container, Mapping, Sequence
 
 import torch
@@ -18,11 +19,8 @@ from lightning_cnnviz.statistics.step_buffer import StepBuffer
 
 MAX_SETS = 4
 """Sets of weights (several optimizers may step different ones) with sums of their own; all others share theirs."""
-INSPECT_EVERY = 32
-"""At the first two of so many steps exact zeros are counted and the weight update is measured, which needs a copy.
-
-Two in a row, since what two tasks do in turn would never be seen at every so many steps.
-"""
+INSPECTED_SHARE = 1 / 8
+"""Share of the steps at which exact zeros are counted and the weight update is measured, which needs a copy."""
 
 
 class GradientWindow:
@@ -100,6 +98,8 @@ class GradientWindow:
         everything = (*range(len(self._weights)), -1)
         common = self._sums.get(everything)
         if common is None:
+            for sums in self._sums.values():
+                sums.stop_buffering()  # a set will hardly come twice in a row
             common = self._sums[everything] = _Sums(len(self._weights), device, buffered=False)
         return common, torch.tensor(rows, device=device)
 
@@ -107,7 +107,7 @@ class GradientWindow:
         """Returns the `STATISTICS` over the steps so far and `weight_norm`, the current ‖w‖, for each name.
 
         Mean, maximum and norm are over the steps with a finite gradient, NaN if there are none. The share of zeros
-        and the update ratio are over the first two of every 32 steps. Names without any gradient are omitted.
+        and the update ratio are over every eighth step, on average. Names without any gradient are omitted.
         """
         totals: dict[int, dict[str, float]] = {}
         for rows, sums in self._sums.items():
@@ -152,13 +152,18 @@ class _Sums:
             ("steps", "finite_steps", "finite_norms", "non_finite", "inspected_steps", "non_zeros", "updates"), whole
         )
 
+    def stop_buffering(self) -> None:
+        """Reads what is buffered, and frees the memory."""
+        self._buffer.read()
+        self._buffer, self._buffered = StepBuffer(self._read), False
+
     def add(self, gradients: Sequence[Tensor], loss_scale: Tensor | None, places: Tensor | None = None) -> bool:
         """Adds a step's gradients; returns whether the weight update of this step is to be measured."""
         tensors = stored(gradients)
         buffered = self._buffered and not any(gradient.is_sparse for gradient in gradients)
         if not buffered or not self._buffer.add(tensors if loss_scale is None else [*tensors, loss_scale]):
             self._sum_up(GradientSums(*(value[None] for value in gradient_sums(tensors))), loss_scale, places)
-        inspect = self.steps % INSPECT_EVERY < 2
+        inspect = _is_inspected(self.steps)
         self.steps += 1
         if inspect:
             non_zeros = count_non_zeros(tensors)
@@ -221,3 +226,12 @@ def _means(total: dict[str, float], entries: int) -> dict[str, float]:
         "update_ratio": total["update_ratios"] / (total["updates"] or float("nan")),
         "weight_norm": total["weight_norm"],
     }
+
+
+def _is_inspected(step: int) -> bool:
+    """Chooses pairs of steps evenly but at no fixed interval, in which something periodic could hide.
+
+    In a pair, two tasks that take turns are both seen. The first pair is chosen.
+    """
+    golden_ratio = (1 + math.sqrt(5)) / 2
+    return (step // 2 * golden_ratio) % 1 < INSPECTED_SHARE

@@ -54,6 +54,10 @@ class HeardPass:
         """Returns the rows of a batch whose activations are wanted; none once the pass is of no use."""
         return self._rows[batch] if self._usable and batch in self._rows else []
 
+    def spoil(self) -> None:
+        """Makes the pass of no use."""
+        self._usable = False
+
     def add(self, batch: int, heard: Heard | None) -> None:
         """Takes the activations of the rows of a batch; its inputs and scores are those of all rows.
 

@@ -82,7 +82,7 @@ class Reference(pl.Callback):
 
 
 def expected(steps, name):
-    """Of fewer than 32 steps, so that zeros and updates are looked at in the first two only."""
+    """Of at most 10 steps, so that zeros and updates are looked at in the first two only."""
     gradients = [mean[name] for mean, _ in steps]
     return {
         "mean_abs": np.mean([np.abs(g).mean() for g in gradients]),

@@ -13,11 +13,11 @@ from lightning_cnnviz.model.torch_internals import (
     compared_tensors,
     copy_all,
     differences,
+    filtered_hooks,
     foreign_attributes,
     forward_pre_hooks,
     graph_below,
     is_compiled,
-    keep_hooks,
     norms_of,
     scaled,
     uncompiled,
@@ -254,7 +254,7 @@ def test_a_graph_is_walked_from_the_top_each_node_once():
     assert len(names) == len(set(names))
 
 
-def test_hooks_that_are_not_wanted_are_gone_and_the_others_stay():
+def test_a_copy_with_filtered_hooks_calls_only_those_wanted():
     layer, heard = nn.Linear(4, 3), []
     layer.register_forward_hook(lambda *_: heard.append("forward"))
     layer.register_forward_hook(lambda *_, **__: heard.append("wanted"), always_call=True)
@@ -262,9 +262,12 @@ def test_hooks_that_are_not_wanted_are_gone_and_the_others_stay():
     layer.register_full_backward_hook(lambda *_: heard.append("backward"))
     layer.register_full_backward_pre_hook(lambda *_: heard.append("before backward"))
     wanted = list(layer._forward_hooks.values())[1]
-    keep_hooks(layer, lambda hook: hook is wanted)
-    layer(torch.ones(2, 4, requires_grad=True)).sum().backward()
+    copied = copy.deepcopy(layer, dict(filtered_hooks(layer, lambda hook: hook is wanted)))
+    copied(torch.ones(2, 4, requires_grad=True)).sum().backward()
     assert heard == ["wanted"], broken_by("torch", "Module._forward_hooks and the like")
+    heard.clear()
+    layer(torch.ones(2, 4))
+    assert heard == ["before", "forward", "wanted"], "the original has all of them"
 
 
 def test_a_module_that_compiles_itself_runs_its_own_forward_again():

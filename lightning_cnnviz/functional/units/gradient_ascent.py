@@ -166,7 +166,7 @@ def _responses(model: nn.Module, layer: str) -> Respond:
 
     def respond(images: Tensor) -> Tensor:
         captured.clear()
-        model(images)
+        model(images.clone())  # which the model may change in place
         if not captured or len(captured[-1]) != len(images):
             raise ValueError(f"{layer} did not run or returned no floating-point tensor with one row per sample")
         return captured[-1]
