@@ -164,7 +164,7 @@ class EmbeddingProjection(ProbingCallback):
         classes = np.full(len(shown.inputs), -1) if predicted is None else predicted.numpy()
         titles = {name: self.sample_title(name, trainer) for name in [*seen.layers, "overview"]}
         drawings = list(self._tab_samples())
-        shown_now = self._layouts, self._classes
+        shown_now = self._layouts, self._classes, self.probe.final
         return partial(self._project, drawings, seen.layers, classes, logged_step(trainer), titles, *shown_now)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -185,6 +185,7 @@ class EmbeddingProjection(ProbingCallback):
         titles: Mapping[str, str],
         history: LayoutHistory,
         classes: tuple[npt.NDArray[np.intp], list[str]],
+        final: bool,
         run: Run,
     ) -> Results:
         latest: dict[tuple[str, Method], LayoutSnapshot] = {}
@@ -201,7 +202,8 @@ class EmbeddingProjection(ProbingCallback):
                     draw = partial(projection_chart, layout, *classes, method=method, numbers=numbers)
                     drawings.append((f"{self.tag}/{name}/{method}", partial(draw, title=titles[name])))
                     record = partial(projection_tab_data, name, method, layout.points, predicted, numbers)
-                    drawings.append((f"cnnviz/projection/{name}/{method}", record))
+                    if final:  # the tab has one set of samples for all steps
+                        drawings.append((f"cnnviz/projection/{name}/{method}", record))
         if len(self.selected) * len(self.methods) > 1 and latest:
             layouts = {key: snapshot.layout for key, snapshot in latest.items()}
             measured = {key: snapshot.quality for key, snapshot in latest.items()}

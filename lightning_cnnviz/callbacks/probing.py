@@ -287,17 +287,19 @@ class ProbingCallback(ListeningCallback):
 
     def _tab_shows_samples(self, count: int) -> bool:
         """Whether the samples in the tab, which come from a single probe, begin with this callback's."""
-        if self.writer is None or self.probe.samples is None:
+        if self.writer is None or self.probe.samples is None or not self.probe.final:
             return False
         theirs = self.writer.claim("samples", self.probe).samples
         return theirs is not None and torch.equal(self.probe.samples.inputs[:count], theirs.inputs[:count])
 
     def _tab_samples(self) -> Iterator[Drawing]:
-        """The probe's samples for the tab, once for each choice, if this probe was the first to claim it."""
+        """The probe's samples for the tab, once per run, if this probe was the first to claim it."""
         samples, writer, mine = self.probe.samples, self.writer, object()
         if samples is None or writer is None or writer.claim("samples", self.probe) is not self.probe:
             return
-        if writer.claim(f"samples drawn, version {self.probe.version}", mine) is mine:
+        if not self.probe.final:  # the tab has one set of samples for all steps
+            return
+        if writer.claim("samples drawn", mine) is mine:
             yield "cnnviz/samples", partial(sample_tab_data, samples.images, samples.targets, samples.class_names)
 
     def _end(self, trainer: Trainer) -> None:

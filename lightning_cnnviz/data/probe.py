@@ -119,6 +119,7 @@ class Probe:
         self._early_split: Split = "train"
         self._reservoir: BalancedReservoir | None = None
         self._last_offered: tuple[Pass, int, int] | None = None
+        self._expects_validation = False
         self._targets_known = True
         self._place: tuple[Key | None, int, int] | None = None  # of the class indices, where the loss has told it
 
@@ -154,6 +155,11 @@ class Probe:
         if self._samples is None and self._early:
             self._choose(self._early, self._early_split, settled=self.split == "train")
         return self._samples
+
+    @property
+    def final(self) -> bool:
+        """Whether the samples are those of the rest of the run, rather than to be replaced by the first validation."""
+        return self._settled or not self._expects_validation
 
     def forget_targets(self, place: tuple[Key | None, int, int] | None) -> None:
         """Makes the classes of the samples unknown, as the training's loss has shown that they are something else.
@@ -193,6 +199,7 @@ class Probe:
         """
         if self._settled:
             return
+        self._expects_validation = self.split == "val" and bool(trainer.enable_validation)
         loader = find_test_loader(trainer) if self.split == "test" else None
         loader = first_loader(trainer.val_dataloaders) if self.split == "val" else loader
         origin: Split = "train" if loader is None else self.split

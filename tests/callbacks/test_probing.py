@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
-from helpers.tiny import TinyData, TinyNet, fit, image_steps, loaders
+from helpers.tiny import TinyData, TinyNet, events, fit, image_steps, loaders
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from lightning_cnnviz import Probe, cnnviz_callbacks
+from lightning_cnnviz import EmbeddingProjection, Probe, cnnviz_callbacks
 from lightning_cnnviz.callbacks import ProbingCallback
 from lightning_cnnviz.errors import ConfigurationError
 from lightning_cnnviz.model.layers import last_hidden_layer, last_layer_with_weights
@@ -300,3 +300,14 @@ def test_a_validation_with_averaged_weights_is_not_taken_for_one_with_the_weight
     fit(tmp_path, [visual, pl.callbacks.EMAWeightAveraging(decay=0.9)], max_epochs=3)
     for samples, seen, weights in visual.given:
         torch.testing.assert_close(seen.layers["act"], by_hand(weights, samples.inputs, "act")[0])
+
+
+def test_the_tab_gets_only_the_samples_that_stay_and_their_layouts(tmp_path):
+    fit(tmp_path, [EmbeddingProjection(num_samples=20, method="pca", every_n_train_steps=3, on_error="raise")])
+    found = events(tmp_path)
+    tensors = {tag: [event.step for event in found.Tensors(tag)] for tag in found.Tags()["tensors"]}
+    layouts = next(steps for tag, steps in tensors.items() if tag.startswith("cnnviz/projection"))
+    assert layouts == [9, 12]
+    assert tensors["cnnviz/samples"] == [9]
+    drawn = next(steps for tag, steps in image_steps(tmp_path).items() if tag.endswith("/pca"))
+    assert drawn == [3, 6, 9, 12]
