@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test oldest lint audit docs faults clean
+.PHONY: demo test oldest lint audit docs faults packages clean
 .DEFAULT_GOAL := demo
 
 demo: .venv/installed
@@ -28,6 +28,9 @@ audit: .venv/installed
 
 faults: .venv/installed
 	$(BIN)/python -m tests.faults --runs 200 --seed 0
+
+packages: .venv/installed
+	$(BIN)/python -m tests.packages
 
 .venv/installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "Python 3.10 or later is needed: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }

@@ -8,14 +8,13 @@ from pytorch_lightning import LightningModule, Trainer
 from typing_extensions import override
 
 from lightning_cnnviz.callbacks.base import Guide, LayerPatterns, OnError
-from lightning_cnnviz.callbacks.probing import ProbingCallback
+from lightning_cnnviz.callbacks.probing import ProbingCallback, own_pass
 from lightning_cnnviz.data.probe import Probe
 from lightning_cnnviz.functional.model_summary.diagram import architecture_diagram
 from lightning_cnnviz.functional.model_summary.layer_info import model_tab_data
 from lightning_cnnviz.functional.model_summary.layer_table import architecture, architecture_table, count_parameters
 from lightning_cnnviz.functional.tab.data import TabData
 from lightning_cnnviz.lightning import logged_step
-from lightning_cnnviz.model.capture import check_one_input
 from lightning_cnnviz.model.evaluation import awaits_input
 from lightning_cnnviz.model.layers import select_layers
 from lightning_cnnviz.output.writer import Drawing
@@ -106,8 +105,7 @@ class Architecture(ProbingCallback):
         inputs, precision = self.probe.example, trainer.precision_plugin
         if inputs is None:
             return
-        check_one_input(module)
-        with precision.forward_context():
+        with own_pass(trainer, module):
             infos = architecture(module, precision.convert_input(inputs.to(module.device)), self.layers)
         self._table = architecture_table(infos, count_parameters(module))
         self._model_data = model_tab_data(type(module).__name__, infos, tuple(inputs.shape[1:]))

@@ -1,6 +1,7 @@
 """The base class of callbacks that show activations of a probe."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -12,11 +13,12 @@ from typing_extensions import override
 
 from lightning_cnnviz.callbacks.base import LayerPatterns, OnError
 from lightning_cnnviz.callbacks.listening import ListeningCallback
-from lightning_cnnviz.data.batch import class_indices_at, split_batch
+from lightning_cnnviz.data.batch import class_indices_at, split_batch, targets_are_certain
 from lightning_cnnviz.data.datasets import check_class_names
 from lightning_cnnviz.data.probe import Pass, Probe
 from lightning_cnnviz.data.samples import Samples
 from lightning_cnnviz.data.scores import predicted_classes
+from lightning_cnnviz.errors import ConfigurationError
 from lightning_cnnviz.functional.tab.data import sample_tab_data
 from lightning_cnnviz.lightning import logged_step
 from lightning_cnnviz.model.capture import Activations, check_one_input, record, sample_first
@@ -80,7 +82,7 @@ class ProbingCallback(ListeningCallback):
         self._told_of_several_calls = False
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_tap": None}
+        return {**super().__getstate__(), "_tap": None, "_batch": None, "_heard": None}
 
     @override
     def prepare(self, trainer: Trainer, module: LightningModule) -> None:
@@ -171,11 +173,10 @@ class ProbingCallback(ListeningCallback):
         self, trainer: Trainer, module: LightningModule, find: Callable[[LightningModule, Tensor], str]
     ) -> None:
         """Selects the layer that `find` determines from a few samples, unless the user has chosen layers."""
-        samples, precision = self.probe.samples, trainer.precision_plugin
+        samples = self.probe.samples
         if not self.selected and samples is not None:
-            check_one_input(module)
-            with precision.forward_context():
-                few = precision.convert_input(samples.inputs[:2].to(module.device))
+            with own_pass(trainer, module):
+                few = trainer.precision_plugin.convert_input(samples.inputs[:2].to(module.device))
                 self.selected = [find(module, few)]
 
     def activations(
@@ -195,9 +196,8 @@ class ProbingCallback(ListeningCallback):
         now = logged_step(trainer), len(shown.inputs)
         heard = self._heard is not None and (self._heard.step, self._heard.count) == now
         seen = self._heard_activations(module, layers) if heard else None
-        self._asked = layers, count
+        self._asked, self._heard = (layers, count), None
         if seen is None:
-            check_one_input(module)
             self._check_first_dimension(trainer, module, shown.inputs, layers)
             seen = self._run(trainer, module, shown.inputs, [name for name in layers if name in self._by_sample])
         missing = [name for name in layers if name not in seen.layers]
@@ -250,6 +250,9 @@ class ProbingCallback(ListeningCallback):
             if self._offering and heard is not None:
                 place = self.verdict.targets
                 targets = targets if place is None else class_indices_at(batch, place, len(inputs))
+                verified = self._listener.evidence.verified
+                if not verified and not targets_are_certain(batch, inputs, self.probe.targets):
+                    targets = None
                 self.probe.offer(heard.inputs, targets, kind, batch_idx)
             elif self._offering and not self._told_of_several_calls:
                 self._told_of_several_calls = True
@@ -314,18 +317,37 @@ class ProbingCallback(ListeningCallback):
         """Finds out, once in a run for each layer, whether its first dimension is that of the samples."""
         new = [name for name in layers if name not in self._checked]
         if new:
-            precision = trainer.precision_plugin
-            with precision.forward_context():
-                few = precision.convert_input(inputs[:1].to(module.device))
+            with own_pass(trainer, module):
+                few = trainer.precision_plugin.convert_input(inputs[:1].to(module.device))
                 self._by_sample |= sample_first(module, few, new)
             self._checked.update(new)
 
     def _run(self, trainer: Trainer, module: LightningModule, inputs: Tensor, layers: Sequence[str]) -> Activations:
         precision = trainer.precision_plugin
-        with precision.forward_context():
+        with own_pass(trainer, module):
             scores = [] if self.probe.scores is None else [self.probe.scores]
             seen = record(module, precision.convert_input(inputs.to(module.device)), [*layers, *scores])
         return seen if not scores else seen._replace(output=seen.layers.get(scores[0]))
+
+
+@contextmanager
+def own_pass(trainer: Trainer, module: LightningModule) -> Iterator[None]:
+    """Context for a pass of a copy of the model on inputs alone, in the training's precision.
+
+    Raises:
+        ValueError: If the model cannot be called like that, with what follows from it.
+    """
+    check_one_input(module)
+    try:
+        with trainer.precision_plugin.forward_context():
+            yield
+    except (ConfigurationError, torch.cuda.OutOfMemoryError):
+        raise
+    except Exception as error:
+        raise ValueError(
+            "a copy of the model cannot be called with the batch's inputs alone, so that only what its own validation "
+            f"shows is drawn, from the second one on: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _norms_of_state(module: LightningModule) -> Tensor:

@@ -67,6 +67,30 @@ def split_batch(batch: Any, inputs: Key | None = None, targets: Key | None = Non
     return x, None if y is None else y.detach().reshape(len(x)).long()
 
 
+def targets_are_certain(batch: Any, inputs: Tensor, targets: Key | None = None) -> bool:
+    """Whether there is only one reading of what in a batch are the class indices, without knowing the loss.
+
+    That is so for a pair of inputs and class indices, for a single candidate without a name, and for one with a
+    common name (`"label"`, ...) or that the user has named. A tensor of another name may be a length or an ID.
+
+    Args:
+        batch: The batch.
+        inputs: Its inputs, shape (samples, ...).
+        targets: Index, key or attribute of the class indices, if the user has named it.
+
+    Example:
+        >>> images, numbers = torch.rand(2, 3, 8, 8), torch.tensor([1, 0])
+        >>> targets_are_certain({"image": images, "label": numbers}, images)
+        True
+        >>> targets_are_certain({"image": images, "length": numbers}, images)
+        False
+    """
+    if targets is not None or _is_pair(batch):
+        return True
+    found = [leaf for leaf in _leaves(batch) if leaf[1] is not inputs and _are_class_indices(leaf[1], len(inputs))]
+    return any(name in TARGET_NAMES for name, _ in found) or (len(found) == 1 and found[0][0] is None)
+
+
 def named_tensors(batch: Any) -> list[tuple[Key | None, Tensor]]:
     """The tensors of a batch in their order, each with its name, if it has one.
 
@@ -118,7 +142,7 @@ def place_in_words(batch: Any, tensor: Tensor) -> str:
         return f'batch["{name}"]' if isinstance(name, str) else f"batch[{name}]"
     if isinstance(name, str) and getattr(batch, name, None) is leaf:
         return f"batch.{name}"
-    if isinstance(batch, Sequence) and len(batch) == len(leaves):
+    if isinstance(batch, Sequence) and position < len(batch) and batch[position] is leaf:
         return f"batch[{position}]"
     return f"tensor {position + 1} of {len(leaves)} in the batch"
 

@@ -41,7 +41,7 @@ class Point(NamedTuple):
 class _Reading(NamedTuple):
     """How a metric's name was read."""
 
-    rank: tuple[bool, int, bool, int, str]
+    rank: tuple[bool, int, bool, bool, int, str]
     variant: tuple[str, ...]
 
 
@@ -106,7 +106,8 @@ def _read(full: str, quantity: Quantity, stage: Stage | None) -> _Reading | None
         return None
     known = {*stages, *METRIC_WORDS[quantity], *METRIC_WORDS["summary"]}
     variant = tuple(sorted(word for word in words if word not in known))
-    return _Reading(("step" in words, len(variant), not stages, len(words), full), variant)
+    macro = bool({"average", "macro", "balanced", "mean"} & set(words))  # rather than the share of all samples
+    return _Reading(("step" in words, len(variant), macro, not stages, len(words), full), variant)
 
 
 def best_point(points: Sequence[Point], quantity: Quantity) -> Point | None:

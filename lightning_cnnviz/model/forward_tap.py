@@ -10,7 +10,7 @@ from torch.utils.hooks import RemovableHandle
 
 from lightning_cnnviz.model.hooks import add_hook
 from lightning_cnnviz.model.output_tap import OutputTap
-from lightning_cnnviz.model.outputs import first_tensor, input_in, shares_memory
+from lightning_cnnviz.model.outputs import first_tensor, input_in, plain, shares_memory
 from lightning_cnnviz.model.torch_internals import is_compiled
 
 
@@ -122,7 +122,7 @@ class ForwardTap:
             self._layers.clear()
             received = input_in((args, options), len(self._inputs))
             if received is not None:  # a copy: an in-place operation may follow
-                received = received.detach().clone()
+                received = plain(received.detach().clone())
             self._received = received
         except Exception as error:  # raised in `close`, not in the user's forward pass
             self._error = error
@@ -139,7 +139,8 @@ class ForwardTap:
             tensor = first_tensor(value)
             fits = tensor is not None and tensor.ndim >= 1 and len(tensor) == len(self._inputs) > self._last_row
             if tensor is not None and fits:
-                rows = tensor.detach() if self._rows is None else tensor.detach()[self._rows.to(tensor.device)]
+                tensor = plain(tensor.detach())
+                rows = tensor if self._rows is None else tensor[self._rows.to(tensor.device)]
                 self._layers[name] = rows.to("cpu", copy=True)  # a copy: an in-place layer may follow
         except Exception as error:
             self._error = error

@@ -1,10 +1,11 @@
 """A copy of a user's model whose forward passes leave no trace in the original."""
 
 import copy
-from collections import deque
+import inspect
+from collections import OrderedDict, deque
 from collections.abc import Iterable, Mapping
 from functools import partial
-from types import BuiltinMethodType, CellType, FunctionType
+from types import BuiltinMethodType, CellType, FunctionType, ModuleType
 from typing import Any
 
 from torch import Tensor, nn
@@ -23,9 +24,9 @@ def independent_copy(model: nn.Module) -> nn.Module:
     """Copies a model so that whatever its forward pass changes is changed in the copy only.
 
     Modules, buffers and plain attributes (counters, caches, states, metrics, random generators, functions that refer
-    to them) are copied. Shared are: weights of more than 64 MiB in total, larger stored tensors, data
-    modules, datasets, and what cannot be copied, such as a lock. Hooks are left out, except for PyTorch's own, which
-    compute weights; `self.log` and the trainer's loggers do nothing.
+    to them) are copied. Shared are: weights of more than 64 MiB in total, larger stored tensors, data modules,
+    datasets, and what cannot be copied, such as a lock. Hooks are kept if all that they change is in the copy, and
+    left out otherwise, as those of a tool that watches the model; `self.log` and the trainer's loggers do nothing.
 
     Args:
         model: The model; a compiled one gives an uncompiled copy.
@@ -45,12 +46,12 @@ def independent_copy(model: nn.Module) -> nn.Module:
     tensors, objects, functions, modules = _contents(model)
     given = _given(model, tensors, objects, modules)
     try:
-        copied, memo = _copied(model, given, functions)
+        copied, memo = _copied(model, given, functions, modules)
     except Exception:  # an attribute that cannot be copied, such as a lock
         apart = given | {id(module): module for module in modules} | {id(one): one for one in functions}
         for value in foreign_attributes(model):
             given |= {id(leaf): leaf for leaf in _not_copyable(value, apart, MAX_DEPTH)}
-        copied, memo = _copied(model, given, functions)
+        copied, memo = _copied(model, given, functions, modules)
     for original in modules:
         twin = memo.get(id(original))
         if isinstance(twin, nn.Module) and twin is not original:
@@ -62,10 +63,15 @@ def independent_copy(model: nn.Module) -> nn.Module:
 
 
 def _copied(
-    model: nn.Module, given: Mapping[int, Any], functions: Iterable[FunctionType | BuiltinMethodType]
+    model: nn.Module,
+    given: Mapping[int, Any],
+    functions: Iterable[FunctionType | BuiltinMethodType],
+    modules: Iterable[nn.Module],
 ) -> tuple[nn.Module, dict[int, Any]]:
     """Copies a model; functions, which `deepcopy` shares, get closures and defaults of the copied objects."""
     memo = dict(given)
+    pairs = [pair for module in modules for pair in filtered_hooks(module, _stays_inside)]
+    memo |= {id(hooks): OrderedDict() for hooks, _ in pairs}  # filled once the modules are copied
     twins: list[tuple[FunctionType, FunctionType]] = []
     for function in functions:
         if isinstance(function, FunctionType):
@@ -75,6 +81,8 @@ def _copied(
         if isinstance(function, BuiltinMethodType):  # such as the `append` of a list
             memo[id(function)] = getattr(copy.deepcopy(function.__self__, memo), function.__name__)
     copied = copy.deepcopy(model, memo)
+    for hooks, kept in pairs:
+        memo[id(hooks)].update(copy.deepcopy(kept, memo))
     for function, twin in twins:
         twin.__defaults__ = copy.deepcopy(function.__defaults__, memo)
         twin.__kwdefaults__ = copy.deepcopy(function.__kwdefaults__, memo)
@@ -107,8 +115,6 @@ def _given(
     given |= {id(tensor): _twin(tensor, tensor.nbytes > MAX_WEIGHT_BYTES) for tensor in tensors}
     given |= {id(parameter): _twin(parameter, heavy) for parameter in parameters if type(parameter) is nn.Parameter}
     given |= {id(buffer): _twin(buffer, share=False) for buffer in model.buffers()}
-    for module in modules:
-        given |= filtered_hooks(module, lambda hook: str(getattr(hook, "__module__", "")).startswith("torch."))
     return given
 
 
@@ -123,7 +129,7 @@ def _contents(
     """The tensors, the objects that are never copied, the functions and the modules in a model's attributes."""
     tensors, objects = list[Tensor](), list[object]()
     functions, modules = list[FunctionType | BuiltinMethodType](), list(model.modules())
-    waiting = deque[object](foreign_attributes(model))
+    waiting = deque[object]([*foreign_attributes(model), *_kept_hooks(modules)])
     seen = {id(module) for module in modules}
     while waiting:
         value = waiting.popleft()
@@ -136,7 +142,9 @@ def _contents(
             if not isinstance(value, nn.Module):
                 objects.append(value)
         elif isinstance(value, nn.Module):  # kept beside the registered ones
-            modules += [part for part in value.modules() if part is value or id(part) not in seen]
+            new = [part for part in value.modules() if part is value or id(part) not in seen]
+            modules += new
+            waiting.extend(_kept_hooks(new))
             seen |= {id(part) for part in value.modules()}
             waiting.extend(foreign_attributes(value))
         elif isinstance(value, FunctionType):
@@ -164,6 +172,27 @@ def _closure(function: FunctionType) -> list[object]:
         except ValueError:  # not assigned yet
             continue
     return found
+
+
+def _kept_hooks(modules: Iterable[nn.Module]) -> list[object]:
+    return [hook for module in modules for _, kept in filtered_hooks(module, _stays_inside) for hook in kept.values()]
+
+
+def _stays_inside(hook: object) -> bool:
+    """Whether all that a hook can change is in the model, so that in a copy it changes the copy only.
+
+    Of PyTorch's own hooks that is known: they compute weights, or observe for quantisation.
+    """
+    if str(getattr(hook, "__module__", "")).startswith("torch."):
+        return True
+    function = getattr(hook, "__func__", hook)
+    owner = getattr(hook, "__self__", None)
+    if not isinstance(function, FunctionType) or not (owner is None or isinstance(owner, nn.Module)):
+        return False
+    outside = inspect.getclosurevars(function)
+    harmless = all(isinstance(part, (ModuleType, type)) for part in outside.globals.values())
+    reachable = all(isinstance(part, (nn.Module, Tensor, int, float, str)) for part in outside.nonlocals.values())
+    return harmless and reachable and not {"print", "open", "setattr", "exec", "eval"} & set(outside.builtins)
 
 
 def _not_copyable(value: object, given: Mapping[int, Any], depth: int) -> list[object]:

@@ -18,6 +18,14 @@ ONE_OUTPUT = (
     "the loss is written out, so that it is not known whether the model's single output is a logit, a probability or "
     'something else; say it with task="binary_logits" or task="binary_probabilities", or log an accuracy in the module'
 )
+OTHER_CALL = (
+    "the loss is written out and the step does not call the model itself, so that it is not known which layer has the "
+    'class scores; name it with scores="..." (layers="..." of the callback)'
+)
+UNCERTAIN_TARGETS = (
+    "the loss is written out, so that it is not known whether the batch has class indices; name them with "
+    "targets=<index, key or attribute>"
+)
 NO_TASK = 'task="none"'
 MAX_LOSSES = 10
 """Maximum number of losses in which a loss function is looked for."""
@@ -40,7 +48,7 @@ class Verdict(NamedTuple):
     @property
     def classes_elsewhere(self) -> bool:
         """Whether what was taken for class indices is something else."""
-        return self.targets is not None or self.reason in (NO_CLASSES, OTHER_TARGETS)
+        return self.targets is not None or self.reason in (NO_CLASSES, OTHER_TARGETS, UNCERTAIN_TARGETS)
 
 
 _OF_TASK: dict[Task, Verdict] = {
@@ -72,17 +80,18 @@ class LossEvidence:
         self.verdict = Verdict() if settled else None
         if task is not None:
             self.verdict = _OF_TASK[task]
-        self.settled_by_user = self.verdict is not None
+        self.verified = self.verdict is not None
+        """Whether the loss, or the user, has told it."""
         self.losses = ""
         """Names of the loss functions that settled it."""
         self._calls: list[LossCall] = []
         self._losses = 0
-        self._one_output = False
+        self._doubt = ""
 
     @property
     def so_far(self) -> Verdict:
         """The verdict or, until there is one, what is to be assumed."""
-        return self.verdict or Verdict(ONE_OUTPUT if self._one_output else "")
+        return self.verdict or Verdict(self._doubt)
 
     def read(self, loss: Tensor) -> None:
         """Takes down what a loss compares; called before it is propagated back."""
@@ -90,18 +99,29 @@ class LossEvidence:
             self._calls += loss_calls(loss)
             self._losses += 1
 
-    def settle(self, scores: Tensor, targets: Tensor, batch: Any) -> None:
+    def settle(self, scores: Tensor, targets: Tensor, batch: Any, *, own: bool = True, certain: bool = True) -> None:
         """Compares the losses of a training step with what is taken for its scores and class indices.
 
         Args:
             scores: Shape (samples, ...), as the model returned them; detached.
             targets: Class indices, shape (samples,).
             batch: The batch that both are of.
+            own: Whether the scores are from a call of the model itself, rather than of a child.
+            certain: Whether only these targets in the batch can be class indices.
         """
         calls, self._calls = self._calls, []
-        self._one_output = has_one_output(scores)
+        self._doubt = (
+            ONE_OUTPUT
+            if has_one_output(scores)
+            else OTHER_CALL
+            if not own
+            else UNCERTAIN_TARGETS
+            if not certain
+            else ""
+        )
         if self.verdict is None and calls:
             self.verdict = _judge(calls, scores, targets, batch)
+            self.verified = self.verdict is not None
             self.losses = " + ".join(dict.fromkeys(call.name for call in calls))
         self._give_up()
 

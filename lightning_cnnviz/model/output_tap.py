@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from lightning_cnnviz.model.hooks import takes_hooks
-from lightning_cnnviz.model.outputs import first_tensor, scores_in, shares_memory
+from lightning_cnnviz.model.outputs import first_tensor, plain, scores_in, shares_memory
 from lightning_cnnviz.model.torch_internals import is_compiled
 
 
@@ -116,7 +116,7 @@ class OutputTap:
         except Exception as error:  # raised in `close`, not in the user's forward pass
             self._error = error
             return None
-        return None if scores is None else scores.detach()
+        return None if scores is None else plain(scores.detach())
 
 
 def _is_concrete(scores: Tensor) -> bool:

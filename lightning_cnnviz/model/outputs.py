@@ -10,6 +10,19 @@ from lightning_cnnviz.data.batch import may_be_inputs
 from lightning_cnnviz.data.scores import are_scores
 
 
+def plain(tensor: Tensor) -> Tensor:
+    """Returns a tensor without what a subclass adds to it, such as metadata, which may forbid ordinary operations.
+
+    Example:
+        >>> import torch
+        >>> class Named(Tensor): pass
+        >>> type(plain(torch.zeros(2).as_subclass(Named))).__name__
+        'Tensor'
+    """
+    distributed = hasattr(tensor, "to_local")  # which is no ordinary tensor underneath
+    return tensor if type(tensor) is Tensor or distributed else tensor.as_subclass(Tensor)
+
+
 def first_tensor(value: Any) -> Tensor | None:
     """Returns a tensor itself, or the first one in any nesting of tuples, lists and mappings; None if there is none.
 

@@ -5,7 +5,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lightning_cnnviz.data.batch import Key, class_indices_at, named_tensors, place_in_words, split_batch
+from lightning_cnnviz.data.batch import (
+    Key,
+    class_indices_at,
+    named_tensors,
+    place_in_words,
+    split_batch,
+    targets_are_certain,
+)
 from lightning_cnnviz.data.scores import are_logits
 from lightning_cnnviz.model.loss_evidence import LossEvidence, has_one_output
 from lightning_cnnviz.model.output_tap import OutputTap
@@ -60,6 +67,7 @@ class ScoreListener:
         self._tap: tuple[OutputTap, Tensor, Tensor, Any] | None = None
         self._tap_children: bool | None = None  # whether children get hooks; None while undecided
         self._logits: Tensor | None = None
+        self._layer_named = False
 
     def start(self, module: nn.Module, batch: Any, layer: str | None = None) -> None:
         """Starts capturing the class scores of the next forward pass, if the batch has inputs and class indices.
@@ -70,6 +78,7 @@ class ScoreListener:
             layer: Name of the layer that outputs the class scores; None for the model itself.
         """
         self.stop()  # a skipped step may have left its tap
+        self._layer_named = layer is not None
         verdict = self.evidence.verdict
         if verdict is not None and verdict.reason:
             return
@@ -98,9 +107,11 @@ class ScoreListener:
         if self._tap_children is None and tap.captured_own:
             self._tap_children = False
         unsettled = self.evidence.verdict is None
-        self.evidence.settle(scores, targets, batch)
+        certain = self.evidence.verified or targets_are_certain(batch, inputs, self._keys[1])
+        own = tap.captured_own
+        self.evidence.settle(scores, targets, batch, own=own or self._layer_named, certain=certain)
         verdict = self.evidence.verdict
-        if verdict is not None and verdict.reason:
+        if self.evidence.so_far.reason:
             return None
         place = place_in_words(batch, targets) if unsettled else ""
         if verdict is not None and verdict.targets is not None:
@@ -111,8 +122,6 @@ class ScoreListener:
             self.words = _in_words(batch, inputs, place, scores, self.evidence.losses)
         if has_one_output(scores):  # a few logits may all lie in 0…1, many do not
             told = None if verdict is None else verdict.logits
-            if told is None and not self.evidence.settled_by_user:
-                return None
             found = are_logits(scores) if told is None else torch.tensor(told, device=scores.device)
             self._logits = found if self._logits is None or told is not None else self._logits | found
         else:
@@ -128,6 +137,7 @@ class ScoreListener:
             "_tap": None,
             "_tap_children": None,
             "_logits": None,
+            "_layer_named": False,
         }
 
 

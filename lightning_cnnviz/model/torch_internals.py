@@ -91,20 +91,22 @@ def is_compiled(module: nn.Module) -> bool:
     return hasattr(module, "_orig_mod") or getattr(module, "_compiler_ctx", None) is not None
 
 
-def filtered_hooks(module: nn.Module, wanted: Callable[[object], bool]) -> dict[int, OrderedDict[int, Any]]:
-    """Returns, by the `id` of each of a module's dictionaries of hooks, one that has only the wanted hooks.
+def filtered_hooks(
+    module: nn.Module, wanted: Callable[[object], bool]
+) -> list[tuple[OrderedDict[int, Any], OrderedDict[int, Any]]]:
+    """Returns each of a module's dictionaries of hooks, with one that has only the wanted hooks.
 
     Without their handles hooks can be neither listed nor removed.
 
     Example:
         >>> layer = nn.Linear(4, 3)
         >>> _ = layer.register_forward_pre_hook(print)
-        >>> filtered_hooks(layer, lambda hook: False)[id(layer._forward_pre_hooks)]
-        OrderedDict()
+        >>> any(kept for _, kept in filtered_hooks(layer, lambda hook: False))
+        False
     """
     names = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
     found = [hooks for name in names if (hooks := vars(module).get(name)) is not None]
-    return {id(hooks): OrderedDict((key, hook) for key, hook in hooks.items() if wanted(hook)) for hooks in found}
+    return [(hooks, OrderedDict((key, hook) for key, hook in hooks.items() if wanted(hook))) for hooks in found]
 
 
 def without_compiled_code(module: nn.Module) -> None:

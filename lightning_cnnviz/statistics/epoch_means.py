@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from lightning_cnnviz.data.batch import Key, batch_size
 from lightning_cnnviz.data.scores import predicted_classes
 from lightning_cnnviz.model.loss_evidence import LossEvidence
-from lightning_cnnviz.model.outputs import first_tensor
+from lightning_cnnviz.model.outputs import first_tensor, plain
 from lightning_cnnviz.model.score_listener import ScoreListener
 from lightning_cnnviz.statistics.step_buffer import StepBuffer
 
@@ -74,7 +74,7 @@ class EpochMeans:
         """
         loss = first_tensor(outputs.get("loss") if isinstance(outputs, Mapping) else outputs)
         with_loss = loss is not None and loss.numel() == 1
-        tensors = [loss.detach()] if loss is not None and with_loss else []
+        tensors = [plain(loss.detach())] if loss is not None and with_loss else []
         captured = self._listener.stop()
         samples, classes = batch_size(batch) if captured is None else len(captured.targets), 0
         if captured is not None and captured.logits is None:

@@ -1,7 +1,10 @@
 """What scores and classes are comes from the training's loss, for every callback that shows them."""
 
+from collections import namedtuple
+
 import numpy as np
 import pytest
+import pytorch_lightning as pl
 import torch
 from helpers.tiny import TinyData, TinyNet, events, fit, loaders, scalars
 from torch import nn
@@ -217,3 +220,71 @@ def test_of_a_single_output_nothing_is_counted_unless_the_loss_tells_what_it_is(
         run(tmp_path, Hinge, data)
     assert not [tag for tag in events(tmp_path).Tags()["scalars"] if "accuracy" in tag]
     assert "LossAccuracy: no accuracy is computed here: the loss is written out" in caplog.text
+
+
+Graph = namedtuple("Graph", ["nodes", "graph", "y"])
+
+
+class OfGraphs(pl.LightningModule):
+    """A regression on graphs: rows are nodes, whose numbers of a graph are no classes; the loss is written out."""
+
+    def __init__(self):
+        super().__init__()
+        self.nodes, self.head = nn.Linear(4, 8), nn.Linear(8, 1)
+
+    def training_step(self, batch, batch_idx):
+        rows = self.nodes(batch.nodes)
+        sums = torch.zeros(len(batch.y), 8).index_add(0, batch.graph, rows)
+        return (self.head(sums)[:, 0] - batch.y).square().mean()
+
+    def validation_step(self, batch, batch_idx):
+        self.training_step(batch, batch_idx)
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.01)
+
+
+def test_what_is_not_certain_is_not_counted_where_the_loss_is_written_out(tmp_path, caplog):
+    caplog.set_level("INFO")
+    batches = [Graph(torch.rand(14, 4), torch.arange(14) // 4, torch.rand(4)) for _ in range(6)]
+    data = DataLoader(batches, batch_size=None), DataLoader(batches[:2], batch_size=None)
+    with pytest.warns(UserWarning, match="the step does not call the model itself"):
+        run(tmp_path, OfGraphs, data)
+    assert not [tag for tag in events(tmp_path).Tags()["scalars"] if "accuracy" in tag]
+    assert "LossAccuracy: no accuracy is computed here: the loss is written out" in caplog.text
+
+
+class WithLengths(Plain):
+    """Lines of text, whose lengths are no classes; the loss is written out."""
+
+    def read(self, batch):
+        return batch["image"], batch["lengths"]
+
+    def training_step(self, batch, batch_idx):
+        return self(batch["image"]).square().mean()
+
+
+def test_a_length_beside_the_image_is_no_class_of_the_sample(tmp_path, caplog):
+    caplog.set_level("INFO")
+    maps = FeatureMaps(on_error="raise", probe=Probe(20))
+    with pytest.warns(UserWarning, match="whether the batch has class indices"):
+        run(tmp_path, WithLengths, arranged(lambda index, x, y: {"image": x, "lengths": y}), [maps])
+    assert (maps.probe.samples.targets == -1).all()
+    assert not [tag for tag in events(tmp_path).Tags()["scalars"] if "accuracy" in tag]
+
+
+class Subclass(torch.Tensor):
+    """A tensor with metadata, which does not take everything that a tensor takes."""
+
+    def new_empty(self, *size, **options):
+        raise TypeError("a size must be a tuple")
+
+
+def test_tensors_of_a_kind_of_their_own_are_counted(tmp_path):
+    class Meta(Plain):
+        def read(self, batch):
+            return batch[0].as_subclass(Subclass), batch[1]
+
+    net = run(tmp_path, Meta, loaders()).lightning_module
+    assert [value for _, value in scalars(tmp_path, "curves/accuracy/val")] == pytest.approx(net.shares[-2:])
+    assert len(scalars(tmp_path, "curves/loss/train")) == 2

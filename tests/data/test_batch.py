@@ -1,11 +1,18 @@
 from collections import OrderedDict, UserDict, namedtuple
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import Tensor
 
-from lightning_cnnviz.data.batch import class_indices_at, named_tensors, split_batch
+from lightning_cnnviz.data.batch import (
+    class_indices_at,
+    named_tensors,
+    place_in_words,
+    split_batch,
+    targets_are_certain,
+)
 
 X = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 Y = torch.tensor([2, 0, 1, 2])
@@ -225,3 +232,37 @@ def test_images_of_bytes_are_inputs(batch):
 def test_a_mask_of_bytes_is_none_beside_the_image():
     image = torch.rand(3, 1, 8, 8)
     assert split_batch((image, torch.zeros(3, 8, 8, dtype=torch.uint8)))[0] is image
+
+
+@pytest.mark.parametrize(
+    ("batch", "certain"),
+    [
+        ((X, Y), True),
+        ([X, Y.int()], True),  # the only candidate
+        ({"image": X, "label": Y}, True),
+        ({"image": X, "label": Y, "patient": Y}, True),
+        ({"image": X, "seq_lens": Y}, False),
+        ((torch.arange(len(X)), X, Y), False),
+        ((X, X), False),
+    ],
+    ids=["pair", "single", "named", "named beside another", "another name", "two", "none"],
+)
+def test_class_indices_are_certain_only_if_there_is_one_reading(batch, certain):
+    inputs, _ = split_batch(batch)
+    assert targets_are_certain(batch, inputs) is certain
+    assert targets_are_certain(batch, inputs, targets="y") is True, "the user has named them"
+
+
+@pytest.mark.parametrize(
+    ("batch", "tensor", "words"),
+    [
+        ((X, Y), Y, "batch[1]"),
+        ({"image": X, 3: Y}, Y, "batch[3]"),
+        (SimpleNamespace(x=X), X, "not in the batch"),
+        (([X], Y), X, "tensor 1 of 2 in the batch"),
+        (X, X, "batch"),
+        ((X, Y), X.view(len(X), -1), "batch[0]"),
+    ],
+)
+def test_a_place_in_a_batch_in_words(batch, tensor, words):
+    assert place_in_words(batch, tensor) == words

@@ -262,7 +262,8 @@ def test_a_copy_with_filtered_hooks_calls_only_those_wanted():
     layer.register_full_backward_hook(lambda *_: heard.append("backward"))
     layer.register_full_backward_pre_hook(lambda *_: heard.append("before backward"))
     wanted = list(layer._forward_hooks.values())[1]
-    copied = copy.deepcopy(layer, dict(filtered_hooks(layer, lambda hook: hook is wanted)))
+    kept = filtered_hooks(layer, lambda hook: hook is wanted)
+    copied = copy.deepcopy(layer, {id(hooks): filtered for hooks, filtered in kept})
     copied(torch.ones(2, 4, requires_grad=True)).sum().backward()
     assert heard == ["wanted"], broken_by("torch", "Module._forward_hooks and the like")
     heard.clear()
