@@ -8,6 +8,8 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from lightning_cnnviz.model.independent_copy import independent_copy
+from lightning_cnnviz.model.sharding import is_sharded
+from lightning_cnnviz.model.torch_internals import filtered_hooks
 from lightning_cnnviz.rng import isolated_rng
 
 
@@ -15,8 +17,9 @@ from lightning_cnnviz.rng import isolated_rng
 def evaluating(module: nn.Module) -> Iterator[nn.Module]:
     """Context for passes of our own: an independent copy of a model in evaluation mode, without gradients.
 
-    The model itself is never called, and the random states are restored on exit. Compiled parts run uncompiled and
-    transformers without their fused fast path, since hooks reach neither compiled code nor fused attention.
+    The model itself is not called (unless its parameters are sharded across ranks), and the random states are restored
+    on exit. Compiled parts run uncompiled and transformers without their fused fast path, since hooks reach neither
+    compiled code nor fused attention.
 
     Yields:
         The copy, see `independent_copy`; hooks may be left on it.
@@ -35,9 +38,34 @@ def evaluating(module: nn.Module) -> Iterator[nn.Module]:
     if awaits_input(module):
         raise ValueError("expected initialised layers, got lazy ones; run a batch through the model first")
     with isolated_rng(), torch.no_grad(), torch.compiler.set_stance("force_eager"), _unfused_attention():
-        copied = independent_copy(module)
-        copied.eval()  # and not a flag: layers prepare in it what evaluation needs
-        yield copied
+        if is_sharded(module):
+            with _in_place(module):
+                yield module
+        else:
+            copied = independent_copy(module)
+            copied.eval()  # and not a flag: layers prepare in it what evaluation needs
+            yield copied
+
+
+@contextmanager
+def _in_place(module: nn.Module) -> Iterator[None]:
+    """The model itself, where parameters are sharded and cannot be copied; modes, buffers and hooks are put back."""
+    parts = list(module.modules())
+    modes = [part.training for part in parts]
+    hooks = [pair for part in parts for pair in filtered_hooks(part, lambda _: True)]
+    buffers = [(buffer, buffer.detach().clone()) for buffer in module.buffers() if not buffer.is_inference()]
+    try:
+        for part in parts:
+            part.training = False
+        yield
+    finally:
+        for part, mode in zip(parts, modes, strict=True):
+            part.training = mode
+        for present, before in hooks:
+            present.clear()
+            present.update(before)
+        for buffer, value in buffers:
+            buffer.copy_(value)
 
 
 def awaits_input(module: nn.Module) -> bool:

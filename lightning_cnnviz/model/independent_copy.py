@@ -5,7 +5,7 @@ import inspect
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Mapping
 from functools import partial
-from types import BuiltinMethodType, CellType, FunctionType, ModuleType
+from types import BuiltinMethodType, CellType, FunctionType, ModuleType, NoneType
 from typing import Any
 
 from torch import Tensor, nn
@@ -150,7 +150,7 @@ def _contents(
         elif isinstance(value, FunctionType):
             functions.append(value)
             waiting.extend(_closure(value))
-        elif isinstance(value, BuiltinMethodType) and not isinstance(value.__self__, (type, type(copy))):
+        elif isinstance(value, BuiltinMethodType) and not isinstance(value.__self__, (NoneType, type, ModuleType)):
             functions.append(value)
             waiting.append(value.__self__)
         elif isinstance(value, partial):

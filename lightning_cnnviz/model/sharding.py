@@ -1,6 +1,5 @@
 """Parameters sharded across ranks, as by `torch.distributed.fsdp.fully_shard`."""
 
-from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor, nn
 
 
@@ -32,6 +31,8 @@ def skip_if_sharded(what: str, module: nn.Module) -> bool:
         >>> skip_if_sharded("GradientFlow", nn.Linear(4, 3))
         False
     """
+    from pytorch_lightning.utilities import rank_zero_info  # here, since pictures alone need no Lightning
+
     if sharded := is_sharded(module):
         rank_zero_info(f"{what}: parameters are sharded across ranks; nothing is drawn")
     return sharded

@@ -106,7 +106,7 @@ FAULTS = (
     "statistics.class_tally.predicted_classes",
     "callbacks.probing.record",
     "model.layers.evaluating",
-    "data.probe.split_batch",
+    "callbacks.probing.split_batch",
     "callbacks.kernel_grid.conv_weight",
     "callbacks.gradient_flow.gradient_bars",
     "callbacks.gradient_flow.diagnose",

@@ -70,7 +70,7 @@ def folder(tmp_path_factory):
 def pictures(folder):
     reader = EventAccumulator(str(folder), size_guidance={"images": 0}).Reload()
     images = {tag: reader.Images(tag) for tag in reader.Tags()["images"]}
-    assert all([image.step for image in found] == [0] for found in images.values())
+    assert all([image.step for image in found] == [1] for found in images.values())
     return {
         tag: np.asarray(Image.open(io.BytesIO(found[0].encoded_image_string)).convert("RGB"))
         for tag, found in images.items()
