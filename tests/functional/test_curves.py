@@ -308,3 +308,9 @@ def test_the_figure_has_the_pixels_of_the_picture(val):
     np.testing.assert_array_equal(figure.axes[0].lines[0].get_ydata(), [0.7, 0.5])
     figure.axes[0].set_title("mine")  # to be restyled by its user
     assert not np.array_equal(render_figure(figure), curve_chart(train, val, **options))
+
+
+@pytest.mark.parametrize("others", [["val_AverageAccuracy"], ["val_macro_accuracy", "val_balanced_accuracy"]])
+def test_of_an_overall_and_an_average_accuracy_the_overall_one_is_found(others):
+    assert find_metric([*others, "val_OverallAccuracy"], "accuracy", "val") == "val_OverallAccuracy"
+    assert find_metric(others[:1], "accuracy", "val") == others[0]
