@@ -12,7 +12,13 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Dataset
 
-from lightning_cnnviz.model.torch_internals import filtered_hooks, foreign_attributes, without_compiled_code
+from lightning_cnnviz.model.torch_internals import (
+    Uncompiled,
+    compiled_original,
+    filtered_hooks,
+    foreign_attributes,
+    without_compiled_code,
+)
 
 MAX_WEIGHT_BYTES = 64 * 2**20
 """Weights of more than this in total, and stored tensors of more than this each, are shared with the original."""
@@ -72,6 +78,8 @@ def _copied(
     memo = dict(given)
     pairs = [pair for module in modules for pair in filtered_hooks(module, _stays_inside)]
     memo |= {id(hooks): OrderedDict() for hooks, _ in pairs}  # filled once the modules are copied
+    wrappers = [(module, original) for module in modules if (original := compiled_original(module)) is not None]
+    memo |= {id(wrapper): Uncompiled() for wrapper, _ in wrappers}
     twins: list[tuple[FunctionType, FunctionType]] = []
     for function in functions:
         if isinstance(function, FunctionType):
@@ -80,6 +88,8 @@ def _copied(
     for function in functions:
         if isinstance(function, BuiltinMethodType):  # such as the `append` of a list
             memo[id(function)] = getattr(copy.deepcopy(function.__self__, memo), function.__name__)
+    for wrapper, original in wrappers:
+        memo[id(wrapper)].add_module("_orig_mod", copy.deepcopy(original, memo))
     copied = copy.deepcopy(model, memo)
     for hooks, kept in pairs:
         memo[id(hooks)].update(copy.deepcopy(kept, memo))

@@ -109,6 +109,34 @@ def filtered_hooks(
     return [(hooks, OrderedDict((key, hook) for key, hook in hooks.items() if wanted(hook))) for hooks in found]
 
 
+class Uncompiled(nn.Module):
+    """Takes the place of what `torch.compile` has returned for a module, with its name `_orig_mod`, in a copy.
+
+    The original holds compiled code, which some releases of PyTorch cannot copy.
+    """
+
+    def forward(self, *args: Any, **options: Any) -> Any:
+        """Calls the module itself."""
+        return self._orig_mod(*args, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("_orig_mod"), name)
+
+
+def compiled_original(module: nn.Module) -> nn.Module | None:
+    """Returns the module that `torch.compile` has wrapped; None if a module is no such wrapper.
+
+    Example:
+        >>> layer = nn.Linear(4, 3)
+        >>> compiled_original(torch.compile(layer)) is layer, compiled_original(layer)
+        (True, None)
+    """
+    return dict(module.named_children()).get("_orig_mod")
+
+
 def without_compiled_code(module: nn.Module) -> None:
     """Removes the compiled calls that `Module.compile` and Lightning attach to a module itself.
 

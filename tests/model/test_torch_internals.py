@@ -10,7 +10,9 @@ from helpers.internals import broken_by
 from torch import nn
 
 from lightning_cnnviz.model.torch_internals import (
+    Uncompiled,
     compared_tensors,
+    compiled_original,
     copy_all,
     differences,
     filtered_hooks,
@@ -277,3 +279,17 @@ def test_a_module_that_compiles_itself_runs_its_own_forward_again():
     without_compiled_code(layer)
     layer(torch.ones(2, 4))
     assert heard == [], broken_by("torch", "Module._compiled_call_impl")
+
+
+def test_what_takes_the_place_of_a_compiled_module_in_a_copy_computes_the_same_under_the_same_names():
+    body = nn.Sequential(nn.Linear(4, 3), nn.ReLU())
+    wrapped, x = torch.compile(body, backend="eager"), torch.rand(2, 4)
+    assert compiled_original(wrapped) is body, broken_by("torch", "OptimizedModule._orig_mod")
+    assert compiled_original(body) is None
+    plain = Uncompiled()
+    plain.add_module("_orig_mod", body)
+    assert torch.equal(plain(x), wrapped(x))
+    assert [name for name, _ in plain.named_modules()] == [name for name, _ in wrapped.named_modules()]
+    assert plain.__getattr__("forward") is not None
+    with pytest.raises(AttributeError):
+        _ = plain.nothing
