@@ -166,10 +166,13 @@ def uncompiled(model: nn.Module) -> nn.Module:
 
 
 def foreign_attributes(model: nn.Module) -> Iterator[object]:
-    """Yields the values of all attributes of the modules, except those that `nn.Module` itself sets."""
-    inner = set(vars(nn.Module()))
+    """Yields the values of all attributes of the modules, except those that `nn.Module` and `torch.compile` set."""
+    inner = {*vars(nn.Module()), "_compiled_call_impl", "_compiler_ctx"}
+    steps = {"forward", "training_step", "validation_step", "test_step", "predict_step"}
     for module in model.modules():
-        yield from (value for name, value in vars(module).items() if name not in inner)
+        if compiled_original(module) is None:
+            compiled = steps if getattr(module, "_compiler_ctx", None) else set()  # by Lightning
+            yield from (value for name, value in vars(module).items() if name not in inner | compiled)
 
 
 def graph_below(tensor: Tensor, stop: Container[str]) -> Iterator[Node]:

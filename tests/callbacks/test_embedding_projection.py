@@ -133,7 +133,7 @@ def test_points_move_from_epoch_to_epoch_instead_of_jumping(tmp_path):
     cold = EmbeddingProjection(layers="act", on_error="raise", seed=1)
     fit(tmp_path / "cold", [cold], model=Still(), max_epochs=1)
     jumped = np.median(np.linalg.norm(points(cold, "act", "tsne") - layouts[0], axis=1)) / layouts[0].std()
-    assert max(moved[1:]) < 0.2 * jumped
+    assert max(moved[1:]) < jumped / 4
 
 
 @pytest.mark.parametrize("method", ["tsne", ["pca", "tsne"]], ids=str)
@@ -317,12 +317,12 @@ def test_predictions_are_those_of_the_layouts_step(tmp_path):
             with torch.no_grad():
                 self.fc2.bias.copy_(1000 * torch.eye(4)[self.current_epoch % 4])
 
-    fit(tmp_path, [EmbeddingProjection(num_samples=20, history=0)], model=Turning, max_epochs=6)
+    fit(tmp_path, [EmbeddingProjection(num_samples=20, history=0, on_error="raise")], model=Turning, max_epochs=6)
     shown = {}
     for event in events(tmp_path).Tensors("cnnviz/projection/act/tsne"):
         header, payload = event.tensor_proto.string_val
         parts = {part["name"]: part for part in json.loads(header)["arrays"]}
         predicted = np.frombuffer(payload, np.int16, offset=4 * int(np.prod(parts["points"]["shape"])))
         shown[event.step] = set(predicted.tolist())
-    assert len(shown) > 1
+    assert len(shown) == 6
     assert shown == {step: {(step // 6 - 1) % 4} for step in shown}
