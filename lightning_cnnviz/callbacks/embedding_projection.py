@@ -68,8 +68,7 @@ class EmbeddingProjection(ProbingCallback):
             value used is written on the picture.
         history: Maximum number of layouts kept for the animation, also in checkpoints; beyond it, those with the
             closest neighbours are dropped. 0: no animation.
-        probe: Source of the samples; its first `num_samples` are shown. Default: a `Probe` of the
-            validation.
+        probe: Source of the samples; its first `num_samples` are shown. Default: a `Probe` of the validation.
         seed: Seed of the randomised steps.
 
     Raises:

@@ -33,8 +33,7 @@ class FeatureMaps(ProbingCallback):
         on_error: `"warn"` or `"raise"`.
         num_images: Samples per picture.
         max_channels: Maximum number of channels per sample; the number omitted is written on the picture.
-        probe: Source of the samples; its first `num_images` are shown. Default: a `Probe` of the
-            validation.
+        probe: Source of the samples; its first `num_images` are shown. Default: a `Probe` of the validation.
 
     Raises:
         ValueError: If an argument is invalid; at the start of `fit`, if `layers` matches no layer. A model

@@ -46,8 +46,8 @@ class FilterResponse(ProbingCallback):
             slice of the kernel contributes to the layer's output. `"image"`: the sample itself, averaged over its
             channels, as if every layer were the first.
         max_kernels: Maximum number of kernels per picture; the number omitted is written on it.
-        probe: Source of the sample; its first one is shown. Default: a `Probe` of one sample of the
-            validation.
+        probe: Source of the sample; its first one is shown. Default: a `Probe` of one
+            sample of the validation.
 
     Raises:
         ValueError: If an argument is invalid; before the first step, if `layers` matches no such convolution,
@@ -129,7 +129,10 @@ class FilterResponse(ProbingCallback):
         samples = self.probe.samples
         if samples is None:
             return
-        self._select_fitting(module, samples.inputs)  # where there was no sample before
+        try:  # where there was no sample before; a run that has begun goes on
+            self._select_fitting(module, samples.inputs)
+        except ConfigurationError as error:
+            raise ValueError(str(error)) from error
         if not self.selected:
             return
         layers = {name: _layer(module, name) for name in self.selected}

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lightning_cnnviz.errors import ConfigurationError, whole_number
+from lightning_cnnviz.errors import whole_number
 
 TOLERANCE = 0.02
 """By how much an image may leave 0…1 once its normalisation is undone, as after interpolation."""
@@ -66,7 +66,7 @@ class Colours(NamedTuple):
             bands: Channels to show, three or one.
 
         Raises:
-            ConfigurationError: If the inputs have no such bands.
+            ValueError: If the inputs have no such bands.
 
         Example:
             >>> Colours.of(torch.tensor([[[[-1.0, 1.0]]]]), Normalization((0.5,), (0.5,))).note
@@ -78,7 +78,7 @@ class Colours(NamedTuple):
             return cls()
         channels = inputs.shape[1]
         if bands is not None and max(bands) >= channels:
-            raise ConfigurationError(f"expected bands below the inputs' {channels} channels, got {list(bands)}")
+            raise ValueError(f"expected bands below the inputs' {channels} channels, got {list(bands)}")
         shown = channels if bands is None else len(bands)
         notes = [] if shown in (1, 3) else [f"mean over {shown} bands"]
         own = cls(None, 0.0, 1.0, None if bands is None else tuple(bands))

@@ -249,6 +249,10 @@ class Probe:
         """
         if self.example is None:
             self.example = inputs[:1].detach().to("cpu", copy=True)
+            try:  # at the first batch of the run, rather than when the choice is made
+                Colours.of(self.example, None, self.bands)
+            except ValueError as error:
+                raise ConfigurationError(str(error)) from error
         if targets is None or not self._targets_known:
             targets = torch.full((len(inputs),), -1)
         split: Split = "train" if kind == "train" else "val"

@@ -311,3 +311,11 @@ def test_the_tab_gets_only_the_samples_that_stay_and_their_layouts(tmp_path):
     assert tensors["cnnviz/samples"] == [9]
     drawn = next(steps for tag, steps in image_steps(tmp_path).items() if tag.endswith("/pca"))
     assert drawn == [3, 6, 9, 12]
+
+
+@pytest.mark.parametrize("sanity", [0, 2])
+def test_bands_that_are_not_there_end_the_run_at_its_beginning(sanity, tmp_path):
+    model = TinyNet()
+    with pytest.raises(ConfigurationError, match="expected bands below the inputs' 1 channels"):
+        fit(tmp_path, [Means(["act"], probe=Probe(20, bands=[3, 2, 1]))], model=model, num_sanity_val_steps=sanity)
+    assert model.trainer.global_step <= 1

@@ -9,7 +9,6 @@ from torch import nn
 from torchvision.transforms import Compose, Normalize, RandomApply, ToTensor, v2
 
 from lightning_cnnviz.data.colours import Colours, Normalization, check_bands, normalization_in
-from lightning_cnnviz.errors import ConfigurationError
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 PHOTOS = torch.rand(6, 3, 9, 7, generator=torch.Generator().manual_seed(0)) * torch.linspace(0.2, 1, 6).reshape(
@@ -98,9 +97,7 @@ def test_constant_samples_have_a_colour():
 
 
 def test_bands_that_are_not_there_are_refused():
-    with pytest.raises(
-        ConfigurationError, match=re.escape("expected bands below the inputs' 3 channels, got [5, 1, 0]")
-    ):
+    with pytest.raises(ValueError, match=re.escape("expected bands below the inputs' 3 channels, got [5, 1, 0]")):
         Colours.of(PHOTOS, bands=[5, 1, 0])
 
 
