@@ -11,6 +11,24 @@ ClassNames: TypeAlias = Sequence[str] | Mapping[int, str]
 """Names by class index; a NumPy array of names is accepted as well."""
 
 
+class NotRunAgainError(ValueError):
+    """A model cannot be run once more without changing something of it that no copy keeps apart.
+
+    Args:
+        reason: What that is.
+
+    Example:
+        >>> print(str(NotRunAgainError("its forward() uses a generator object")).partition(";")[0])
+        the model is not run by itself, since its forward() uses a generator object
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"the model is not run by itself, since {reason}; only what its own validation shows is drawn, from the "
+            "second one on"
+        )
+
+
 class ConfigurationError(ValueError):
     """An argument does not fit the model or the data; unlike a failure to draw, this ends the run, and early."""
 

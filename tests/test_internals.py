@@ -20,9 +20,13 @@ ALLOWED = {
         "_foreach_sub",
         "_forward_pre_hooks",
         "_orig_mod",
+        "_raw_saved_self",
+        "_raw_saved_target",
         "_saved_self",
         "_saved_target",
+        "_schema",
         "_step_supports_amp_scaling",
+        "torch.utils._python_dispatch",
     },
     "output/tensorboard_internals.py": {
         "_async_writer",

@@ -8,7 +8,7 @@ from pytorch_lightning import LightningModule, Trainer
 from typing_extensions import override
 
 from lightning_cnnviz.callbacks.base import Guide, LayerPatterns, OnError
-from lightning_cnnviz.callbacks.probing import ProbingCallback, own_pass
+from lightning_cnnviz.callbacks.probing import ProbingCallback
 from lightning_cnnviz.data.probe import Probe
 from lightning_cnnviz.functional.model_summary.diagram import architecture_diagram
 from lightning_cnnviz.functional.model_summary.layer_info import model_tab_data
@@ -17,6 +17,7 @@ from lightning_cnnviz.functional.tab.data import TabData
 from lightning_cnnviz.lightning import logged_step
 from lightning_cnnviz.model.evaluation import awaits_input
 from lightning_cnnviz.model.layers import select_layers
+from lightning_cnnviz.model.own_pass import own_pass
 from lightning_cnnviz.output.writer import Drawing
 
 

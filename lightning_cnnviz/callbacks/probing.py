@@ -1,7 +1,6 @@
 """The base class of callbacks that show activations of a probe."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -18,14 +17,15 @@ from lightning_cnnviz.data.datasets import check_class_names
 from lightning_cnnviz.data.probe import Pass, Probe
 from lightning_cnnviz.data.samples import Samples
 from lightning_cnnviz.data.scores import predicted_classes
-from lightning_cnnviz.errors import ConfigurationError
 from lightning_cnnviz.functional.tab.data import sample_tab_data
 from lightning_cnnviz.lightning import logged_step
-from lightning_cnnviz.model.capture import Activations, check_one_input, record, sample_first
+from lightning_cnnviz.model.capture import Activations
 from lightning_cnnviz.model.forward_tap import ForwardTap, Heard
 from lightning_cnnviz.model.hooks import INPUT
 from lightning_cnnviz.model.layers import convolutions
 from lightning_cnnviz.model.loss_evidence import Verdict
+from lightning_cnnviz.model.own_pass import own_pass, run_on, sample_first_layers
+from lightning_cnnviz.model.state_norms import norms_of_state
 from lightning_cnnviz.output.writer import Drawing
 from lightning_cnnviz.statistics.heard_pass import HeardPass
 
@@ -198,8 +198,11 @@ class ProbingCallback(ListeningCallback):
         seen = self._heard_activations(module, layers) if heard else None
         self._asked, self._heard = (layers, count), None
         if seen is None:
-            self._check_first_dimension(trainer, module, shown.inputs, layers)
-            seen = self._run(trainer, module, shown.inputs, [name for name in layers if name in self._by_sample])
+            new = [name for name in layers if name not in self._checked]
+            self._by_sample |= sample_first_layers(trainer, module, shown.inputs, new)
+            self._checked.update(new)
+            known = [name for name in layers if name in self._by_sample]
+            seen = run_on(trainer, module, shown.inputs, known, self.probe.scores)
         missing = [name for name in layers if name not in seen.layers]
         message = f"{', '.join(missing)} did not run or returned no tensor with one row per sample"
         asked = {name for layer in self.selected if self.layers is not None for name in (layer, layer + INPUT)}
@@ -228,7 +231,7 @@ class ProbingCallback(ListeningCallback):
         if self._offering or rows or naming:
             with self.guard():
                 if rows and self._weights is None:
-                    self._weights = _norms_of_state(module)
+                    self._weights = norms_of_state(module)
                 if rows and heard is not None and any(part.training for part in module.modules()):
                     heard.spoil()  # not what an evaluation gives
                 self._batch = split_batch(batch, probe.inputs, probe.targets)
@@ -271,7 +274,7 @@ class ProbingCallback(ListeningCallback):
         seen = None if self._heard is None else self._heard.activations()
         if seen is None:
             return None
-        weights = _norms_of_state(module)
+        weights = norms_of_state(module)
         if self._weights is None or not torch.equal(weights.nan_to_num(), self._weights.nan_to_num()):
             return None  # the validation ran with other weights, such as averaged ones
         if self._heard is None or set(layers) - self._checked - set(self._heard.layers):
@@ -310,49 +313,3 @@ class ProbingCallback(ListeningCallback):
             self._close_tap()  # a failed batch may have left it capturing
         finally:
             super()._end(trainer)
-
-    def _check_first_dimension(
-        self, trainer: Trainer, module: LightningModule, inputs: Tensor, layers: Sequence[str]
-    ) -> None:
-        """Finds out, once in a run for each layer, whether its first dimension is that of the samples."""
-        new = [name for name in layers if name not in self._checked]
-        if new:
-            with own_pass(trainer, module):
-                few = trainer.precision_plugin.convert_input(inputs[:1].to(module.device))
-                self._by_sample |= sample_first(module, few, new)
-            self._checked.update(new)
-
-    def _run(self, trainer: Trainer, module: LightningModule, inputs: Tensor, layers: Sequence[str]) -> Activations:
-        precision = trainer.precision_plugin
-        with own_pass(trainer, module):
-            scores = [] if self.probe.scores is None else [self.probe.scores]
-            seen = record(module, precision.convert_input(inputs.to(module.device)), [*layers, *scores])
-        return seen if not scores else seen._replace(output=seen.layers.get(scores[0]))
-
-
-@contextmanager
-def own_pass(trainer: Trainer, module: LightningModule) -> Iterator[None]:
-    """Context for a pass of a copy of the model on inputs alone, in the training's precision.
-
-    Raises:
-        ValueError: If the model cannot be called like that, with what follows from it.
-    """
-    check_one_input(module)
-    try:
-        with trainer.precision_plugin.forward_context():
-            yield
-    except (ConfigurationError, torch.cuda.OutOfMemoryError):
-        raise
-    except Exception as error:
-        raise ValueError(
-            "a copy of the model cannot be called with the batch's inputs alone, so that only what its own validation "
-            f"shows is drawn, from the second one on: {type(error).__name__}: {error}"
-        ) from error
-
-
-def _norms_of_state(module: LightningModule) -> Tensor:
-    """The norms of all weights and floating-point buffers, on the CPU."""
-    state = [*module.parameters(), *module.buffers()]
-    parts = [part.detach() for part in state if part.is_floating_point() and part.numel()]
-    norms = [torch.linalg.vector_norm(part, dtype=torch.promote_types(part.dtype, torch.float32)) for part in parts]
-    return torch.stack([norm.float().to(norms[0].device) for norm in norms]).cpu() if norms else torch.zeros(0)

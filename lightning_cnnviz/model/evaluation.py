@@ -1,15 +1,18 @@
 """Evaluation passes through a copy of a user's model."""
 
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from lightning_cnnviz.model.independent_copy import independent_copy
+from lightning_cnnviz.model.contents import contents_of
+from lightning_cnnviz.model.independent_copy import independent_copy, shared_memory
 from lightning_cnnviz.model.sharding import is_sharded
-from lightning_cnnviz.model.torch_internals import filtered_hooks
+from lightning_cnnviz.model.surroundings import surroundings_kept
+from lightning_cnnviz.model.torch_internals import WritesRefused, filtered_hooks
 from lightning_cnnviz.rng import isolated_rng
 
 
@@ -17,9 +20,10 @@ from lightning_cnnviz.rng import isolated_rng
 def evaluating(module: nn.Module) -> Iterator[nn.Module]:
     """Context for passes of our own: an independent copy of a model in evaluation mode, without gradients.
 
-    The model itself is not called (unless its parameters are sharded across ranks), and the random states are restored
-    on exit. Compiled parts run uncompiled and transformers without their fused fast path, since hooks reach neither
-    compiled code nor fused attention.
+    The model itself is not called (unless its parameters are sharded across ranks). On exit the random states are
+    restored, and class attributes and globals that the pass has changed (see `surroundings_kept`); an operation that
+    would write into memory that the copy shares with the model raises an error. Compiled parts run uncompiled and
+    transformers without their fused fast path, since hooks reach neither compiled code nor fused attention.
 
     Yields:
         The copy, see `independent_copy`; hooks may be left on it.
@@ -41,10 +45,14 @@ def evaluating(module: nn.Module) -> Iterator[nn.Module]:
         if is_sharded(module):
             with _in_place(module):
                 yield module
-        else:
-            copied = independent_copy(module)
-            copied.eval()  # and not a flag: layers prepare in it what evaluation needs
-            yield copied
+            return
+        contents = contents_of(module)
+        with surroundings_kept(contents) as large, _nothing_logged():
+            copied = independent_copy(module, contents)
+            shared = [part for part in shared_memory(module, contents) if isinstance(part, Tensor)]
+            with WritesRefused([*shared, *large]) if shared or large else nullcontext():
+                copied.eval()  # and not a flag: layers prepare in it what evaluation needs
+                yield copied
 
 
 @contextmanager
@@ -76,6 +84,14 @@ def awaits_input(module: nn.Module) -> bool:
         (True, False)
     """
     return any(map(is_lazy, module.parameters())) or any(map(is_lazy, module.buffers()))
+
+
+@contextmanager
+def _nothing_logged() -> Iterator[None]:
+    """Context in which `LightningModule.log`, called by `super()`, does not warn that a trainer is silent."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"You are trying to `self\.log\(\)`")
+        yield
 
 
 @contextmanager

@@ -1,17 +1,17 @@
 """A copy of a user's model whose forward passes leave no trace in the original."""
 
 import copy
-import inspect
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Mapping
-from functools import partial
-from types import BuiltinMethodType, CellType, FunctionType, ModuleType, NoneType
+from collections.abc import Callable, Iterator, Mapping
+from types import BuiltinMethodType, CellType, FunctionType
 from typing import Any
 
+import numpy.typing as npt
 from torch import Tensor, nn
-from torch.optim import Optimizer
-from torch.utils.data import DataLoader, Dataset
 
+from lightning_cnnviz.model.contents import Contents, contents_of
+from lightning_cnnviz.model.hook_reach import stays_inside
+from lightning_cnnviz.model.stand_ins import fill_weak, read_only, silent_trainer, stand_in, twin_reference, uncached
 from lightning_cnnviz.model.torch_internals import (
     Uncompiled,
     compiled_original,
@@ -20,22 +20,27 @@ from lightning_cnnviz.model.torch_internals import (
     without_compiled_code,
 )
 
-MAX_WEIGHT_BYTES = 64 * 2**20
-"""Weights of more than this in total, and stored tensors of more than this each, are shared with the original."""
+MAX_BYTES = 64 * 2**20
+"""Weights, buffers and stored tensors are copied up to so many bytes, the small ones first; the others are shared."""
 MAX_DEPTH = 4
 """How deep attributes that cannot be copied as a whole are searched for the part that cannot."""
 
 
-def independent_copy(model: nn.Module) -> nn.Module:
+def independent_copy(model: nn.Module, contents: Contents | None = None) -> nn.Module:
     """Copies a model so that whatever its forward pass changes is changed in the copy only.
 
-    Modules, buffers and plain attributes (counters, caches, states, metrics, random generators, functions that refer
-    to them) are copied. Shared are: weights of more than 64 MiB in total, larger stored tensors, data modules,
-    datasets, and what cannot be copied, such as a lock. Hooks are kept if all that they change is in the copy, and
-    left out otherwise, as those of a tool that watches the model; `self.log` and the trainer's loggers do nothing.
+    Modules, buffers and plain attributes (counters, caches, states, metrics, random generators, functions and weak
+    references that refer to them) are copied. Shared are: tensors and arrays beyond 64 MiB in total (see
+    `shared_memory`), data modules, datasets, and what cannot be copied, such as a lock. Hooks are kept if all that
+    they change is in the copy, and left out otherwise, as those of a tool that watches the model; `self.log`, the
+    trainer's loggers and files that are written to do nothing, and iterators raise an error when they are used.
 
     Args:
         model: The model; a compiled one gives an uncompiled copy.
+        contents: What its attributes hold, if that is known already.
+
+    Raises:
+        NotRunAgainError: If the attributes hold too many objects to be copied.
 
     Example:
         >>> import torch
@@ -49,43 +54,82 @@ def independent_copy(model: nn.Module) -> nn.Module:
         >>> torch.equal(copied(torch.ones(5, 4)), net.forward(torch.ones(5, 4))), net.calls, copied.calls
         (True, 1, 1)
     """
-    tensors, objects, functions, modules = _contents(model)
-    given = _given(model, tensors, objects, modules)
+    contents = contents_of(model) if contents is None else contents
+    given = _given(model, contents)
     try:
-        copied, memo = _copied(model, given, functions, modules)
+        copied, memo = _copied(model, given, contents)
     except Exception:  # an attribute that cannot be copied, such as a lock
-        apart = given | {id(module): module for module in modules} | {id(one): one for one in functions}
+        apart = given | {id(one): one for one in (*contents.modules, *contents.functions)}
         for value in foreign_attributes(model):
-            given |= {id(leaf): leaf for leaf in _not_copyable(value, apart, MAX_DEPTH)}
-        copied, memo = _copied(model, given, functions, modules)
-    for original in modules:
+            given |= {id(leaf): stand_in(leaf) for leaf in _not_copyable(value, apart, MAX_DEPTH)}
+        copied, memo = _copied(model, given, contents)
+    for original in contents.modules:
         twin = memo.get(id(original))
         if isinstance(twin, nn.Module) and twin is not original:
             if getattr(original, "_trainer", None) is not None:  # which Lightning leaves out of copies
                 vars(twin)["_trainer"] = memo[id(vars(original)["_trainer"])]
                 vars(twin).update(log=_log_nothing, log_dict=_log_nothing)
+            vars(twin).update({name: uncached(method, twin) for name, method in _cached_methods(type(original))})
             without_compiled_code(twin)
     return copied
 
 
-def _copied(
-    model: nn.Module,
-    given: Mapping[int, Any],
-    functions: Iterable[FunctionType | BuiltinMethodType],
-    modules: Iterable[nn.Module],
-) -> tuple[nn.Module, dict[int, Any]]:
+def shared_memory(model: nn.Module, contents: Contents) -> list[Tensor | npt.NDArray[Any]]:
+    """The tensors and arrays that a copy shares with the model: what exceeds 64 MiB, when the small ones are copied.
+
+    Example:
+        >>> net = nn.Linear(8192, 2049)
+        >>> [tensor is net.weight for tensor in shared_memory(net, contents_of(net))]
+        [True]
+    """
+    kept = (*model.parameters(), *model.buffers(), *contents.tensors, *contents.arrays)
+    shared, room = list[Tensor | npt.NDArray[Any]](), MAX_BYTES
+    unique: dict[int, Any] = {id(values): values for values in kept}
+    for values in sorted(unique.values(), key=lambda values: values.nbytes):
+        room -= values.nbytes
+        shared += [values] if room < 0 else []
+    return shared
+
+
+def _given(model: nn.Module, contents: Contents) -> dict[int, Any]:
+    """What takes the place of tensors, hooks and objects that are not to be copied, by their `id`."""
+    shared = {id(values): values for values in shared_memory(model, contents)}
+    given: dict[int, Any] = {id(kept): kept for kept in contents.apart}
+    trainers = {
+        id(trainer): trainer
+        for module in contents.modules
+        if (trainer := getattr(module, "_trainer", None)) is not None
+    }
+    given |= {key: silent_trainer(trainer) for key, trainer in trainers.items()}
+    given |= {id(flat): copy.copy(flat) for flat in contents.flat}
+    given |= {id(one): twin_reference(one) or one for one in contents.references}
+    given |= {id(array): read_only(array) for array in contents.arrays if id(array) in shared}
+    weights = [weight for weight in model.parameters() if type(weight) is nn.Parameter]
+    for tensor in (*contents.tensors, *weights, *model.buffers()):
+        given[id(tensor)] = _twin(tensor, id(tensor) in shared)
+    return given
+
+
+def _twin(tensor: Tensor, share: bool) -> Tensor:
+    data = tensor.detach() if share else tensor.detach().clone()
+    return nn.Parameter(data, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else data
+
+
+def _copied(model: nn.Module, given: Mapping[int, Any], contents: Contents) -> tuple[nn.Module, dict[int, Any]]:
     """Copies a model; functions, which `deepcopy` shares, get closures and defaults of the copied objects."""
     memo = dict(given)
-    pairs = [pair for module in modules for pair in filtered_hooks(module, _stays_inside)]
+    pairs = [pair for module in contents.modules for pair in filtered_hooks(module, stays_inside)]
     memo |= {id(hooks): OrderedDict() for hooks, _ in pairs}  # filled once the modules are copied
-    wrappers = [(module, original) for module in modules if (original := compiled_original(module)) is not None]
+    memo |= {id(weak): type(weak)() for weak in contents.weak}  # likewise
+    wrappers = [(part, original) for part in contents.modules if (original := compiled_original(part)) is not None]
     memo |= {id(wrapper): Uncompiled() for wrapper, _ in wrappers}
+    references = [twin for one in contents.references if (twin := memo[id(one)]) is not one]
     twins: list[tuple[FunctionType, FunctionType]] = []
-    for function in functions:
+    for function in contents.functions:
         if isinstance(function, FunctionType):
             twin = memo[id(function)] = _empty_twin(function)
             twins.append((function, twin))
-    for function in functions:
+    for function in contents.functions:
         if isinstance(function, BuiltinMethodType):  # such as the `append` of a list
             memo[id(function)] = getattr(copy.deepcopy(function.__self__, memo), function.__name__)
     for wrapper, original in wrappers:
@@ -93,6 +137,8 @@ def _copied(
     copied = copy.deepcopy(model, memo)
     for hooks, kept in pairs:
         memo[id(hooks)].update(copy.deepcopy(kept, memo))
+    for weak in contents.weak:
+        fill_weak(memo[id(weak)], weak, memo)
     for function, twin in twins:
         twin.__defaults__ = copy.deepcopy(function.__defaults__, memo)
         twin.__kwdefaults__ = copy.deepcopy(function.__kwdefaults__, memo)
@@ -101,6 +147,8 @@ def _copied(
                 new.cell_contents = copy.deepcopy(cell.cell_contents, memo)
             except ValueError:  # not assigned yet
                 continue
+    for reference in references:
+        reference.bind(memo)
     return copied, memo
 
 
@@ -111,98 +159,14 @@ def _empty_twin(function: FunctionType) -> FunctionType:
     return twin
 
 
-def _given(
-    model: nn.Module, tensors: Iterable[Tensor], objects: Iterable[object], modules: Iterable[nn.Module]
-) -> dict[int, Any]:
-    """What takes the place of tensors, hooks and objects that are not to be copied, by their `id`."""
-    parameters = list(model.parameters())
-    heavy = sum(parameter.nbytes for parameter in parameters) > MAX_WEIGHT_BYTES
-    given: dict[int, Any] = {id(kept): kept for kept in objects}
-    trainers = {
-        id(trainer): trainer for module in modules if (trainer := getattr(module, "_trainer", None)) is not None
-    }
-    given |= {key: _silent_trainer(trainer) for key, trainer in trainers.items()}
-    given |= {id(tensor): _twin(tensor, tensor.nbytes > MAX_WEIGHT_BYTES) for tensor in tensors}
-    given |= {id(parameter): _twin(parameter, heavy) for parameter in parameters if type(parameter) is nn.Parameter}
-    given |= {id(buffer): _twin(buffer, share=False) for buffer in model.buffers()}
-    return given
-
-
-def _twin(tensor: Tensor, share: bool) -> Tensor:
-    data = tensor.detach() if share else tensor.detach().clone()
-    return nn.Parameter(data, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else data
-
-
-def _contents(
-    model: nn.Module,
-) -> tuple[list[Tensor], list[object], list[FunctionType | BuiltinMethodType], list[nn.Module]]:
-    """The tensors, the objects that are never copied, the functions and the modules in a model's attributes."""
-    tensors, objects = list[Tensor](), list[object]()
-    functions, modules = list[FunctionType | BuiltinMethodType](), list(model.modules())
-    waiting = deque[object]([*foreign_attributes(model), *_kept_hooks(modules)])
-    seen = {id(module) for module in modules}
-    while waiting:
-        value = waiting.popleft()
-        if id(value) in seen:
-            continue
-        seen.add(id(value))
-        if isinstance(value, Tensor):
-            tensors.append(value)
-        elif isinstance(value, (Dataset, DataLoader, Optimizer)) or hasattr(value, "train_dataloader"):
-            if not isinstance(value, nn.Module):
-                objects.append(value)
-        elif isinstance(value, nn.Module):  # kept beside the registered ones
-            new = [part for part in value.modules() if part is value or id(part) not in seen]
-            modules += new
-            waiting.extend(_kept_hooks(new))
-            seen |= {id(part) for part in value.modules()}
-            waiting.extend(foreign_attributes(value))
-        elif isinstance(value, FunctionType):
-            functions.append(value)
-            waiting.extend(_closure(value))
-        elif isinstance(value, BuiltinMethodType) and not isinstance(value.__self__, (NoneType, type, ModuleType)):
-            functions.append(value)
-            waiting.append(value.__self__)
-        elif isinstance(value, partial):
-            waiting.extend([value.func, value.args, value.keywords])
-        elif isinstance(value, Mapping):
-            waiting.extend(value.values())
-        elif isinstance(value, (list, tuple, set, frozenset, deque)):
-            waiting.extend(value)
-        elif hasattr(value, "__func__"):  # a bound method
-            waiting.append(getattr(value, "__self__", None))
-    return tensors, objects, functions, modules
-
-
-def _closure(function: FunctionType) -> list[object]:
-    found: list[object] = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
-    for cell in function.__closure__ or ():
-        try:
-            found.append(cell.cell_contents)
-        except ValueError:  # not assigned yet
-            continue
-    return found
-
-
-def _kept_hooks(modules: Iterable[nn.Module]) -> list[object]:
-    return [hook for module in modules for _, kept in filtered_hooks(module, _stays_inside) for hook in kept.values()]
-
-
-def _stays_inside(hook: object) -> bool:
-    """Whether all that a hook can change is in the model, so that in a copy it changes the copy only.
-
-    Of PyTorch's own hooks that is known: they compute weights, or observe for quantisation.
-    """
-    if str(getattr(hook, "__module__", "")).startswith("torch."):
-        return True
-    function = getattr(hook, "__func__", hook)
-    owner = getattr(hook, "__self__", None)
-    if not isinstance(function, FunctionType) or not (owner is None or isinstance(owner, nn.Module)):
-        return False
-    outside = inspect.getclosurevars(function)
-    harmless = all(isinstance(part, (ModuleType, type)) for part in outside.globals.values())
-    reachable = all(isinstance(part, (nn.Module, Tensor, int, float, str)) for part in outside.nonlocals.values())
-    return harmless and reachable and not {"print", "open", "setattr", "exec", "eval"} & set(outside.builtins)
+def _cached_methods(kind: type) -> Iterator[tuple[str, Callable[..., Any]]]:
+    """Name and function of the methods with a `functools.lru_cache`, which would hold the copy."""
+    for base in reversed(kind.__mro__):
+        if not base.__module__.startswith("torch."):
+            for name, value in vars(base).items():
+                function = getattr(value, "__wrapped__", None)
+                if function is not None and hasattr(value, "cache_info") and getattr(kind, name, None) is value:
+                    yield name, function
 
 
 def _not_copyable(value: object, given: Mapping[int, Any], depth: int) -> list[object]:
@@ -214,7 +178,7 @@ def _not_copyable(value: object, given: Mapping[int, Any], depth: int) -> list[o
         parts = list(value.values())
     elif isinstance(value, (list, tuple, set, frozenset, deque)):
         parts = list(value)
-    elif hasattr(value, "__dict__"):
+    elif hasattr(value, "__dict__") and stand_in(value) is value:
         parts = list(vars(value).values())
     inside = [leaf for part in parts for leaf in _not_copyable(part, given, depth - 1)] if depth else []
     known = {**given, **{id(leaf): leaf for leaf in inside}}
@@ -227,23 +191,6 @@ def _can_be_copied(value: object, given: Mapping[int, Any]) -> bool:
     except Exception:
         return False
     return True
-
-
-class _Nothing:
-    """A logger, and whatever a user gets from it, that takes everything and does nothing."""
-
-    def __getattr__(self, name: str) -> "_Nothing":
-        return self
-
-    def __call__(self, *_: Any, **__: Any) -> "_Nothing":
-        return self
-
-
-def _silent_trainer(trainer: Any) -> Any:
-    """A shallow copy of a trainer whose logger does nothing."""
-    silent = copy.copy(trainer)
-    silent.loggers = [_Nothing() for _ in trainer.loggers]
-    return silent
 
 
 def _log_nothing(*_: Any, **__: Any) -> None:

@@ -5,12 +5,15 @@ PyTorch has changed.
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import Node
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from lightning_cnnviz.errors import NotRunAgainError
 
 
 def copy_all(targets: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
@@ -194,9 +197,11 @@ def graph_below(tensor: Tensor, stop: Container[str]) -> Iterator[Node]:
 
 
 def compared_tensors(node: Node) -> tuple[Tensor, Tensor] | None:
-    """The input and target that a loss function's node keeps for its backward pass; None if they are gone.
+    """The input and target that a loss function's node keeps for its backward pass; None if they are gone or hooked.
 
     The names of what a node keeps are documented by example only ("Saved tensors" in PyTorch's autograd mechanics).
+    Reading what functions of the user's or a checkpoint have packed would call these, so it is left alone; releases of
+    PyTorch whose saved tensors have no `unpack_hook` do not tell.
 
     Example:
         >>> loss = nn.functional.mse_loss(torch.ones(2, requires_grad=True), torch.zeros(2))
@@ -204,6 +209,48 @@ def compared_tensors(node: Node) -> tuple[Tensor, Tensor] | None:
         [[1.0, 1.0], [0.0, 0.0]]
     """
     try:
+        kept = node._raw_saved_self, node._raw_saved_target  # type: ignore[attr-defined]
+        if any(getattr(saved, "unpack_hook", None) is not None for saved in kept):
+            return None
         return node._saved_self, node._saved_target  # type: ignore[attr-defined]
     except (AttributeError, RuntimeError):  # not kept, or freed or overwritten meanwhile
+        return None
+
+
+class WritesRefused(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Context in which an operation that would write into the memory of given tensors raises an error instead.
+
+    There is no public way to make a tensor read-only. What writes without PyTorch's knowledge is not seen.
+
+    Example:
+        >>> weight = torch.zeros(2)
+        >>> with WritesRefused([weight]):  # doctest: +ELLIPSIS
+        ...     weight[:1] = 3
+        Traceback (most recent call last):
+            ...
+        lightning_cnnviz.errors.NotRunAgainError: ... writes into a tensor that is too large to be copied; ...
+        >>> weight
+        tensor([0., 0.])
+    """
+
+    def __init__(self, tensors: Iterable[Tensor]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._memory = {place for tensor in tensors if (place := _memory_of(tensor)) is not None}
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Runs an operation, after a look at its arguments."""
+        options = kwargs or {}
+        for position, argument in enumerate(function._schema.arguments):
+            if argument.alias_info is not None and argument.alias_info.is_write:
+                value = args[position] if position < len(args) else options.get(argument.name)
+                for tensor in value if isinstance(value, (list, tuple)) else [value]:
+                    if isinstance(tensor, Tensor) and _memory_of(tensor) in self._memory:
+                        raise NotRunAgainError("its forward() writes into a tensor that is too large to be copied")
+        return function(*args, **options)
+
+
+def _memory_of(tensor: Tensor) -> int | None:
+    try:
+        return tensor.untyped_storage().data_ptr() or None
+    except (RuntimeError, NotImplementedError):  # no memory of its own, as of sparse tensors
         return None

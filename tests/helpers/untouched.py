@@ -1,6 +1,7 @@
 """All that a run leaves behind, the user's own plain attributes and logged numbers included, to be compared."""
 
 import random
+import weakref
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -24,6 +25,7 @@ OURS = (
 """Beginnings of the tags that the callbacks write."""
 LEFT_OUT = {"_trainer", "_fabric", "_parameters", "_modules"}
 """Attributes that differ from run to run in any case, or are compared elsewhere."""
+WEAK = (weakref.ref, weakref.WeakSet, weakref.WeakKeyDictionary, weakref.WeakValueDictionary, *weakref.ProxyTypes)
 PLAIN = (int, float, complex, str, bytes, type(None), type, torch.dtype, torch.device)
 
 
@@ -54,6 +56,8 @@ def frozen(value: Any, seen: dict[int, int] | None = None) -> Any:
         return value.get_state().numpy().tobytes()
     if isinstance(value, random.Random):
         return value.getstate()
+    if isinstance(value, WEAK):
+        return type(value).__name__
     seen = {} if seen is None else seen
     if id(value) in seen or isinstance(value, (pl.Trainer, DataLoader)):
         return type(value).__name__, seen.get(id(value))

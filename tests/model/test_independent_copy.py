@@ -15,7 +15,9 @@ from torch.nn.utils import prune
 from torch.utils.data import TensorDataset
 from torchmetrics import MeanMetric
 
+from lightning_cnnviz.errors import NotRunAgainError
 from lightning_cnnviz.model import independent_copy as room
+from lightning_cnnviz.model.evaluation import evaluating
 from lightning_cnnviz.model.independent_copy import independent_copy
 
 X = torch.rand(3, 4)
@@ -69,25 +71,41 @@ def everything(net):
     }
 
 
-@pytest.mark.parametrize("most", [40, 2**20], ids=["weights shared", "weights copied"])
-def test_a_pass_of_the_copy_leaves_everything_in_the_model_as_it_was(monkeypatch, most):
-    monkeypatch.setattr(room, "MAX_WEIGHT_BYTES", most)
+def test_a_pass_of_the_copy_leaves_everything_in_the_model_as_it_was():
     net, twin = Stateful(), Stateful()
     twin.load_state_dict(net.state_dict())
     before = everything(net)
     copied = independent_copy(net)
     result = copied(X)
     after = everything(net)
-    if most == 40:  # what is written into shared memory can't be undone; what is put in its place is not shared
-        before["weights"][0] = after["weights"][0]
     assert after == before
     assert torch.equal(result, twin(X)), "the copy computes what the model would"
+
+
+@pytest.mark.parametrize("most", [0, 10, 40])
+def test_a_pass_that_would_write_into_what_is_shared_ends_before(monkeypatch, most):
+    monkeypatch.setattr(room, "MAX_BYTES", most)
+    net = Stateful()
+    before = everything(net)
+    with pytest.raises(NotRunAgainError, match="writes into a tensor"), evaluating(net) as copied:
+        copied(X)
+    assert everything(net) == before
+
+
+def test_small_tensors_are_copied_before_large_ones(monkeypatch):
+    net = nn.Linear(4, 4)
+    net.kept, net.large = [torch.zeros(3), torch.zeros(40)], np.zeros(2)
+    monkeypatch.setattr(room, "MAX_BYTES", 12 + 16 + 16 + 64)
+    copied = independent_copy(net)
+    assert copied.weight.data_ptr() != net.weight.data_ptr()
+    assert copied.kept[1].data_ptr() == net.kept[1].data_ptr()
+    assert copied.large.flags.writeable
 
 
 def test_shared_weights_are_the_same_memory_and_copied_ones_are_not(monkeypatch):
     net = nn.Linear(4, 4)
     assert independent_copy(net).weight.data_ptr() != net.weight.data_ptr()
-    monkeypatch.setattr(room, "MAX_WEIGHT_BYTES", 0)
+    monkeypatch.setattr(room, "MAX_BYTES", 0)
     shared = independent_copy(net)
     assert shared.weight.data_ptr() == net.weight.data_ptr()
     assert shared.weight is not net.weight
