@@ -142,12 +142,12 @@ class FilterResponse(ProbingCallback):
         else:
             received = {name: _channel_mean(samples.inputs[:1], layer.in_channels) for name, layer in layers.items()}
         drawn: dict[str, tuple[Tensor, Tensor]] = {}
-        with evaluating(module) as copied:  # a parametrized weight is computed on access
-            layers = {name: _layer(copied, name) for name in layers}
-            for name, inputs in received.items():
-                with self.account.guard():  # if one layer fails, the others are still drawn
-                    responses = filter_responses(layers[name], inputs, self.channel)[0, : self.max_kernels].cpu()
-                    drawn[name] = layers[name].weight[:, self.channel].detach().cpu().clone(), responses
+        for name, inputs in received.items():
+            # If one layer fails, the others are still drawn. A parametrized weight is computed on access.
+            with self.account.guard(), evaluating(layers[name]) as copied:
+                layer = cast(PlainConv, copied)
+                responses = filter_responses(layer, inputs, self.channel)[0, : self.max_kernels].cpu()
+                drawn[name] = layer.weight[:, self.channel].detach().cpu().clone(), responses
         for name, pair in drawn.items():
             draw = partial(filter_response, *pair, self._images(samples, received[name], layers[name]))
             texts = {"title": self.sample_title(name, trainer), "note": self._note(layers[name])}

@@ -101,12 +101,12 @@ class KernelGrid(VisualCallback):
 
     @override
     def drawings(self, trainer: Trainer, module: LightningModule) -> Iterable[Drawing]:
-        with evaluating(module) as copied:  # a parametrized weight is computed on access
-            layers = {name: copied.get_submodule(name) for name in self.selected}
-            weights = {name: full_tensor(conv_weight(layer).detach()).cpu().clone() for name, layer in layers.items()}
+        layers = {name: module.get_submodule(name) for name in self.selected}
         channel, most = self.channel, self.max_kernels
-        for name, weight in weights.items():
-            note = STORED if is_transformed(layers[name]) else ""
+        for name, layer in layers.items():
+            with evaluating(layer) as copied:  # a parametrized weight is computed on access
+                weight = full_tensor(conv_weight(copied).detach()).cpu().clone()
+            note = STORED if is_transformed(layer) else ""
             parts = {"": (weight, note)}
             if weight.is_complex():
                 parts = {

@@ -132,9 +132,10 @@ def look(
         pictures["class_report/samples"] = prediction_sheet(
             few, targets[: len(few)], predicted, confidences(recorded.output), names, title="predictions"
         )
-    with evaluating(model) as copied:  # parametrized weights are computed on access
-        weights = {name: conv_weight(copied.get_submodule(name)).detach().cpu().clone() for name in shown}
-    pictures.update({f"kernels/{name}": kernel_grid(weight, title=name) for name, weight in weights.items()})
+    for name in shown:
+        with evaluating(model.get_submodule(name)) as layer:  # a parametrized weight is computed on access
+            weight = conv_weight(layer).detach().cpu().clone()
+        pictures[f"kernels/{name}"] = kernel_grid(weight, title=name)
     few = images[:MAX_IMAGES]
     maps = record(model, few, convolved).layers
     captions = _captions(targets, predicted, names)[: len(few)]
