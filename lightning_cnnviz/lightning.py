@@ -12,7 +12,7 @@ import lightning_utilities.core.rank_zero as rank_zero
 import pytorch_lightning
 from pytorch_lightning import LightningModule, Trainer
 
-__all__ = ["Callback", "evaluation_stage", "logged_step", "step_only_metrics"]
+__all__ = ["Callback", "averages_weights", "evaluation_stage", "logged_step", "step_only_metrics"]
 
 if TYPE_CHECKING:
     from pytorch_lightning import Callback
@@ -48,6 +48,16 @@ def evaluation_stage(trainer: Trainer, evaluating: bool) -> Iterator[None]:
         yield
     finally:
         trainer.training = True
+
+
+def averages_weights(trainer: Trainer) -> bool:
+    """Whether the module validates with an average of its weights, which Lightning exchanges for that time only.
+
+    So do `WeightAveraging` and `EMAWeightAveraging` (from Lightning 2.6); `StochasticWeightAveraging` puts its average
+    in place after the last epoch and is not concerned.
+    """
+    kinds = {base.__name__ for callback in trainer.callbacks for base in type(callback).__mro__}  # type: ignore[attr-defined]
+    return "WeightAveraging" in kinds
 
 
 def logged_step(trainer: Trainer) -> int:

@@ -10,7 +10,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 from lightning_cnnviz.callbacks.guarded import GuardedCallback
 from lightning_cnnviz.errors import ConfigurationError, names_list
 from lightning_cnnviz.functional.tab.data import TabData
-from lightning_cnnviz.lightning import logged_step
+from lightning_cnnviz.lightning import averages_weights, logged_step
 from lightning_cnnviz.output.costs import Guard
 from lightning_cnnviz.output.writer import Computation, Drawing, Writer
 from lightning_cnnviz.rng import isolated_rng
@@ -65,6 +65,9 @@ class VisualCallback(GuardedCallback):
 
     guide: ClassVar[Guide | None] = None
     """Where to find the pictures in TensorBoard; recipes print it at the end of a run."""
+    weights: ClassVar[Literal["training", "averaged"]] = "training"
+    """Which weights the pictures show where the module validates with averaged ones: those that the training updates,
+    or those that validate."""
 
     def __init__(
         self,
@@ -153,8 +156,16 @@ class VisualCallback(GuardedCallback):
     # ---- helpers for subclasses
 
     def title(self, name: str, trainer: Trainer) -> str:
-        """Returns a picture's title: `name`, the epoch (from 1) and the optimizer step."""
-        return f"{name} · epoch {trainer.current_epoch + 1} · step {logged_step(trainer)}"
+        """Returns a picture's title: `name`, the epoch (from 1) and the optimizer step.
+
+        Where the module validates with an average of its weights, the title says which weights the picture shows.
+        """
+        weights = f" · {self.weights} weights" if self.other_weights_validate(trainer) else ""
+        return f"{name} · epoch {trainer.current_epoch + 1} · step {logged_step(trainer)}{weights}"
+
+    def other_weights_validate(self, trainer: Trainer) -> bool:
+        """Whether the module validates with other weights than it trains, as far as that is known."""
+        return averages_weights(trainer)
 
     def guard(self, *, flexible: bool = False) -> Guard:
         """Returns a context for work on the training thread, which keeps exceptions from the run and measures time.

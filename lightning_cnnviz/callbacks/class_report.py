@@ -74,6 +74,7 @@ class ClassReport(ListeningCallback):
     """
 
     guide = Guide("Images", "class_report/…", "the confusion matrix and the most confident mistakes")
+    weights = "averaged"
 
     def __init__(
         self,

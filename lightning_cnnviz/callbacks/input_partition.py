@@ -175,7 +175,7 @@ class InputPartition(ProbingCallback):
         with self.account.guard():  # data and decision are drawn even without cells
             found = partition(plane, bounds, max_cells=self.max_cells)
         self._counts = self._count(found)
-        caption = f"epoch {epoch} · step {step}"
+        caption = self.title("", trainer).removeprefix(" · ")
         views = PartitionViews(plane, found, train, test, names, caption=caption, max_units=self.max_units)
         for view, draw in views.all(None if self.layers is None else self.selected).items():
             yield f"{self.tag}/{view}", partial(drawn_for_tab, view, draw)

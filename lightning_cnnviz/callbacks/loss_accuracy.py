@@ -16,7 +16,7 @@ from lightning_cnnviz.data.batch import Key
 from lightning_cnnviz.data.scores import Task, check_task
 from lightning_cnnviz.functional.curves import Point, Quantity, Stage, curve_chart
 from lightning_cnnviz.functional.tab.data import TabData
-from lightning_cnnviz.lightning import logged_step, step_only_metrics
+from lightning_cnnviz.lightning import averages_weights, logged_step, step_only_metrics
 from lightning_cnnviz.model.layers import scores_layer
 from lightning_cnnviz.model.loss_evidence import LossEvidence
 from lightning_cnnviz.output.writer import Drawing
@@ -281,7 +281,9 @@ class LossAccuracy(VisualCallback):
             if train or val:
                 draw = partial(curve_chart, train, val, quantity=quantity, metrics=self._sources.names(quantity))
                 unit = " in percent" if quantity == "accuracy" and self._sources.percent else ""
-                yield f"{self.tag}/{quantity}", partial(draw, title=f"{quantity}{unit} · step {logged_step(trainer)}")
+                weights = " · validation of averaged weights" if val and averages_weights(trainer) else ""
+                title = f"{quantity}{unit} · step {logged_step(trainer)}{weights}"
+                yield f"{self.tag}/{quantity}", partial(draw, title=title)
 
     @override
     def tab_data(self) -> Iterable[TabData]:

@@ -76,6 +76,7 @@ class ProbingCallback(ListeningCallback):
         self._asked: tuple[Sequence[str], int] | None = None  # layers and number of samples of the last picture
         self._heard: HeardPass | None = None
         self._weights: Tensor | None = None  # norms of those that the heard validation ran with
+        self._other_weights = False  # whether these were no longer there after it
         self._tap: ForwardTap | None = None
         self._batch: tuple[Tensor, Tensor | None] | None = None  # inputs and class indices of the captured batch
         self._offering = False
@@ -90,6 +91,7 @@ class ProbingCallback(ListeningCallback):
         self._checked.clear()
         self._by_sample.clear()
         self._asked = self._heard = None
+        self._other_weights = False
         self.listen(self.probe.inputs, self.probe.targets, self.probe.task)
         self.probe.collect(trainer, module)
 
@@ -103,6 +105,10 @@ class ProbingCallback(ListeningCallback):
         verdict = self.verdict
         logits = None if verdict.logits is None else torch.tensor(verdict.logits)
         return None if verdict.reason else predicted_classes(output, samples, logits)
+
+    @override
+    def other_weights_validate(self, trainer: Trainer) -> bool:
+        return super().other_weights_validate(trainer) or self._other_weights
 
     # ---- Lightning's hooks
 
@@ -275,8 +281,10 @@ class ProbingCallback(ListeningCallback):
         if seen is None:
             return None
         weights = norms_of_state(module)
-        if self._weights is None or not torch.equal(weights.nan_to_num(), self._weights.nan_to_num()):
-            return None  # the validation ran with other weights, such as averaged ones
+        same = self._weights is not None and torch.equal(weights.nan_to_num(), self._weights.nan_to_num())
+        self._other_weights = not same  # such as averaged ones
+        if not same:
+            return None
         if self._heard is None or set(layers) - self._checked - set(self._heard.layers):
             return None
         certain = {*self._by_sample, *convolutions(module)}

@@ -1,17 +1,21 @@
 """What is shown of samples is what the model computes of these samples, with the weights that it is trained with."""
 
 import copy
+import io
 
+import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
-from helpers.tiny import TinyData, TinyNet, fit
+from helpers.reading import written
+from helpers.tiny import TinyData, TinyNet, events, fit, scalars
 from helpers.untouched import Prepared
+from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from lightning_cnnviz import FeatureMaps, Probe
+from lightning_cnnviz import ClassReport, FeatureMaps, KernelGrid, Probe
 
 
 class Seen(FeatureMaps):
@@ -132,6 +136,48 @@ def test_maps_are_what_the_model_computes_with_its_weights_at_that_step(model, t
     averaging = [pl.callbacks.EMAWeightAveraging(decay=0.9)] if model is LastUnused else []
     for samples, seen, weights in shown(tmp_path, model, averaging).given:
         torch.testing.assert_close(seen.layers["conv2"], maps_of(model, weights, samples.inputs))
+
+
+class Following(pl.Callback):
+    """Keeps the weights that each validation runs with."""
+
+    weights = None
+
+    def on_validation_batch_end(self, trainer, pl_module, *_):
+        self.weights = copy.deepcopy(pl_module.state_dict())
+
+
+def picture(folder, tag):
+    image = events(folder).Images(tag)[-1]
+    return np.asarray(Image.open(io.BytesIO(image.encoded_image_string)).convert("RGB"))
+
+
+@pytest.mark.skipif(not hasattr(pl.callbacks, "EMAWeightAveraging"), reason="Lightning 2.6 or newer")
+@pytest.mark.parametrize("first", [True, False], ids=["averaging first", "averaging last"])
+def test_pictures_say_which_weights_they_show_where_averaged_ones_validate(first, tmp_path):
+    following, averaging = Following(), pl.callbacks.EMAWeightAveraging(decay=0.9)
+    ours = [KernelGrid(), FeatureMaps(num_images=2, probe=Probe(4)), ClassReport()]
+    callbacks = [averaging, *ours, following] if first else [*ours, averaging, following]
+    fit(tmp_path, callbacks, data=loaders(), max_epochs=2)
+    head = "epoch 2 · step 6"
+    assert written(picture(tmp_path, "kernels/conv1"), f"conv1 · {head} · training weights", size=15)
+    maps = f"conv1 · {head} · training weights · validation samples"
+    assert written(picture(tmp_path, "feature_maps/conv1"), maps, size=15)
+    assert written(picture(tmp_path, "class_report/confusion"), f"confusion · {head} · averaged weights", size=15)
+    net = TinyNet().eval()
+    net.load_state_dict(following.weights)
+    right = net(DATA.images).argmax(1) == DATA.targets
+    for number, name in enumerate(TinyData.classes):
+        (*_, (_, accuracy)) = scalars(tmp_path, f"class_report/accuracy/{name}")
+        assert accuracy == pytest.approx(right[DATA.targets == number].float().mean().item())
+
+
+def test_that_a_module_itself_swaps_its_weights_for_validation_is_seen_from_its_second_one_on(tmp_path):
+    callbacks = [FeatureMaps(num_images=2, probe=Probe(4))]
+    run = fit(tmp_path, callbacks, model=Averaging, data=loaders(), max_epochs=2)
+    assert "training weights" in callbacks[0].title("conv1", run)
+    fit(tmp_path / "plain", callbacks, data=loaders(), max_epochs=2)
+    assert "weights" not in callbacks[0].title("conv1", run)
 
 
 def test_samples_stay_what_the_data_are_if_the_model_changes_its_inputs(tmp_path):
