@@ -207,7 +207,8 @@ class GradientFlow(VisualCallback):
         rows = [self._latest.get(name, empty) for name in self._names]
         columns = np.array([[column.get(name, np.nan) for _, column in self._history] for name in self._names])
         mean_abs, max_abs = (np.array([row[key] for row in rows]) for key in ("mean_abs", "max_abs"))
-        title = self.title("gradient flow", trainer)
+        private = any(hasattr(weight, "grad_sample") for weight in module.parameters())  # as Opacus stores them
+        title = self.title("gradient flow", trainer) + (" · before clipping per sample and noise" if private else "")
         yield f"{self.tag}/bars", partial(gradient_bars, self._names, mean_abs, max_abs, title=title)
         yield f"{self.tag}/heatmap", partial(gradient_heat_map, self._names, steps, columns, title=title)
 

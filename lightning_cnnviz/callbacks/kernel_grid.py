@@ -20,13 +20,11 @@ from lightning_cnnviz.functional.kernels import (
     kernel_grid,
 )
 from lightning_cnnviz.functional.tab.data import kernel_tab_data
-from lightning_cnnviz.model.effective_weight import is_transformed
+from lightning_cnnviz.model.effective_weight import weight_note
 from lightning_cnnviz.model.evaluation import awaits_input, evaluating
 from lightning_cnnviz.model.layers import convolutions, select_layers
 from lightning_cnnviz.model.sharding import full_tensor
 from lightning_cnnviz.output.writer import Drawing
-
-STORED = "the stored weight; the layer has a forward pass of its own, which may transform it"
 
 
 class KernelGrid(VisualCallback):
@@ -106,7 +104,7 @@ class KernelGrid(VisualCallback):
         for name, layer in layers.items():
             with evaluating(layer) as copied:  # a parametrized weight is computed on access
                 weight = full_tensor(conv_weight(copied).detach()).cpu().clone()
-            note = STORED if is_transformed(layer) else ""
+            note = weight_note(layer)
             parts = {"": (weight, note)}
             if weight.is_complex():
                 parts = {

@@ -3,6 +3,7 @@
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 from torch.nn.utils.prune import BasePruningMethod
 
 from lightning_cnnviz.model.layers import CONVOLUTIONS
@@ -21,7 +22,6 @@ def refreshed_weight(layer: nn.Module, weight: Tensor) -> Tensor:
 
     Example:
         >>> import torch
-        >>> from torch.nn.utils import prune
         >>> layer = prune.random_unstructured(nn.Linear(4, 3), "weight", 0.5)
         >>> torch.equal(refreshed_weight(layer, layer.weight), layer.weight_orig * layer.weight_mask)
         True
@@ -46,6 +46,26 @@ def is_transformed(layer: nn.Module) -> bool:
     own = next((kind for kind in CONVOLUTIONS if isinstance(layer, kind)), None)
     names = ("forward", "_conv_forward")
     return own is None or any(getattr(type(layer), name, None) is not getattr(own, name, None) for name in names)
+
+
+def weight_note(layer: nn.Module) -> str:
+    """Says which weight a convolution's kernels are, if that is not simply the one that it stores.
+
+    Example:
+        >>> layer = nn.Conv2d(1, 6, 3)
+        >>> weight_note(prune.random_unstructured(layer, "weight", 0.5))
+        'as the layer applies them: after pruning'
+    """
+    if is_transformed(layer):
+        return "the stored weight; the layer has a forward pass of its own, which may transform it"
+    hooks = forward_pre_hooks(layer)
+    if any(isinstance(hook, BasePruningMethod) for hook in hooks):
+        return "as the layer applies them: after pruning"
+    if parametrize.is_parametrized(layer, "weight"):
+        names = [type(part).__name__.lstrip("_") for part in layer.parametrizations["weight"]]  # type: ignore[index]
+        return f"as the layer applies them: after {', '.join(names)}"
+    names = [type(hook).__name__ for hook in hooks if type(hook).__name__ in ("WeightNorm", "SpectralNorm")]
+    return f"as the layer applies them: after {', '.join(names)}" if names else ""
 
 
 def _computed(hook: Any, layer: nn.Module) -> Tensor | None:

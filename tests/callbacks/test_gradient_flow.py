@@ -293,3 +293,30 @@ def test_a_complex_layer_has_the_norm_of_its_magnitudes_and_leaves_the_others_as
     run = fit(tmp_path, [GradientFlow(on_error="raise")], model=Fourier, max_epochs=1)
     for name, norms in run.lightning_module.norms.items():
         assert scalars(tmp_path, f"gradient_flow/{name}/norm")[-1][1] == pytest.approx(np.mean(norms), rel=1e-4)
+
+
+@pytest.mark.parametrize("private", [True, False])
+def test_gradients_that_are_clipped_per_sample_are_shown_before_and_the_title_says_so(private, tmp_path):
+    class Private(Plain):
+        """Stores gradients of each sample where Opacus stores them, and clips these as the optimizer steps."""
+
+        def on_before_backward(self, loss):
+            for weight in self.parameters() if private else ():
+                weight.grad_sample = torch.stack([torch.ones_like(weight)])
+
+        def configure_gradient_clipping(self, optimizer, *_, **__):
+            self.true = float(self.conv.weight.grad.norm())
+            for weight in self.parameters() if private else ():
+                weight.grad = weight.grad_sample.mean(0)
+
+    class Titles(GradientFlow):
+        def drawings(self, trainer, module):
+            for tag, draw in super().drawings(trainer, module):
+                self.title_drawn = draw.keywords["title"]
+                yield tag, draw
+
+    visual = Titles(every_n_train_steps=1)
+    run = fit(tmp_path, [visual], model=Private, data=(DataLoader(TinyData(8), 8), None), max_epochs=1)
+    assert visual.title_drawn.endswith("before clipping per sample and noise") == private
+    ((_, norm),) = scalars(tmp_path, "gradient_flow/conv/norm")
+    assert norm == pytest.approx(run.lightning_module.true, rel=1e-4)

@@ -179,7 +179,9 @@ def test_pruned_kernels_are_those_after_the_last_step(tmp_path):
     )
     layer = run.lightning_module.conv1
     expected = (layer.weight_orig * layer.weight_mask).detach().numpy()[:, 0]
-    np.testing.assert_allclose(tab_values(tmp_path, "cnnviz/kernels/conv1")[1], expected, atol=2e-3)
+    header, values = tab_values(tmp_path, "cnnviz/kernels/conv1")
+    np.testing.assert_allclose(values, expected, atol=2e-3)
+    assert header["note"] == "as the layer applies them: after pruning"
 
 
 def test_complex_kernels_are_magnitude_and_phase(tmp_path):

@@ -1,9 +1,9 @@
 import pytest
 import torch
 from torch import nn
-from torch.nn.utils import prune, spectral_norm, weight_norm
+from torch.nn.utils import parametrizations, prune, spectral_norm, weight_norm
 
-from lightning_cnnviz.model.effective_weight import is_transformed, refreshed_weight
+from lightning_cnnviz.model.effective_weight import is_transformed, refreshed_weight, weight_note
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*weight_norm.*is deprecated")
 
@@ -53,3 +53,20 @@ class Inner(nn.Conv2d):
 )
 def test_only_a_forward_pass_of_its_own_may_transform_the_weight(layer, expected):
     assert is_transformed(layer) is expected
+
+
+@pytest.mark.parametrize(
+    ("wrap", "words"),
+    [
+        (lambda layer: layer, ""),
+        (lambda layer: prune.random_unstructured(layer, "weight", 0.5), "after pruning"),
+        (lambda layer: prune.l1_unstructured(prune.ln_structured(layer, "weight", 0.5, 2, 0), "weight", 1), "pruning"),
+        (weight_norm, "after WeightNorm"),
+        (spectral_norm, "after SpectralNorm"),
+        (parametrizations.weight_norm, "after WeightNorm"),
+        (parametrizations.orthogonal, "after Orthogonal"),
+    ],
+)
+def test_it_is_said_which_weight_is_shown(wrap, words):
+    assert weight_note(wrap(nn.Conv2d(2, 3, 3))).endswith(words)
+    assert bool(weight_note(wrap(nn.Conv2d(2, 3, 3)))) == bool(words)
