@@ -26,7 +26,6 @@ from lightning_cnnviz.functional.tab.data import TabData
 from lightning_cnnviz.lightning import logged_step
 from lightning_cnnviz.model.layers import layers_with_weights, select_layers, weights_of
 from lightning_cnnviz.model.raw_steps import RawSteps
-from lightning_cnnviz.model.sharding import skip_if_sharded
 from lightning_cnnviz.model.torch_internals import unscales_in_step
 from lightning_cnnviz.output.writer import Drawing
 from lightning_cnnviz.statistics.gradient_window import GradientWindow
@@ -44,8 +43,10 @@ class GradientFlow(VisualCallback):
     - `norm`: L2 norm, averaged over the steps with a finite gradient.
     - `non_finite`: number of entries that are NaN or infinite.
     - `zero_share`: share of entries that are exactly zero, 0…1, over an eighth of the steps.
-    - `update_ratio`: ‖Δw‖ / ‖w‖ of an optimizer step, averaged over an eighth of the steps (one that
-      moves no weight was skipped and does not count).
+    - `update_ratio`: ‖Δw‖ / ‖w‖ of an optimizer step, averaged over an eighth of the steps (one that a loss scaler
+      skips, or that moves no weight, does not count). For it up to four million weights are copied at a time; layers
+      of a larger network take turns, in fewer steps each. Of a weight with more entries than that a million are
+      copied, if these give ‖g‖ and ‖w‖ within 2 %, as they then do ‖Δw‖; otherwise it is NaN.
 
     Gradients are unscaled, accumulated over the whole step and not yet clipped. They are read at every step without
     synchronising with the device; the device is synchronised only when a picture is due.
@@ -104,6 +105,7 @@ class GradientFlow(VisualCallback):
         self._names: list[str] = []
         self._window_pending = False
         self._raw_steps: RawSteps | None = None
+        self._scale: Tensor | None = None
 
     def state_dict(self) -> dict[str, Any]:
         """Returns the columns of the heat map, so that a resumed run continues it."""
@@ -114,7 +116,7 @@ class GradientFlow(VisualCallback):
         self._history = [(step, dict(column)) for step, column in state_dict["history"]]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_window": None, "_raw_steps": None}
+        return {**super().__getstate__(), "_window": None, "_raw_steps": None, "_scale": None}
 
     @override
     def choose_layers(self, module: LightningModule) -> Sequence[str]:
@@ -130,7 +132,7 @@ class GradientFlow(VisualCallback):
         self._history = [(step, column) for step, column in self._history if step <= logged_step(trainer)]
         self._reported.clear()
         self._window = None
-        self._window_pending = not skip_if_sharded(type(self).__name__, module)
+        self._window_pending = True
         self._steps.clear()
         scaled = getattr(trainer.precision_plugin, "scaler", None) is not None  # who unscales raw steps is not known
         if not module.automatic_optimization and not scaled:
@@ -149,7 +151,7 @@ class GradientFlow(VisualCallback):
         """Measures the weight update, and draws if due."""
         if self.writer is not None and self._window is not None and self._window.updating:
             with self.guard():
-                self._window.end_update()
+                self._window.end_update(self._skipped(trainer))
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
     def _end(self, trainer: Trainer) -> None:
@@ -170,10 +172,12 @@ class GradientFlow(VisualCallback):
         self._steps[id(optimizer)] += 1
         if due or self._window.updating:
             with self.guard(flexible=True):
-                self._window.end_update()
+                self._window.end_update(self._skipped(trainer))
                 if due:
+                    # Fused optimizers divide by the scale within their step; for others the gradients are unscaled.
+                    self._scale = self._current_scale(trainer)
                     owned = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
-                    self._window.add(owned, self._loss_scale(trainer, pl_module, optimizer))
+                    self._window.add(owned, self._scale if unscales_in_step(optimizer) else None)
 
     def _open_window(self, module: LightningModule) -> None:
         """Creates the window at the first optimizer step, since lazy layers have no weights before."""
@@ -182,13 +186,16 @@ class GradientFlow(VisualCallback):
         self._window = GradientWindow(weights)
 
     @staticmethod
-    def _loss_scale(trainer: Trainer, module: LightningModule, optimizer: Optimizer) -> Tensor | None:
+    def _current_scale(trainer: Trainer) -> Tensor | None:
+        """The loss scale, a scalar on its device; None without a scaler, or before its first step."""
         scaler = getattr(trainer.precision_plugin, "scaler", None)
-        # Fused optimizers divide by the loss scale within their step; for others the gradients are unscaled by now.
-        if scaler is None or not unscales_in_step(optimizer):
-            return None
-        scale = scaler.scale(torch.ones((), device=module.device))
+        scale = None if scaler is None else scaler.scale(torch.ones((), device=trainer.strategy.root_device))
         return scale if isinstance(scale, Tensor) else None
+
+    def _skipped(self, trainer: Trainer) -> Tensor | None:
+        """Whether the loss scaler has skipped the last step; it then lowers the scale."""
+        scale = self._current_scale(trainer)
+        return None if scale is None or self._scale is None else scale < self._scale
 
     @override
     def drawings(self, trainer: Trainer, module: LightningModule) -> Iterable[Drawing]:

@@ -1,5 +1,8 @@
 """Parameters sharded across ranks, as by `torch.distributed.fsdp.fully_shard`."""
 
+from collections.abc import Sequence
+from typing import Any, Literal
+
 from torch import Tensor, nn
 
 
@@ -10,7 +13,7 @@ def is_sharded(module: nn.Module) -> bool:
         >>> is_sharded(nn.Linear(4, 3))
         False
     """
-    return any(hasattr(parameter, "full_tensor") for parameter in module.parameters())
+    return any(map(is_shard, module.parameters()))
 
 
 def full_tensor(tensor: Tensor) -> Tensor:
@@ -20,7 +23,53 @@ def full_tensor(tensor: Tensor) -> Tensor:
         >>> full_tensor(Tensor([1, 1]))
         tensor([1., 1.])
     """
-    whole: Tensor = tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor  # a DTensor
+    whole: Tensor = tensor.full_tensor() if is_shard(tensor) else tensor  # type: ignore[attr-defined]
+    return whole
+
+
+def is_shard(tensor: Tensor) -> bool:
+    """Whether a tensor is distributed over ranks (a DTensor).
+
+    Example:
+        >>> is_shard(Tensor([1, 1]))
+        False
+    """
+    return hasattr(tensor, "full_tensor")
+
+
+def local_part(tensor: Tensor) -> Tensor:
+    """Returns this rank's part of a sharded tensor, detached; any other tensor as it is.
+
+    Example:
+        >>> local_part(Tensor([1, 1]))
+        tensor([1., 1.])
+    """
+    part: Tensor = tensor.detach().to_local() if is_shard(tensor) else tensor  # type: ignore[attr-defined]
+    return part
+
+
+def over_shards(values: Tensor, tensors: Sequence[Tensor], operation: Literal["sum", "max"]) -> Tensor:
+    """Adds up what each rank has computed of its own parts of sharded tensors (every rank must call this).
+
+    Args:
+        values: Shape (tensors, ...).
+        tensors: What each row of `values` is about; the values of those that are not sharded stay as they are.
+        operation: `"sum"`, or `"max"` for the maximum instead.
+
+    Example:
+        >>> over_shards(Tensor([3, 4]), [Tensor([1]), Tensor([1])], "sum")
+        tensor([3., 4.])
+    """
+    layouts: dict[Any, list[int]] = {}
+    for place, tensor in enumerate(tensors):
+        if is_shard(tensor):
+            layouts.setdefault((tensor.device_mesh, tensor.placements), []).append(place)  # type: ignore[attr-defined]
+    whole = values.clone()
+    for (mesh, placements), places in layouts.items():
+        from torch.distributed.tensor import DTensor, Partial, Replicate
+
+        parts = [Partial(operation) if placement.is_shard() else Replicate() for placement in placements]
+        whole[places] = DTensor.from_local(values[places], mesh, parts, run_check=False).full_tensor()
     return whole
 
 

@@ -133,3 +133,21 @@ def test_a_copy_begins_without_what_waits(duplicate):
     for one in (reader, other):
         one.waiting.read()
     assert (reader.total, other.total) == (1000, 2000)
+
+
+def test_a_tensor_may_be_absent_from_some_steps():
+    waiting, read = collecting()
+    one, other = torch.ones(2), torch.zeros(3)
+    steps = [(one, other), (one, None), (None, other + 1), (one, other + 2), (None, None)]
+    assert [waiting.add(list(step)) for step in steps] == [False, True, True, True, True]
+    waiting.read()
+    assert [[copy.tolist() for copy in copies] for copies in read] == [[[[1, 1]] * 2, [[1, 1, 1], [2, 2, 2]]]]
+
+
+def test_one_that_comes_for_the_first_time_begins_anew():
+    waiting, read = collecting()
+    one, other = torch.ones(2), torch.zeros(3)
+    assert [waiting.add([one, None]) for _ in range(3)] == [False, True, True]
+    assert not waiting.add([one, other])
+    assert len(read[0][0]) == 2
+    assert waiting.add([None, other])

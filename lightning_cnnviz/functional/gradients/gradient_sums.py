@@ -1,19 +1,26 @@
 """Sums of gradients without device synchronisation: of one step in place, or of several steps from copies."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from lightning_cnnviz.model.torch_internals import norms_of, scaled
+from lightning_cnnviz.model.torch_internals import norms_of
+
+PIECE = 2**17
+"""Entries of a large tensor that are read at once, so that what is computed between fits into the cache."""
+SAFE = 1e-12, 1e12
+"""Range of the largest |g| in which squares neither overflow nor vanish in float32; beyond it they are in float64."""
 
 
 class GradientSums(NamedTuple):
-    """Sums over the entries of gradients, each of shape (..., tensors), on the gradients' device.
+    """Sums over the entries of gradients, on the gradients' device.
 
     Attributes:
-        sum_abs: Sum of |g|, float32 (float64 for float64 gradients).
+        sum_abs: Sum of |g|, float64 (float32 on devices that have no other).
         max_abs: Largest |g|, same dtype.
         norm: L2 norm, same dtype.
         non_finite: Number of NaN or infinite entries, int64.
@@ -28,11 +35,14 @@ class GradientSums(NamedTuple):
 def gradient_sums(gradients: Sequence[Tensor]) -> GradientSums:
     """Computes the sums of the gradients of one step, without copying them.
 
+    Exact to 1e-5 whatever the number of entries and their size: on the CPU, norms by PyTorch itself add up in float32
+    and lose more than half of 2^26 entries.
+
     Args:
         gradients: Dense tensors of any shape and floating-point dtype on one device (see `stored`), at least one.
 
     Returns:
-        Shape (tensors,), accumulated in at least float32, whatever the gradients' dtype.
+        Each of shape (tensors,).
 
     Example:
         >>> sums = gradient_sums([torch.tensor([3.0, -4.0, 0.0])])
@@ -40,84 +50,119 @@ def gradient_sums(gradients: Sequence[Tensor]) -> GradientSums:
         [7.0, 4.0, 5.0, 0]
     """
     tensors = list(gradients)
-    precision = _precision(tensors)
-    sum_abs, norm = (norms_of(tensors, order, precision) for order in (1, 2))
-    if sum_abs.is_cpu:  # on the CPU, the infinity norm takes ten times as long as aminmax
-        extremes = torch.stack([extreme for tensor in tensors for extreme in tensor.aminmax()])
-        max_abs = extremes.to(precision).abs().view(-1, 2).amax(dim=1)
-    else:
-        max_abs = norms_of(tensors, torch.inf, precision)
-    if _all_finite(max_abs):
-        if not _all_finite(norm):  # their squares exceed float32
-            sum_abs, norm = (norms_of(tensors, order, torch.float64) for order in (1, 2))
-        return GradientSums(sum_abs, max_abs, norm, torch.zeros_like(max_abs, dtype=torch.int64))
+    if tensors[0].is_cpu:
+        table = torch.tensor([_sums_on_cpu(tensor) for tensor in tensors], dtype=torch.float64)
+        sum_abs, max_abs, norm, non_finite = table.unbind(dim=1)
+        return GradientSums(sum_abs, max_abs, norm, non_finite.long())
+    precision = _precision(tensors[0].device)
+    sum_abs, max_abs, norm = (norms_of(tensors, order, precision) for order in (1, torch.inf, 2))
     # 0 · g is zero if g is finite, otherwise NaN, which count_nonzero counts
-    return GradientSums(sum_abs, max_abs, norm, count_non_zeros(scaled(tensors, 0.0)))
+    counts = [_total([torch.count_nonzero(0 * piece) for piece in pieces(tensor, 16 * PIECE)]) for tensor in tensors]
+    return GradientSums(sum_abs, max_abs, norm, torch.stack(counts))
 
 
 def gradient_sums_of_steps(gradients: Sequence[Tensor]) -> GradientSums:
     """Computes the sums of the gradients of several steps from copies, much faster if the gradients are small.
 
     Args:
-        gradients: Floating-point tensors of shape (steps, ...) on one device, at least one. Replaced by |g| in place.
+        gradients: Floating-point tensors of shape (steps, ...) on one device, at least one; the number of steps may
+            differ. Overwritten.
 
     Returns:
-        Shape (steps, tensors), accumulated in at least float32.
+        Each of shape (sum of all steps,): all steps of the first tensor, then those of the second, and so on.
 
     Example:
-        >>> sums = gradient_sums_of_steps([torch.tensor([[3.0, -4.0], [1.0, 0.0]]), torch.tensor([[0.0], [2.0]])])
+        >>> sums = gradient_sums_of_steps([torch.tensor([[3.0, -4.0], [1.0, 0.0]]), torch.tensor([[2.0]])])
         >>> sums.norm.tolist()
-        [[5.0, 0.0], [1.0, 2.0]]
+        [5.0, 1.0, 2.0]
     """
-    precision = _precision(gradients)
+    precision = _precision(gradients[0].device)
     rows = [gradient.abs_().reshape(len(gradient), -1) for gradient in gradients]
-    sum_abs = torch.stack([row.sum(dim=1, dtype=precision) for row in rows], dim=1)
-    max_abs = torch.stack([row.amax(dim=1).to(precision) for row in rows], dim=1)
-    norm = torch.stack([torch.linalg.vector_norm(row, dim=1, dtype=precision) for row in rows], dim=1)
-    if _all_finite(max_abs):
-        if not _all_finite(norm):  # their squares exceed float32
-            doubles = [row.double() for row in rows]
-            sum_abs = torch.stack([row.sum(dim=1) for row in doubles], dim=1)
-            norm = torch.stack([torch.linalg.vector_norm(row, dim=1) for row in doubles], dim=1)
-        return GradientSums(sum_abs, max_abs, norm, torch.zeros_like(max_abs, dtype=torch.int64))
-    non_finite = torch.stack([(~row.isfinite()).sum(dim=1) for row in rows], dim=1)
-    return GradientSums(sum_abs, max_abs, norm, non_finite)
+    largest = [row.amax(dim=1) for row in rows]
+    max_abs = torch.cat([value.to(precision) for value in largest])
+    unsafe = not max_abs.is_cpu or not bool(((max_abs == 0) | (max_abs > SAFE[0]) & (max_abs < SAFE[1])).all())
+    if unsafe or any(row.dtype.itemsize < 4 for row in rows):
+        rows = [row.to(precision) for row in rows]
+    sum_abs = torch.cat([row.sum(dim=1) for row in rows]).to(precision)
+    if unsafe:
+        non_finite = torch.cat([row.isfinite().logical_not_().sum(dim=1) for row in rows])
+    else:
+        non_finite = torch.zeros_like(max_abs, dtype=torch.int64)
+    squares = torch.cat([row.square_().sum(dim=1) for row in rows]).to(precision)
+    return GradientSums(sum_abs, max_abs, squares.sqrt(), non_finite)
 
 
 def stored(gradients: Sequence[Tensor]) -> list[Tensor]:
-    """Returns the detached gradients; for sparse ones, their stored values, for complex ones, their magnitudes."""
-    dense = [_stored(gradient) if gradient.is_sparse else gradient.detach() for gradient in gradients]
-    return _magnitudes(dense)
+    """Returns the detached gradients; for sparse ones, their stored values, for complex ones, their magnitudes.
+
+    One that has no entries, such as a rank's part of a small sharded weight, becomes a zero.
+    """
+    dense = [
+        gradient.detach().coalesce().values() if gradient.is_sparse else gradient.detach() for gradient in gradients
+    ]
+    real = [tensor.abs() if tensor.is_complex() else tensor for tensor in dense]
+    return [tensor if tensor.numel() else tensor.new_zeros(1) for tensor in real]
 
 
 def count_non_zeros(tensors: Sequence[Tensor]) -> Tensor:
     """Counts the entries that are not exactly zero; int64 of shape (tensors,)."""
-    return torch.stack([torch.count_nonzero(tensor) for tensor in tensors])
+    counts = [[torch.count_nonzero(piece) for piece in pieces(tensor, 16 * PIECE)] for tensor in tensors]
+    return torch.stack([_total(of_tensor) for of_tensor in counts])
 
 
 def norms(tensors: Sequence[Tensor]) -> Tensor:
-    """Computes the L2 norms of tensors on one device in one fused pass, in float32, or float64 if any of them is.
+    """Computes the L2 norms of tensors on one device, as exactly as `gradient_sums`.
 
     Example:
-        >>> norms([torch.tensor([3.0, 4.0]), torch.zeros(1)])
-        tensor([5., 0.])
+        >>> norms([torch.tensor([3.0, 4.0]), torch.zeros(1)]).tolist()
+        [5.0, 0.0]
     """
-    real = _magnitudes(tensors)
-    return norms_of(real, 2, _precision(real))
+    if tensors[0].is_cpu:
+        return gradient_sums(tensors).norm
+    return norms_of(tensors, 2, _precision(tensors[0].device))
 
 
-def _magnitudes(tensors: Sequence[Tensor]) -> list[Tensor]:
-    return [tensor.abs() if tensor.is_complex() else tensor for tensor in tensors]
+def pieces(tensor: Tensor, size: int = PIECE) -> Iterator[Tensor]:
+    """Yields views that have all entries of a dense tensor, at most `size` each; a copy if its memory has gaps.
+
+    Example:
+        >>> [piece.tolist() for piece in pieces(torch.arange(6).view(2, 3), 4)]
+        [[0, 1, 2, 3], [4, 5]]
+    """
+    yield from (tensor,) if tensor.numel() <= size else torch.split(in_memory_order(tensor), size)
 
 
-def _precision(tensors: Sequence[Tensor]) -> torch.dtype:
-    return torch.float64 if any(tensor.dtype == torch.float64 for tensor in tensors) else torch.float32
+def in_memory_order(tensor: Tensor) -> Tensor:
+    """Returns all entries in one dimension, in the order in which they lie in memory.
+
+    Example:
+        >>> in_memory_order(torch.arange(4).view(2, 2).T).tolist()
+        [0, 1, 2, 3]
+    """
+    return tensor.permute(sorted(range(tensor.ndim), key=tensor.stride, reverse=True)).reshape(-1)
 
 
-def _all_finite(max_abs: Tensor) -> bool:
-    return max_abs.is_cpu and bool(max_abs.isfinite().all())  # on other devices, reading the value would synchronise
+def _sums_on_cpu(tensor: Tensor) -> tuple[float, float, float, int]:
+    sum_abs = max_abs = squares = 0.0
+    non_finite = 0
+    working = torch.promote_types(tensor.dtype, torch.float32)
+    scratch = torch.empty(min(tensor.numel(), PIECE), dtype=working)  # allocating anew takes longer than the sums
+    for piece in pieces(tensor):
+        magnitudes = scratch[: piece.numel()].view_as(piece).copy_(piece).abs_()
+        largest = float(magnitudes.amax())
+        max_abs = float(np.maximum(max_abs, largest))  # NaN if one of them is
+        if not math.isfinite(largest):
+            non_finite += int(magnitudes.isfinite().logical_not_().sum())
+        if not (largest == 0 or SAFE[0] < largest < SAFE[1]):
+            magnitudes = magnitudes.double()
+        sum_abs += float(magnitudes.sum())
+        squares += float(magnitudes.square_().sum())
+    return sum_abs, max_abs, math.sqrt(squares), non_finite
 
 
-def _stored(gradient: Tensor) -> Tensor:
-    values = gradient.detach().coalesce().values()
-    return values if values.numel() else values.new_zeros(1)
+def _precision(device: torch.device) -> torch.dtype:
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
+def _total(counts: list[Tensor]) -> Tensor:
+    return counts[0] if len(counts) == 1 else torch.stack(counts).sum()

@@ -9,6 +9,7 @@ from lightning_cnnviz.functional.gradients.gradient_sums import (
     gradient_sums,
     gradient_sums_of_steps,
     norms,
+    pieces,
     stored,
 )
 
@@ -31,15 +32,15 @@ def assert_sums(tensors, tolerance=1e-5):
     assert sums._fields == ("sum_abs", "max_abs", "norm", "non_finite")
     for name, got, expected in zip(sums._fields, sums, expected_sums(tensors), strict=True):
         assert got.shape == (len(tensors),)
-        assert got.dtype in ([torch.int64] if name.startswith("non") else [torch.float32, torch.float64])
+        assert got.dtype in ([torch.int64 if name.startswith("non") else torch.float64])
         assert np.allclose(got.double().numpy(), expected, rtol=tolerance, atol=0, equal_nan=True), name
     if any(tensor.is_sparse for tensor in tensors):
         return
     steps = [torch.stack([tensor, -tensor, tensor]) for tensor in tensors]
     for name, several, one in zip(sums._fields, gradient_sums_of_steps(steps), sums, strict=True):
-        assert several.shape == (3, len(tensors))
+        assert several.shape == (3 * len(tensors),)
         assert several.dtype == one.dtype
-        for step in several:
+        for step in several.view(-1, 3).T:
             assert np.allclose(step.double(), one.double(), rtol=tolerance, atol=0, equal_nan=True), name
 
 
@@ -107,7 +108,7 @@ def test_non_finite_entries_are_counted_in_their_own_tensor(dtype, bad):
     assert sums.non_finite.tolist() == [0, 0, len(bad)] + [0] * 5
     assert count_non_zeros(tensors)[2] == len(broken) - 1
     copies = gradient_sums_of_steps([tensor[None].clone() for tensor in tensors])
-    assert copies.non_finite.tolist() == [[0, 0, len(bad)] + [0] * 5]
+    assert copies.non_finite.tolist() == [0, 0, len(bad)] + [0] * 5
     assert not sums.sum_abs[2].isfinite()
     others = [index for index in range(len(tensors)) if index != 2]
     assert np.allclose(sums.norm[others].double(), np.array(expected_sums(tensors)[2])[others], rtol=1e-5)
@@ -148,10 +149,47 @@ def test_gradients_are_left_as_they_are():
 def test_norms_are_those_of_float64(dtype):
     tensors = gradients(dtype)
     found = norms(tensors)
-    assert found.dtype == (torch.float64 if dtype is torch.float64 else torch.float32)
+    assert found.dtype == torch.float64
     assert np.allclose(found.double().numpy(), expected_sums(tensors)[2], rtol=1e-5)
 
 
 def test_norms_of_mixed_precision_keep_the_highest():
     found = norms([torch.ones(4), torch.full((1,), 1 + 1e-12, dtype=torch.float64)])
     assert found.tolist() == [2.0, 1 + 1e-12]
+
+
+def test_sums_over_more_than_2_to_the_24_entries_are_exact():
+    entries = 2**24 + 2**22 + 3
+    gradient = torch.full((1, entries), 1.1e-3)
+    exact = float(gradient[0, 0].double())
+    assert abs(torch.linalg.vector_norm(gradient, 1).item() / (exact * entries) - 1) > 1e-4, "PyTorch's own is not"
+    sums = gradient_sums([gradient])
+    assert sums.sum_abs.item() == pytest.approx(exact * entries, rel=1e-6)
+    assert sums.norm.item() == pytest.approx(exact * entries**0.5, rel=1e-6)
+    gradient[0, -1] = inf
+    assert gradient_sums([gradient]).non_finite.item() == 1
+    gradient[0, ::2] = 0
+    assert count_non_zeros([gradient]).item() == entries // 2
+
+
+@pytest.mark.parametrize("value", [1e19, 3e38, 1e-24, 1e-38])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_norms_neither_overflow_nor_vanish(value, dtype):
+    assert_sums([torch.full((8000,), value, dtype=dtype), torch.ones(3, dtype=dtype)], tolerance=1e-6)
+
+
+def test_steps_may_differ_in_number():
+    sums = gradient_sums_of_steps([torch.tensor([[1.0, -2.0]]), torch.tensor([[3.0], [-4.0], [nan]])])
+    assert sums.max_abs.tolist() == pytest.approx([2, 3, 4, nan], nan_ok=True)
+    assert sums.non_finite.tolist() == [0, 0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    "of", [lambda x: x, lambda x: x.to(memory_format=torch.channels_last), lambda x: x.permute(2, 0, 3, 1)]
+)
+def test_pieces_are_views_that_have_every_entry_once(of):
+    tensor = of(torch.arange(120).view(2, 3, 4, 5))
+    parts = list(pieces(tensor, 50))
+    assert [len(part) for part in parts] == [50, 50, 20]
+    assert torch.cat(parts).sort().values.tolist() == list(range(120))
+    assert all(part.untyped_storage().data_ptr() == tensor.untyped_storage().data_ptr() for part in parts)
