@@ -32,7 +32,8 @@ def projection_chart(
 
     Returns:
         Height × width × 3, uint8. The second line of the heading states the method, the number of samples and the
-        class separation; the third line the faithfulness of the layout and its movement, as far as known.
+        class separation; the third line the faithfulness of the layout, its movement, and whether it continues the
+        previous layout or was begun anew, as far as known.
 
     Example:
         >>> layout = Layout(np.random.default_rng(0).normal(size=(20, 2)), None)
@@ -58,9 +59,23 @@ def chart_words(layout: Layout, numbers: LayoutQuality, *, method: Method, title
     left_out = len(layout.points) - shown
     separation, faithfulness = numbers.in_words()
     first = [method_words(method, [layout]), f"{shown} samples", separation]
-    second = [faithfulness, f"{left_out} samples with non-finite activations left out" if left_out else ""]
+    second = [
+        faithfulness,
+        origin_words(layout),
+        f"{left_out} samples with non-finite activations left out" if left_out else "",
+    ]
     lines = [title, *(" · ".join(filter(None, parts)) for parts in (first, second))]
     return "\n".join(filter(None, lines))
+
+
+def origin_words(layout: Layout) -> str:
+    """Returns how a layout began, empty if it had no previous one.
+
+    Example:
+        >>> origin_words(Layout(np.zeros((99, 2)), 30.0, 0.5, "anew"))
+        'begun anew'
+    """
+    return {"continued": "continued", "anew": "begun anew"}.get(layout.origin or "", "")
 
 
 def method_words(method: Method, layouts: Sequence[Layout]) -> str:

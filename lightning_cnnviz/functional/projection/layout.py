@@ -6,7 +6,7 @@ import numpy as np
 
 from lightning_cnnviz.functional.drawing.image import Array, ArrayLike, to_array
 from lightning_cnnviz.functional.projection.procrustes import align
-from lightning_cnnviz.functional.projection.tsne import tsne, two_columns
+from lightning_cnnviz.functional.projection.tsne import Origin, tsne, two_columns
 from lightning_cnnviz.functional.projection.umap import umap
 
 Method: TypeAlias = Literal["tsne", "pca", "umap"]
@@ -24,11 +24,14 @@ class Layout(NamedTuple):
         points: Shape (samples, 2), float32; NaN for samples with non-finite activations.
         perplexity: The perplexity used by t-SNE; None for other methods.
         divergence: The final Kullback-Leibler divergence of t-SNE; None for other methods.
+        origin: Whether t-SNE `"continued"` from the previous layout or began `"anew"` because the activations had
+            changed too much; `"first"` if there was none; None for other methods.
     """
 
     points: Array
     perplexity: float | None
     divergence: float | None = None
+    origin: Origin | None = None
 
 
 def project(
@@ -42,9 +45,10 @@ def project(
     """Projects activations to the plane so that samples with similar activations are close to each other.
 
     Activations are flattened and reduced to 50 dimensions by PCA, followed by t-SNE or UMAP if selected. With `init`,
-    the previous layout is refined: without early exaggeration, in few iterations, and finally aligned with it by
-    rotation, reflection and translation. Points then move instead of jumping, and hardly move if the activations have
-    not changed.
+    the previous layout is refined without early exaggeration, and finally aligned with it by rotation, reflection and
+    translation. Points then move instead of jumping, and hardly move if the activations have not changed. Where they
+    have changed too much for that, t-SNE begins anew, as without `init`, and the new layout is aligned with the
+    previous one. `Layout.origin` tells which it was.
 
     Args:
         activations: Shape (samples, ...), at least 5 samples with finite values.
@@ -74,6 +78,7 @@ def project(
     start = None if init is None or not np.isfinite(init[finite]).all(axis=1).any() else _fill_nan(init[finite])
     used: float | None = None
     divergence: float | None = None
+    origin: Origin | None = None
     if method == "pca":
         points = two_columns(reduced)
         if start is not None:
@@ -82,12 +87,12 @@ def project(
         points = umap(reduced, start, seed)
     else:
         used = min(perplexity, (len(reduced) - 1) / 3)
-        points, divergence = tsne(reduced, used, start, seed)
+        points, divergence, origin = tsne(reduced, used, start, seed)
     if init is not None and method != "pca":
         points = align(points, init[finite])
     layout = np.full((len(finite), 2), np.nan, dtype=np.float32)
     layout[finite] = points
-    return Layout(layout, used, divergence)
+    return Layout(layout, used, divergence, origin)
 
 
 def principal_components(activations: ArrayLike, *, seed: int = 0) -> Array:

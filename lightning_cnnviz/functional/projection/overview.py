@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from lightning_cnnviz.errors import ClassNames, class_names_list
 from lightning_cnnviz.functional.drawing.image import Labels, Picture, to_labels
 from lightning_cnnviz.functional.drawing.scatter import scatter_grid
-from lightning_cnnviz.functional.projection.chart import method_words
+from lightning_cnnviz.functional.projection.chart import method_words, origin_words
 from lightning_cnnviz.functional.projection.layout import Layout, Method
 from lightning_cnnviz.functional.projection.quality import LayoutQuality, measure
 
@@ -31,7 +31,8 @@ def projection_overview(
         title: First line of text, e.g. epoch and step.
 
     Returns:
-        Height × width × 3, uint8, up to 1780 pixels wide, with layer and quality metrics above each panel.
+        Height × width × 3, uint8, up to 1780 pixels wide, with layer, how the layout began and quality metrics above
+        each panel.
 
     Example:
         >>> import numpy as np
@@ -49,7 +50,8 @@ def projection_overview(
     panels = {}
     for (layer, method), layout in layouts.items():
         block, column = divmod(layers.index(layer), columns)
-        heading = "\n".join(filter(None, [layer, *numbers[layer, method].in_words()]))
+        first = " · ".join(filter(None, [layer, origin_words(layout)]))
+        heading = "\n".join(filter(None, [first, *numbers[layer, method].in_words()]))
         panels[block * len(methods) + methods.index(method), column] = heading, layout.points
     rows = [method_words(method, [layouts[key] for key in layouts if key[1] == method]) for method in methods]
     return scatter_grid(panels, rows * blocks, labels, names, title=title)

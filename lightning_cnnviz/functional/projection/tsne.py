@@ -1,4 +1,6 @@
-"""t-SNE that continues from the previous layout."""
+"""t-SNE that continues from the previous layout, or begins anew if too much has changed since."""
+
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -6,23 +8,51 @@ from lightning_cnnviz.functional.drawing.figure import FloatArray
 from lightning_cnnviz.functional.drawing.image import Array
 from lightning_cnnviz.functional.projection.neighbours import nearest_neighbours
 
-FEW_SAMPLES = 100
-"""With fewer samples, early exaggeration is weaker."""
+if TYPE_CHECKING:
+    from openTSNE import TSNEEmbedding
+
 MIN_SPAN = 0.01
 """Minimum extent of an initial layout; points of a smaller one would never separate again."""
-EARLY_ITERATIONS, MIN_FIRST_ITERATIONS, MAX_FIRST_ITERATIONS, FIRST_CHECK_INTERVAL = 250, 250, 1000, 50
-"""Iterations of a first layout: early exaggeration, then minimum and maximum, and between convergence checks."""
-MAX_LATER_ITERATIONS, LATER_CHECK_INTERVAL = 60, 20
-"""Iterations of a later layout: maximum, and between convergence checks."""
-MIN_RELATIVE_DROP = 0.001
-"""Converged if the divergence falls by less than this share of its value in `LATER_CHECK_INTERVAL` iterations."""
+FEW_SAMPLES = 100
+"""With fewer samples, exaggeration is weaker: 12 would collapse them to a single point."""
+ANNEALING = ((50, 12.0, 0.8), (50, 4.0, 0.9), (50, 2.0, 0.95), (100, 1.0, 0.98))
+"""Iterations, exaggeration and momentum of the stages that a layout begins with.
+
+An exaggeration that falls in steps leads to a lower divergence than one that ends at once, and the high momentum
+spreads the points in fewer iterations.
+"""
+ANNEALING_THETA = 0.8
+"""Coarseness of the Barnes-Hut approximation in these stages; afterwards it is 0.5."""
+CHECK_INTERVAL, MAX_ITERATIONS = 25, 500
+"""Iterations between convergence checks, and maximum number of iterations after those stages."""
+CONVERGED, TOO_FAR = 0.0025, 0.03
+"""Greatest fall of the divergence between two checks, as a share of its value: of a layout that has converged, and of
+the previous layout for it to be continued rather than begun anew."""
+Origin: TypeAlias = Literal["first", "continued", "anew"]
 
 
-def tsne(values: FloatArray, perplexity: float, start: Array | None, seed: int) -> tuple[FloatArray, float]:
+class Embedding(NamedTuple):
+    """A layout by t-SNE.
+
+    Attributes:
+        points: Shape (samples, 2).
+        divergence: Its Kullback-Leibler divergence in nats.
+        origin: `"first"` without a previous layout, `"continued"` if refined from it, `"anew"` if not, because the
+            values have changed too much.
+    """
+
+    points: FloatArray
+    divergence: float
+    origin: Origin
+
+
+def tsne(values: FloatArray, perplexity: float, start: Array | None, seed: int) -> Embedding:
     """Computes a layout by Barnes-Hut t-SNE, until the Kullback-Leibler divergence stops falling.
 
     A first layout is initialised with the first two columns and uses early exaggeration. A later one continues from
-    `start` without exaggeration and with a tenth of the iterations, or only 20 if the values have not changed.
+    `start` without exaggeration, which is quick and moves points no further than needed. If the divergence of `start`
+    falls quickly, its clusters are no longer those of the values; since refining it would end in a worse layout than
+    a first one, it is begun anew in the same way as a first one.
 
     Args:
         values: Principal components, shape (samples, dimensions), finite.
@@ -30,49 +60,53 @@ def tsne(values: FloatArray, perplexity: float, start: Array | None, seed: int) 
         start: The previous layout, shape (samples, 2), finite, or None. A layout that is a single point is ignored.
         seed: Seed of the randomised parts.
 
-    Returns:
-        The layout and its Kullback-Leibler divergence.
-
     References:
         van der Maaten and Hinton: Visualizing Data using t-SNE. JMLR 9 (2008).
         Poličar et al.: openTSNE. Journal of Statistical Software 109 (2024).
 
     Example:
         >>> values = np.random.default_rng(0).normal(size=(60, 8))
-        >>> first, divergence = tsne(values, 10.0, None, 0)
-        >>> tsne(values, 10.0, first, 0)[1] <= divergence
-        True
+        >>> first = tsne(values, 10.0, None, 0)
+        >>> later = tsne(values, 10.0, first.points, 0)
+        >>> later.divergence <= first.divergence, later.origin
+        (True, 'continued')
     """
     from openTSNE import TSNEEmbedding, affinity, initialization, nearest_neighbors
 
     neighbours = nearest_neighbours(values, min(len(values) - 1, int(3 * perplexity)), seed=seed)
     index = nearest_neighbors.PrecomputedNeighbors(*neighbours)
     affinities = affinity.PerplexityBasedNN(perplexity=perplexity, knn_index=index, n_jobs=1)
-    if start is not None and np.ptp(start, axis=0).max() < MIN_SPAN:
-        start = None
-    first = start is None
-    embedding = TSNEEmbedding(
-        initialization.rescale(two_columns(values).copy()) if start is None else start.astype(float),
-        affinities,
-        negative_gradient_method="bh",
-        learning_rate="auto",
-        n_jobs=1,
-        random_state=seed,
-    )
-    if first:
-        exaggeration = 12 if len(values) >= FEW_SAMPLES else 4  # 12 would collapse few samples to a single point
-        embedding.optimize(EARLY_ITERATIONS, exaggeration=exaggeration, momentum=0.5, inplace=True)
-        done, limit, interval = MIN_FIRST_ITERATIONS, MAX_FIRST_ITERATIONS, FIRST_CHECK_INTERVAL
-    else:
-        done, limit, interval = 0, MAX_LATER_ITERATIONS, LATER_CHECK_INTERVAL
-    embedding.optimize(done, momentum=0.8, inplace=True)  # 0 iterations only compute the divergence
-    falling = True
-    while falling and done < limit:
-        last = float(embedding.kl_divergence)
-        embedding.optimize(interval, momentum=0.8, inplace=True)
-        falling = last - embedding.kl_divergence > MIN_RELATIVE_DROP * interval / LATER_CHECK_INTERVAL * abs(last)
-        done += interval
-    return np.asarray(embedding), float(embedding.kl_divergence)
+
+    def embedding(points: FloatArray) -> TSNEEmbedding:
+        options = {"negative_gradient_method": "bh", "learning_rate": "auto", "n_jobs": 1, "random_state": seed}
+        return TSNEEmbedding(points, affinities, **options)
+
+    origin: Origin = "first"
+    if start is not None and np.ptp(start, axis=0).max() >= MIN_SPAN:
+        layout = embedding(start.astype(float))
+        layout.optimize(0, inplace=True)  # computes the divergence only
+        fall = _refine(layout)
+        origin = "continued" if fall <= TOO_FAR else "anew"
+    if origin != "continued":
+        layout = embedding(initialization.rescale(two_columns(values).copy()))
+        most = 12 if len(values) >= FEW_SAMPLES else 4
+        for iterations, exaggeration, momentum in ANNEALING:
+            options = {"exaggeration": min(exaggeration, most), "momentum": momentum, "theta": ANNEALING_THETA}
+            layout.optimize(iterations, **options, inplace=True)
+        layout.optimize(0, inplace=True)
+        fall = np.inf
+    for _ in range(MAX_ITERATIONS // CHECK_INTERVAL):
+        if fall <= CONVERGED:
+            break
+        fall = _refine(layout)
+    return Embedding(np.asarray(layout), float(layout.kl_divergence), origin)
+
+
+def _refine(layout: "TSNEEmbedding") -> float:
+    """Optimises a layout up to the next check; returns the share by which its divergence has fallen."""
+    before = float(layout.kl_divergence)
+    layout.optimize(CHECK_INTERVAL, momentum=0.8, inplace=True)
+    return (before - float(layout.kl_divergence)) / abs(before)
 
 
 def two_columns(values: FloatArray) -> FloatArray:

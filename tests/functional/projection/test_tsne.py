@@ -49,6 +49,37 @@ def test_points_whose_features_have_not_changed_hardly_move_after_a_first_layout
     assert max(movement(now.points, last.points) for last, now in pairwise(layouts)) <= 0.02
 
 
+def forming(samples, strengths):
+    """Activations in which ten clusters form as their strength grows, and their classes."""
+    draw, classes = np.random.default_rng(1), np.arange(samples) % 10
+    centres, own = draw.normal(size=(10, 40)), draw.normal(size=(samples, 40))
+    return [(strength * centres[classes] + own).astype(np.float32) for strength in strengths], classes
+
+
+@pytest.mark.parametrize("strengths", [(0.05, 0.35, 0.65, 0.8), (0.8, 0.8, 0.05), (0.8, 0.81, 0.82)])
+def test_a_later_layout_is_as_good_as_a_first_one_of_the_same_activations(strengths):
+    tables, classes = forming(300, strengths)
+    later = project(tables[0])
+    for values in tables[1:]:
+        later = project(values, init=later.points)
+    first = project(tables[-1])
+    shares = [nearest_agree(layout.points, classes, 10) for layout in (later, first)]
+    divergences = [divergence_by_definition(tables[-1], layout) for layout in (later, first)]
+    assert divergences[0] <= 1.05 * divergences[1]
+    assert abs(shares[0] - shares[1]) <= 0.02
+
+
+def test_a_layout_whose_clusters_are_gone_is_begun_anew_like_a_first_one_and_lies_on_the_last():
+    (apart, other), _ = forming(200, (1.0, 0.05))
+    last = project(apart, perplexity=15)
+    first, anew = project(other, perplexity=15), project(other, perplexity=15, init=last.points)
+    assert (first.origin, anew.origin) == ("first", "anew")
+    assert project(apart, perplexity=15, init=last.points).origin == "continued"
+    left, right = (layout.points - layout.points.mean(axis=0) for layout in (first, anew))
+    np.testing.assert_allclose(left @ left.T, right @ right.T, atol=1e-2 * np.abs(left @ left.T).max())
+    assert ((anew.points - last.points) ** 2).sum() < ((first.points - last.points) ** 2).sum()
+
+
 def test_a_refresh_is_as_true_as_a_layout_from_scratch_by_scikit_learn():
     values = structured(400)
     changed = values + np.random.default_rng(1).normal(size=values.shape).astype(np.float32) * 0.3
@@ -128,23 +159,24 @@ def gradient_norm(points, values, perplexity):
 @pytest.mark.xfail(version("openTSNE") == "1.0.2", reason="not settled with this openTSNE; the cause is not known")
 def test_a_layout_has_settled_where_it_ends():
     values = structured(60).astype(np.float64)
-    points, _ = tsne(values, 8.0, None, 0)
+    points = tsne(values, 8.0, None, 0).points
     random = np.random.default_rng(0).normal(scale=points.std(), size=points.shape)
-    assert gradient_norm(points, values, 8.0) < 0.25 * gradient_norm(random, values, 8.0)
+    # not zero, since t-SNE leaves out the pairs that are far apart; 0.84 after the first stages alone
+    assert gradient_norm(points, values, 8.0) < 0.5 * gradient_norm(random, values, 8.0)
 
 
 def test_the_divergence_that_is_returned_belongs_to_the_layout_and_a_refresh_does_not_raise_it():
     values = structured(120).astype(np.float64)
-    first, divergence = tsne(values, 10.0, None, 0)
+    first, divergence, _ = tsne(values, 10.0, None, 0)
     assert divergence == pytest.approx(divergence_by_definition(values, Layout(first, 10.0)), rel=0.1)
-    second, refreshed = tsne(values, 10.0, first, 0)
+    second, refreshed, _ = tsne(values, 10.0, first, 0)
     assert refreshed <= divergence * 1.001
     assert movement(second, first) < 0.1
 
 
 def test_a_start_that_is_one_point_is_as_good_as_none():
     values = structured(60)
-    cold, _ = tsne(values, 8.0, None, 0)
+    cold = tsne(values, 8.0, None, 0).points
     for start in (np.zeros((60, 2)), np.full((60, 2), 3.0), 1e-3 * cold / np.ptp(cold)):
         np.testing.assert_array_equal(tsne(values, 8.0, start, 0)[0], cold)
 
