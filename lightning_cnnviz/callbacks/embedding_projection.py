@@ -36,8 +36,9 @@ class EmbeddingProjection(ProbingCallback):
     """Projects layers' activations for many samples to 2-D: images `projection/<layer>/<method>`.
 
     Activations of a fixed, class-balanced sample are reduced to 50 dimensions by PCA and embedded in 2-D by t-SNE or
-    UMAP, or reduced to 2 dimensions by PCA. Each layout is initialised from the last one and aligned with it, so that
-    points move smoothly instead of jumping. Only the activations are computed on the training thread; everything else
+    UMAP, or reduced to 2 dimensions by PCA. Each layout continues from the last one and is aligned with it, so that
+    points move smoothly instead of jumping; where the activations have changed too much, t-SNE begins anew, which is
+    written on the layout. Only the activations are computed on the training thread; everything else
     runs in a low-priority helper process. While it is busy, only the newest activations are kept pending;
     `cnnviz/left_out/EmbeddingProjection` counts those that were dropped. Layouts are stored in the checkpoint, so that
     a resumed run continues from them.
@@ -45,7 +46,9 @@ class EmbeddingProjection(ProbingCallback):
     Quality metrics are written on each layout and, where defined, logged as scalars
     `projection/<layer>/<method>/<metric>`:
 
-    - `knn_accuracy`, `silhouette`: how well the classes are separated.
+    - `knn_accuracy`, `silhouette`: how well the classes are separated. The number of nearest neighbours is
+      `knn_neighbours`: 10, but less than the size of the smallest class. Classes of one sample are left out;
+      `knn_left_out` counts them.
     - `trustworthiness`: how faithful the layout is to the activations.
     - `divergence`: t-SNE's Kullback–Leibler divergence.
     - `movement`: median distance that a sample moved since the last layout, in units of the layout's standard
@@ -200,7 +203,7 @@ class EmbeddingProjection(ProbingCallback):
                     history.add(name, method, snapshot)
                     draw = partial(projection_chart, layout, *classes, method=method, numbers=numbers)
                     drawings.append((f"{self.tag}/{name}/{method}", partial(draw, title=titles[name])))
-                    record = partial(projection_tab_data, name, method, layout.points, predicted, numbers)
+                    record = partial(projection_tab_data, name, method, layout, predicted, numbers)
                     if final:  # the tab has one set of samples for all steps
                         drawings.append((f"cnnviz/projection/{name}/{method}", record))
         if len(self.selected) * len(self.methods) > 1 and latest:

@@ -47,7 +47,9 @@ if TYPE_CHECKING:  # `as` the same name: exported
     from lightning_cnnviz.functional.projection.animation import projection_animation as projection_animation
     from lightning_cnnviz.functional.projection.animation import projection_film as projection_film
     from lightning_cnnviz.functional.projection.chart import projection_chart as projection_chart
+    from lightning_cnnviz.functional.projection.class_separation import KnnVote as KnnVote
     from lightning_cnnviz.functional.projection.class_separation import knn_accuracy as knn_accuracy
+    from lightning_cnnviz.functional.projection.class_separation import knn_vote as knn_vote
     from lightning_cnnviz.functional.projection.class_separation import silhouette as silhouette
     from lightning_cnnviz.functional.projection.layout import Layout as Layout
     from lightning_cnnviz.functional.projection.layout import principal_components as principal_components
@@ -94,7 +96,7 @@ _MODULES = {
     ".notebook": ["Pictures", "look"],
     ".projection.animation": ["Animation", "apng", "projection_animation", "projection_film"],
     ".projection.chart": ["projection_chart"],
-    ".projection.class_separation": ["knn_accuracy", "silhouette"],
+    ".projection.class_separation": ["KnnVote", "knn_accuracy", "knn_vote", "silhouette"],
     ".projection.layout": ["Layout", "principal_components", "project"],
     ".projection.neighbours": ["trustworthiness"],
     ".projection.overview": ["projection_overview"],

@@ -11,11 +11,13 @@ import pytorch_lightning as pl
 import torch
 from helpers.tiny import NumbersLogger, TinyData, TinyNet, events, fit, image_steps, loaders, scalars, trainer
 from PIL import Image, ImageSequence
+from pytorch_lightning.loggers import TensorBoardLogger
 from sklearn.decomposition import PCA
 from sklearn.metrics import silhouette_score
 from sklearn.model_selection import LeaveOneOut, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
-from torch.utils.data import DataLoader, Subset
+from torch import nn
+from torch.utils.data import DataLoader, Subset, TensorDataset
 
 from lightning_cnnviz import EmbeddingProjection, Probe
 from lightning_cnnviz.callbacks import embedding_projection
@@ -52,7 +54,9 @@ def test_every_layer_and_method_has_its_picture_and_numbers_and_all_stand_in_an_
     numbers = {}
     for layer, method in product(layers, methods):
         layout = points(callback, layer, method)
-        nearest = KNeighborsClassifier(10, algorithm="brute")
+        k = min(10, np.bincount(targets).min() - 1)
+        nearest = KNeighborsClassifier(k, algorithm="brute")
+        numbers[f"projection/{layer}/{method}/knn_neighbours"] = k
         numbers[f"projection/{layer}/{method}/knn_accuracy"] = cross_val_score(
             nearest, layout, targets, cv=LeaveOneOut()
         ).mean()
@@ -221,6 +225,67 @@ def test_projections_by_other_methods_have_other_places_in_a_checkpoint():
     assert EmbeddingProjection(method=["pca"]).state_key == EmbeddingProjection(method="pca").state_key
 
 
+class Shown(TinyNet):
+    """A net whose layer `shown` gives, in each epoch, the rows of a table of its own."""
+
+    def __init__(self, tables):
+        super().__init__()
+        self.tables = [torch.as_tensor(table, dtype=torch.float32) for table in tables]
+        self.shown, self.head = nn.Identity(), nn.Linear(tables[0].shape[1], 2)
+
+    def forward(self, x):
+        return self.head(self.shown(self.tables[min(self.current_epoch, len(self.tables) - 1)][x[:, 0].long()]))
+
+    def training_step(self, batch, batch_idx):
+        return self(batch[0]).square().mean()
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), 1e-9)
+
+
+def fit_shown(tmp_path, tables, classes, **options):
+    """Fits a `Shown`, with a projection of all its rows."""
+    x, y = torch.arange(len(classes)).float()[:, None], torch.as_tensor(classes)
+    probe = Probe.from_tensors(x, y)
+    callback = EmbeddingProjection(layers="shown", num_samples=len(x), probe=probe, on_error="raise", **options)
+    options = {"logger": TensorBoardLogger(tmp_path, "run", ""), "max_epochs": len(tables), "accelerator": "cpu"}
+    quiet = {"enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
+    run = pl.Trainer(callbacks=[callback], **options, **quiet)
+    run.fit(Shown(tables), DataLoader(TensorDataset(x[:8], y[:8]), 4))
+    return callback
+
+
+def test_the_neighbours_are_fewer_than_the_smallest_class_has_samples_and_logged_with_the_accuracy(tmp_path):
+    classes = np.repeat(np.arange(10), 4)
+    circle = 100 * np.stack([np.cos(classes * np.pi / 5), np.sin(classes * np.pi / 5)], axis=1)
+    table = circle + np.random.default_rng(0).normal(size=circle.shape)
+    gone = np.where(np.arange(40)[:, None] == 0, np.nan, table)  # the first sample, in the second epoch
+    fit_shown(tmp_path / "whole", [table, gone, table], classes, method="pca")
+    logged = {
+        name: [event.value for event in events(tmp_path / "whole").Scalars(f"projection/shown/pca/knn_{name}")]
+        for name in ("accuracy", "neighbours")
+    }
+    assert logged == {"accuracy": [1, 1, 1], "neighbours": [3, 2, 3]}
+    fit_shown(tmp_path / "lone", [table], np.where(np.arange(40) == 39, 10, classes), method="pca")
+    reader = events(tmp_path / "lone")
+    last = [reader.Scalars(f"projection/shown/pca/knn_{name}")[-1].value for name in ("accuracy", "neighbours")]
+    assert last == [1, 2]
+    assert reader.Scalars("projection/shown/pca/knn_left_out")[-1].value == 1
+
+
+def test_layouts_of_clusters_that_form_are_begun_anew_until_they_have_and_the_tab_says_which(tmp_path):
+    draw, classes = np.random.default_rng(1), np.arange(200) % 5
+    centres, own = draw.normal(size=(5, 20)), draw.normal(size=(200, 20))
+    strengths = (0.05, 0.5, 1.0, 1.0)
+    tables = [strength * centres[classes] + own for strength in strengths]
+    callback = fit_shown(tmp_path, tables, classes)
+    layouts = [snapshot.layout for snapshot in callback._layouts.snapshots["shown", "tsne"]]
+    assert [layout.origin for layout in layouts] == ["first", "anew", "anew", "continued"]
+    records = events(tmp_path).Tensors("cnnviz/projection/shown/tsne")
+    headers = [json.loads(record.tensor_proto.string_val[0]) for record in records]
+    assert [header["origin"] for header in headers] == [layout.origin for layout in layouts]
+
+
 def of_class(data, kept):
     return Subset(data, [index for index in range(len(data)) if int(data.targets[index]) in kept])
 
@@ -234,7 +299,8 @@ def test_one_class_and_fewer_samples_than_the_perplexity_needs(kept, size, tmp_p
     assert np.isfinite(points(callback, "act", "tsne")).all()
     numbers = {tag for tag in events(tmp_path).Tags()["scalars"] if tag.startswith("projection/")}
     known = ("knn_accuracy", "silhouette")[: len(kept)]
-    assert numbers == {f"projection/act/tsne/{name}" for name in (*known, "trustworthiness", "divergence")}
+    more = ("knn_neighbours", "trustworthiness", "divergence")
+    assert numbers == {f"projection/act/tsne/{name}" for name in (*known, *more)}
 
 
 @pytest.mark.parametrize("value", [float("nan"), 0.0], ids=["non-finite", "constant"])
@@ -297,9 +363,8 @@ def test_bad_arguments(arguments, message):
 def test_nothing_but_the_projection_is_logged(tmp_path):
     fit(tmp_path, [EmbeddingProjection()], max_epochs=1)
     ours = [tag for tag in events(tmp_path).Tags()["scalars"] if "rojection" in tag]
-    numbers = [
-        f"projection/act/tsne/{name}" for name in ("knn_accuracy", "silhouette", "trustworthiness", "divergence")
-    ]
+    names = ("knn_accuracy", "knn_neighbours", "silhouette", "trustworthiness", "divergence")
+    numbers = [f"projection/act/tsne/{name}" for name in names]
     costs = [f"cnnviz/{cost}/EmbeddingProjection" for cost in ("cost", "cost_share")]
     assert sorted(ours) == sorted([*numbers, *costs])
 

@@ -175,7 +175,9 @@ def write(
                 run.add("projection", f"cnnviz/projection/{name}/{method}", step,
                         {"points": bad(points), "predicted": predicted},
                         identity={"layer": name, "method": method}, layer=name, method=method,
-                        numbers={"knn_accuracy": value(0.1 + 0.85 * apart), "trustworthiness": value(0.98)},
+                        origin="anew",
+                        numbers={"knn_accuracy": value(0.1 + 0.85 * apart), "trustworthiness": value(0.98),
+                                 "knn_neighbours": 10},
                         )  # fmt: skip
         if partition:
             for name in names[:2]:

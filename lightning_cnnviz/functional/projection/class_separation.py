@@ -1,5 +1,7 @@
 """Metrics of class separation: k-nearest-neighbour accuracy and silhouette."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from lightning_cnnviz.functional.drawing.figure import FloatArray
@@ -9,37 +11,71 @@ MAX_COMPARED = 5000
 """Maximum number of samples for the silhouette, whose cost is quadratic."""
 
 
-def knn_accuracy(points: FloatArray, labels: Labels, k: int = 10) -> float:
-    """Computes the leave-one-out accuracy of a k-nearest-neighbour classifier on a layout.
+class KnnVote(NamedTuple):
+    """Result of a leave-one-out k-nearest-neighbour classifier.
 
-    This is the share of samples whose class is the most frequent one among their k nearest neighbours, not counting
-    the sample itself. Ties go to the lowest class index.
+    Attributes:
+        accuracy: Share of samples that are classified correctly, 0…1; NaN without two samples of one class.
+        neighbours: The k that was used; 0 if the accuracy is NaN.
+        left_out: Number of classes of one sample, which are left out.
+    """
+
+    accuracy: float
+    neighbours: int
+    left_out: int
+
+
+def knn_vote(points: FloatArray, labels: Labels, k: int = 10) -> KnnVote:
+    """Classifies each sample of a layout by its k nearest neighbours, not counting the sample itself.
+
+    The predicted class is the most frequent one among the neighbours; ties go to the lowest class index. k is at most
+    the size of the smallest class minus one, as many neighbours of its own class as each sample can have: with more, a
+    perfect separation would not be found perfect. The sample of a class of one cannot be classified correctly: it is
+    left out, also as a neighbour.
 
     Args:
         points: Shape (samples, dimensions); non-finite rows are skipped.
         labels: Class indices, shape (samples,); samples with negative (unknown) labels are skipped.
-        k: Number of neighbours, reduced if there are too few samples.
-
-    Returns:
-        0…1, or NaN with fewer than two samples.
+        k: Maximum number of neighbours.
 
     Example:
-        >>> knn_accuracy(np.array([[0.0], [0.1], [5.0], [5.1]]), np.array([0, 0, 1, 1]), k=1)
-        1.0
+        >>> knn_vote(np.array([[0.0], [0.1], [5.0], [5.1], [9.0]]), np.array([0, 0, 1, 1, 2]))
+        KnnVote(accuracy=1.0, neighbours=1, left_out=1)
     """
     from sklearn.neighbors import NearestNeighbors
 
     labels = to_labels(labels)
-    usable = np.isfinite(points).all(axis=1) & (labels >= 0)
-    points, labels = points[usable], labels[usable]
-    k = min(k, len(points) - 1)
-    if k < 1:
-        return float("nan")
+    known = np.isfinite(points).all(axis=1) & (labels >= 0)
+    points, labels = points[known], labels[known]
+    _, labels, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    repeated = sizes[labels] > 1
+    points, labels = points[repeated], labels[repeated]
+    left_out = int((~repeated).sum())
+    k = min([k, *(sizes[sizes > 1] - 1).tolist()])
+    if not len(points):
+        return KnnVote(np.nan, 0, left_out)
     neighbours = NearestNeighbors(n_neighbors=k).fit(points).kneighbors(return_distance=False)
-    labels = np.unique(labels, return_inverse=True)[1]
-    votes = np.zeros((len(points), int(labels.max()) + 1), dtype=np.intp)
+    votes = np.zeros((len(points), len(sizes)), dtype=np.intp)
     np.add.at(votes, (np.arange(len(points))[:, None], labels[neighbours]), 1)
-    return float((votes.argmax(axis=1) == labels).mean())
+    return KnnVote(float((votes.argmax(axis=1) == labels).mean()), k, left_out)
+
+
+def knn_accuracy(points: FloatArray, labels: Labels, k: int = 10) -> float:
+    """Computes the accuracy of `knn_vote`, which also returns the k that was used.
+
+    Args:
+        points: As in `knn_vote`.
+        labels: As in `knn_vote`.
+        k: As in `knn_vote`: reduced to the size of the smallest class minus one.
+
+    Returns:
+        0…1, or NaN without two samples of one class.
+
+    Example:
+        >>> knn_accuracy(np.array([[0.0], [0.1], [5.0], [5.1]]), np.array([0, 0, 1, 1]))
+        1.0
+    """
+    return knn_vote(points, labels, k).accuracy
 
 
 def silhouette(points: FloatArray, labels: Labels) -> float:

@@ -64,12 +64,17 @@ def test_numbers_that_are_known_are_written_and_not_computed_again():
 
 
 def test_the_words_say_what_is_known_and_leave_out_what_is_not():
-    layout = Layout(np.array([[0, 1], [1, 0], [nan, nan], [2, 2]], dtype=np.float32), 12.0, 0.5)
-    everything = LayoutQuality(0.5, -0.25, 0.99, 0.5, 0.0125)
+    layout = Layout(np.array([[0, 1], [1, 0], [nan, nan], [2, 2]], dtype=np.float32), 12.0, 0.5, "anew")
+    everything = LayoutQuality(0.5, -0.25, 0.99, 0.5, 0.0125, 10)
     assert chart_words(layout, everything, method="tsne", title="fc1").splitlines() == [
         "fc1",
         "t-SNE (perplexity 12) · 3 samples · 10-NN accuracy 50.0% · silhouette -0.25",
-        "trustworthiness 0.990 · KL divergence 0.5 · moved 0.013 σ · 1 samples with non-finite activations left out",
+        "trustworthiness 0.990 · KL divergence 0.5 · moved 0.013 σ · begun anew · "
+        "1 samples with non-finite activations left out",
     ]
+    later = layout._replace(origin="continued")
+    assert "moved 0.013 σ · continued · 1 samples" in chart_words(later, everything, method="tsne", title="")
+    first = chart_words(layout._replace(origin="first"), everything, method="tsne", title="")
+    assert "moved 0.013 σ · 1 samples" in first
     nothing = Layout(layout.points[:2], None)
     assert chart_words(nothing, LayoutQuality(), method="umap", title="") == "UMAP · 2 samples"

@@ -7,7 +7,7 @@ from sklearn.metrics import silhouette_score
 from sklearn.model_selection import LeaveOneOut, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 
-from lightning_cnnviz.functional.projection.class_separation import knn_accuracy, silhouette
+from lightning_cnnviz.functional.projection.class_separation import knn_accuracy, knn_vote, silhouette
 
 nan, inf = np.nan, np.inf
 
@@ -24,15 +24,49 @@ def overlapping(classes, samples=80, seed=0):
 # ---- k-NN accuracy
 
 
+def by_votes(points, labels, k):
+    """Accuracy, neighbours and samples left out, by brute force from the definition."""
+    counts = {label: labels.tolist().count(label) for label in labels.tolist()}
+    kept = [index for index, label in enumerate(labels.tolist()) if counts[label] > 1]
+    k = min([k, *(count - 1 for count in counts.values() if count > 1)])
+    return nearest_agree(points[kept], labels[kept], k), k, len(labels) - len(kept)
+
+
 @pytest.mark.parametrize("k", [1, 2, 3, 10])
 @pytest.mark.parametrize("classes", [2, 3, 10])
 def test_knn_accuracy_agrees_with_brute_force(k, classes):
     rng = np.random.default_rng(classes)
-    labels = rng.integers(0, classes, 80)
-    points = rng.normal(size=(80, 2)) + labels[:, None] * 0.7
+    labels = rng.permutation(np.arange(12 * classes) % classes)
+    points = rng.normal(size=(len(labels), 2)) + labels[:, None] * 0.7
     expected = nearest_agree(points, labels, k)
     assert 0 < expected < 1
     assert knn_accuracy(points, labels, k) == pytest.approx(expected)
+    assert knn_vote(points, labels, k) == (pytest.approx(expected), k, 0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_neighbours_are_at_most_as_many_as_the_smallest_class_has(seed):
+    points, labels = overlapping(10, seed=seed)
+    labels[:3] = [50, 51, 52]  # alone in their class
+    expected = by_votes(points, labels, 10)
+    assert 1 <= expected[1] < 10
+    assert expected[2] >= 3
+    assert knn_vote(points, labels) == (pytest.approx(expected[0]), *expected[1:])
+    assert knn_accuracy(points, labels) == pytest.approx(expected[0])
+
+
+@pytest.mark.parametrize("each", [2, 3, 4, 10, 11, 30])
+def test_classes_that_are_perfectly_apart_have_an_accuracy_of_one_however_small_they_are(each):
+    rng = np.random.default_rng(each)
+    labels = np.repeat(np.arange(10), each)
+    points = 100 * np.stack([np.cos(labels * np.pi / 5), np.sin(labels * np.pi / 5)], axis=1)
+    assert knn_vote(points + rng.normal(size=points.shape), labels) == (1, min(10, each - 1), 0)
+
+
+def test_a_sample_alone_in_its_class_neither_counts_nor_votes():
+    points, labels = np.array([[0.0], [0.1], [0.2], [5.0], [5.1]]), np.array([0, 2, 0, 1, 1])
+    assert knn_vote(points, labels) == (1, 1, 1)  # the nearest of the first and the third is alone in its class
+    assert knn_vote(points[:3], np.arange(3)) == (pytest.approx(nan, nan_ok=True), 0, 3)
 
 
 def test_a_sample_is_no_neighbour_of_itself():
@@ -41,29 +75,27 @@ def test_a_sample_is_no_neighbour_of_itself():
 
 
 def test_samples_that_coincide_are_neighbours_but_never_their_own():
-    assert knn_accuracy(np.zeros((2, 2)), np.array([0, 1]), k=1) == 0
     assert knn_accuracy(np.zeros((6, 2)), np.zeros(6, dtype=int), k=3) == 1
+    points, labels = np.repeat([0.0, 9.0], 2)[:, None], np.array([0, 1, 0, 1])
+    assert knn_accuracy(points, labels, k=1) == 0
 
 
 def test_of_equally_frequent_classes_the_lowest_wins():
-    points = np.array([[0.0], [1.0], [-1.1]])
-    assert knn_accuracy(points, np.array([0, 0, 1]), k=2) == pytest.approx(2 / 3)
-    assert knn_accuracy(points, np.array([1, 1, 0]), k=2) == 0
+    points = np.array([[0.0], [1.0], [1.1], [9.0], [9.5], [9.6]])
+    assert knn_accuracy(points, np.array([0, 0, 0, 1, 1, 1]), k=2) == 1
+    points = np.array([[0.0], [1.0], [2.0], [0.1], [1.1], [2.1]])  # the nearest two of each are one of each class
+    labels = np.array([0, 0, 0, 1, 1, 1])
+    assert knn_accuracy(points, labels, k=2) == pytest.approx(nearest_agree(points, labels, 2))
+    assert knn_accuracy(points, 1 - labels, k=2) == pytest.approx(nearest_agree(points, 1 - labels, 2))
 
 
 def test_unknown_classes_and_missing_places_take_no_part():
     rng = np.random.default_rng(0)
-    labels = rng.integers(0, 3, 60)
+    labels = np.arange(60) % 3
     points = rng.normal(size=(60, 2)) + labels[:, None]
     expected = nearest_agree(points, labels, 5)
     more = np.concatenate([points, rng.normal(size=(20, 2)), np.full((4, 2), nan)])
     assert knn_accuracy(more, np.concatenate([labels, [-1] * 20, [0, 1, 2, 0]]), 5) == pytest.approx(expected)
-
-
-def test_the_number_of_neighbours_is_lowered_to_what_is_there():
-    rng = np.random.default_rng(0)
-    points, labels = rng.normal(size=(6, 2)), np.array([0, 0, 0, 0, 1, 1])
-    assert knn_accuracy(points, labels, k=100) == pytest.approx(nearest_agree(points, labels, 5))
 
 
 @pytest.mark.parametrize("samples", [0, 1])
@@ -77,9 +109,10 @@ def test_large_class_numbers_cost_no_memory():
     assert knn_accuracy(points, labels, k=1) == 1
 
 
-@pytest.mark.parametrize("classes", [2, 10])
+@pytest.mark.parametrize("classes", [2, 5])
 def test_knn_accuracy_is_that_of_scikit_learns_classifier_left_one_out(classes):
-    points, labels = overlapping(classes)
+    points, _ = overlapping(classes)
+    labels = np.arange(80) % classes
     classifier = KNeighborsClassifier(10, algorithm="brute")
     expected = cross_val_score(classifier, points, labels, cv=LeaveOneOut()).mean()
     assert knn_accuracy(points, labels) == pytest.approx(expected)

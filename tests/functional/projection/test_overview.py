@@ -23,7 +23,7 @@ def some(layers, methods=("pca", "tsne")):
 
 
 def same(layouts):
-    return dict.fromkeys(layouts, LayoutQuality(0.75, -0.25, 0.5, 1.5, 0.125))
+    return dict.fromkeys(layouts, LayoutQuality(0.75, -0.25, 0.5, 1.5, 0.125, 10))
 
 
 WORDS = "10-NN accuracy 75.0% · silhouette -0.25\ntrustworthiness 0.500 · KL divergence 1.5 · moved 0.125 σ"
@@ -56,6 +56,15 @@ def test_layers_that_go_on_in_further_rows_keep_their_order():
     picture = projection_overview(layouts, LABELS, ["a", "b"], numbers=same(layouts))
     panels = {divmod(i, 3): (f"{name}\n{WORDS}", layouts[name, "pca"].points) for i, name in enumerate("abcdef")}
     assert np.array_equal(picture, scatter_grid(panels, ["PCA", "PCA"], LABELS, ["a", "b"], title=""))
+
+
+def test_a_layout_that_was_begun_anew_says_so_in_its_panel():
+    layouts = some(["conv1", "conv2"], ["tsne"])
+    layouts["conv2", "tsne"] = layouts["conv2", "tsne"]._replace(origin="anew")
+    picture = projection_overview(layouts, LABELS, ["a", "b"], numbers=same(layouts))
+    words = {"conv1": "conv1", "conv2": "conv2 · begun anew"}
+    panels = {(0, i): (f"{words[name]}\n{WORDS}", layouts[name, "tsne"].points) for i, name in enumerate(words)}
+    assert np.array_equal(picture, scatter_grid(panels, ["t-SNE (perplexity 13)"], LABELS, ["a", "b"], title=""))
 
 
 def test_numbers_are_computed_where_they_are_not_given():

@@ -18,7 +18,8 @@ def test_every_number_is_that_of_the_layout():
     assert numbers.trustworthiness == pytest.approx(trustworthiness(values, points))
     assert numbers.divergence == 0.75
     assert numbers.movement == pytest.approx(5 / np.sqrt(points.var(axis=0).mean()))
-    assert numbers.known() == numbers._asdict()
+    assert numbers.knn_neighbours == 10
+    assert numbers.known() == {name: value for name, value in numbers._asdict().items() if name != "knn_left_out"}
 
 
 def test_what_cannot_be_known_is_neither_written_nor_logged():
@@ -27,5 +28,22 @@ def test_what_cannot_be_known_is_neither_written_nor_logged():
     assert unknown.known() == {}
     assert unknown.in_words() == ("", "")
     one_class = measure(Layout(points, None), np.zeros(20, dtype=int), last=np.full((20, 2), np.nan))
-    assert one_class.known() == {"knn_accuracy": 1.0}
+    assert one_class.known() == {"knn_accuracy": 1.0, "knn_neighbours": 10}
     assert LayoutQuality(divergence=1.0, movement=0.5).in_words() == ("", "KL divergence 1 · moved 0.500 σ")
+
+
+def test_the_neighbours_and_the_samples_left_out_are_those_of_the_accuracy_and_stand_beside_it():
+    points = np.repeat(np.eye(10, 2) * 50 + np.arange(10)[:, None], 4, axis=0) + np.random.default_rng(0).random(
+        (40, 2)
+    )
+    labels = np.repeat(np.arange(10), 4)
+    separate = measure(Layout(points, None), labels)
+    assert (separate.knn_accuracy, separate.knn_neighbours) == (1, 3)
+    assert separate.in_words()[0].startswith("3-NN accuracy 100.0% · silhouette ")
+    labels[[0, 39]] = 77, 78
+    lone = measure(Layout(points, None), labels)
+    assert (lone.knn_accuracy, lone.knn_neighbours, lone.knn_left_out) == (1, 2, 2)
+    assert lone.in_words()[0].startswith("2-NN accuracy 100.0% without 2 classes of one sample · ")
+    nobody = measure(Layout(points, None), np.arange(40))
+    assert nobody.known() == {}
+    assert nobody.in_words() == ("", "")

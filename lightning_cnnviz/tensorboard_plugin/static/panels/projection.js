@@ -10,10 +10,13 @@ import { ProjectionPlot } from "./projection_plot.js";
 
 const METHODS = { tsne: "t-SNE", pca: "PCA", umap: "UMAP" };
 const MEASURES = {
-	knn_accuracy: ["k-NN accuracy", formatPercent],
-	trustworthiness: ["trustworthiness", formatNumber],
-	silhouette: ["silhouette", formatNumber],
+	knn_accuracy: (value, numbers) =>
+		`${numbers.knn_neighbours ?? "k"}-NN accuracy ${formatPercent(value)}${withoutLone(numbers.knn_left_out)}`,
+	trustworthiness: (value) => `trustworthiness ${formatNumber(value)}`,
+	silhouette: (value) => `silhouette ${formatNumber(value)}`,
 };
+
+const withoutLone = (count) => (count ? ` without ${count} class${count > 1 ? "es" : ""} of one sample` : "");
 
 const methodName = (method) => METHODS[method] ?? method;
 
@@ -65,10 +68,10 @@ export class ProjectionPanel {
 		if (projection?.waiting && this.series === series) return;
 		this.series = series;
 		this.drawn = Boolean(projection?.points);
-		const measured = Object.entries(projection?.frame?.info.numbers ?? {}).filter(
-			([name, value]) => MEASURES[name] && value !== null,
-		);
-		const written = measured.slice(0, 2).map(([name, value]) => `${MEASURES[name][0]} ${MEASURES[name][1](value)}`);
+		const numbers = projection?.frame?.info.numbers ?? {};
+		const measured = Object.entries(numbers).filter(([name, value]) => MEASURES[name] && value !== null);
+		const written = measured.slice(0, 2).map(([name, value]) => MEASURES[name](value, numbers));
+		if (projection?.frame?.info.origin === "anew") written.push("begun anew");
 		this.measures.textContent = written.join(" · ");
 		this.drawClasses(samples.classes);
 		this.plot.draw(this.drawn ? projection : null, series, samples, methodName(series.method));
