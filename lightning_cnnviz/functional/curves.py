@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, NamedTuple, TypeAlias, overload
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, overload
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from lightning_cnnviz.functional.drawing.figure import finished, line_chart
 from lightning_cnnviz.functional.drawing.image import Picture
+from lightning_cnnviz.functional.drawing.line_chart import line_chart
+
+if TYPE_CHECKING:  # imported where a figure is asked for: it takes three tenths of a second
+    from matplotlib.figure import Figure
 
 Quantity: TypeAlias = Literal["loss", "accuracy"]
 Stage: TypeAlias = Literal["train", "val"]
@@ -141,7 +143,7 @@ def curve_chart(
     metrics: Mapping[Stage, str] | None = None,
     title: str = "",
     as_figure: Literal[True],
-) -> Figure: ...
+) -> "Figure": ...
 def curve_chart(
     train: Sequence[Point],
     val: Sequence[Point],
@@ -150,7 +152,7 @@ def curve_chart(
     metrics: Mapping[Stage, str] | None = None,
     title: str = "",
     as_figure: bool = False,
-) -> Picture | Figure:
+) -> "Picture | Figure":
     """Draws training and validation curves in one chart and rings the best point (of validation, if available).
 
     Args:
@@ -159,7 +161,7 @@ def curve_chart(
         quantity: `"loss"` (lower is better) or `"accuracy"` (higher is better).
         metrics: Stage → the metric it shows, written in the legend. Default: the stage alone.
         title: Written above the chart.
-        as_figure: Return the matplotlib figure, e.g. to restyle it for a paper.
+        as_figure: Return a matplotlib figure of the same content, e.g. to restyle it for a paper.
 
     Returns:
         Height × width × 3, uint8; or the figure if `as_figure` is set.
@@ -185,4 +187,8 @@ def curve_chart(
         label = f"best {'val' if val else 'train'}: {best.value:.4g} {when}"
         mark = (best.epoch if in_epochs else best.step, best.value, label)
     x_label = "epochs completed" if in_epochs else "optimizer step"
-    return finished(line_chart(series, title=title, x_label=x_label, y_label=quantity, mark=mark), as_figure)
+    if not as_figure:
+        return line_chart(series, title=title, x_label=x_label, y_label=quantity, mark=mark)
+    from lightning_cnnviz.functional.drawing.figure import line_figure
+
+    return line_figure(series, title=title, x_label=x_label, y_label=quantity, mark=mark)

@@ -10,7 +10,7 @@ from typing import Any
 from lightning_cnnviz.worker.channel import MessageChannel, UnsendableError
 
 EXECUTORS = ("draw", "compute")
-"""Each runs one call at a time: only one thread uses matplotlib, and drawing does not wait for slow computations."""
+"""Each runs one call at a time: only one thread draws, and drawing does not wait for slow computations."""
 
 
 def main() -> None:

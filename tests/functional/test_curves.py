@@ -299,15 +299,21 @@ def test_where_epochs_have_no_length_the_axis_is_in_steps():
 
 
 @pytest.mark.parametrize("val", [[], [Point(1, 60, 0.6), Point(2, 120, 0.4)]], ids=["training only", "both"])
-def test_the_figure_has_the_pixels_of_the_picture(val):
+def test_the_figure_shows_what_the_picture_shows(val):
     train = [Point(1, 60, 0.7), Point(2, 120, 0.5)]
-    options = {"quantity": "loss", "title": "$5"}
-    figure = curve_chart(train, val, **options, as_figure=True)
+    figure = curve_chart(train, val, quantity="loss", title="$5", as_figure=True)
     assert isinstance(figure, Figure)
-    np.testing.assert_array_equal(render_figure(figure), curve_chart(train, val, **options))
-    np.testing.assert_array_equal(figure.axes[0].lines[0].get_ydata(), [0.7, 0.5])
-    figure.axes[0].set_title("mine")  # to be restyled by its user
-    assert not np.array_equal(render_figure(figure), curve_chart(train, val, **options))
+    (axes,) = figure.axes
+    *lines, ring = axes.lines
+    for line, points_of_stage in zip(lines, filter(None, (train, val)), strict=True):
+        np.testing.assert_array_equal(line.get_xdata(), [point.epoch for point in points_of_stage])
+        np.testing.assert_array_equal(line.get_ydata(), [point.value for point in points_of_stage])
+    assert (ring.get_xdata()[0], ring.get_ydata()[0]) == (2, 0.4 if val else 0.5)
+    assert axes.get_title("left") == r"\$5"
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("epochs completed", "loss")
+    before = render_figure(figure)
+    axes.set_title("mine")  # to be restyled by its user
+    assert not np.array_equal(render_figure(figure), before)
 
 
 @pytest.mark.parametrize("others", [["val_AverageAccuracy"], ["val_macro_accuracy", "val_balanced_accuracy"]])

@@ -1,11 +1,12 @@
 """Text on pictures: titles, labels under tiles, and the colour scale."""
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -29,9 +30,21 @@ def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
     # Bundled with matplotlib, hence the same on every machine. Covers Latin, Greek, Cyrillic and some other alphabets,
     # but no Chinese, Japanese, Korean or Indic scripts; missing characters are drawn as boxes.
     file = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    return ImageFont.truetype(str(Path(matplotlib.get_data_path(), "fonts", "ttf", file)), size)
+    return ImageFont.truetype(str(_font_folder() / file), size)
 
 
+def _font_folder() -> Path:
+    # Found without importing matplotlib, which takes three tenths of a second; some systems keep its data elsewhere.
+    spec = find_spec("matplotlib")
+    folder = Path((spec and spec.origin) or "").parent / "mpl-data" / "fonts" / "ttf"
+    if folder.is_dir():
+        return folder
+    import matplotlib
+
+    return Path(matplotlib.get_data_path(), "fonts", "ttf")
+
+
+@lru_cache(maxsize=4096)
 def text_width(text: str, size: int = TEXT_SIZE) -> int:
     """Returns the width of a line of text in pixels."""
     return int(np.ceil(font(size).getlength(one_line(text))))
@@ -44,11 +57,15 @@ def shorten(text: str, width: int, size: int = TEXT_SIZE, keep_end: bool = False
         >>> shorten("features.denseblock3.denselayer24.conv2", 120, keep_end=True).endswith("24.conv2")
         True
     """
-    for drop in range(len(text) or 1):
-        shown = text if not drop else f"…{text[drop:]}" if keep_end else f"{text[:-drop]}…"
-        if text_width(shown, size) <= width:
-            return shown
-    return "…"
+    if text_width(text, size) <= width:
+        return text
+
+    def shown(drop: int) -> str:
+        return f"…{text[drop:]}" if keep_end else f"{text[:-drop]}…"
+
+    drops = range(1, len(text))
+    found = bisect_left(drops, True, key=lambda drop: text_width(shown(drop), size) <= width)
+    return shown(drops[found]) if found < len(drops) else "…"
 
 
 def non_finite_note(values: Array, what: str) -> str:
@@ -63,6 +80,7 @@ def pad(picture: Picture, height: int, width: int) -> Picture:
     return np.pad(picture, ((0, rows), (0, columns), (0, 0)), constant_values=255)
 
 
+@lru_cache(maxsize=1024)
 def text_line(
     text: str,
     width: int = 0,
@@ -70,7 +88,10 @@ def text_line(
     keep_end: bool = False,
     ink: tuple[int, int, int] = INK,
 ) -> Picture:
-    """Draws one line of text on white; truncated and centred if a width in pixels is given."""
+    """Draws one line of text on white; truncated and centred if a width in pixels is given.
+
+    The most recent lines are kept, because most of them stand on the next epoch's pictures too: not to be changed.
+    """
     text = one_line(text)
     shown = shorten(text, width, size, keep_end) if width else text
     length = text_width(shown, size)
@@ -78,7 +99,9 @@ def text_line(
     left = (width - length) // 2 if width else 0
     ImageDraw.Draw(strip).text((left, 1), shown, fill=255, font=font(size))
     shades: Picture = np.linspace(255, ink, TEXT_SHADES).round().astype(np.uint8)
-    return shades[(np.asarray(strip, dtype=np.intp) * (TEXT_SHADES - 1) + 127) // 255]
+    line = shades[(np.asarray(strip, dtype=np.intp) * (TEXT_SHADES - 1) + 127) // 255]
+    line.flags.writeable = False
+    return line
 
 
 def write(

@@ -15,6 +15,7 @@ ArrayLike: TypeAlias = "torch.Tensor | npt.NDArray[np.generic]"
 Labels: TypeAlias = "torch.Tensor | npt.NDArray[np.integer] | Sequence[int]"
 """Class indices, shape (samples,)."""
 Array: TypeAlias = npt.NDArray[np.float32]
+FloatArray: TypeAlias = npt.NDArray[np.floating]
 Picture: TypeAlias = npt.NDArray[np.uint8]
 """Height × width × 3, RGB, 0…255."""
 

@@ -9,8 +9,7 @@ from PIL import Image, ImageDraw
 
 from lightning_cnnviz.functional.drawing.caption import INK, font
 from lightning_cnnviz.functional.drawing.colours import NO_CLASS, Colours
-from lightning_cnnviz.functional.drawing.figure import FloatArray
-from lightning_cnnviz.functional.drawing.image import Picture
+from lightning_cnnviz.functional.drawing.image import FloatArray, Picture
 from lightning_cnnviz.functional.escaping import one_line
 
 INK_SHADES = 16

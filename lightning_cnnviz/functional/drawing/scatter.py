@@ -8,8 +8,7 @@ import numpy.typing as npt
 
 from lightning_cnnviz.functional.drawing.caption import TITLE_SIZE, shorten
 from lightning_cnnviz.functional.drawing.colours import class_colours
-from lightning_cnnviz.functional.drawing.figure import FloatArray
-from lightning_cnnviz.functional.drawing.image import Picture
+from lightning_cnnviz.functional.drawing.image import FloatArray, Picture
 from lightning_cnnviz.functional.drawing.point_canvas import (
     Canvas,
     PlotArea,

@@ -1,14 +1,16 @@
 """Gradient statistics per layer: diagnosis, bar chart and heat map."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, overload
+from typing import TYPE_CHECKING, Literal, overload
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from lightning_cnnviz.functional.drawing.figure import FloatArray, bar_chart, finished, heat_map
-from lightning_cnnviz.functional.drawing.image import Picture
+from lightning_cnnviz.functional.drawing.image import FloatArray, Picture
+from lightning_cnnviz.functional.drawing.row_chart import bar_chart, heat_map
 from lightning_cnnviz.functional.tab.data import TabData
+
+if TYPE_CHECKING:  # imported where a figure is asked for: it takes three tenths of a second
+    from matplotlib.figure import Figure
 
 STATISTICS = ("mean_abs", "max_abs", "norm", "zero_share", "non_finite", "update_ratio")
 """Mean |g|; max |g|; L2 norm ‖g‖; share of exact zeros, 0…1; number of NaN or infinite entries;
@@ -82,10 +84,10 @@ def gradient_bars(
 @overload
 def gradient_bars(
     names: Sequence[str], mean_abs: FloatArray, max_abs: FloatArray, *, title: str = "", as_figure: Literal[True]
-) -> Figure: ...
+) -> "Figure": ...
 def gradient_bars(
     names: Sequence[str], mean_abs: FloatArray, max_abs: FloatArray, *, title: str = "", as_figure: bool = False
-) -> Picture | Figure:
+) -> "Picture | Figure":
     """Draws mean and maximum |gradient| of each layer as bars on a log axis, with the first layer at the top.
 
     Args:
@@ -93,7 +95,7 @@ def gradient_bars(
         mean_abs: Mean |g| per layer; NaN if there was no gradient, or it was not finite.
         max_abs: Max |g| per layer.
         title: Written above the chart.
-        as_figure: Return the matplotlib figure, e.g. to restyle it for a paper.
+        as_figure: Return a matplotlib figure of the same content, e.g. to restyle it for a paper.
 
     Returns:
         Height × width × 3, uint8; or the figure if `as_figure` is set. For layers without bars, a note states why.
@@ -110,7 +112,11 @@ def gradient_bars(
             notes[row] = "all zero"
     bars = {"max |g|": np.asarray(max_abs), "mean |g|": np.asarray(mean_abs)}
     label = "|gradient| of the loss with respect to the weights"
-    return finished(bar_chart(names, bars, title=title, value_label=label, notes=notes), as_figure)
+    if not as_figure:
+        return bar_chart(names, bars, title=title, value_label=label, notes=notes)
+    from lightning_cnnviz.functional.drawing.figure import bar_figure
+
+    return bar_figure(names, bars, title=title, value_label=label, notes=notes)
 
 
 @overload
@@ -125,10 +131,10 @@ def gradient_heat_map(
 @overload
 def gradient_heat_map(
     names: Sequence[str], steps: Sequence[int], mean_abs: FloatArray, *, title: str = "", as_figure: Literal[True]
-) -> Figure: ...
+) -> "Figure": ...
 def gradient_heat_map(
     names: Sequence[str], steps: Sequence[int], mean_abs: FloatArray, *, title: str = "", as_figure: bool = False
-) -> Picture | Figure:
+) -> "Picture | Figure":
     """Draws the mean |gradient| of each layer over the course of training as a heat map.
 
     Args:
@@ -136,7 +142,7 @@ def gradient_heat_map(
         steps: Optimizer step of each column, ascending.
         mean_abs: Shape (layers, steps). NaN (light grey) if there was no finite gradient.
         title: Written above the chart.
-        as_figure: Return the matplotlib figure, e.g. to restyle it for a paper.
+        as_figure: Return a matplotlib figure of the same content, e.g. to restyle it for a paper.
 
     Returns:
         Height × width × 3, uint8; or the figure if `as_figure` is set. The colour scale is logarithmic, dark is small.
@@ -148,5 +154,8 @@ def gradient_heat_map(
     values = np.asarray(mean_abs)
     note = "grey: no finite gradient" if np.isnan(values).any() else ""
     full_title = " · ".join(filter(None, [title, note]))
-    figure = heat_map(values, names, steps, title=full_title, x_label="optimizer step", value_label="mean |g|")
-    return finished(figure, as_figure)
+    if not as_figure:
+        return heat_map(values, names, steps, title=full_title, x_label="optimizer step", value_label="mean |g|")
+    from lightning_cnnviz.functional.drawing.figure import heat_map_figure
+
+    return heat_map_figure(values, names, steps, title=full_title, x_label="optimizer step", value_label="mean |g|")

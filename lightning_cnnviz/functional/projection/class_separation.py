@@ -4,8 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lightning_cnnviz.functional.drawing.figure import FloatArray
-from lightning_cnnviz.functional.drawing.image import Labels, to_labels
+from lightning_cnnviz.functional.drawing.image import FloatArray, Labels, to_labels
 
 MAX_COMPARED = 5000
 """Maximum number of samples for the silhouette, whose cost is quadratic."""

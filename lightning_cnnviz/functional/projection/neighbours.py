@@ -5,7 +5,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from lightning_cnnviz.functional.drawing.figure import FloatArray
+from lightning_cnnviz.functional.drawing.image import FloatArray
 
 MAX_EXACT_SAMPLES = 20_000
 """Maximum number of samples for exact search, which compares every pair."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lightning_cnnviz.functional.drawing.figure import FloatArray
+from lightning_cnnviz.functional.drawing.image import FloatArray
 
 
 def align(points: FloatArray, onto: FloatArray) -> FloatArray:

@@ -5,8 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lightning_cnnviz.functional.drawing.figure import FloatArray
-from lightning_cnnviz.functional.drawing.image import Labels, to_labels
+from lightning_cnnviz.functional.drawing.image import FloatArray, Labels, to_labels
 from lightning_cnnviz.functional.projection.class_separation import knn_vote, silhouette
 from lightning_cnnviz.functional.projection.layout import Layout, Method
 from lightning_cnnviz.functional.projection.neighbours import trustworthiness

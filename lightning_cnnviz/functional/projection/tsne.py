@@ -4,8 +4,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from lightning_cnnviz.functional.drawing.figure import FloatArray
-from lightning_cnnviz.functional.drawing.image import Array
+from lightning_cnnviz.functional.drawing.image import Array, FloatArray
 from lightning_cnnviz.functional.projection.neighbours import nearest_neighbours
 
 if TYPE_CHECKING:

@@ -4,8 +4,7 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from lightning_cnnviz.functional.drawing.figure import FloatArray
-from lightning_cnnviz.functional.drawing.image import Array
+from lightning_cnnviz.functional.drawing.image import Array, FloatArray
 from lightning_cnnviz.functional.projection.neighbours import nearest_neighbours
 from lightning_cnnviz.functional.projection.tsne import MIN_SPAN, two_columns
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from lightning_cnnviz.functional.drawing.figure import (
-    bar_chart,
+    bar_figure,
     figure_of,
-    heat_map,
-    line_chart,
+    heat_map_figure,
+    line_figure,
     new_axes,
     render_figure,
 )
@@ -22,15 +22,17 @@ pytestmark = pytest.mark.usefixtures("no_warnings")
 
 def lines(title="title", name="train", mark=None):
     x = np.arange(5.0)
-    return render_figure(line_chart({name: (x, x**2)}, title=title, x_label="epoch", y_label="loss", mark=mark))
+    return render_figure(line_figure({name: (x, x**2)}, title=title, x_label="epoch", y_label="loss", mark=mark))
 
 
 def bars(title="title", name="conv1"):
-    return render_figure(bar_chart([name], {"max": np.array([2.0])}, title=title, value_label="g", notes={}))
+    return render_figure(bar_figure([name], {"max": np.array([2.0])}, title=title, value_label="g", notes={}))
 
 
 def matrix(title="title", name="conv1"):
-    return render_figure(heat_map(np.ones((1, 2)), [name], [1, 2], title=title, x_label="step", value_label="g"))
+    return render_figure(
+        heat_map_figure(np.ones((1, 2)), [name], [1, 2], title=title, x_label="step", value_label="g")
+    )
 
 
 def scatter(title="title", name="cat"):
@@ -105,7 +107,7 @@ def test_lines_have_gaps_where_values_are_missing():
     x = np.arange(100.0)
     whole, broken = np.sin(x / 9), np.sin(x / 9)
     broken[40:60] = nan
-    charts = [line_chart({"a": (x, y)}, title="", x_label="x", y_label="y") for y in (whole, broken)]
+    charts = [line_figure({"a": (x, y)}, title="", x_label="x", y_label="y") for y in (whole, broken)]
     pictures = map(render_figure, charts)
     counts = [(picture == (63, 144, 218)).all(-1).sum() for picture in pictures]
     assert 0.7 < counts[1] / counts[0] < 0.9
