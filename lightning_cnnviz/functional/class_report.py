@@ -141,9 +141,10 @@ def _annotated(colours: Picture, counts: Counts) -> tuple[Picture, int]:
     """Draws the matrix with a count in each cell; returns it with the distance between cells in pixels."""
     texts = [str(count) for count in counts.ravel()]
     side = max(max(map(text_width, texts)) + 10, min(80, 480 // len(counts)))
-    cells = enlarge(colours.reshape(-1, 1, 1, 3), side)
-    filled = [write(cell, [(side // 2, side // 2, text)]) for cell, text in zip(cells, texts, strict=True)]
-    return tile(np.stack(filled), columns=len(counts), gap=0), side + 1
+    matrix = tile(enlarge(colours.reshape(-1, 1, 1, 3), side), columns=len(counts), gap=0)
+    places = (np.arange(len(counts)) * (side + 1) + 1 + side // 2).tolist()
+    middles = [(row, column) for row in places for column in places]
+    return write(matrix, [(*middle, text) for middle, text in zip(middles, texts, strict=True)]), side + 1
 
 
 def _labels(texts: Sequence[str], rows: Sequence[int], height: int, anchor: Literal["lm", "rm"]) -> Picture:

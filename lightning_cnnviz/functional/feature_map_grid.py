@@ -20,13 +20,15 @@ from lightning_cnnviz.functional.drawing.image import (
     Picture,
     channel_mean,
     diverging,
+    finite_range,
     planes,
+    reduced,
     sequential,
     thicken,
     tile,
     to_array,
 )
-from lightning_cnnviz.functional.drawing.samples import INPUT_SIZE, centred, fit_to_size, sample_picture
+from lightning_cnnviz.functional.drawing.samples import INPUT_SIZE, centred, enlarged, reduction_note, sample_picture
 
 MAX_MAP_SIZE, MIN_MAP_SIZE = 220, 24
 MAPS_WIDTH = 880
@@ -47,7 +49,8 @@ def feature_maps(
     Args:
         activations: Shape (samples, channels, *size) with zero to three spatial dimensions. 1-D maps are drawn as
             strips, 3-D maps as their middle slice, and single values as squares.
-        images: The inputs, shape (samples, channels, *size), as for `photograph`.
+        images: The inputs, shape (samples, channels, *size) or (samples, features). Signals of at least 32 values,
+            such as raw audio, are drawn as waveforms.
         captions: Lines of text under each sample, e.g. true and predicted class.
         max_channels: Maximum number of channels drawn, starting from the first; the picture states how many are
             left out.
@@ -56,8 +59,8 @@ def feature_maps(
 
     Returns:
         Height × width × 3, uint8, with one colour scale for all maps. If the values have both signs, negative is
-        blue, zero white and positive red; otherwise they range from dark (smallest) to bright (largest). Non-finite
-        values are magenta and counted.
+        blue, zero white and positive red; otherwise they range from dark (smallest) to bright (largest). Maps larger
+        than they are drawn are averaged, which the picture says. Non-finite values are magenta and counted.
 
     Raises:
         TypeError: If a caption is a string instead of a list of lines.
@@ -74,16 +77,17 @@ def feature_maps(
     _check_samples(len(maps), images, captions)
     channels = maps.shape[1]
     shown = maps[:, :max_channels]
-    low, high = _finite_range(shown)
-    if low < 0 < high:
-        low, high = min(low, -high), max(high, -low)
-        colours, coloured = DIVERGING, diverging(shown, high)
-    else:
-        colours, coloured = SEQUENTIAL, sequential(shown, low, high)
+    low, high = finite_range(shown)
     columns = shown.shape[1] if shown.shape[1] <= 8 else min(16, -(-shown.shape[1] // 2))
     size = int(np.clip(MAPS_WIDTH // columns, MIN_MAP_SIZE, _max_map_size(images)))
+    values = reduced(shown, size)
+    if low < 0 < high:
+        low, high = min(low, -high), max(high, -low)
+        colours, coloured = DIVERGING, diverging(values, high)
+    else:
+        colours, coloured = SEQUENTIAL, sequential(values, low, high)
     rows = [
-        beside(sample_picture(image, lines, max(size, INPUT_SIZE)), tile(thicken(fit_to_size(sample, size)), columns))
+        beside(sample_picture(image, lines, max(size, INPUT_SIZE)), tile(thicken(enlarged(sample, size)), columns))
         for image, sample, lines in zip(images, coloured, captions, strict=True)
     ]
     left_out = channels - shown.shape[1]
@@ -91,6 +95,7 @@ def feature_maps(
         stack(*rows),
         title,
         f"{shown.shape[1]} of {channels} channels, {left_out} left out" if left_out else f"{channels} channels",
+        reduction_note([shown], size),
         non_finite_note(shown, "values"),
         note,
         scale=colour_scale(colours, f"{low:.3g}", f"{high:.3g}"),
@@ -109,14 +114,15 @@ def mean_maps(
 
     Args:
         activations: Layer name → activations of shape (samples, channels, *size), in network order.
-        images: The inputs, shape (samples, channels, *size).
+        images: The inputs, as for `feature_maps`.
         captions: Lines of text under each sample.
         title: Written above the maps.
         note: An additional line of text.
 
     Returns:
         Height × width × 3, uint8. Each map has its own colour scale from dark (smallest value) to bright (largest),
-        because activations of different layers differ by orders of magnitude.
+        because activations of different layers differ by orders of magnitude. Larger maps are averaged, as the picture
+        says; the scale is that of the values before.
 
     Raises:
         TypeError: If a caption is a string instead of a list of lines.
@@ -144,25 +150,21 @@ def mean_maps(
         stack(*rows),
         title,
         "mean over channels; each map from its smallest (dark) to its largest value (bright)",
+        reduction_note(list(means.values()), size),
         non_finite_note(all_values, "values"),
         note,
     )
 
 
 def _named_map(name: str, values: Array, size: int) -> Picture:
-    low, high = _finite_range(values)
-    cell = thicken(fit_to_size(sequential(values, low, high)[None], size))
+    colours = sequential(reduced(values, size), *finite_range(values))
+    cell = thicken(enlarged(colours[None], size))
     return labelled(centred(tile(cell, columns=1)[None], size + 2)[0], name, text_size=12 if size > 60 else 9)
 
 
 def _max_map_size(images: ArrayLike) -> int:
     """Returns the maximum size of a map: large for large images; enlarging small ones would add no detail."""
     return int(np.clip(max(images.shape[2:], default=1), INPUT_SIZE, MAX_MAP_SIZE))
-
-
-def _finite_range(values: Array) -> tuple[float, float]:
-    finite = values[np.isfinite(values)]
-    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
 
 
 def _check_samples(count: int, images: ArrayLike, captions: Sequence[Sequence[str]]) -> None:

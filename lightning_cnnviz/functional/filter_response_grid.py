@@ -20,11 +20,12 @@ from lightning_cnnviz.functional.drawing.image import (
     diverging,
     finite_limit,
     planes,
+    reduced,
     thicken,
     tile,
     to_array,
 )
-from lightning_cnnviz.functional.drawing.samples import fit_to_size, sample_picture
+from lightning_cnnviz.functional.drawing.samples import enlarged, reduction_note, sample_picture
 from lightning_cnnviz.functional.kernels import MIN_KERNEL_SIZE
 
 PAIRS_WIDTH = 1040
@@ -75,9 +76,10 @@ def filter_response(
     limits = [float(finite_limit(part)) for part in (weights, values)]
     columns = int(np.ceil(np.sqrt(len(weights))))
     size = int(np.clip(PAIRS_WIDTH // (2 * columns), *CELL_SIZE_RANGE))
-    right = thicken(fit_to_size(diverging(values, limits[1]), size))
+    right = thicken(enlarged(diverging(reduced(values, size), limits[1]), size))
     across = right.shape[1 if values.shape[1] > 1 else 2]  # kernels as tall as the responses, strips as long
-    left = thicken(fit_to_size(diverging(weights, limits[0]), max(across, MIN_KERNEL_SIZE)))
+    side = max(across, MIN_KERNEL_SIZE)
+    left = thicken(enlarged(diverging(reduced(weights, side), limits[0]), side))
     height = max(left.shape[1], right.shape[1]) + 2
     pairs = [
         labelled(beside(_framed(kernel, height), _framed(response, height), gap=3), str(index))
@@ -91,6 +93,7 @@ def filter_response(
         title,
         f"{len(weights)} of {len(kernels)} kernels, {left_out} left out" if left_out else f"{len(weights)} kernels",
         note,
+        reduction_note([values], size),
         non_finite_note(weights, "weights"),
         non_finite_note(values, "responses"),
         scale=beside(text_line("kernel"), _scale(limits[0]), text_line("response"), _scale(limits[1])),

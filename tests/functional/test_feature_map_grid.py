@@ -4,7 +4,6 @@ import pytest
 import torch
 from helpers.reading import frames, written
 
-from lightning_cnnviz.functional.drawing.samples import fit_to_size
 from lightning_cnnviz.functional.feature_map_grid import feature_maps, mean_maps
 
 VIRIDIS = np.round(matplotlib.colormaps["viridis"](np.linspace(0, 1, 201))[:, :3] * 255)
@@ -263,19 +262,67 @@ def test_an_overview_of_no_layer_is_refused_in_words():
         mean_maps({}, *samples(1))
 
 
-# ---- sizes
+# ---- maps larger than they are drawn
 
 
-@pytest.mark.parametrize(("side", "expected"), [(1, 24), (5, 20), (13, 13), (24, 24), (25, 24), (100, 24)])
-def test_fit_takes_whole_factors_up_and_the_size_itself_down(side, expected):
-    assert fit_to_size(np.zeros((2, side, side, 3), dtype=np.uint8), 24).shape == (2, expected, expected, 3)
+def board_and_ramp():
+    """Maps of 448×448: a checkerboard of −1 and +1, whose means are 0, and a ramp from −1 to +1."""
+    place = np.arange(448)
+    board = np.add.outer(place, place) % 2 * 2.0 - 1
+    return np.stack([board, np.broadcast_to(np.linspace(-1, 1, 448), (448, 448))])[None]
 
 
-def test_fit_averages_areas():
-    cells = np.random.default_rng(0).integers(0, 255, (3, 48, 24, 3), dtype=np.uint8)
-    small = fit_to_size(cells, 12)
-    assert np.abs(small - cells.reshape(3, 12, 4, 6, 4, 3).mean(axis=(2, 4))).max() <= 1
+def test_values_are_averaged_and_not_their_colours():
+    maps = board_and_ramp()
+    picture = feature_maps(maps, np.zeros((1, 1, 448, 448)), [[]])
+    assert written(picture, "maps of 448×448 reduced by averaging")
+    assert not written(feature_maps(maps[..., :96, :96], *samples(1)), "averaging")
+    _, board, ramp = frames(picture)
+    assert board.shape == ramp.shape == (220, 220, 3)
+    # The mean of blue and red is white: zero, but where three pixels become one.
+    assert (np.abs(index_in(RED_BLUE, board.astype(float)) - 100) <= 100 / 9 + 1).all()
+    assert (board == 247).all(-1).mean() > 0.9
+    means = maps[0, 1].reshape(448, 448)[0]
+    expected = np.interp((np.arange(220) + 0.5) * 448 / 220 - 0.5, np.arange(448), means)
+    assert np.abs((index_in(RED_BLUE, ramp[0].astype(float)) - 100) / 100 - expected).max() < 0.02
 
 
-def test_fit_never_loses_a_side():
-    assert fit_to_size(np.zeros((1, 1, 500, 3), dtype=np.uint8), 50).shape == (1, 1, 50, 3)
+def test_in_the_overview_the_scale_is_that_of_the_values_before_they_are_averaged():
+    maps = board_and_ramp()
+    picture = mean_maps({"board": maps[:, :1], "ramp": maps[:, 1:]}, np.zeros((1, 1, 448, 448)), [[]])
+    assert written(picture, "maps of 448×448 reduced by averaging")
+    _, board, ramp = frames(picture)
+    assert (np.abs(index_in(VIRIDIS, board.astype(float)) - 100) <= 100 / 9 + 1).all()  # ±1 would be dark and bright
+    index = index_in(VIRIDIS, ramp[0].astype(float))
+    assert index[0] <= 1
+    assert index[-1] >= 199
+    assert np.abs(np.diff(index) - 200 / 219).max() < 1.1
+
+
+def test_what_is_not_finite_stays_visible_in_a_map_that_is_reduced():
+    maps = board_and_ramp()
+    maps[0, 0, 100, 200], maps[0, 1, 300, 40] = np.nan, np.inf
+    cells = frames(feature_maps(maps, np.zeros((1, 1, 448, 448)), [[]]))[1:]
+    for cell, (row, column) in zip(cells, ((100, 200), (300, 40)), strict=True):
+        rows, columns = np.nonzero((cell == MAGENTA).all(-1))
+        assert 1 <= len(rows) <= 9
+        assert np.abs(rows - row * 220 / 448).max() <= 1.5
+        assert np.abs(columns - column * 220 / 448).max() <= 1.5
+
+
+# ---- signals
+
+
+def test_raw_audio_is_drawn_as_a_wave_and_not_as_a_black_square():
+    time = np.linspace(0, 1, 4000, endpoint=False)
+    audio = np.stack([np.sin(2 * np.pi * pitch * time) for pitch in (2, 7)])
+    maps = np.random.default_rng(0).random((2, 3, 50))
+    for picture in (
+        feature_maps(maps, audio, [["low"], ["high"]]),
+        mean_maps({"c": maps}, audio, [["low"], ["high"]]),
+    ):
+        waves = [cell for cell in frames(picture) if cell.shape == (48, 96, 3)]
+        assert len(waves) == 2
+        for wave, pitch in zip(waves, (2, 7), strict=True):
+            top = (wave[:5] == 34).all(-1).any(axis=0)
+            assert np.count_nonzero(np.diff(top.astype(int)) == 1) == pitch  # as many crests

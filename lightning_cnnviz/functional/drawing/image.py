@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from lightning_cnnviz.functional.drawing.colours import DIVERGING, NON_FINITE, SEQUENTIAL
 
@@ -116,12 +117,13 @@ def signed_rgb(values: Array, limit: Array | float) -> Picture:
     return _mark_non_finite(colours, np.asarray(~np.isfinite(values).all(axis=-1)))
 
 
-def photograph(image: ArrayLike) -> Picture:
+def photograph(image: ArrayLike, max_size: int | None = None) -> Picture:
     """Renders an input sample as an ordinary image; uint8 as it is, other values whatever their normalisation.
 
     Args:
         image: Shape (channels, height, width), (channels, length) or (channels, depth, height, width);
             three channels are RGB, any other number is averaged to grey. For a volume, the middle slice is shown.
+        max_size: Longer side in pixels to which larger images are reduced. Default: none are.
 
     Returns:
         Height × width × 3: uint8 from 0, black, to 255, white, unless none is above 1; other values scaled so that
@@ -133,14 +135,41 @@ def photograph(image: ArrayLike) -> Picture:
     """
     whole = "uint8" in str(image.dtype)
     values = planes(to_array(image)[None])[0]
-    values = values if len(values) == 3 else channel_mean(values, axis=0)[None].repeat(3, axis=0)
-    values = np.moveaxis(values, 0, -1)
-    finite = values[np.isfinite(values)]
-    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
+    values = values if len(values) == 3 else channel_mean(values, axis=0)[None]
+    low, high = finite_range(values)
     low, high = (0.0, 255.0) if whole and high > 1 else (low, high)
+    values = values if max_size is None else reduced(values, max_size)
     share = (values - low) / ((high - low) or 1)
     pixels = np.round(np.clip(np.nan_to_num(share), 0, 1) * 255).astype(np.uint8)
-    return _mark_non_finite(pixels, np.asarray(~np.isfinite(values).all(axis=-1)))
+    coloured = np.ascontiguousarray(np.broadcast_to(pixels, (3, *pixels.shape[1:])).transpose(1, 2, 0))
+    return _mark_non_finite(coloured, np.asarray(~np.isfinite(values).all(axis=0)))
+
+
+def finite_range(values: FloatArray) -> tuple[float, float]:
+    """Returns the smallest and the largest finite value; zeros if there is none."""
+    finite = values[np.isfinite(values)]
+    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+
+
+def reduced(values: Array, size: int) -> Array:
+    """Averages values (..., height, width) over areas, so that the longer side is at most `size`; smaller ones stay.
+
+    Values, not colours, are averaged: between the blue of a negative and the red of a positive number lies the colour
+    of zero, and no purple. Where a value is not finite, neither is the mean.
+
+    Example:
+        >>> reduced(np.float32([[[-1, 1, 2, 4]]]), 2).tolist()
+        [[[0.0, 3.0]]]
+    """
+    longer = max(values.shape[-2:])
+    if longer <= size:
+        return values
+    height, width = (max(1, round(side * size / longer)) for side in values.shape[-2:])
+    result = np.empty((*values.shape[:-2], height, width), dtype=np.float32)
+    for place in np.ndindex(values.shape[:-2]):
+        plane = Image.fromarray(values[place].astype(np.float32))
+        result[place] = np.asarray(plane.resize((width, height), Image.Resampling.BOX))
+    return result
 
 
 def planes(values: Array) -> Array:

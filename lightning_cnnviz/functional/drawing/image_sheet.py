@@ -17,8 +17,8 @@ from lightning_cnnviz.functional.drawing.caption import (
     text_width,
     titled,
 )
-from lightning_cnnviz.functional.drawing.image import Array, ArrayLike, Picture, photograph, thicken, tile, to_array
-from lightning_cnnviz.functional.drawing.samples import fit_to_size
+from lightning_cnnviz.functional.drawing.image import Array, ArrayLike, Picture, tile, to_array
+from lightning_cnnviz.functional.drawing.samples import drawn_sample
 
 SHEET_COLUMNS, COLUMN_WIDTH, TEXT_WIDTH = 5, 168, 160
 IMAGE_SIZES = (112, 152)
@@ -44,7 +44,7 @@ def image_sheet(
         note: An additional line of text.
 
     Returns:
-        Height × width × 3, uint8. Each image is drawn as by `photograph`.
+        Height × width × 3, uint8. Each image is drawn as by `drawn_sample`.
 
     Raises:
         TypeError: If a caption is a string instead of a list of lines.
@@ -112,8 +112,8 @@ def prediction_sheet(
 
 def _captioned(image: Array, lines: Sequence[str], alarming: bool) -> Picture:
     ink = ERROR_INK if alarming else INK
-    photo = thicken(fit_to_size(photograph(image)[None], IMAGE_SIZES[max(image.shape[1:]) > IMAGE_SIZES[0]]))
-    framed = tile(photo, columns=1)
+    shown = drawn_sample(image, IMAGE_SIZES[max(image.shape[1:]) > IMAGE_SIZES[0]])
+    framed = tile(shown[None], columns=1)
     thick = np.full((framed.shape[0] + 4, framed.shape[1] + 4, 3), ink if alarming else 255, dtype=np.uint8)
     thick[2:-2, 2:-2] = framed
     spare = COLUMN_WIDTH - thick.shape[1]

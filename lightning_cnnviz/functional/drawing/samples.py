@@ -1,26 +1,38 @@
 """Samples and maps drawn at a given approximate size, with lines of text under them."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
-from PIL import Image
 
 from lightning_cnnviz.functional.drawing.caption import stack, text_line
-from lightning_cnnviz.functional.drawing.image import ArrayLike, Picture, enlarge, photograph, thicken, tile
+from lightning_cnnviz.functional.drawing.image import (
+    Array,
+    ArrayLike,
+    Picture,
+    enlarge,
+    photograph,
+    thicken,
+    tile,
+    to_array,
+)
+from lightning_cnnviz.functional.drawing.waveform import is_waveform, waveform
 
 INPUT_SIZE = 96
 """Longer side of a small input sample, in pixels."""
+MAX_KEPT_BYTES = 2**18
+"""The pictures of smaller samples are kept, because the same ones are drawn in each epoch."""
 
 
-def fit_to_size(cells: Picture, size: int) -> Picture:
-    """Resizes cells (..., height, width, 3) to at most `size` pixels: up by whole factors, down by area averaging."""
-    longer = max(cells.shape[-3:-1])
-    if longer <= size:
-        return enlarge(cells, size // longer)
-    height, width = (max(1, round(side * size / longer)) for side in cells.shape[-3:-1])
-    flat = cells.reshape(-1, *cells.shape[-3:])
-    small = [np.asarray(Image.fromarray(cell).resize((width, height), Image.Resampling.BOX)) for cell in flat]
-    return np.stack(small).reshape(*cells.shape[:-3], height, width, 3)
+def enlarged(cells: Picture, size: int) -> Picture:
+    """Enlarges cells (..., height, width, 3) by the largest whole factor that fits into `size` pixels, at least 1."""
+    return enlarge(cells, max(1, size // max(cells.shape[-3:-1])))
+
+
+def reduction_note(maps: Sequence[Array], size: int) -> str:
+    """Returns a note on maps (..., height, width) that are larger than they are drawn; empty if there are none."""
+    larger = dict.fromkeys("×".join(map(str, values.shape[-2:])) for values in maps if max(values.shape[-2:]) > size)
+    return f"maps of {', '.join(larger)} reduced by averaging" if larger else ""
 
 
 def centred(cells: Picture, width: int) -> Picture:
@@ -30,13 +42,47 @@ def centred(cells: Picture, width: int) -> Picture:
     return np.pad(cells, (*[(0, 0)] * (cells.ndim - 2), *sides), constant_values=255)
 
 
+def drawn_sample(image: ArrayLike, size: int) -> Picture:
+    """Draws a sample at about `size` pixels: a signal as a waveform, anything else as a photograph.
+
+    Args:
+        image: Shape (channels, *size) with one to three spatial dimensions, or (features,).
+        size: Longer side, in pixels.
+
+    Returns:
+        Height × width × 3; not to be changed.
+
+    Example:
+        >>> drawn_sample(np.random.rand(1, 28, 28), 96).shape, drawn_sample(np.random.rand(16000), 96).shape
+        ((84, 84, 3), (48, 96, 3))
+    """
+    values = np.asarray(image) if "uint8" in str(image.dtype) else to_array(image)
+    if values.nbytes > MAX_KEPT_BYTES:
+        return _drawn(values, size)
+    return _kept(values.tobytes(), values.dtype.str, values.shape, size)
+
+
+@lru_cache(maxsize=64)
+def _kept(content: bytes, dtype: str, shape: tuple[int, ...], size: int) -> Picture:
+    picture = _drawn(np.frombuffer(content, dtype).reshape(shape), size)
+    picture.flags.writeable = False
+    return picture
+
+
+def _drawn(values: ArrayLike, size: int) -> Picture:
+    if is_waveform(values.shape):
+        return waveform(values, size)
+    image = values[None] if values.ndim == 1 else values  # a feature vector becomes a strip
+    return thicken(enlarged(photograph(image, size), size))
+
+
 def sample_picture(image: ArrayLike, lines: Sequence[str], size: int = INPUT_SIZE) -> Picture:
-    """Draws an input of shape (channels, *size) at about `size` pixels, with lines of text under it.
+    """Draws an input as `drawn_sample` does, with lines of text under it.
 
     Example:
         >>> sample_picture(np.random.rand(1, 28, 28), ["true: 3"]).shape
         (104, 120, 3)
     """
-    framed = tile(thicken(fit_to_size(photograph(image)[None], size)), columns=1)
+    framed = tile(drawn_sample(image, size)[None], columns=1)
     text = [text_line(line, size + 24) for line in lines]
     return stack(centred(framed[None], size + 24)[0], *text, gap=0)

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from lightning_cnnviz.functional.drawing.caption import beside, stack, text_line, titled
-from lightning_cnnviz.functional.drawing.image import Picture, photograph, thicken, tile
-from lightning_cnnviz.functional.drawing.samples import centred, fit_to_size
+from lightning_cnnviz.functional.drawing.image import Picture, tile
+from lightning_cnnviz.functional.drawing.samples import centred, drawn_sample
 from lightning_cnnviz.functional.units.gradient_ascent import Excitation
 
 IMAGE_SIZE, CELL_WIDTH = 112, 120
@@ -39,8 +39,7 @@ def excitation_grid(excitation: Excitation, names: Sequence[str] | None = None, 
         raise ValueError(f"expected a name for each of {excitation.total} units, got {len(names)}")
     cells = []
     for image, value, unit, status in zip(*excitation[:3], excitation.status, strict=True):
-        picture = photograph(image[None] if image.ndim == 1 else image)  # a feature vector becomes a strip
-        framed = centred(tile(thicken(fit_to_size(picture[None], IMAGE_SIZE)), columns=1), CELL_WIDTH)
+        framed = centred(tile(drawn_sample(image, IMAGE_SIZE)[None], columns=1), CELL_WIDTH)
         lines = [f"unit {unit}" if names is None else names[unit], f"{float(value):.3g}"]
         lines += [] if status == "ok" else status.split(" ", 1)
         cells.append(stack(framed, *(text_line(line, CELL_WIDTH) for line in lines), gap=0))

@@ -57,6 +57,21 @@ def maps():
     return feature_maps(activations, grey, [["true 1", "predicted 2"]] * 4, title="conv2 · epoch 3 · step 2577")
 
 
+def test_true_colour_is_exact_and_no_larger_than_pillow_makes_it():
+    rng = np.random.default_rng(0)
+    photo = rng.integers(0, 256, (30, 40, 3), dtype=np.uint8)
+    for picture in (photo, photo.repeat(5, axis=0).repeat(5, axis=1), photo[:9]):
+        encoded = encode(picture)
+        image = Image.open(io.BytesIO(encoded.data))
+        image.verify()
+        image = Image.open(io.BytesIO(encoded.data))
+        np.testing.assert_array_equal(np.asarray(image.convert("RGB")), picture)
+        assert (encoded.height, encoded.width) == picture.shape[:2]
+        by_pillow = io.BytesIO()
+        Image.fromarray(picture).save(by_pillow, "PNG", compress_level=3)
+        assert encoded.size() < 1.05 * len(by_pillow.getvalue()) + 20
+
+
 @pytest.mark.parametrize("draw", [kernels, maps])
 def test_colour_map_and_words_together_fit_into_a_palette(draw):
     picture = draw()

@@ -11,6 +11,7 @@ from lightning_cnnviz.functional.drawing.image import (
     finite_limit,
     photograph,
     planes,
+    reduced,
     sequential,
     signed_rgb,
     tile,
@@ -276,3 +277,51 @@ def test_a_photograph_with_opposite_infinities_in_one_pixel_is_magenta_there():
     image = np.zeros((3, 1, 2))
     image[:, 0, 0] = np.inf, -np.inf, 0
     assert photograph(image)[0].tolist() == [MAGENTA, [0, 0, 0]]
+
+
+def test_a_large_photograph_is_reduced_by_averaging_its_values():
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 48, 36))
+    pixels[:, 0, 0], pixels[:, 0, 1] = 0, 255
+    expected = pixels.reshape(3, 12, 4, 9, 4).mean(axis=(2, 4)).transpose(1, 2, 0)
+    for image in (pixels.astype(np.uint8), (pixels / 255 - 0.4) / 0.2):
+        assert np.abs(photograph(image, 12) - expected).max() <= 1
+    broken = pixels.astype(np.float32)
+    broken[1, 20, 8] = np.nan
+    picture = photograph(broken, 12)
+    assert np.argwhere((picture == MAGENTA).all(-1)).tolist() == [[5, 2]]
+
+
+# ---- reducing
+
+
+@pytest.mark.parametrize("factor", [2, 3, 5])
+def test_large_maps_become_the_means_of_their_areas(factor):
+    values = np.random.default_rng(0).normal(size=(2, 3, 12 * factor, 8 * factor)).astype(np.float32)
+    found = reduced(values, 12)
+    assert found.shape == (2, 3, 12, 8)
+    expected = values.reshape(2, 3, 12, factor, 8, factor).mean(axis=(3, 5))
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("height", "width"), [(100, 1), (1, 500), (224, 224), (97, 96), (300, 41)])
+def test_the_longer_side_becomes_the_size_and_the_sides_keep_their_ratio(height, width):
+    found = reduced(np.ones((height, width), dtype=np.float32), 96)
+    assert max(found.shape) == 96
+    assert min(found.shape) == max(1, round(min(height, width) * 96 / max(height, width)))
+    np.testing.assert_allclose(found, 1, rtol=1e-6)
+
+
+def test_small_maps_stay_as_they_are():
+    values = np.random.default_rng(0).normal(size=(2, 5, 7)).astype(np.float32)
+    assert reduced(values, 7) is values
+    assert reduced(np.zeros((0, 20, 20), dtype=np.float32), 7).shape == (0, 7, 7)
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
+def test_a_mean_of_what_is_not_finite_is_not_finite(broken):
+    values = np.zeros((40, 40), dtype=np.float32)
+    values[13, 29] = broken
+    found = reduced(values, 10)
+    assert np.argwhere(~np.isfinite(found)).tolist() == [[3, 7]]
+    largest = np.full((40, 40), 3e38, dtype=np.float32)
+    np.testing.assert_allclose(reduced(largest, 10), 3e38, rtol=1e-6)

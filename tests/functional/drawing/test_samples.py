@@ -2,10 +2,18 @@
 
 import numpy as np
 import pytest
+import torch
 from helpers.reading import written
 
 from lightning_cnnviz.functional.drawing.image import photograph
-from lightning_cnnviz.functional.drawing.samples import INPUT_SIZE, centred, fit_to_size, sample_picture
+from lightning_cnnviz.functional.drawing.samples import (
+    INPUT_SIZE,
+    centred,
+    drawn_sample,
+    enlarged,
+    reduction_note,
+    sample_picture,
+)
 
 
 def noise(*shape):
@@ -16,31 +24,20 @@ def noise(*shape):
 def test_small_cells_grow_by_the_largest_whole_factor_that_fits(height, width, size):
     cells = noise(2, height, width)
     factor = size // max(height, width)
-    found = fit_to_size(cells, size)
+    found = enlarged(cells, size)
     assert found.shape == (2, height * factor, width * factor, 3)
     assert max(found.shape[1:3]) <= size < max(found.shape[1:3]) + max(height, width)
     np.testing.assert_array_equal(found, np.kron(cells, np.ones((1, factor, factor, 1), dtype=np.uint8)))
 
 
-@pytest.mark.parametrize("factor", [2, 3, 5])
-def test_large_cells_become_the_means_of_their_areas(factor):
-    cells = noise(3, 12 * factor, 8 * factor)
-    found = fit_to_size(cells, 12)
-    assert found.shape == (3, 12, 8, 3)
-    expected = cells.reshape(3, 12, factor, 8, factor, 3).mean(axis=(2, 4))
-    assert np.abs(found - expected).max() <= 1
+def test_cells_without_room_stay_as_they_are():
+    np.testing.assert_array_equal(enlarged(noise(2, 50, 20), 30), noise(2, 50, 20))
 
 
-@pytest.mark.parametrize(("height", "width"), [(100, 1), (1, 500), (224, 224), (97, 96), (300, 41)])
-def test_the_longer_side_is_the_size_and_the_sides_keep_their_ratio(height, width):
-    found = fit_to_size(noise(height, width), 96)
-    assert max(found.shape[:2]) == 96
-    assert min(found.shape[:2]) == max(1, round(min(height, width) * 96 / max(height, width)))
-
-
-def test_any_dimensions_before_stay():
-    assert fit_to_size(noise(2, 5, 200, 100), 50).shape == (2, 5, 50, 25, 3)
-    assert fit_to_size(noise(2, 5, 10, 10), 50).shape == (2, 5, 50, 50, 3)
+def test_maps_that_are_drawn_smaller_are_said_to_be():
+    maps = [np.zeros((3, 10, 10)), np.zeros((3, 448, 300)), np.zeros((2, 448, 300)), np.zeros((1, 1, 500))]
+    assert reduction_note(maps, 220) == "maps of 448×300, 1×500 reduced by averaging"
+    assert reduction_note(maps[:1], 220) == ""
 
 
 @pytest.mark.parametrize(("width", "left", "right"), [(10, 1, 2), (7, 0, 0), (5, 0, 0), (8, 0, 1), (9, 1, 1)])
@@ -53,7 +50,7 @@ def test_white_is_added_at_both_sides(width, left, right):
     assert (found[:, :, left + 7 :] == 255).all()
 
 
-@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 8, 8), (1, 224, 160), (2, 50), (1, 4, 9, 9)])
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 8, 8), (1, 224, 160), (2, 9), (1, 4, 9, 9)])
 def test_a_sample_is_framed_with_its_lines_below(shape):
     image = np.random.default_rng(0).normal(size=shape)
     picture = sample_picture(image, ["true: bag", "pred: coat"])
@@ -68,9 +65,38 @@ def test_a_sample_is_framed_with_its_lines_below(shape):
     frame = bare[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
     assert (frame[[0, -1]] == 120).all()
     assert (frame[:, [0, -1]] == 120).all()
-    shown = fit_to_size(photograph(image)[None], INPUT_SIZE)[0]
+    shown = enlarged(photograph(image, INPUT_SIZE), INPUT_SIZE)
     np.testing.assert_array_equal(inside[:: len(inside) // len(shown)], shown)
 
 
 def test_a_line_that_is_too_long_is_cut_at_the_width():
     assert sample_picture(np.zeros((1, 8, 8)), ["x" * 200]).shape[1] == INPUT_SIZE + 24
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.uint8, torch.float32, torch.bfloat16, torch.uint8])
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 224, 224), (16_000,), (5,)])
+def test_a_sample_looks_the_same_however_often_it_is_drawn(kind, shape):
+    values = np.random.default_rng(0).integers(0, 200, shape)
+    image = torch.from_numpy(values).to(kind) if isinstance(kind, torch.dtype) else values.astype(kind)
+    first = drawn_sample(image, 96).copy()
+    for other in range(70):  # more than are kept
+        drawn_sample(np.full((1, 8, 8), other), 96)
+    np.testing.assert_array_equal(drawn_sample(image, 96), first)
+    assert not np.array_equal(drawn_sample(image, 60), first)
+    image[...] = 255 - image
+    assert not np.array_equal(drawn_sample(image, 96), first)
+
+
+def test_a_kept_sample_cannot_be_changed_by_who_draws_it():
+    picture = drawn_sample(np.random.default_rng(0).random((1, 8, 8)), 96)
+    with pytest.raises(ValueError, match="read-only"):
+        picture[0] = 0
+
+
+def test_of_the_same_numbers_another_shape_or_type_is_another_sample():
+    values = np.arange(64, dtype=np.uint8)
+    shapes = [(1, 8, 8), (1, 4, 16), (64,)]
+    pictures = [drawn_sample(values.reshape(shape), 96) for shape in shapes]
+    assert len({picture.shape for picture in pictures}) == 3
+    signed = drawn_sample(values.astype(np.int16), 96)
+    assert signed.shape == pictures[-1].shape
