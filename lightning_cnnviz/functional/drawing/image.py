@@ -133,20 +133,47 @@ def photograph(image: ArrayLike, max_size: int | None = None) -> Picture:
         >>> photograph(np.array([[[-1.0, 1.0]]])).tolist()
         [[[0, 0, 0], [255, 255, 255]]]
     """
-    whole = "uint8" in str(image.dtype)
-    values = planes(to_array(image)[None])[0]
-    values = values if len(values) == 3 else channel_mean(values, axis=0)[None]
-    low, high = finite_range(values)
-    low, high = (0.0, 255.0) if whole and high > 1 else (low, high)
-    values = values if max_size is None else reduced(values, max_size)
-    share = (values - low) / ((high - low) or 1)
-    pixels = np.round(np.clip(np.nan_to_num(share), 0, 1) * 255).astype(np.uint8)
-    coloured = np.ascontiguousarray(np.broadcast_to(pixels, (3, *pixels.shape[1:])).transpose(1, 2, 0))
-    return _mark_non_finite(coloured, np.asarray(~np.isfinite(values).all(axis=0)))
+    return np.asarray(photographs(image[None], max_size)[0])
+
+
+def photographs(images: ArrayLike, max_size: int | None = None) -> Picture:
+    """Renders samples of the same size, each as `photograph` does.
+
+    Args:
+        images: Shape (samples, channels, *size).
+        max_size: As for `photograph`.
+
+    Returns:
+        Shape (samples, height, width, 3).
+
+    Example:
+        >>> photographs(np.random.rand(5, 1, 28, 28)).shape
+        (5, 28, 28, 3)
+    """
+    values = planes(to_array(images))
+    values = values if values.shape[1] == 3 else channel_mean(values, axis=1)[:, None]
+    finite = np.isfinite(values)
+    axes = (1, 2, 3)
+    low = np.min(values, axis=axes, keepdims=True, where=finite, initial=np.inf).astype(np.float64)
+    high = np.max(values, axis=axes, keepdims=True, where=finite, initial=-np.inf).astype(np.float64)
+    low, high = np.where(low <= high, low, 0), np.where(low <= high, high, 0)
+    if "uint8" in str(images.dtype):
+        low, high = np.where(high > 1, 0, low), np.where(high > 1, 255, high)
+    if max_size is not None:
+        values = reduced(values, max_size)
+        finite = np.isfinite(values)
+    span = high - low
+    share = np.clip((values - low) / np.where(span > 0, span, 1), 0, 1)
+    pixels = np.round((share if finite.all() else np.nan_to_num(share)) * 255).astype(np.uint8)
+    coloured = np.ascontiguousarray(np.broadcast_to(np.moveaxis(pixels, 1, -1), (*pixels[:, 0].shape, 3)))
+    return coloured if finite.all() else _mark_non_finite(coloured, np.asarray(~finite.all(axis=1)))
 
 
 def finite_range(values: FloatArray) -> tuple[float, float]:
     """Returns the smallest and the largest finite value; zeros if there is none."""
+    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
+    if np.isfinite(low) and np.isfinite(high):  # NaN would be the smallest and the largest
+        return low, high
     finite = values[np.isfinite(values)]
     return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
 

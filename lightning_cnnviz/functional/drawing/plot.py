@@ -185,11 +185,12 @@ def _pen(picture: Picture) -> tuple[ImageDraw.ImageDraw, Image.Image]:
 
 def _paint(picture: Picture, image: Image.Image, colour: Colour) -> None:
     """Paints where an image of FINER times the resolution is not black; faint edges never cover other lines."""
-    cover = (np.asarray(image.reduce(FINER), dtype=np.uint16) * EDGE_SHADES + 127) // 255
+    cover = np.asarray(image.reduce(FINER))
     rows, columns = np.nonzero(cover)
-    level, under = cover[rows, columns], picture[rows, columns]
+    level = (cover[rows, columns].astype(np.intp) * EDGE_SHADES + 127) // 255
+    under = picture[rows, columns]
     free = (under.max(axis=1) == under.min(axis=1)) & (under[:, 0] >= GRID)
-    drawn = free | (level > EDGE_SHADES // 2)
+    drawn = (free & (level > 0)) | (level > EDGE_SHADES // 2)
     shades = np.round(np.linspace(255, colour, EDGE_SHADES + 1)).astype(np.uint8)
     picture[rows[drawn], columns[drawn]] = shades[level[drawn]]
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lightning_cnnviz.functional.drawing.image import Array, ArrayLike, photograph, planes, to_array
+from lightning_cnnviz.functional.drawing.image import Array, ArrayLike, photographs, planes, to_array
 from lightning_cnnviz.functional.kernels import InputChannel, shown_weights
 from lightning_cnnviz.functional.tab.schema import SCHEMA
 
@@ -145,7 +145,7 @@ def sample_tab_data(images: ArrayLike, targets: ArrayLike, class_names: Sequence
     values = values[:, None] if values.ndim == 2 else values  # a waveform or a row of features
     small = _reduced(planes(values), THUMBNAIL_SIZE if len(values) <= MAX_LARGE_THUMBNAILS else SMALL_THUMBNAIL_SIZE)
     small = small.round().astype(np.uint8) if "uint8" in str(images.dtype) else small
-    pictures = np.stack([photograph(image) for image in small])
+    pictures = photographs(small)
     info = {"classes": list(class_names)}
     return TabData("samples", {}, info, {"targets": np.asarray(targets, dtype=np.int32), "thumbnails": pictures})
 

@@ -10,6 +10,7 @@ from lightning_cnnviz.functional.drawing.image import (
     enlarge,
     finite_limit,
     photograph,
+    photographs,
     planes,
     reduced,
     sequential,
@@ -289,6 +290,21 @@ def test_a_large_photograph_is_reduced_by_averaging_its_values():
     broken[1, 20, 8] = np.nan
     picture = photograph(broken, 12)
     assert np.argwhere((picture == MAGENTA).all(-1)).tolist() == [[5, 2]]
+
+
+def test_each_of_several_photographs_is_scaled_by_itself():
+    images = np.random.default_rng(0).normal(size=(4, 3, 6, 5)) * np.array([1, 10, 1e38, 0])[:, None, None, None]
+    images[1, 0, 2, 2] = np.nan
+    images[2, :, 0, 0] = 3e38
+    images[2, :, 0, 1] = -3e38
+    for image, picture in zip(images, photographs(images), strict=True):
+        np.testing.assert_array_equal(picture, photograph(image))
+        finite = image[np.isfinite(image)]
+        expected = (image - finite.min()) / ((np.ptp(finite)) or 1) * 255
+        marked = ~np.isfinite(image).all(axis=0)
+        assert (picture[marked] == MAGENTA).all()
+        assert np.abs(picture - expected.transpose(1, 2, 0))[~marked].max() <= 0.51
+    assert photographs(np.zeros((0, 1, 4, 4))).shape == (0, 4, 4, 3)
 
 
 # ---- reducing
