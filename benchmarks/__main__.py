@@ -18,7 +18,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from benchmarks import epochs, gpu, gradient_flow, images, kernels, memory, projection
+from benchmarks import epochs, gpu, gradient_flow, helper, images, kernels, memory, projection
 from benchmarks.models import fashion
 from benchmarks.rows import HEADER, Row, summary
 from benchmarks.settings import Settings
@@ -28,6 +28,7 @@ GROUPS: dict[str, Callable[[Settings], Iterator[Row]]] = {
     "kernels": kernels.rows,
     "projection": projection.rows,
     "memory": memory.rows,
+    "helper": helper.rows,
     "epochs": epochs.rows,
     "gradient_flow": gradient_flow.rows,
     "gpu": gpu.rows,
@@ -57,6 +58,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a short look that all works; its figures mean little")
     parser.add_argument("--only", nargs="+", choices=GROUPS, metavar="NAME", help=f"of {', '.join(GROUPS)}")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write rows, raw samples and the machine there")
+    parser.add_argument("--baseline", type=Path, metavar="FOLDER", help="a checkout to compare with (helper only)")
     arguments = parser.parse_args()
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
@@ -70,7 +72,7 @@ def main() -> None:
     begin = time.perf_counter()
     for name in arguments.only or GROUPS:
         print(f"{name} … ({time.perf_counter() - begin:.0f} s)", file=sys.stderr, flush=True)
-        for row in GROUPS[name](Settings(quick=arguments.quick)):
+        for row in GROUPS[name](Settings(arguments.quick, arguments.baseline)):
             print(row.line(), flush=True)
             found.append(row)
             rows.append({"group": name, **row.as_json()})

@@ -1,5 +1,6 @@
 """How thorough a measurement is to be."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 
@@ -8,6 +9,8 @@ class Settings(NamedTuple):
 
     Attributes:
         quick: Every measurement once and short: it shows that all works, its figures mean little.
+        baseline: Another checkout of the package, to compare with where a group of rows can; None for no comparison.
     """
 
     quick: bool
+    baseline: Path | None = None

@@ -75,7 +75,7 @@ def test_command(data_root, tmp_path):
         if row["figure"] is not None and "seconds_per_step_on" in row["samples"]:
             on, off = (row["samples"][f"seconds_per_step_{state}"] for state in ("on", "off"))
             assert row["figure"] == statistics.median(a / b for a, b in zip(on, off, strict=True))
-    assert promised | {"gpu"} == set(GROUPS)
+    assert promised | {"gpu", "helper"} == set(GROUPS)
 
 
 def test_only_knows_its_groups():

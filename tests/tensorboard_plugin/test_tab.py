@@ -221,6 +221,24 @@ def test_classes_have_the_colours_of_the_pictures(tab, fast):
         np.testing.assert_array_equal(colours, np.round(CLASS_COLOURS[:count] if count <= 10 else many))
 
 
+def test_values_and_not_colours_are_averaged_where_images_do_not_fit(tab, fast):
+    tab.open(fast, run="lenet")
+    values = np.random.default_rng(0).normal(size=(5, 7, 3))
+    values[4, 6, 1] = np.nan
+    script = """async (values) => {
+      const { averaged } = await import("./static/draw/images.js");
+      const found = averaged(values.map((value) => value ?? NaN), 3, 7, 5, 2);
+      return [found.rows, found.columns, Array.from(found.values, (value) => (Number.isNaN(value) ? null : value))];
+    }"""
+    sent = [None if np.isnan(value) else value for value in values.ravel().tolist()]
+    rows, columns, means = tab.frame.evaluate(script, sent)
+    assert (rows, columns) == (3, 4)
+    found = np.array(means, dtype=float).reshape(3, 4, 3)
+    for row, column in np.ndindex(3, 4):
+        area = values[2 * row : 2 * row + 2, 2 * column : 2 * column + 2]
+        np.testing.assert_allclose(found[row, column], area.mean(axis=(0, 1)), rtol=1e-5, atol=1e-6)
+
+
 def test_pointing_at_a_channel_tells_its_numbers_and_its_past(tab, fast, folder):
     tab.open(fast, run="lenet", view="feature_maps").at(1200)
     tab.page.mouse.move(*tab.mouse(".sheet canvas", 20, 20))

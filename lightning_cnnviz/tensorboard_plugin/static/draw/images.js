@@ -11,7 +11,7 @@ const SCALES = [0.5, 1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16, 20, 24, 28];
 const scratch = document.createElement("canvas");
 
 /** Values to RGBA: diverging where the scale goes below zero, else sequential; 3 planes are red, green, blue around mid-grey. */
-export function toPixels(values, planes, { low, high }) {
+function toPixels(values, planes, { low, high }) {
 	const count = values.length / planes;
 	const pixels = new Uint8ClampedArray(count * 4).fill(255);
 	const map = low < 0 ? colours.diverging : colours.sequential;
@@ -26,12 +26,30 @@ export function toPixels(values, planes, { low, high }) {
 	return pixels;
 }
 
-/** Draws an image of columns × rows pixels in a box. */
-export function drawPixels(context, pixels, columns, rows, x, y, width, height) {
+/** Means over areas of `factor` × `factor` values: values, since the mean of two colours stands for another value. */
+export function averaged(values, planes, columns, rows, factor) {
+	const [across, down] = [Math.ceil(columns / factor), Math.ceil(rows / factor)];
+	const means = new Float32Array(across * down * planes);
+	const counts = new Uint32Array(means.length);
+	for (let k = 0; k < values.length; k++) {
+		const [row, column] = [Math.floor(k / planes / columns), Math.floor(k / planes) % columns];
+		const area = (Math.floor(row / factor) * across + Math.floor(column / factor)) * planes + (k % planes);
+		means[area] += values[k];
+		counts[area] += 1;
+	}
+	return { values: means.map((sum, area) => sum / counts[area]), columns: across, rows: down };
+}
+
+/** Draws columns × rows values in a box: enlarged without blur, or averaged where they do not fit. */
+export function drawValues(context, values, planes, scale, columns, rows, x, y, width, height) {
 	if (!columns || !rows) return;
-	if (scratch.width !== columns || scratch.height !== rows) Object.assign(scratch, { width: columns, height: rows });
-	scratch.getContext("2d", { willReadFrequently: true }).putImageData(new ImageData(pixels, columns, rows), 0, 0);
-	context.imageSmoothingEnabled = width < columns;
+	const factor = Math.round(columns / width);
+	const drawn = factor > 1 ? averaged(values, planes, columns, rows, factor) : { values, columns, rows };
+	const size = { width: drawn.columns, height: drawn.rows };
+	if (scratch.width !== size.width || scratch.height !== size.height) Object.assign(scratch, size);
+	const pixels = new ImageData(toPixels(drawn.values, planes, scale), size.width, size.height);
+	scratch.getContext("2d", { willReadFrequently: true }).putImageData(pixels, 0, 0);
+	context.imageSmoothingEnabled = false;
 	context.drawImage(scratch, x, y, width, height);
 }
 

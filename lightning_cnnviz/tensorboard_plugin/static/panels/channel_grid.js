@@ -1,7 +1,7 @@
 // The channels of a layer as a grid of pictures, of which one can be pointed at and one selected.
 import { resizeCanvas } from "../draw/canvas.js";
 import { h, iconButton } from "../draw/dom.js";
-import { drawOutline, drawPixels, gridLayout, imageAt, toPixels } from "../draw/images.js";
+import { drawOutline, drawValues, gridLayout, imageAt } from "../draw/images.js";
 import { clamp } from "../draw/scales.js";
 import { cssVariable } from "../draw/theme.js";
 
@@ -44,7 +44,7 @@ export class ChannelGrid {
 		for (let index = 0; index < count; index++) {
 			const [x, y] = [(index % layout.across) * layout.stepX, Math.floor(index / layout.across) * layout.stepY];
 			const box = [x, y, layout.imageWidth, layout.imageHeight];
-			drawPixels(context, toPixels(channels.valuesOf(index), planes, scale), columns, rows, ...box);
+			drawValues(context, channels.valuesOf(index), planes, scale, columns, rows, ...box);
 			drawOutline(context, ...box, index === this.hovered || index === selected);
 			if (layout.labelled) context.fillText(this.number(index), x + layout.imageWidth / 2, y + layout.imageHeight + 11);
 		}

@@ -3,7 +3,7 @@ import { channelHistory } from "../data/channels.js";
 import { resizeCanvas } from "../draw/canvas.js";
 import { h } from "../draw/dom.js";
 import { formatInteger } from "../draw/format.js";
-import { drawOutline, drawPixels, GAP, imageHeight, toPixels } from "../draw/images.js";
+import { drawOutline, drawValues, GAP, imageHeight } from "../draw/images.js";
 import { clamp } from "../draw/scales.js";
 import { appearance, cssVariable } from "../draw/theme.js";
 
@@ -45,7 +45,7 @@ export class ChannelHistory {
 		for (const [k, step] of shown.entries()) {
 			const x = 2 + k * (side + GAP);
 			const values = history.values[readable.findIndex((frame) => frame.step === step)];
-			if (values) drawPixels(context, toPixels(values, planes, history.scale), columns, rows, x, 2, ...box);
+			if (values) drawValues(context, values, planes, history.scale, columns, rows, x, 2, ...box);
 			drawOutline(context, x, 2, ...box, step === current);
 			if (steps.at(-1) < 1e5 || k % 2 === 0) context.fillText(formatInteger(step), x + side / 2, side + 15);
 		}
