@@ -60,7 +60,7 @@ def _ours(picture: Picture, count: int, folder: str) -> list[float]:
     seconds = _seconds(log, count)
     writer.close(trainer)
     if account.failures:
-        raise account.failures[0]
+        raise account.failures[0].error
     return seconds
 
 

@@ -1,7 +1,7 @@
 """The base class of all visuals: when to draw, what to draw, and keeping failures from the run."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 from pytorch_lightning import LightningModule, Trainer
@@ -68,6 +68,9 @@ class VisualCallback(GuardedCallback):
     weights: ClassVar[Literal["training", "averaged"]] = "training"
     """Which weights the pictures show where the module validates with averaged ones: those that the training updates,
     or those that validate."""
+    cumulative: ClassVar[Collection[str]] = ()
+    """Tags, without their prefix, of pictures that show all that older ones show: where too much waits to be drawn,
+    only the newest of each is."""
 
     def __init__(
         self,
@@ -183,7 +186,8 @@ class VisualCallback(GuardedCallback):
         account, synchronous = self.account, self.on_error == "raise"
         with self.guard(flexible=True), isolated_rng():
             for drawing in self.drawings(trainer, module):
-                self.writer.picture(drawing, step, account, synchronous)
+                cumulative = drawing[0].removeprefix(f"{self.tag}/") in self.cumulative
+                self.writer.picture(drawing, step, account, synchronous, cumulative)
             if (computation := self.computation(trainer, module)) is not None:
                 self.writer.compute(computation, step, account, synchronous)
             self.writer.scalars(self.scalars(), step, account)
@@ -259,7 +263,7 @@ class VisualCallback(GuardedCallback):
     # ---- internals
 
     def _cost(self) -> dict[str, float]:
-        """Scalars of the time spent on the training thread since the last call, and of the pictures dropped so far."""
+        """Scalars of the time spent on the training thread since the last call, and of pictures left out so far."""
         now, account = time.perf_counter(), self.account
         (then, seconds), self._cost_baseline = self._cost_baseline, (now, account.seconds)
         cost = {

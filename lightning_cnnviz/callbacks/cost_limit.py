@@ -21,12 +21,14 @@ MIN_FREE_SHARE = 1e-3
 class CostLimit(GuardedCallback):
     """Makes costly callbacks draw less often, so that all of them together stay within a limit.
 
-    The cost is the time that this package's callbacks spend on the training thread (as measured by themselves), as a
-    share of the elapsed time, and the size of their records in the event file. Whenever the cost since the last
+    The cost is the time that this package's callbacks spend on the training thread (as measured by themselves) and the
+    processor time that drawing and computing take beside it, together as a share of the elapsed time, and the size of
+    their records in the event file. Whenever the cost since the last
     change exceeds the limit, the interval of the costliest callback is doubled and the change is reported in one line.
 
     Args:
-        max_overhead: Share of the training time, above 0 and below 1; None for no limit.
+        max_overhead: Share of the training time, above 0 and below 1; None for no limit. Both the training thread and
+            the helper process count.
         max_event_mb: Megabytes in the event file (of pictures, if there is no event file), above 0; None for no
             limit. An interval is doubled when half of it is used, three quarters, and so on; once all of it is used,
             only scalars are logged.
@@ -75,7 +77,7 @@ class CostLimit(GuardedCallback):
         self._check(trainer)
 
     def _reset_baseline(self, trainer: Trainer) -> None:
-        spent = {visual: (visual.account.seconds, visual.account.flexible) for visual in _visuals(trainer)}
+        spent = {visual: _spent(visual) for visual in _visuals(trainer)}
         self._baseline = time.perf_counter(), logged_step(trainer), spent
         self._last_check = logged_step(trainer)
 
@@ -97,12 +99,12 @@ class CostLimit(GuardedCallback):
     def _too_slow(self, trainer: Trainer) -> tuple[int | None, str] | None:
         start, step, before = self._baseline
         elapsed = time.perf_counter() - start
-        spent = [visual.account.seconds - before[visual][0] for visual in before]
+        spent = [_spent(visual)[0] - before[visual][0] for visual in before]
         if self.max_overhead is None or self._out_of_savings or sum(spent) <= self.max_overhead * elapsed:
             return None
-        message = f"the callbacks took {sum(spent) / elapsed:.1%} of the time since step {step}"
+        message = f"the callbacks took {sum(spent) / elapsed:.1%} of the time since step {step}, their helper included"
         message = f"{message}; the limit is {self.max_overhead:.1%}"
-        savings = [visual.account.flexible - before[visual][1] for visual in before]
+        savings = [_spent(visual)[1] - before[visual][1] for visual in before]
         costliest = savings.index(max(savings))
         if savings[costliest] < MIN_SAVING * elapsed:
             self._out_of_savings = True
@@ -118,6 +120,12 @@ class CostLimit(GuardedCallback):
         self._free_share /= 2
         message = f"event file: {sum(written) / 1e6:.2f} of {limit / 1e6:g} MB used"
         return written.index(max(written)), message
+
+
+def _spent(visual: VisualCallback) -> tuple[float, float]:
+    """Returns the seconds that a callback has taken, and those that drawing less often would save."""
+    account = visual.account
+    return account.seconds + account.background, account.flexible + account.background
 
 
 def _visuals(trainer: Trainer) -> list[VisualCallback]:

@@ -38,10 +38,9 @@ class EmbeddingProjection(ProbingCallback):
     Activations of a fixed, class-balanced sample are reduced to 50 dimensions by PCA and embedded in 2-D by t-SNE or
     UMAP, or reduced to 2 dimensions by PCA. Each layout continues from the last one and is aligned with it, so that
     points move smoothly instead of jumping; where the activations have changed too much, t-SNE begins anew, which is
-    written on the layout. Only the activations are computed on the training thread; everything else
-    runs in a low-priority helper process. While it is busy, only the newest activations are kept pending;
-    `cnnviz/left_out/EmbeddingProjection` counts those that were dropped. Layouts are stored in the checkpoint, so that
-    a resumed run continues from them.
+    written on the layout. Only the activations are computed on the training thread; everything else runs in a helper
+    process, where activations wait for their turn. Layouts are stored in the checkpoint, so that a resumed run
+    continues from them.
 
     Quality metrics are written on each layout and, where defined, logged as scalars
     `projection/<layer>/<method>/<metric>`:

@@ -72,6 +72,7 @@ class GradientFlow(VisualCallback):
     """
 
     guide = Guide("Images", "gradient_flow/bars, …/heatmap", "vanishing and exploding gradients")
+    cumulative = ("heatmap",)
 
     def __init__(
         self,

@@ -65,6 +65,7 @@ class LossAccuracy(VisualCallback):
     """
 
     guide = Guide("Custom Scalars", "curves/…", "training and validation in one chart")
+    cumulative = QUANTITIES
 
     def __init__(
         self,

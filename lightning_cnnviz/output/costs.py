@@ -2,10 +2,21 @@
 
 import time
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from pytorch_lightning.utilities import rank_zero_warn
 
 from lightning_cnnviz.errors import ConfigurationError
+
+MAX_NAMED = 3
+"""Number of losses that are named at the end of a run; the others are counted."""
+
+
+class Failure(NamedTuple):
+    """An exception, and what was lost by it, e.g. `"kernels/conv1 at step 6"`; empty if nothing in particular."""
+
+    error: Exception
+    lost: str = ""
 
 
 @dataclass(eq=False)
@@ -16,10 +27,11 @@ class Account:
         name: Name of the callback, with a number appended if there are several of its class.
         seconds: Time on the training thread, in seconds.
         flexible: Part of `seconds` that drawing less often would save.
+        background: Processor time that its pictures took beside the training thread, in seconds.
         pictures: Number of pictures written.
         written: Bytes written to the event file; without TensorBoard, bytes of the pictures.
-        dropped: Number of pictures and layouts dropped because newer ones were pending or the event file was full.
-        failures: Exceptions since the last report; other threads may append to it.
+        dropped: Number of pictures and layouts left out because too much was waiting or the event file was full.
+        failures: Failures since the last report; other threads may append to it.
         task: What the callback failed to do, for the warning.
         strict: Whether exceptions propagate to the run, for debugging.
     """
@@ -27,16 +39,24 @@ class Account:
     name: str
     seconds: float = 0.0
     flexible: float = 0.0
+    background: float = 0.0
     pictures: int = 0
     written: int = 0
     dropped: int = 0
-    failures: list[Exception] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
     task: str = "draw"
     strict: bool = False
     _warned: bool = False
+    _more: list[str] = field(default_factory=list)
 
     def guard(
-        self, *, timed: bool = False, flexible: bool = False, report: bool = False, background: bool = False
+        self,
+        *,
+        timed: bool = False,
+        flexible: bool = False,
+        report: bool = False,
+        background: bool = False,
+        lost: str = "",
     ) -> "Guard":
         """Returns a context that records exceptions in `failures` and suppresses them.
 
@@ -47,30 +67,45 @@ class Account:
             flexible: Whether drawing less often would save this time.
             report: Warn of failures on exit; only on the training thread.
             background: Whether it runs on another thread, which an exception would end.
+            lost: What an exception in it costs, e.g. `"kernels/conv1 at step 6"`.
         """
-        return Guard(self, timed, flexible, report, background)
+        return Guard(self, timed, flexible, report, background, lost)
 
     def report(self) -> None:
-        """Warns of failures since the last report, at most once per run."""
+        """Warns of the first failure of a run; `report_rest` tells of the others."""
         count = len(self.failures)  # other threads may append more meanwhile
-        if count and not self._warned:
+        failures, self.failures[:count] = self.failures[:count], []
+        if failures and not self._warned:
             self._warned = True
-            error = self.failures[0]
+            error, lost = failures.pop(0)
             rank_zero_warn(
-                f"{self.name} failed to {self.task}; training continues: {type(error).__name__}: {error} (shown once"
-                + ('; on_error="raise" shows where)' if self.task == "draw" else ")")
+                f"{self.name} failed to {self.task}; training continues: {type(error).__name__}: {error} ("
+                + (f"lost: {lost}; " if lost else "")
+                + ('shown once; on_error="raise" shows where)' if self.task == "draw" else "shown once)")
             )
-        del self.failures[:count]
+        self._more += [failure.lost for failure in failures if failure.lost]
+
+    def report_rest(self) -> None:
+        """Warns of all failures that have not been told, in one line; called at the end of a run."""
+        self.report()
+        lost, self._more = list(dict.fromkeys(self._more)), []
+        if lost:
+            more = f" and {len(lost) - MAX_NAMED} more" if len(lost) > MAX_NAMED else ""
+            rank_zero_warn(
+                f"{self.name} also lost {', '.join(lost[:MAX_NAMED])}{more}, for the same or another reason"
+            )
 
 
 class Guard:
     """See `Account.guard`. A class rather than a generator for speed, since every training step enters several."""
 
-    __slots__ = ("_account", "_background", "_flexible", "_report", "_start", "_timed")
+    __slots__ = ("_account", "_background", "_flexible", "_lost", "_report", "_start", "_timed")
 
-    def __init__(self, account: Account, timed: bool, flexible: bool, report: bool, background: bool) -> None:
+    def __init__(
+        self, account: Account, timed: bool, flexible: bool, report: bool, background: bool, lost: str
+    ) -> None:
         self._account, self._timed, self._flexible = account, timed, flexible
-        self._report, self._background = report, background
+        self._report, self._background, self._lost = report, background, lost
 
     def __enter__(self) -> None:
         self._start = time.perf_counter()
@@ -81,7 +116,7 @@ class Guard:
             self._background or not (account.strict or isinstance(error, ConfigurationError))
         )
         if kept:
-            account.failures.append(error)  # type: ignore[arg-type]
+            account.failures.append(Failure(error, self._lost))  # type: ignore[arg-type]
         if self._timed:
             seconds = time.perf_counter() - self._start
             account.seconds += seconds
@@ -129,9 +164,10 @@ class Ledger:
         return sum(account.written for account in self.accounts)
 
     def table(self) -> str:
-        """Returns a table of callback, pictures, milliseconds per step, share of training time and megabytes.
+        """Returns a table of what each callback took; empty if there was no training step.
 
-        Rows are sorted by time, costliest first. Empty if there was no training step.
+        Its columns are pictures, milliseconds per step on the training thread and their share of the training time,
+        megabytes, and seconds of processor time beside the training thread. Rows are sorted by time, costliest first.
         """
         if self._begun is None or self._ended is None:
             return ""
@@ -143,16 +179,19 @@ class Ledger:
             "total",
             seconds=sum(account.seconds for account in rows),
             pictures=sum(account.pictures for account in rows),
+            background=sum(account.background for account in rows),
             written=self.written(),
         )
         width = max(len(account.name) for account in rows)
-        head = f"{'callback':<{width}} {'pictures':>8} {'ms/step':>8} {'of training':>11} {'MB':>7}"
+        head = (
+            f"{'callback':<{width}} {'pictures':>8} {'ms/step':>8} {'of training':>11} {'MB':>7} {'beside it, s':>12}"
+        )
         return "\n".join([head, *(_row(account, width, seconds, int(steps)) for account in [*rows, total])])
 
 
 def _row(account: Account, width: int, seconds: float, steps: int) -> str:
     return (
         f"{account.name:<{width}} {account.pictures:>8} {1000 * account.seconds / steps:>8.3f} "
-        f"{account.seconds / seconds:>11.2%} {account.written / 1e6:>7.2f}"
-        + (f"  {account.dropped} dropped" if account.dropped else "")
+        f"{account.seconds / seconds:>11.2%} {account.written / 1e6:>7.2f} {account.background:>12.2f}"
+        + (f"  {account.dropped} left out" if account.dropped else "")
     )

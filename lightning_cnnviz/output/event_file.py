@@ -2,6 +2,7 @@
 
 import os
 import struct
+from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
@@ -23,8 +24,10 @@ from lightning_cnnviz.output.tensorboard_internals import (
     SummaryMetadata,
     TensorProto,
     TensorShapeProto,
+    absolute_path,
     event_path,
     file_writer,
+    make_absolute,
     record_writer,
 )
 
@@ -43,21 +46,17 @@ class EventFile:
 
     def __init__(self, board: SummaryWriter) -> None:
         self._file = file_writer(board)
-        self._error: Exception | None = None
-        self.folder: str = board.log_dir
-        self._path = event_path(self._file)
+        self._losses: deque[tuple[str, int, Exception]] = deque()
+        self.folder = absolute_path(os.fspath(board.log_dir))
+        self._path = absolute_path(event_path(self._file))
         records = record_writer(self._file)
         if records is not None:  # as in TensorBoard 2.21; otherwise its own write works, but slower
+            make_absolute(records._writer)
             self._sink, self._original_write = records._writer, partial(type(records).write, records)
             records.write = self._append
 
     def write(self, summary: Summary, step: int) -> None:
-        """Adds a record; may block until the file is written.
-
-        Raises:
-            Exception: The failure of an earlier record, usually an OSError.
-        """
-        self._raise_error()
+        """Adds a record, which is written later; may block until there is room for it."""
         self._file.add_summary(summary, step)
 
     def resume(self, step: int) -> None:
@@ -71,18 +70,21 @@ class EventFile:
         Path(folder, file_name(name)).write_bytes(data)
 
     def flush(self) -> None:
-        """Blocks until everything is in the file, so that it survives the process; raises as `write` does."""
+        """Blocks until everything is in the file, so that it survives the process."""
         self._file.flush()
-        self._raise_error()
+
+    def losses(self) -> list[tuple[str, int, Exception]]:
+        """Returns tag, step and error of each record that could not be written since the last call."""
+        return [self._losses.popleft() for _ in range(len(self._losses))]
 
     def _append(self, data: bytes) -> None:
         # An exception here would end TensorBoard's thread, and every scalar logged afterwards would raise it again.
         try:
             self._append_whole(data)
         except OSError as error:
-            self._error = error
+            self._losses.append((*_name(data), error))
         except Exception as error:
-            self._error = error
+            self._losses.append((*_name(data), error))
             with suppress(OSError):
                 self._original_write(data)
 
@@ -95,11 +97,6 @@ class EventFile:
                 with suppress(OSError):  # if not even this is permitted, nothing was written
                     os.truncate(self._path, before)
             raise
-
-    def _raise_error(self) -> None:
-        if self._error is not None:
-            error, self._error = self._error, None
-            raise error
 
 
 def framed(data: bytes) -> bytes:
@@ -118,6 +115,12 @@ def framed(data: bytes) -> bytes:
 def _masked_crc(data: bytes) -> bytes:
     crc = google_crc32c.value(data)
     return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
+
+
+def _name(data: bytes) -> tuple[str, int]:
+    """Returns the first tag of a record, and its step."""
+    event = Event.FromString(data)
+    return next((value.tag for value in event.summary.value), "a mark"), event.step
 
 
 def image_summary(tag: str, picture: Encoded) -> Summary:

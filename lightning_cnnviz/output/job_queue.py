@@ -1,38 +1,21 @@
-"""A job queue with a single worker thread, which drops outdated jobs rather than block its callers."""
+"""A thread that does what waits, for which its callers never wait."""
 
 import threading
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
-
-@dataclass(frozen=True)
-class Job:
-    """Work to be done later.
-
-    Attributes:
-        work: Does the work; must handle its own failures.
-        key: Older jobs with the same key may be dropped in favour of newer ones; None for a job that is never dropped.
-        dropped: Called when the job is dropped.
-    """
-
-    work: Callable[[], None]
-    key: str | None = None
-    dropped: Callable[[], None] = lambda: None
+from lightning_cnnviz.output.waiting import Job, Waiting
 
 
 class JobQueue:
-    """Runs jobs in the order of arrival, on a thread that lives from the first job to `close`.
+    """Runs jobs on a thread that lives from the first job to `close`.
 
     Args:
         name: Name of the thread.
-        capacity: Maximum number of pending jobs that have a key. A further one replaces the oldest with the same key;
-            only if there is none does `put` block.
-        per_key: Maximum number of pending jobs with the same key.
-        idle: Called on the thread whenever no job is pending.
+        max_bytes: Bytes that may wait before jobs are left out, see `Waiting`.
+        idle: Called on the thread whenever no job is waiting.
 
     Example:
-        >>> queue, done = JobQueue("example", capacity=4, per_key=4), []
+        >>> queue, done = JobQueue("example", max_bytes=2**20), []
         >>> for number in (1, 2):
         ...     queue.put(Job(lambda number=number: done.append(number)))
         >>> queue.close()
@@ -41,28 +24,37 @@ class JobQueue:
         [1, 2]
     """
 
-    def __init__(self, name: str, *, capacity: int, per_key: int, idle: Callable[[], None] = lambda: None) -> None:
-        self._name, self._capacity, self._per_key, self._idle = name, capacity, per_key, idle
-        self._jobs: deque[Job] = deque()
+    def __init__(self, name: str, *, max_bytes: int, idle: Callable[[], None] = lambda: None) -> None:
+        self._name, self._idle = name, idle
+        self._waiting = Waiting(max_bytes)
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closing = self._done = False
+        self._drawing = False
+        self.drawn = 0
+        """Number of jobs with a tag that are done."""
+
+    @property
+    def full(self) -> bool:
+        """Whether what may not be left out alone holds as much as may wait."""
+        return self._waiting.kept_bytes > self._waiting.max_bytes
 
     def put(self, job: Job) -> None:
-        """Enqueues a job; blocks while the queue is full and no older job with its key can be dropped."""
+        """Enqueues a job, in place of others where too much waits."""
         with self._changed:
-            if job.key is not None:
-                self._wait_for_slot(job.key)
-            self._jobs.append(job)
+            gone = self._waiting.add(job)
             if self._thread is None:
                 self._closing = self._done = False
                 self._thread = threading.Thread(target=self._run, name=f"lightning_cnnviz.{self._name}", daemon=True)
                 self._thread.start()
             self._changed.notify_all()
+        for one in gone:
+            one.dropped()
 
     def pending(self) -> int:
-        """Returns the number of jobs that have not started."""
-        return len(self._jobs)
+        """Returns the number of jobs with a tag that are not done."""
+        with self._changed:
+            return self._waiting.pictures + self._drawing
 
     def close(self, timeout: float | None = None) -> bool:
         """Waits until all jobs are done and ends the thread; returns False if that takes over `timeout` seconds."""
@@ -79,39 +71,29 @@ class JobQueue:
         return True
 
     def clear(self) -> int:
-        """Drops all pending jobs that have a key; returns their number."""
+        """Drops all waiting jobs that have a tag; returns their number."""
         with self._changed:
-            lost = [job for job in self._jobs if job.key is not None]
-            self._jobs = deque(job for job in self._jobs if job.key is None)
+            gone = self._waiting.clear()
             self._changed.notify_all()
-        for job in lost:
+        for job in gone:
             job.dropped()
-        return len(lost)
-
-    def _wait_for_slot(self, key: str) -> None:
-        while True:
-            keyed = [job for job in self._jobs if job.key is not None]
-            same = [job for job in keyed if job.key == key]
-            if len(keyed) < self._capacity and len(same) < self._per_key:
-                return
-            if same:
-                self._jobs.remove(same[0])
-                same[0].dropped()
-            else:
-                self._changed.wait()
+        return len(gone)
 
     def _run(self) -> None:
         while True:
             with self._changed:
-                while not self._jobs and not self._closing:
+                while not self._waiting and not self._closing:
                     self._changed.wait()
-                if not self._jobs:
+                if not self._waiting:
                     self._done = True
                     self._changed.notify_all()
                     return
-                job = self._jobs.popleft()
-                self._changed.notify_all()
+                job = self._waiting.take()
+                self._drawing = job.tag is not None
             job.work()
+            with self._changed:
+                self.drawn += self._drawing
+                self._drawing = False
             del job  # and the data that it holds
-            if not self._jobs:
+            if not self._waiting:
                 self._idle()

@@ -4,6 +4,7 @@
 has changed.
 """
 
+import os
 from typing import Any
 
 # TensorBoard's protocol buffers, which PyTorch's writer, the one that Lightning's logger has open, accepts. The public
@@ -24,8 +25,10 @@ __all__ = [
     "SummaryMetadata",
     "TensorProto",
     "TensorShapeProto",
+    "absolute_path",
     "event_path",
     "file_writer",
+    "make_absolute",
     "record_writer",
 ]
 
@@ -48,3 +51,18 @@ def record_writer(file: FileWriter) -> Any | None:
     """
     records = getattr(getattr(file.event_writer, "_async_writer", None), "_writer", None)
     return records if hasattr(records, "_writer") else None
+
+
+def absolute_path(path: str) -> str:
+    """Returns a local path as an absolute one, and the address of a remote file as it is."""
+    return path if not path or "://" in path else os.path.abspath(path)
+
+
+def make_absolute(file: Any) -> None:
+    """Makes the path of a record writer's file absolute.
+
+    It is opened by its name at every flush, in whatever directory the script then is.
+    """
+    name = os.fsdecode(getattr(file, "filename", ""))
+    if name:
+        file.filename = os.fsencode(absolute_path(name))

@@ -1,5 +1,6 @@
 """The single interface to the loggers; pictures are drawn and encoded in the background, in order of arrival."""
 
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, ClassVar, TypeAlias, TypeVar, cast
@@ -12,15 +13,17 @@ from lightning_cnnviz.functional.drawing.encode import Encoded
 from lightning_cnnviz.functional.tab.data import TabData
 from lightning_cnnviz.functional.tab.drawn import Drawn, draw_encoded
 from lightning_cnnviz.lightning import logged_step
-from lightning_cnnviz.output.costs import Account, Ledger
-from lightning_cnnviz.output.job_queue import Job, JobQueue
+from lightning_cnnviz.output.closing import cancel, finish
+from lightning_cnnviz.output.costs import Account, Failure, Ledger
+from lightning_cnnviz.output.job_queue import JobQueue
+from lightning_cnnviz.output.owned import owned_bytes
 from lightning_cnnviz.output.sinks import Sink, sink_for
-from lightning_cnnviz.worker.client import Worker, WorkerDiedError
+from lightning_cnnviz.output.waiting import Job
+from lightning_cnnviz.worker.client import Worker
+from lightning_cnnviz.worker.helper import WorkerDiedError
 
-MAX_PENDING_JOBS = 128
-"""Maximum number of pending pictures; beyond it, a new one replaces the oldest with the same tag."""
-NOTICE_AFTER = 3
-"""Seconds at the end of a run after which pending pictures are reported."""
+MAX_WAITING_BYTES = 2**27
+"""Bytes that may wait to be drawn, and as many to be computed, before what waits is thinned."""
 
 T = TypeVar("T")
 Drawing: TypeAlias = tuple[str, Callable[[], Drawn]]
@@ -52,9 +55,13 @@ class Writer:
         self._size_limit_reported = False
         self._claims: dict[str, object] = {}
         self._owners: dict[str, Account] = {}
+        self._logged_by: dict[str, Account] = {}
+        self._of_others = Account("lightning_cnnviz", task="write to the event file")
         self._shared_tags: set[str] = set()
-        self._drawing = JobQueue("Writer", capacity=MAX_PENDING_JOBS, per_key=MAX_PENDING_JOBS, idle=self._flush)
-        self._computing = JobQueue("Computing", capacity=MAX_PENDING_JOBS, per_key=1)
+        self._thinning_reported = False
+        self._spending = threading.Lock()
+        self._drawing = JobQueue("Writer", max_bytes=MAX_WAITING_BYTES, idle=self._flush)
+        self._computing = JobQueue("Computing", max_bytes=MAX_WAITING_BYTES)
         self._worker = Worker.acquire()
         self._wanted = True
         if without_images := sorted({type(sink.logger).__name__ for sink in self._sinks if not sink.takes_pictures}):
@@ -91,26 +98,19 @@ class Writer:
         queues = (self._computing, self._drawing)  # in this order, since computations enqueue pictures
         try:
             self.ledger.end(logged_step(trainer))
-            for queue in queues:
-                if not queue.close(NOTICE_AFTER):
-                    message = f"waiting for {queue.pending() + 1} pending pictures; press Ctrl-C to drop them"
-                    rank_zero_info(f"lightning_cnnviz: {message}")
-                    queue.close()
-        except KeyboardInterrupt:
-            self._wanted = False
-            for queue in queues:
-                queue.clear()
-            self._worker.kill()
-            for queue in queues:
-                queue.close()
-            for account in self.ledger.accounts:  # what was dropped on request has not failed
-                account.failures[:] = [one for one in account.failures if not isinstance(one, WorkerDiedError)]
-            raise
+            if not (finished := finish(queues, trainer)):
+                self._wanted = False
+                cancel(queues, self._worker)
         finally:
             self._worker.release()
         self._run_deferred(self.ledger.last())
-        for account in self.ledger.accounts:  # what failed while others were already through
-            account.report()
+        self._note_losses()
+        for account in (*self.ledger.accounts, self._of_others):  # what failed while others were already through
+            if not finished:  # what was left out on request has not failed
+                account.failures[:] = [one for one in account.failures if not isinstance(one.error, WorkerDiedError)]
+            account.report_rest()
+        if not finished and not trainer.interrupted:
+            raise KeyboardInterrupt
         if self.writes and (table := self.ledger.table()):
             rank_zero_info(f"Cost of lightning_cnnviz on the training thread:\n{table}")
 
@@ -125,7 +125,9 @@ class Writer:
                 sink.resume(step)
         self._resumed = True
 
-    def picture(self, drawing: Drawing, step: int, account: Account, synchronous: bool = False) -> None:
+    def picture(
+        self, drawing: Drawing, step: int, account: Account, synchronous: bool = False, cumulative: bool = False
+    ) -> None:
         """Logs a picture.
 
         Args:
@@ -133,6 +135,7 @@ class Writer:
             step: `trainer.global_step`; must not decrease within a tag.
             account: Account of the callback, which records failures.
             synchronous: Draw on the caller's thread and propagate exceptions, for debugging.
+            cumulative: Whether it shows all that older ones of its tag show, which then need not be drawn.
         """
         tag, draw = drawing
         if not self.takes_pictures:
@@ -146,11 +149,14 @@ class Writer:
                 f"{owner.name} and {account.name} both write pictures under the tag {tag!r}, which mixes them up; "
                 f'give one of them a tag of its own, e.g. {account.name.partition("-")[0]}(tag="...")'
             )
-        if synchronous:
-            work = partial(self._write_drawn, tag, draw_encoded(draw), step, account)
+        record = tag.startswith("cnnviz/")
+        if synchronous or (record and self._drawing.full):  # a record is small once it is made
+            work, size = partial(self._write_drawn, tag, draw_encoded(draw), step, account), 0
         else:
-            work = partial(self._draw, tag, draw, step, account)
-        self._drawing.put(self._job(work, account, tag))
+            work, size = partial(self._draw, tag, draw, step, account), owned_bytes(draw)
+        guarded = partial(_run_guarded, work, account, f"{tag} at step {step}")
+        left_out = partial(self._leave_out, account, self._drawing)
+        self._drawing.put(Job(guarded, tag, step, size, kept=record, cumulative=cumulative, dropped=left_out))
 
     def compute(
         self, computation: Computation, step: int, account: Account, synchronous: bool = False, key: str = ""
@@ -162,14 +168,17 @@ class Writer:
             step: `trainer.global_step`.
             account: Account of the callback, which records failures.
             synchronous: Compute on the caller's thread and propagate exceptions, for debugging.
-            key: Of an account's pending computations with the same key, only the newest is kept.
+            key: Tells an account's computations apart.
         """
         if synchronous:
             self._compute(computation, lambda call: call(), step, account, synchronous)
         else:
-            run = partial(self._worker.run, executor="compute", wanted=lambda: self._wanted)
+            run = partial(self._worker.run, executor="compute", wanted=self._is_wanted, spend=self._spend_by(account))
             work = partial(self._compute, computation, run, step, account)
-            self._computing.put(self._job(work, account, f"{account.name} {key}"))
+            guarded = partial(_run_guarded, work, account, f"what it computes at step {step}")
+            left_out = partial(self._leave_out, account, self._computing)
+            tag = f"{account.name} {key}"
+            self._computing.put(Job(guarded, tag, step, owned_bytes(computation), dropped=left_out))
 
     def scalars(self, values: Mapping[str, float], step: int, account: Account) -> None:
         """Logs scalars, tag → value."""
@@ -180,25 +189,43 @@ class Writer:
 
     def tab_data(self, data: TabData, step: int, account: Account) -> None:
         """Logs data for the tab, which are never dropped."""
-        self._put(lambda sink: sink.tab_data(data, step), account)
+        self._put(lambda sink: sink.tab_data(data, step), account, data.tag, step)
 
     def texts(self, values: Mapping[str, str], step: int, account: Account) -> None:
         """Logs Markdown, tag → text."""
         for tag, text in values.items():
-            self._put(partial(_write_text, tag, text, step), account)
+            self._put(partial(_write_text, tag, text, step), account, tag, step)
 
     def chart_layout(self, layout: Mapping[str, Mapping[str, list[Any]]], account: Account) -> None:
         """Sets the charts of TensorBoard's Custom Scalars tab: category → chart → [kind, tags]."""
-        self._put(lambda sink: sink.chart_layout(layout), account)
+        self._put(lambda sink: sink.chart_layout(layout), account, "the layout of the Custom Scalars tab", 0)
 
     # ---- on the queues' threads
 
-    def _job(self, work: Callable[[], object], account: Account, key: str | None = None) -> Job:
-        return Job(partial(_run_guarded, work, account), key, partial(_count_dropped, account))
-
-    def _put(self, write: Callable[[Sink], int], account: Account) -> None:
+    def _put(self, write: Callable[[Sink], int], account: Account, tag: str, step: int) -> None:
         if self._sinks:
-            self._drawing.put(self._job(partial(self._write, write, account), account))
+            self._drawing.put(Job(partial(self._write, write, account, tag, step)))
+
+    def _leave_out(self, account: Account, queue: JobQueue) -> None:
+        account.dropped += 1
+        if self._wanted and not self._thinning_reported:
+            self._thinning_reported = True
+            callback = account.name.partition("-")[0]
+            rank_zero_warn(
+                f"lightning_cnnviz: more is to be drawn than there is time for, and {MAX_WAITING_BYTES >> 20} MB of "
+                f"it wait, now also for {account.name}; what waits is thinned, evenly over the run, first and last "
+                f"kept; to have all of it, draw less often, e.g. {callback}(every_n_epochs=2), or fewer layers"
+            )
+
+    def _is_wanted(self) -> bool:
+        return self._wanted
+
+    def _spend_by(self, account: Account) -> Callable[[float], None]:
+        def spend(seconds: float) -> None:
+            with self._spending:  # several threads do
+                account.background += seconds
+
+        return spend
 
     def _compute(
         self, computation: Computation, run: Run, step: int, account: Account, synchronous: bool = False
@@ -209,19 +236,19 @@ class Writer:
         self._write_numbers(numbers, step, account)
 
     def _draw(self, tag: str, draw: Callable[[], Drawn], step: int, account: Account) -> None:
-        drawn = self._worker.run(partial(draw_encoded, draw), wanted=lambda: self._wanted)
+        drawn = self._worker.run(partial(draw_encoded, draw), wanted=self._is_wanted, spend=self._spend_by(account))
         self._write_drawn(tag, drawn, step, account)
 
     def _write_drawn(self, tag: str, drawn: list[Encoded | TabData], step: int, account: Account) -> None:
         for part in drawn:
             if self.max_bytes is not None and self.ledger.written() + part.size() > self.max_bytes:
-                _count_dropped(account)
+                account.dropped += 1
                 if not self._size_limit_reported:
                     self._size_limit_reported = True
                     message = f"the event file has reached its limit of {self.max_bytes / 1e6:g} MB; no more pictures"
                     rank_zero_info(f"lightning_cnnviz: {message}")
                 continue
-            size = self._write(partial(_write_part, tag, part, step), account)
+            size = self._write(partial(_write_part, tag, part, step), account, tag, step)
             account.pictures += size > 0 and isinstance(part, Encoded)
 
     def _write_numbers(self, values: Mapping[str, float], step: int, account: Account) -> None:
@@ -231,19 +258,31 @@ class Writer:
         for sink in self._sinks:
             if sink.defers_numbers:
                 sink.deferred.append(partial(sink.numbers, own, step))
-        self._put(lambda sink: 0 if sink.defers_numbers else sink.numbers(own, step), account)
+        names = next(iter(own)) + (f" and {len(own) - 1} more scalars" if len(own) > 1 else "")
+        self._logged_by.update(dict.fromkeys(own, account))
+        self._put(lambda sink: 0 if sink.defers_numbers else sink.numbers(own, step), account, names, step)
 
-    def _write(self, write: Callable[[Sink], int], account: Account) -> int:
+    def _write(self, write: Callable[[Sink], int], account: Account, tag: str, step: int) -> int:
         size = 0
+        self._logged_by[tag] = account
         for sink in self._sinks:  # a failing sink does not affect the others
-            with account.guard(background=True):
+            with account.guard(background=True, lost=f"{tag} at step {step}"):
                 size = max(size, write(sink))
+        self._note_losses()
         account.written += size
         return size
+
+    def _note_losses(self) -> None:
+        """Tells the failures of records, which are written later, to those who logged them."""
+        for sink in self._sinks:
+            for tag, step, error in sink.losses():
+                account = self._logged_by.get(tag.removesuffix("/text_summary"), self._of_others)
+                account.failures.append(Failure(error, f"{tag} at step {step}"))
 
     def _flush(self) -> None:
         for sink in self._sinks:
             _run_guarded(sink.flush, self.ledger.last())
+        self._note_losses()
 
     def _run_deferred(self, account: Account) -> None:
         for sink in self._sinks:
@@ -251,8 +290,8 @@ class Writer:
                 _run_guarded(sink.deferred.popleft(), account)
 
 
-def _run_guarded(work: Callable[[], object], account: Account) -> None:
-    with account.guard(background=True):
+def _run_guarded(work: Callable[[], object], account: Account, lost: str = "") -> None:
+    with account.guard(background=True, lost=lost):
         work()
 
 
@@ -262,7 +301,3 @@ def _write_text(tag: str, text: str, step: int, sink: Sink) -> int:
 
 def _write_part(tag: str, part: Encoded | TabData, step: int, sink: Sink) -> int:
     return sink.tab_data(part, step) if isinstance(part, TabData) else sink.picture(tag, part, step)
-
-
-def _count_dropped(account: Account) -> None:
-    account.dropped += 1

@@ -20,6 +20,7 @@ from tensorboard.compat.tensorflow_stub.io.gfile import LocalFileSystem
 from lightning_cnnviz.callbacks.guarded import _guarded
 from lightning_cnnviz.output import writer
 from lightning_cnnviz.worker.client import Worker
+from lightning_cnnviz.worker.server import NICENESS
 from tests.faults.plan import PHASES, Case
 
 NOBODY = 65534
@@ -30,6 +31,7 @@ OTHER_SIDE = {f"{OURS}.{name}" for name in ("worker.server", "tensorboard_plugin
 
 GUARDS = {
     *(f"{OURS}.output.{name}" for name in ("job_queue.JobQueue._run", "writer._run_guarded", "writer.Writer._flush")),
+    *(f"{OURS}.output.waiting.{name}" for name in ("Waiting.take", "Waiting._remove", "Waiting.pictures", "_size")),
     *(f"{OURS}.output.costs.{name}" for name in ("Account.guard", "Account.report", "Guard.__init__")),
     f"{OURS}.output.event_file.EventFile._append",
     *(f"{OURS}.callbacks.base.VisualCallback.{name}" for name in ("state_key", "state_names")),
@@ -92,7 +94,7 @@ def arrange(case: Case, folder: Path, note: Callable[..., None]) -> list[pl.Call
     if case.fault == "slow disk":
         _slow_disk()
     if case.fault == "queue full":
-        writer.MAX_PENDING_JOBS = 2
+        writer.MAX_WAITING_BYTES = 1
     if case.fault in acts:
         return [_at(case.moment, acts[case.fault])]
     if case.fault not in ("", "exception"):
@@ -138,7 +140,8 @@ def _twice(note: Callable[..., None], seconds: float) -> None:
 
 
 def _kill_helper(note: Callable[..., None]) -> None:
-    process = Worker._shared and Worker._shared._process
+    helper = Worker._shared and Worker._shared._helper
+    process = helper and helper.process
     if process and process.poll() is None:
         note(injected=process.pid)
         os.kill(process.pid, signal.SIGKILL)
@@ -174,16 +177,16 @@ def hurry() -> None:
     start = Worker._start
 
     def urgent(worker: Worker) -> Any:
-        channel = start(worker)
-        _later(0.1, lambda: _raise_priority(worker._process))
-        return channel
+        helper = start(worker)
+        _later(0.1, lambda: _raise_priority(helper.process))
+        return helper
 
     Worker._start = urgent
 
 
 def _raise_priority(process: Any) -> None:
     with suppress(OSError, AttributeError):  # it may be gone already
-        while process.poll() is None and os.getpriority(os.PRIO_PROCESS, process.pid) != 19:
+        while process.poll() is None and os.getpriority(os.PRIO_PROCESS, process.pid) != NICENESS:
             time.sleep(0.1)
         os.setpriority(os.PRIO_PROCESS, process.pid, 0)
 

@@ -49,7 +49,7 @@ def test_a_picture_that_fails_is_reported_and_the_next_is_drawn(tmp_path):
     writer.picture(("broken", lambda: 1 / 0), 1, account)
     writer.picture(("fine", lambda: flat(9)), 1, account)
     writer.close(run)
-    assert [type(failure) for failure in account.failures] == [ZeroDivisionError]
+    assert [(type(error), lost) for error, lost in account.failures] == [(ZeroDivisionError, "broken at step 1")]
     assert image_steps(tmp_path) == {"fine": [1]}
 
 

@@ -14,7 +14,8 @@ import torch
 
 from lightning_cnnviz.functional.curves import Point, curve_chart
 from lightning_cnnviz.functional.drawing.image import to_array
-from lightning_cnnviz.worker.client import Worker, WorkerDiedError
+from lightning_cnnviz.worker.client import Worker
+from lightning_cnnviz.worker.helper import Helper, WorkerDiedError
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def test_what_runs_there_gives_what_it_gives_here(worker):
     draw = partial(curve_chart, points, [], quantity="loss", title="loss")
     there = worker.run(draw)
     np.testing.assert_array_equal(there, draw())
-    assert worker._process.pid != os.getpid()
+    assert worker._helper.process.pid != os.getpid()
 
 
 def test_what_is_in_sys_path_beside_texts_is_passed_over_as_by_python_itself(worker, monkeypatch):
@@ -58,22 +59,23 @@ def test_what_belongs_to_the_users_script_runs_here(worker):
 
 def test_a_helper_that_is_killed_is_replaced(worker):
     worker.run(partial(np.add, 1, 2))
-    first = worker._process.pid
+    first = worker._helper.process.pid
     os.kill(first, signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
     assert worker.run(partial(np.add, 1, 2)) == 3
-    assert worker._process.pid != first
+    assert worker._helper.process.pid != first
 
 
 def test_what_kills_its_helper_twice_is_given_up(worker, monkeypatch):
-    ask = worker._submit
+    ask = Helper.submit
 
-    def deadly(call, lane):
-        future = ask(call, lane)
-        worker._process.kill()
+    def deadly(helper, call, executor):
+        future = ask(helper, call, executor)
+        helper.process.kill()
         return future
 
     big = np.random.default_rng(0).random((1500, 1500))
-    monkeypatch.setattr(worker, "_submit", deadly)
+    worker.run(partial(np.add, 1, 2))
+    monkeypatch.setattr(Helper, "submit", deadly)
     with pytest.raises(WorkerDiedError):
         worker.run(partial(np.linalg.svd, big))
     monkeypatch.undo()
@@ -81,19 +83,19 @@ def test_what_kills_its_helper_twice_is_given_up(worker, monkeypatch):
 
 
 def test_what_is_no_longer_wanted_is_not_begun_again(worker, monkeypatch):
-    submit, wanted = worker._submit, [True]
+    submit, wanted = Helper.submit, [True]
 
-    def killed_meanwhile(call, executor):
-        future = submit(call, executor)
+    def killed_meanwhile(helper, call, executor):
+        future = submit(helper, call, executor)
         wanted[0] = False
         worker.kill()
         return future
 
-    monkeypatch.setattr(worker, "_submit", killed_meanwhile)
+    monkeypatch.setattr(Helper, "submit", killed_meanwhile)
     big = np.random.default_rng(0).random((1500, 1500))
     with pytest.raises(WorkerDiedError, match="no longer wanted"):
         worker.run(partial(np.linalg.svd, big), wanted=lambda: wanted[0])
-    assert worker._process is None
+    assert worker._helper is None
 
 
 def test_it_lives_from_the_first_use_to_the_last_release():
@@ -104,9 +106,9 @@ from functools import partial
 import numpy as np
 from lightning_cnnviz.worker.client import Worker
 first, second = Worker.acquire(), Worker.acquire()
-assert first is second and first._process is None
+assert first is second and first._helper is None
 first.run(partial(np.add, 1, 2))
-process = first._process
+process = first._helper.process
 first.release()
 assert process.poll() is None
 second.release()
@@ -128,7 +130,7 @@ import numpy as np
 from lightning_cnnviz.worker.client import Worker
 worker = Worker.acquire()
 worker.run(partial(np.add, 1, 2))
-print(worker._process.pid, flush=True)
+print(worker._helper.process.pid, flush=True)
 worker.run(partial(np.linalg.svd, np.random.default_rng(0).random((4000, 4000))))
 """
     run = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)

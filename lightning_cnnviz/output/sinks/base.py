@@ -52,6 +52,10 @@ class Sink:
     def resume(self, step: int) -> None:
         """Marks records of later steps as lost; they will be logged again. Called on the training thread."""
 
+    def losses(self) -> list[tuple[str, int, Exception]]:
+        """Returns tag, step and error of each record that could not be written since the last call."""
+        return []
+
     def flush(self) -> None:
         """Makes sure that everything logged so far survives the process."""
 

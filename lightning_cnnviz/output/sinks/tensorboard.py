@@ -67,6 +67,10 @@ class TensorBoardSink(Sink):
         """Blocks until everything is in the file."""
         self._file.flush()
 
+    def losses(self) -> list[tuple[str, int, Exception]]:
+        """Returns what did not fit on the disk, for example."""
+        return self._file.losses()
+
     def _write(self, proto: Summary, step: int) -> int:
         self._file.write(proto, step)
         return int(proto.ByteSize())
