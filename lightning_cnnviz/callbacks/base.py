@@ -233,7 +233,7 @@ class VisualCallback(GuardedCallback):
             self._cost_baseline = (time.perf_counter(), self.account.seconds)
             self.writer.ledger.begin(logged_step(trainer))
             with self.guard():
-                self.writer.resume(logged_step(trainer))
+                self.writer.begin(logged_step(trainer))
                 self.prepare(trainer, pl_module)
 
     def on_train_batch_end(

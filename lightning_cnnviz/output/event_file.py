@@ -2,11 +2,13 @@
 
 import os
 import struct
+import time
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import google_crc32c
 from torch.utils.tensorboard import SummaryWriter
@@ -15,11 +17,12 @@ from lightning_cnnviz.functional.drawing.encode import Encoded
 from lightning_cnnviz.functional.escaping import file_name
 from lightning_cnnviz.functional.tab.data import TabData
 from lightning_cnnviz.functional.tab.schema import PLUGIN_NAME
+from lightning_cnnviz.output.run_history import event_files, layout_in, look_back, merged, replacing, with_layout
 from lightning_cnnviz.output.tensorboard_internals import (
     DATA_CLASS_BLOB_SEQUENCE,
     DT_STRING,
     Event,
-    SessionLog,
+    Layout,
     Summary,
     SummaryMetadata,
     TensorProto,
@@ -28,8 +31,17 @@ from lightning_cnnviz.output.tensorboard_internals import (
     event_path,
     file_writer,
     make_absolute,
+    record_queue,
     record_writer,
 )
+
+
+class _Records(bytes):
+    """Records that are framed already and stand together in the file."""
+
+
+class _OwnLayout(bytes):
+    """A serialised event with a layout of ours."""
 
 
 class EventFile:
@@ -38,7 +50,8 @@ class EventFile:
     TensorBoard's writer computes the checksum of every record in Python, which takes 22 ms for 77 KB and blocks all
     other threads. On a full disk its thread ends, after which every logged scalar raises. For this file only, not for
     others of the process, the write function is replaced: the checksum is fast, and a record that does not fit on the
-    disk is dropped as a whole, so that the file stays readable and the run continues.
+    disk is dropped as a whole, so that the file stays readable and the run continues. A layout of Custom Scalars that
+    the user writes, at any time, gets ours beside it, since TensorBoard keeps the last one only.
 
     Args:
         board: The `experiment` of a `TensorBoardLogger`.
@@ -47,21 +60,45 @@ class EventFile:
     def __init__(self, board: SummaryWriter) -> None:
         self._file = file_writer(board)
         self._losses: deque[tuple[str, int, Exception]] = deque()
+        self._replaces_after: int | None = None
+        self._written: set[str] = set()
+        self._looked_back = False
+        self._layout = Layout()
+        self._their_layout: Layout | None = None
+        self.earlier_training = False
+        """Whether the folder has data of an earlier training; known after the first record."""
         self.folder = absolute_path(os.fspath(board.log_dir))
         self._path = absolute_path(event_path(self._file))
+        self._queue: Any | None = None
         records = record_writer(self._file)
         if records is not None:  # as in TensorBoard 2.21; otherwise its own write works, but slower
             make_absolute(records._writer)
+            self._queue = record_queue(self._file)
             self._sink, self._original_write = records._writer, partial(type(records).write, records)
             records.write = self._append
 
     def write(self, summary: Summary, step: int) -> None:
         """Adds a record, which is written later; may block until there is room for it."""
+        self._look_back()
+        new = {value.tag for value in summary.value} - self._written
+        if new and self._queue is not None and self._replaces_after is not None:
+            self._written |= new
+            records = replacing(sorted(new), self._replaces_after)
+            self._queue.write(_Records(b"".join(map(framed, records))))  # with no record of the user's in between
         self._file.add_summary(summary, step)
 
-    def resume(self, step: int) -> None:
-        """Marks records of later steps, which were lost in a crash, to be purged: they will be logged again."""
-        self._file.add_event(Event(step=step + 1, session_log=SessionLog(status=SessionLog.START)))
+    def write_layout(self, summary: Summary) -> None:
+        """Adds a layout of the Custom Scalars tab to the user's."""
+        self._look_back()
+        if self._queue is not None:
+            self._queue.write(_OwnLayout(Event(wall_time=time.time(), summary=summary).SerializeToString()))
+        else:
+            self._file.add_summary(summary, 0)
+
+    def begin(self, step: int) -> None:
+        """Says at which step this training begins: what the folder has of our tags after it will be written again."""
+        if step or len(event_files(self.folder)) > 1:
+            self._replaces_after = step or -1
 
     def keep(self, name: str, data: bytes) -> None:
         """Writes a file next to the event file, in the folder `cnnviz`."""
@@ -77,10 +114,17 @@ class EventFile:
         """Returns tag, step and error of each record that could not be written since the last call."""
         return [self._losses.popleft() for _ in range(len(self._losses))]
 
+    def _look_back(self) -> None:
+        if not self._looked_back:
+            self._looked_back = True
+            self._file.flush()
+            self.earlier_training, layout = look_back(self.folder)
+            self._their_layout = self._their_layout or layout
+
     def _append(self, data: bytes) -> None:
         # An exception here would end TensorBoard's thread, and every scalar logged afterwards would raise it again.
         try:
-            self._append_whole(data)
+            self._append_whole(data if isinstance(data, _Records) else framed(self._with_layouts(data)))
         except OSError as error:
             self._losses.append((*_name(data), error))
         except Exception as error:
@@ -88,10 +132,20 @@ class EventFile:
             with suppress(OSError):
                 self._original_write(data)
 
-    def _append_whole(self, data: bytes) -> None:
+    def _with_layouts(self, data: bytes) -> bytes:
+        layout = layout_in(data)
+        if layout is None:
+            return data
+        if isinstance(data, _OwnLayout):
+            self._layout = merged(self._layout, layout)
+        else:
+            self._their_layout = layout
+        return with_layout(data, merged(self._their_layout or Layout(), self._layout))
+
+    def _append_whole(self, records: bytes) -> None:
         before = os.path.getsize(self._path) if os.path.isfile(self._path) else None
         try:
-            self._sink.write(framed(data))
+            self._sink.write(records)
         except Exception:
             if before is not None:  # a partial record would end the file for every reader
                 with suppress(OSError):  # if not even this is permitted, nothing was written
@@ -119,6 +173,8 @@ def _masked_crc(data: bytes) -> bytes:
 
 def _name(data: bytes) -> tuple[str, int]:
     """Returns the first tag of a record, and its step."""
+    if isinstance(data, _Records):
+        return "the beginning of this training", 0
     event = Event.FromString(data)
     return next((value.tag for value in event.summary.value), "a mark"), event.step
 

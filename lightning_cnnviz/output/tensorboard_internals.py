@@ -9,18 +9,21 @@ from typing import Any
 
 # TensorBoard's protocol buffers, which PyTorch's writer, the one that Lightning's logger has open, accepts. The public
 # API would choose the format of each summary and the thread on which it is encoded.
-from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import DATA_CLASS_BLOB_SEQUENCE, Summary, SummaryMetadata
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
 from tensorboard.compat.proto.types_pb2 import DT_STRING
+
+# The message in which the layout of the Custom Scalars tab is stored.
+from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 from torch.utils.tensorboard import FileWriter, SummaryWriter
 
 __all__ = [
     "DATA_CLASS_BLOB_SEQUENCE",
     "DT_STRING",
     "Event",
-    "SessionLog",
+    "Layout",
     "Summary",
     "SummaryMetadata",
     "TensorProto",
@@ -29,6 +32,7 @@ __all__ = [
     "event_path",
     "file_writer",
     "make_absolute",
+    "record_queue",
     "record_writer",
 ]
 
@@ -44,12 +48,17 @@ def event_path(file: FileWriter) -> str:
     return str(getattr(file.event_writer, "_file_name", ""))
 
 
+def record_queue(file: FileWriter) -> Any | None:
+    """Returns the queue of TensorBoard's thread, whose `write` takes a serialised event; None if there is none."""
+    return getattr(file.event_writer, "_async_writer", None)
+
+
 def record_writer(file: FileWriter) -> Any | None:
     """Returns the record writer of TensorBoard's thread, with its file as `_writer`; None if a release has none.
 
     Its `write` is replaced because of its pure-Python checksum and its behaviour on a full disk, see `EventFile`.
     """
-    records = getattr(getattr(file.event_writer, "_async_writer", None), "_writer", None)
+    records = getattr(record_queue(file), "_writer", None)
     return records if hasattr(records, "_writer") else None
 
 

@@ -51,7 +51,7 @@ class Writer:
         self.max_bytes: int | None = None
         """Maximum bytes in the event file, beyond which pictures are dropped; None for no limit."""
         self._users = 0
-        self._resumed = False
+        self._begun = False
         self._size_limit_reported = False
         self._claims: dict[str, object] = {}
         self._owners: dict[str, Account] = {}
@@ -104,6 +104,8 @@ class Writer:
         finally:
             self._worker.release()
         self._run_deferred(self.ledger.last())
+        for sink in self._sinks:
+            _run_guarded(sink.close, self.ledger.last())
         self._note_losses()
         for account in (*self.ledger.accounts, self._of_others):  # what failed while others were already through
             if not finished:  # what was left out on request has not failed
@@ -118,12 +120,12 @@ class Writer:
         """Claims something that only one callback can own; returns its owner, the first to claim it."""
         return cast(T, self._claims.setdefault(what, owner))
 
-    def resume(self, step: int) -> None:
-        """Tells the loggers that their records of later steps were lost in a crash and will be logged again."""
-        if not self._resumed and step > 0:
+    def begin(self, step: int) -> None:
+        """Tells the loggers, once, at which step training begins: records of later ones will be logged again."""
+        if not self._begun:
             for sink in self._sinks:
-                sink.resume(step)
-        self._resumed = True
+                sink.begin(step)
+        self._begun = True
 
     def picture(
         self, drawing: Drawing, step: int, account: Account, synchronous: bool = False, cumulative: bool = False

@@ -12,7 +12,7 @@ from lightning_cnnviz.functional.tab.data import TabData
 class Sink:
     """Adapter to a logger; this class works with any logger and logs only scalars.
 
-    Methods are called on the writer's thread, in the order of the callbacks' calls, except `resume` and, if
+    Methods are called on the writer's thread, in the order of the callbacks' calls, except `begin` and, if
     `defers_numbers`, `numbers`, which are called on the training thread. Other work for the training thread is put
     into `deferred`: a logger that is not thread-safe would lose data that both threads log at the same time.
 
@@ -49,8 +49,11 @@ class Sink:
         """Sets which scalars share a chart: category → chart → [kind, tags]; returns the bytes written."""
         return 0
 
-    def resume(self, step: int) -> None:
-        """Marks records of later steps as lost; they will be logged again. Called on the training thread."""
+    def begin(self, step: int) -> None:
+        """Says at which step training begins, so that records of later ones are replaced; on the training thread."""
+
+    def close(self) -> None:
+        """Logs what was put off, as the last callback ends. Called on the training thread."""
 
     def losses(self) -> list[tuple[str, int, Exception]]:
         """Returns tag, step and error of each record that could not be written since the last call."""

@@ -27,7 +27,7 @@ class TensorBoardSink(Sink):
         super().__init__(logger)
         self._file = EventFile(logger.experiment)
         self._image_counts: Counter[str] = Counter()
-        self._sampling_reported = False
+        self._sampling_reported = self._begins_anew = False
 
     def numbers(self, values: Mapping[str, float], step: int) -> int:
         """Adds scalars, as a single record."""
@@ -56,12 +56,15 @@ class TensorBoardSink(Sink):
         return self._write(summary.text(tag, text), step)  # type: ignore[no-untyped-call]
 
     def chart_layout(self, layout: Mapping[str, Mapping[str, list[Any]]]) -> int:
-        """Arranges the Custom Scalars tab."""
-        return self._write(summary.custom_scalars(layout), 0)  # type: ignore[no-untyped-call]
+        """Adds to what is arranged in the Custom Scalars tab."""
+        proto = summary.custom_scalars(layout)  # type: ignore[no-untyped-call]
+        self._file.write_layout(proto)
+        return int(proto.ByteSize())
 
-    def resume(self, step: int) -> None:
-        """Makes TensorBoard purge later steps."""
-        self._file.resume(step)
+    def begin(self, step: int) -> None:
+        """Makes TensorBoard replace later steps of the same tags, in a training that goes on or begins anew."""
+        self._begins_anew = step == 0
+        self._file.begin(step)
 
     def flush(self) -> None:
         """Blocks until everything is in the file."""
@@ -73,4 +76,10 @@ class TensorBoardSink(Sink):
 
     def _write(self, proto: Summary, step: int) -> int:
         self._file.write(proto, step)
+        if self._begins_anew and self._file.earlier_training:
+            self._begins_anew = False
+            rank_zero_info(
+                f"lightning_cnnviz: an earlier training is in {self._file.folder}; TensorBoard shows this one in its "
+                "place, and of the earlier one what this one does not draw"
+            )
         return int(proto.ByteSize())

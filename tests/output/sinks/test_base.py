@@ -39,7 +39,7 @@ def test_a_logger_of_somebodys_own_gets_numbers_and_nothing_else():
     picture = encode(np.zeros((4, 5, 3), dtype=np.uint8))
     assert sink.picture("tag", picture, 3) == sink.text("tag", "words", 3) == sink.chart_layout({}) == 0
     assert sink.tab_data(TabData("kernels", {}, {}, {}), 3) == 0
-    sink.resume(3)
+    sink.begin(3)
     sink.flush()
     assert logger.rows == [(3, {"a": 1.0})]
     assert not sink.takes_pictures

@@ -61,7 +61,7 @@ def test_numbers_texts_and_data_of_the_tab_are_read_back(sink, tmp_path):
 def test_after_a_resume_later_steps_are_those_that_came_again(sink, tmp_path):
     for step in (1, 2, 3):
         sink.numbers({"loss": float(step)}, step)
-    sink.resume(1)
+    sink.begin(1)
     sink.numbers({"loss": 20.0}, 2)
     sink.flush()
     assert [(event.step, event.value) for event in events(tmp_path).Scalars("loss")] == [(1, 1.0), (2, 20.0)]
