@@ -11,7 +11,8 @@ class Schedule:
 
     Counts as Lightning's `ModelCheckpoint` does: with `every_n_epochs=2`, pictures are due at the end of the second,
     fourth, ... epoch; with `every_n_train_steps=50`, at optimizer steps 50, 100, ... Without arguments they are due
-    at the end of every epoch.
+    at the end of every epoch. With one, the state before the first step is drawn as well, where it is known. The state
+    in which training ends is drawn whatever the interval.
 
     Args:
         every_n_epochs: Epochs between pictures, at least 1.
@@ -47,6 +48,11 @@ class Schedule:
                     f"expected {name} to be at least 1, got {number}; to draw nothing, remove the callback"
                 )
             object.__setattr__(self, name, number)
+
+    @property
+    def given(self) -> bool:
+        """Whether an interval was given; the state at step 0 is then drawn as well."""
+        return self.every_n_epochs is not None or self.every_n_train_steps is not None
 
     def epoch_due(self, epoch: int, stretch: int = 1) -> bool:
         """Whether a picture is due at the end of an epoch.

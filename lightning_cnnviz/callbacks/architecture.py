@@ -95,6 +95,11 @@ class Architecture(ProbingCallback):
         else:
             super().on_train_epoch_end(trainer, pl_module)
 
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draws the last state if an interval is given."""
+        if not self._once:
+            super().on_train_end(trainer, pl_module)
+
     def _draw_once(self, trainer: Trainer, module: LightningModule) -> None:
         ready = self.probe.example is not None
         if self._pending and ready and logged_step(trainer) != self._last_drawn_step and not awaits_input(module):

@@ -5,12 +5,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 from pytorch_lightning import LightningModule, Trainer
-from pytorch_lightning.utilities import rank_zero_warn
+from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 
 from lightning_cnnviz.callbacks.guarded import GuardedCallback
 from lightning_cnnviz.errors import ConfigurationError, names_list
 from lightning_cnnviz.functional.tab.data import TabData
 from lightning_cnnviz.lightning import averages_weights, logged_step
+from lightning_cnnviz.model.layers import spread
 from lightning_cnnviz.output.costs import Guard
 from lightning_cnnviz.output.writer import Computation, Drawing, Writer
 from lightning_cnnviz.rng import isolated_rng
@@ -18,6 +19,8 @@ from lightning_cnnviz.schedule import Schedule
 
 OnError: TypeAlias = Literal["warn", "raise"]
 LayerPatterns: TypeAlias = str | Sequence[str] | None
+MAX_LAYERS = 24
+"""Layers that are drawn by default of a deep network."""
 
 
 class Guide(NamedTuple):
@@ -37,10 +40,12 @@ class Guide(NamedTuple):
 class VisualCallback(GuardedCallback):
     """Base class of all visuals; subclass it to add your own.
 
-    A subclass implements `drawings` and, as needed, `choose_layers`, `prepare`, `computation`, `scalars`, `tab_data`
-    and `texts`. These names, and `title`, `guard`, `draw`, `selected` and `writer`, are stable. A subclass that
-    overrides Lightning hooks must call `super()` in them and do its work inside `with self.guard():`, which measures
-    its time, and only while `self.writer` is not None (it is None in a run without a logger).
+    Draws when an interval is due, and the last state as training ends, unless an exception or Ctrl-C ends it.
+
+    A subclass implements `drawings` and, as needed, `choose_layers`, `prepare`, `untrained`, `computation`, `scalars`,
+    `tab_data` and `texts`. These names, and `title`, `epoch`, `guard`, `draw`, `selected` and `writer`, are stable. A
+    subclass that overrides Lightning hooks must call `super()` in them and do its work inside `with self.guard():`,
+    which measures its time, and only while `self.writer` is not None (it is None in a run without a logger).
 
     Args:
         every_n_epochs: Draw at the end of every n-th epoch. Default: every epoch.
@@ -104,6 +109,7 @@ class VisualCallback(GuardedCallback):
         """Factor by which the interval is longer than requested; see `CostLimit`."""
         self._cost_baseline = (0.0, 0.0)
         self._last_step = 0
+        self._ended = False  # whether the last epoch is over, which `trainer.current_epoch` then counts
         self._last_drawn_step: int | None = None
 
     @property
@@ -130,6 +136,10 @@ class VisualCallback(GuardedCallback):
 
     def prepare(self, trainer: Trainer, module: LightningModule) -> None:
         """Prepares the callback; called once, before the first step."""
+
+    def untrained(self, module: LightningModule) -> bool:
+        """Whether there is something to draw before the first step, step 0; asked if an interval was given."""
+        return False
 
     def drawings(self, trainer: Trainer, module: LightningModule) -> Iterable[Drawing]:
         """Yields what to draw now, as pairs of a tag and a function that returns the picture.
@@ -158,13 +168,28 @@ class VisualCallback(GuardedCallback):
 
     # ---- helpers for subclasses
 
+    def some_of(self, layers: Sequence[str], most: int, what: str = "convolutions") -> list[str]:
+        """Returns at most so many layers, evenly over depth, and says so; all of them if the user has chosen some."""
+        if self.layers is not None or len(layers) <= most:
+            return list(layers)
+        rank_zero_info(
+            f"{type(self).__name__}: {most} of {len(layers)} {what} are drawn, chosen evenly over depth; "
+            f"max_layers={len(layers)} draws all, layers=[...] those you name"
+        )
+        return spread(layers, most)
+
     def title(self, name: str, trainer: Trainer) -> str:
-        """Returns a picture's title: `name`, the epoch (from 1) and the optimizer step.
+        """Returns a picture's title: `name`, the epoch (from 1) and the optimizer step, or that none was taken yet.
 
         Where the module validates with an average of its weights, the title says which weights the picture shows.
         """
-        weights = f" · {self.weights} weights" if self.other_weights_validate(trainer) else ""
-        return f"{name} · epoch {trainer.current_epoch + 1} · step {logged_step(trainer)}{weights}"
+        step = logged_step(trainer)
+        when = f"epoch {self.epoch(trainer)} · step {step}" if step else "step 0, before training"
+        return f"{name} · {when}" + (f" · {self.weights} weights" if self.other_weights_validate(trainer) else "")
+
+    def epoch(self, trainer: Trainer) -> int:
+        """Returns the number of the epoch that runs or has just ended, from 1."""
+        return trainer.current_epoch + (not self._ended)
 
     def other_weights_validate(self, trainer: Trainer) -> bool:
         """Whether the module validates with other weights than it trains, as far as that is known."""
@@ -226,7 +251,8 @@ class VisualCallback(GuardedCallback):
             self.account = self.writer.ledger.open(type(self).__name__, strict=self.on_error == "raise")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Prepares the callback for the first step."""
+        """Prepares the callback for the first step, and draws the state before it."""
+        self._ended = False
         if self.writer is not None:
             self._last_step = logged_step(trainer)
             self._last_drawn_step = logged_step(trainer) or None  # a resumed run has drawn this step already
@@ -235,6 +261,8 @@ class VisualCallback(GuardedCallback):
             with self.guard():
                 self.writer.begin(logged_step(trainer))
                 self.prepare(trainer, pl_module)
+            if not logged_step(trainer) and self.schedule.given and self.untrained(pl_module):
+                self.draw(trainer, pl_module)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -247,6 +275,12 @@ class VisualCallback(GuardedCallback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draws if this epoch is due."""
         if self.schedule.epoch_due(trainer.current_epoch, self.stretch):
+            self.draw(trainer, pl_module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draws the last state, whatever the interval."""
+        self._ended = True
+        if logged_step(trainer):
             self.draw(trainer, pl_module)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:

@@ -136,6 +136,9 @@ class ClassReport(ListeningCallback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draws nothing; this callback draws at the end of a validation."""
 
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draws nothing; the last epoch's validation is always reported."""
+
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts counting if this validation is due."""
         named = trainer.sanity_checking and self.class_names is not None
@@ -184,7 +187,8 @@ class ClassReport(ListeningCallback):
 
     def _due(self, trainer: Trainer) -> bool:
         by_step = self.schedule.step_due(self._last_step, logged_step(trainer), self.stretch)
-        return by_step or self.schedule.epoch_due(trainer.current_epoch, self.stretch)
+        last = trainer.is_last_batch and trainer.current_epoch + 1 == trainer.max_epochs
+        return by_step or last or self.schedule.epoch_due(trainer.current_epoch, self.stretch)
 
     @override
     def drawings(self, trainer: Trainer, module: LightningModule) -> Iterable[Drawing]:

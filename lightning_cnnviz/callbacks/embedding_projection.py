@@ -149,6 +149,10 @@ class EmbeddingProjection(ProbingCallback):
         super().prepare(trainer, module)
 
     @override
+    def untrained(self, module: LightningModule) -> bool:
+        return self.given_samples(module)
+
+    @override
     def computation(self, trainer: Trainer, module: LightningModule) -> Computation | None:
         samples = self.probe.samples
         if samples is None:
@@ -169,7 +173,8 @@ class EmbeddingProjection(ProbingCallback):
         return partial(self._project, drawings, seen.layers, classes, logged_step(trainer), titles, *shown_now)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Logs an animation of all layouts."""
+        """Logs the last layout and an animation of all."""
+        super().on_train_end(trainer, pl_module)
         if self.writer is not None and self.history:
             with self.guard():
                 synchronous = self.on_error == "raise"

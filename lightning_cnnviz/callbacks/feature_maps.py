@@ -4,17 +4,20 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
+import torch
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_warn
 from typing_extensions import override
 
-from lightning_cnnviz.callbacks.base import Guide, LayerPatterns, OnError
+from lightning_cnnviz.callbacks.base import MAX_LAYERS, Guide, LayerPatterns, OnError
 from lightning_cnnviz.callbacks.probing import ProbingCallback
 from lightning_cnnviz.data.probe import Probe
 from lightning_cnnviz.errors import whole_number
-from lightning_cnnviz.functional.feature_map_grid import feature_maps, mean_maps
-from lightning_cnnviz.functional.tab.data import map_tab_data
-from lightning_cnnviz.model.layers import convolutions, select_layers
+from lightning_cnnviz.functional.drawing.image import channel_mean, planes, to_array
+from lightning_cnnviz.functional.feature_map_grid import feature_maps, map_size, mean_map_size, mean_maps
+from lightning_cnnviz.functional.tab.data import MAX_STORED_MAP_SIZE, map_tab_data
+from lightning_cnnviz.model.layers import convolutions, select_layers, spread
+from lightning_cnnviz.model.shown_maps import shown_maps
 from lightning_cnnviz.output.writer import Drawing
 
 
@@ -28,9 +31,10 @@ class FeatureMaps(ProbingCallback):
         every_n_epochs: Draw at the end of every n-th epoch. Default: every epoch.
         every_n_train_steps: Draw at every n-th optimizer step instead.
         layers: Exact names or globs such as `"features.*"`, of modules of any type; a name with the suffix `.input`
-            stands for what the layer receives. Default: every convolution.
+            stands for what the layer receives. Default: every convolution, or `max_layers` of them.
         tag: Prefix of the tags.
         on_error: `"warn"` or `"raise"`.
+        max_layers: Maximum number of convolutions drawn by default and in the overview, chosen evenly over depth.
         num_images: Samples per picture.
         max_channels: Maximum number of channels per sample; the number omitted is written on the picture.
         probe: Source of the samples; its first `num_images` are shown. Default: a `Probe` of the validation.
@@ -54,6 +58,7 @@ class FeatureMaps(ProbingCallback):
         layers: LayerPatterns = None,
         tag: str = "feature_maps",
         on_error: OnError = "warn",
+        max_layers: int = MAX_LAYERS,
         num_images: int = 4,
         max_channels: int = 32,
         probe: Probe | None = None,
@@ -67,18 +72,25 @@ class FeatureMaps(ProbingCallback):
             on_error=on_error,
             probe=probe or Probe(num_images),
         )
+        self.max_layers = whole_number(max_layers, "max_layers", at_least=1)
         self.num_images = num_images
         self.max_channels = whole_number(max_channels, "max_channels", at_least=1)
         self._convolutions: Sequence[str] = []
 
     @override
     def choose_layers(self, module: LightningModule) -> Sequence[str]:
-        self._convolutions = convolutions(module)
+        found = convolutions(module)
         if self.layers is not None:
+            self._convolutions = spread(found, self.max_layers)
             return select_layers(module, self.layers, None, "layer")
+        self._convolutions = self.some_of(found, self.max_layers)
         if not self._convolutions:
             rank_zero_warn('FeatureMaps: the model has no convolution; choose what to show with layers=["name", ...]')
         return self._convolutions
+
+    @override
+    def untrained(self, module: LightningModule) -> bool:
+        return self.given_samples(module)
 
     @override
     def drawings(self, trainer: Trainer, module: LightningModule) -> Iterable[Drawing]:
@@ -97,15 +109,21 @@ class FeatureMaps(ProbingCallback):
         known = self._tab_shows_samples(self.num_images)
         for name in [name for name in self.selected if name in seen.layers]:
             maps, most = seen.layers[name], self.max_channels
-            drawing = partial(feature_maps, maps, **draw, max_channels=most, title=self.sample_title(name, trainer))
-            yield f"{self.tag}/{name}", drawing
+            channels = maps.shape[1] if maps.ndim > 1 else 1
+            size = max(map_size(min(channels, most), shown.images), MAX_STORED_MAP_SIZE)
+            maps = shown_maps(maps, most, size)
+            drawing = partial(feature_maps, maps, **draw, channels=channels, title=self.sample_title(name, trainer))
+            yield f"{self.tag}/{name}", partial(drawing, max_channels=most)
             yield (
                 f"cnnviz/feature_maps/{name}",
                 partial(map_tab_data, maps, name, max_channels=most, known=known),
             )
-        if self._convolutions:
-            convolved = {name: seen.layers[name] for name in self._convolutions if name in seen.layers}
+        convolved = {name: seen.layers[name] for name in self._convolutions if name in seen.layers}
+        if convolved:
+            size = mean_map_size(len(convolved), shown.images)
+            averages = {name: channel_mean(planes(to_array(maps)), axis=1) for name, maps in convolved.items()}
+            means = {name: shown_maps(torch.from_numpy(mean)[:, None], 1, size) for name, mean in averages.items()}
             yield (
                 f"{self.tag}/overview",
-                partial(mean_maps, convolved, **draw, title=self.sample_title("overview", trainer)),
+                partial(mean_maps, means, **draw, title=self.sample_title("overview", trainer)),
             )

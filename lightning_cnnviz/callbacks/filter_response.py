@@ -9,7 +9,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor, nn
 from typing_extensions import override
 
-from lightning_cnnviz.callbacks.base import Guide, LayerPatterns, OnError
+from lightning_cnnviz.callbacks.base import MAX_LAYERS, Guide, LayerPatterns, OnError
 from lightning_cnnviz.callbacks.probing import ProbingCallback
 from lightning_cnnviz.data.probe import Probe
 from lightning_cnnviz.data.samples import Samples
@@ -38,9 +38,10 @@ class FilterResponse(ProbingCallback):
         every_n_epochs: Draw at the end of every n-th epoch. Default: every epoch.
         every_n_train_steps: Draw at every n-th optimizer step instead.
         layers: Exact names or globs such as `"features.*"`. Default: every convolution that is not transposed
-            (with `source="image"`, those with as many spatial dimensions as the samples).
+            (with `source="image"`, those with as many spatial dimensions as the samples), or `max_layers` of them.
         tag: Prefix of the tags.
         on_error: `"warn"` or `"raise"`.
+        max_layers: Maximum number of layers drawn by default, chosen evenly over depth.
         channel: Index of the input channel to show, from 0; in a grouped convolution, within each group.
         source: What is filtered. `"layer"`: this channel of the layer's input, so that the response is what this
             slice of the kernel contributes to the layer's output. `"image"`: the sample itself, averaged over its
@@ -69,6 +70,7 @@ class FilterResponse(ProbingCallback):
         layers: LayerPatterns = None,
         tag: str = "filter_response",
         on_error: OnError = "warn",
+        max_layers: int = MAX_LAYERS,
         channel: int = 0,
         source: Source = "layer",
         max_kernels: int = 64,
@@ -85,6 +87,7 @@ class FilterResponse(ProbingCallback):
             probe=probe or Probe(1),
         )
         self.channel = whole_number(channel, "channel", at_least=0)
+        self.max_layers = whole_number(max_layers, "max_layers", at_least=1)
         self.source = source
         self.max_kernels = whole_number(max_kernels, "max_kernels", at_least=1)
 
@@ -102,7 +105,7 @@ class FilterResponse(ProbingCallback):
                 check_channel(self.channel, layer.in_channels // layer.groups)
             except ValueError as error:
                 raise ValueError(f"layer {name}: {error}") from None
-        return selected
+        return self.some_of(selected, self.max_layers)
 
     @override
     def prepare(self, trainer: Trainer, module: LightningModule) -> None:
@@ -123,6 +126,10 @@ class FilterResponse(ProbingCallback):
                 'select others with layers=[...], or use source="layer"'
             )
         self.selected = [name for name in self.selected if name not in other]
+
+    @override
+    def untrained(self, module: LightningModule) -> bool:
+        return self.given_samples(module)
 
     @override
     def drawings(self, trainer: Trainer, module: LightningModule) -> Iterable[Drawing]:

@@ -165,7 +165,7 @@ class InputPartition(ProbingCallback):
         if held_out is not None and self.probe.origin != "train":
             test = _points(held_out)
         bounds, shape = self._rectangle(train, test), tuple(samples.inputs.shape[1:])
-        epoch, step = trainer.current_epoch + 1, logged_step(trainer)
+        epoch, step = self.epoch(trainer), logged_step(trainer)
         names = self.probe.class_names or self.train_probe.class_names or samples.class_names
         if self._folder is not None:
             save_data(self._folder, train, test, names, bounds, shape)

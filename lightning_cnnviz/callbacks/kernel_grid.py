@@ -9,7 +9,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch import nn
 from typing_extensions import override
 
-from lightning_cnnviz.callbacks.base import Guide, LayerPatterns, OnError, VisualCallback
+from lightning_cnnviz.callbacks.base import MAX_LAYERS, Guide, LayerPatterns, OnError, VisualCallback
 from lightning_cnnviz.errors import whole_number
 from lightning_cnnviz.functional.kernels import (
     InputChannel,
@@ -35,9 +35,11 @@ class KernelGrid(VisualCallback):
     Args:
         every_n_epochs: Draw at the end of every n-th epoch. Default: every epoch.
         every_n_train_steps: Draw at every n-th optimizer step instead.
-        layers: Exact names or globs such as `"features.*"`. Default: every convolution.
+        layers: Exact names or globs such as `"features.*"`. Default: every convolution, or
+            `max_layers` of them.
         tag: Prefix of the tags.
         on_error: `"warn"` or `"raise"`.
+        max_layers: Maximum number of layers drawn by default, chosen evenly over depth.
         channel: Index of the input channel to show, from 0; `"mean"` for the mean over all channels, `"rgb"` for
             kernels with three channels, or `"auto"`: RGB for two-dimensional kernels with three input channels,
             otherwise the first channel.
@@ -64,6 +66,7 @@ class KernelGrid(VisualCallback):
         layers: LayerPatterns = None,
         tag: str = "kernels",
         on_error: OnError = "warn",
+        max_layers: int = MAX_LAYERS,
         channel: InputChannel = "auto",
         scale: Scale = "layer",
         max_kernels: int = 512,
@@ -78,6 +81,7 @@ class KernelGrid(VisualCallback):
         )
         check_options(channel, scale, max_kernels)
         self.channel: InputChannel = channel if isinstance(channel, str) else whole_number(channel, "channel")
+        self.max_layers = whole_number(max_layers, "max_layers", at_least=1)
         self.scale = scale
         self.max_kernels = whole_number(max_kernels, "max_kernels")
         self.numbers = numbers
@@ -95,7 +99,11 @@ class KernelGrid(VisualCallback):
                 check_channel(self.channel, layer.in_channels // layer.groups)
             except ValueError as error:
                 raise ValueError(f"layer {name}: {error}") from None
-        return selected
+        return self.some_of(selected, self.max_layers)
+
+    @override
+    def untrained(self, module: LightningModule) -> bool:
+        return not any(awaits_input(module.get_submodule(name)) for name in self.selected)
 
     @override
     def drawings(self, trainer: Trainer, module: LightningModule) -> Iterable[Drawing]:

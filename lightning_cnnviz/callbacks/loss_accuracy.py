@@ -177,6 +177,7 @@ class LossAccuracy(VisualCallback):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Records the metrics of the last epoch."""
         self._finish_epoch(trainer, pl_module)
+        super().on_train_end(trainer, pl_module)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Records the metrics of a finished epoch and writes pending pictures."""

@@ -20,6 +20,7 @@ from lightning_cnnviz.data.scores import predicted_classes
 from lightning_cnnviz.functional.tab.data import sample_tab_data
 from lightning_cnnviz.lightning import logged_step
 from lightning_cnnviz.model.capture import Activations
+from lightning_cnnviz.model.evaluation import awaits_input
 from lightning_cnnviz.model.forward_tap import ForwardTap, Heard
 from lightning_cnnviz.model.hooks import INPUT
 from lightning_cnnviz.model.layers import convolutions
@@ -100,6 +101,10 @@ class ProbingCallback(ListeningCallback):
         if verdict.classes_elsewhere:
             self.probe.forget_targets(verdict.targets)
 
+    def given_samples(self, module: LightningModule) -> bool:
+        """Whether there are samples before the first step, and they are those of the whole run."""
+        return self.probe.samples is not None and self.probe.final and not awaits_input(module)
+
     def predicted(self, output: Tensor | None, samples: int) -> Tensor | None:
         """Returns the classes that an output predicts, shape (samples,); None if it is not known to be scores."""
         verdict = self.verdict
@@ -134,8 +139,11 @@ class ProbingCallback(ListeningCallback):
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Prepares to capture the probe's samples if a picture is due at the end of this validation."""
         self._heard = self._weights = None
-        by_epoch = self.schedule.every_n_train_steps is None and trainer.is_last_batch
-        due = by_epoch and self.schedule.epoch_due(trainer.current_epoch, self.stretch)
+        by_epoch = self.schedule.every_n_train_steps is None
+        last = trainer.current_epoch + 1 == trainer.max_epochs
+        due = trainer.is_last_batch and (
+            last or (by_epoch and self.schedule.epoch_due(trainer.current_epoch, self.stretch))
+        )
         samples, places = self.probe.samples if self.probe.places else None, self.probe.places
         if self.writer is not None and due and not trainer.sanity_checking and samples and self._asked:
             layers, count = self._asked

@@ -41,6 +41,7 @@ def feature_maps(
     captions: Sequence[Sequence[str]],
     *,
     max_channels: int = 32,
+    channels: int | None = None,
     title: str = "",
     note: str = "",
 ) -> Picture:
@@ -54,6 +55,7 @@ def feature_maps(
         captions: Lines of text under each sample, e.g. true and predicted class.
         max_channels: Maximum number of channels drawn, starting from the first; the picture states how many are
             left out.
+        channels: Number of channels of the layer, if `activations` hold only the first ones of them.
         title: Written above the grid, e.g. layer and step.
         note: An additional line of text.
 
@@ -75,11 +77,11 @@ def feature_maps(
         raise ValueError(f"expected max_channels to be at least 1, got {max_channels}")
     maps = planes(to_array(activations))
     _check_samples(len(maps), images, captions)
-    channels = maps.shape[1]
+    channels = channels or maps.shape[1]
     shown = maps[:, :max_channels]
     low, high = finite_range(shown)
-    columns = shown.shape[1] if shown.shape[1] <= 8 else min(16, -(-shown.shape[1] // 2))
-    size = int(np.clip(MAPS_WIDTH // columns, MIN_MAP_SIZE, _max_map_size(images)))
+    columns = _columns(shown.shape[1])
+    size = map_size(shown.shape[1], images)
     values = reduced(shown, size)
     if low < 0 < high:
         low, high = min(low, -high), max(high, -low)
@@ -138,8 +140,7 @@ def mean_maps(
     means = {name: channel_mean(planes(to_array(values)), axis=1) for name, values in activations.items()}
     for values in means.values():
         _check_samples(len(values), images, captions)
-    size, columns = (INPUT_SIZE, 8) if len(means) <= 16 else (INPUT_SIZE // 2, 15)
-    size = int(np.clip(MAPS_WIDTH // len(means), size, _max_map_size(images)))
+    size, columns = mean_map_size(len(means), images), 8 if len(means) <= 16 else 15
     rows = []
     for index, (image, lines) in enumerate(zip(images, captions, strict=True)):
         cells = [_named_map(name, values[index], size) for name, values in means.items()]
@@ -154,6 +155,21 @@ def mean_maps(
         non_finite_note(all_values, "values"),
         note,
     )
+
+
+def map_size(channels: int, images: ArrayLike) -> int:
+    """Returns the size at most, in pixels, of a map that is one of so many channels beside an input."""
+    return int(np.clip(MAPS_WIDTH // _columns(channels), MIN_MAP_SIZE, _max_map_size(images)))
+
+
+def mean_map_size(layers: int, images: ArrayLike) -> int:
+    """Returns the size at most, in pixels, of a mean map that is one of so many layers beside an input."""
+    size = INPUT_SIZE if layers <= 16 else INPUT_SIZE // 2
+    return int(np.clip(MAPS_WIDTH // layers, size, _max_map_size(images)))
+
+
+def _columns(channels: int) -> int:
+    return channels if channels <= 8 else min(16, -(-channels // 2))
 
 
 def _named_map(name: str, values: Array, size: int) -> Picture:

@@ -115,6 +115,20 @@ def select_layers(
     return [name for name in candidates if name in chosen]
 
 
+def spread(names: Sequence[str], most: int) -> list[str]:
+    """Returns at most so many names, evenly from the first to the last.
+
+    Example:
+        >>> spread(["a", "b", "c", "d", "e"], 3), spread(["a", "b"], 3)
+        (['a', 'c', 'e'], ['a', 'b'])
+    """
+    if len(names) <= most:
+        return list(names)
+    if most == 1:
+        return [names[0]]
+    return [names[round(place * (len(names) - 1) / (most - 1))] for place in range(most)]
+
+
 def scores_layer(module: nn.Module, patterns: str | Sequence[str] | None) -> list[str]:
     """Returns the layer that outputs the class scores, as named by the user: one name, or none for the module itself.
 

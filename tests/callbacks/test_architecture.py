@@ -55,14 +55,14 @@ def test_the_diagram_in_the_event_file_names_every_layer(tmp_path):
     fit(tmp_path, [Architecture(on_error="raise")])
     assert image_steps(tmp_path) == {DIAGRAM: [0]}
     pixels = picture(tmp_path)
-    assert written(pixels, "TinyNet · epoch 1 · step 0", size=15)
+    assert written(pixels, "TinyNet · step 0, before training", size=15)
     for name in NAMES:
         slice_of_another = name in ("norm", "relu", "act", "drop")
         assert written(pixels, name, rows=len(pixels), faint=slice_of_another), name
 
 
 @pytest.mark.parametrize(
-    ("interval", "steps"), [({"every_n_epochs": 1}, [6, 12]), ({"every_n_train_steps": 5}, [5, 10])], ids=str
+    ("interval", "steps"), [({"every_n_epochs": 1}, [6, 12]), ({"every_n_train_steps": 5}, [5, 10, 12])], ids=str
 )
 def test_with_an_interval_it_is_drawn_then_and_not_before(interval, steps, tmp_path):
     fit(tmp_path, [Architecture(**interval, on_error="raise")])

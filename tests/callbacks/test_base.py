@@ -191,8 +191,8 @@ def test_what_needs_no_method_needs_none(tmp_path):
     ("options", "due"),
     [
         ({"every_n_epochs": 2}, [12]),
-        ({"every_n_epochs": 3}, []),
-        ({"every_n_train_steps": 5}, [5, 10]),
+        ({"every_n_epochs": 3}, [12]),  # the last state always
+        ({"every_n_train_steps": 5}, [5, 10, 12]),
         ({"every_n_train_steps": 1}, list(range(1, 13))),
     ],
 )

@@ -103,17 +103,17 @@ def test_there_is_no_second_pass(tmp_path):
 @pytest.mark.parametrize(
     ("when", "run", "steps"),
     [
-        ({"every_n_epochs": 2}, {"max_epochs": 5}, [12, 24]),
+        ({"every_n_epochs": 2}, {"max_epochs": 5}, [12, 24, 30]),  # the last epoch always
         ({"every_n_epochs": 2}, {"max_epochs": 2, "val_check_interval": 0.5}, [9, 12]),
         ({"every_n_train_steps": 7}, {"max_epochs": 4}, [12, 18, 24]),  # became due at 7, 14, 21
-        ({"every_n_train_steps": 100}, {}, []),
+        ({"every_n_train_steps": 100}, {}, [12]),
         ({}, {"max_epochs": 4, "check_val_every_n_epoch": 2}, [12, 24]),
     ],
     ids=str,
 )
 def test_a_validation_is_drawn_if_it_is_due(when, run, steps, tmp_path):
     fit(tmp_path, [ClassReport(**when, on_error="raise")], **run)
-    assert image_steps(tmp_path) == (dict.fromkeys(IMAGES, steps) if steps else {})
+    assert image_steps(tmp_path) == dict.fromkeys(IMAGES, steps)
 
 
 def test_a_validation_that_is_not_due_is_not_listened_to(tmp_path):

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 import torchvision
@@ -15,6 +16,7 @@ from lightning_cnnviz.model.layers import (
     last_layer_with_weights,
     layers_with_weights,
     select_layers,
+    spread,
     weights_of,
 )
 
@@ -333,3 +335,15 @@ def test_weights_are_found_whatever_they_are_called():
     layers = layers_with_weights(net, fewest_dimensions=2)
     assert layers == ["tensor", "0", "1", "4"]
     assert list(weights_of(net, layers)) == ["tensor", "0.W", "1", "4"]
+
+
+@pytest.mark.parametrize(("count", "most"), [(155, 24), (25, 24), (24, 24), (1000, 7), (3, 24), (5, 1), (0, 24)])
+def test_some_of_many_layers_are_spread_evenly_from_the_first_to_the_last(count, most):
+    names = [str(number) for number in range(count)]
+    places = [int(name) for name in spread(names, most)]
+    assert len(places) == min(count, most)
+    assert places == sorted(set(places))
+    if 1 < most < count:
+        assert (places[0], places[-1]) == (0, count - 1)
+        gaps = np.diff(places)
+        assert gaps.max() - gaps.min() <= 1
