@@ -25,7 +25,7 @@ from lightning_cnnviz.model.forward_tap import ForwardTap, Heard
 from lightning_cnnviz.model.hooks import INPUT
 from lightning_cnnviz.model.layers import convolutions
 from lightning_cnnviz.model.loss_evidence import Verdict
-from lightning_cnnviz.model.own_pass import own_pass, run_on, sample_first_layers
+from lightning_cnnviz.model.own_pass import own_pass, run_on
 from lightning_cnnviz.model.state_norms import norms_of_state
 from lightning_cnnviz.output.writer import Drawing
 from lightning_cnnviz.statistics.heard_pass import HeardPass
@@ -212,11 +212,9 @@ class ProbingCallback(ListeningCallback):
         seen = self._heard_activations(module, layers) if heard else None
         self._asked, self._heard = (layers, count), None
         if seen is None:
-            new = [name for name in layers if name not in self._checked]
-            self._by_sample |= sample_first_layers(trainer, module, shown.inputs, new)
-            self._checked.update(new)
-            known = [name for name in layers if name in self._by_sample]
-            seen = run_on(trainer, module, shown.inputs, known, self.probe.scores)
+            seen = run_on(trainer, module, shown.inputs, layers, self.probe.scores)
+            self._by_sample |= set(layers).intersection(seen.layers)
+            self._checked.update(layers)
         missing = [name for name in layers if name not in seen.layers]
         message = f"{', '.join(missing)} did not run or returned no tensor with one row per sample"
         asked = {name for layer in self.selected if self.layers is not None for name in (layer, layer + INPUT)}

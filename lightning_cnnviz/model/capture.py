@@ -14,13 +14,16 @@ from lightning_cnnviz.model.evaluation import evaluating
 from lightning_cnnviz.model.hooks import add_hook
 from lightning_cnnviz.model.outputs import first_tensor, scores_in
 
+FEWEST = 5
+"""Samples that two batches of different sizes need, none of one sample, which some models take apart."""
+
 
 class Activations(NamedTuple):
     """Output and activations of an evaluation pass, on the CPU.
 
     Attributes:
-        output: The model's output: class scores (see `scores_in`), otherwise its first tensor; None if that is a
-            scalar or there is none.
+        output: The model's output: class scores (see `scores_in`), otherwise its first tensor; None if there is none
+            or it has no row per sample.
         layers: Layer name → activations of shape (samples, ...). Layers that did not run, or did not return a
             tensor with one row per sample, are missing.
     """
@@ -34,13 +37,15 @@ def record(module: nn.Module, inputs: Tensor, layers: str | Sequence[str], batch
 
     An independent copy of the model runs, in evaluation mode and without hooks of others, so that the model and all
     random states are left unchanged. A compiled model runs uncompiled, since hooks do not reach compiled code. If a
-    layer runs several times in a pass, its last run is returned.
+    layer runs several times in a pass, its last run is returned. The samples run in batches of different sizes, which
+    tells a dimension of samples from any other: a layer that returns (time, samples, ...) may have as many time steps
+    as there are samples. Fewer than five are therefore repeated.
 
     Args:
         module: The model; called as `module(inputs)`.
         inputs: Shape (samples, ...), on the model's device.
         layers: Names as in `named_modules`; a name with the suffix `.input` stands for what the layer receives.
-        batch_size: Samples per forward pass.
+        batch_size: Maximum number of samples per forward pass; with one sample in each, their dimension is a guess.
 
     Raises:
         ValueError: If the model has no such layer, or still has uninitialised lazy layers.
@@ -51,40 +56,18 @@ def record(module: nn.Module, inputs: Tensor, layers: str | Sequence[str], batch
         torch.Size([5, 3])
     """
     names = names_list(layers, "layers")
+    enough = inputs if len(inputs) >= FEWEST else inputs[torch.arange(FEWEST) % len(inputs)]
     with evaluating(module) as copied:
-        parts = [_record(copied, chunk, names) for chunk in torch.split(inputs, batch_size)]
+        parts = [_record(copied, chunk, names) for chunk in torch.split(enough, _chunk_size(len(enough), batch_size))]
     outputs = [part.output for part in parts if part.output is not None]
     return Activations(
-        torch.cat(outputs) if len(outputs) == len(parts) else None,
+        torch.cat(outputs)[: len(inputs)] if len(outputs) == len(parts) else None,
         {
-            name: torch.cat([part.layers[name] for part in parts])
+            name: torch.cat([part.layers[name] for part in parts])[: len(inputs)]
             for name in names
             if all(name in part.layers for part in parts)
         },
     )
-
-
-def sample_first(module: nn.Module, inputs: Tensor, layers: Sequence[str]) -> set[str]:
-    """The layers whose first dimension is that of the samples: it grows with their number.
-
-    A layer that returns (time, samples, ...) may have as many time steps as there are samples.
-
-    Args:
-        module: The model; called as `module(inputs)`.
-        inputs: At least one sample, on the model's device.
-        layers: Names as in `record`.
-
-    Example:
-        >>> net = nn.Sequential(nn.Linear(4, 3), nn.Flatten(0))
-        >>> sample_first(net, torch.ones(5, 4), ["0", "1"])
-        {'0'}
-    """
-    few = [torch.cat([inputs[:1]] * count) for count in (2, 3)]
-    shown = []
-    for chunk in few:
-        with evaluating(module) as copied:
-            shown.append(set(_record(copied, chunk, layers).layers))
-    return shown[0] & shown[1]
 
 
 def check_one_input(module: nn.Module) -> None:
@@ -106,6 +89,15 @@ def check_one_input(module: nn.Module) -> None:
         raise ValueError(f"expected a forward() with one required input, got {arguments}; {words}") from None
 
 
+def _chunk_size(count: int, most: int) -> int:
+    """The size of the batches of which the last has another size, and if possible at least two samples."""
+    for least in (2, 1):
+        for size in range(min(most, count // 2 + 1), least, -1):
+            if count % size >= least:
+                return size
+    return most
+
+
 def _record(copied: nn.Module, inputs: Tensor, layers: Sequence[str]) -> Activations:
     seen: dict[str, Tensor] = {}
 
@@ -120,6 +112,6 @@ def _record(copied: nn.Module, inputs: Tensor, layers: Sequence[str]) -> Activat
         handle.remove()
     scores = scores_in(result, len(inputs))
     output = first_tensor(result) if scores is None else scores
-    if output is None or output.ndim == 0:
+    if output is None or output.ndim == 0 or len(output) != len(inputs):
         return Activations(None, seen)
     return Activations(output.detach().to("cpu", copy=True), seen)

@@ -8,7 +8,7 @@ from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 
 from lightning_cnnviz.errors import ConfigurationError, NotRunAgainError
-from lightning_cnnviz.model.capture import Activations, check_one_input, record, sample_first
+from lightning_cnnviz.model.capture import Activations, check_one_input, record
 
 
 @contextmanager
@@ -29,15 +29,6 @@ def own_pass(trainer: Trainer, module: LightningModule) -> Iterator[None]:
             "a copy of the model cannot be called with the batch's inputs alone, so that only what its own validation "
             f"shows is drawn, from the second one on: {type(error).__name__}: {error}"
         ) from error
-
-
-def sample_first_layers(trainer: Trainer, module: LightningModule, inputs: Tensor, layers: Sequence[str]) -> set[str]:
-    """The layers whose first dimension is that of the samples; see `sample_first`."""
-    if not layers:
-        return set()
-    with own_pass(trainer, module):
-        one = trainer.precision_plugin.convert_input(inputs[:1].to(module.device))
-        return sample_first(module, one, layers)
 
 
 def run_on(

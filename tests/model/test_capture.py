@@ -5,7 +5,8 @@ import torch
 from helpers.stateful import Net, X, by_hand, frozen, hooks, traces
 from torch import nn
 
-from lightning_cnnviz.model.capture import check_one_input, record, sample_first
+from lightning_cnnviz.model import capture
+from lightning_cnnviz.model.capture import Activations, check_one_input, record
 from lightning_cnnviz.model.outputs import first_tensor
 
 
@@ -181,16 +182,41 @@ def test_compiled_submodules_are_seen_and_stay_compiled(in_place):
     assert len(compiled) == graphs  # neither looking nor training afterwards compiled anything
 
 
-def test_only_a_dimension_that_grows_with_the_samples_is_theirs():
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 6, 7, 63, 64, 65, 128, 130])
+def test_only_a_dimension_that_grows_with_the_samples_is_theirs(count):
     class Unrolled(nn.Module):
         def __init__(self):
             super().__init__()
             self.time, self.fc = nn.Identity(), nn.Linear(3, 2)
+            self.steps = 0
 
         def forward(self, x):
-            return self.fc(self.time(x.expand(2, *x.shape)).mean(0))
+            return self.fc(self.time(x.expand(self.steps, *x.shape)).mean(0))
 
-    assert sample_first(Unrolled(), torch.rand(2, 3), ["time", "fc", "fc.input"]) == {"fc", "fc.input"}
+    net, x = Unrolled(), torch.rand(count, 3)
+    for net.steps in {1, 2, 3, 4, 5, count, min(count, 64)}:
+        seen = record(net, x, ["time", "fc", "fc.input"])
+        assert set(seen.layers) == {"fc", "fc.input"}
+        torch.testing.assert_close(seen.layers["fc"], net.fc(x).detach())
+        torch.testing.assert_close(seen.output, net.fc(x).detach())
+
+
+@pytest.mark.parametrize("most", [2, 3, 7, 64])
+@pytest.mark.parametrize("count", [5, 6, 7, 64, 65, 127, 128, 192, 1000])
+def test_batches_are_of_two_sizes_within_the_maximum(count, most, monkeypatch):
+    sizes = []
+
+    def heard(_, chunk, __):
+        sizes.append(len(chunk))
+        return Activations(None, {})
+
+    monkeypatch.setattr(capture, "_record", heard)
+    record(nn.Linear(2, 1), torch.rand(count, 2), [], batch_size=most)
+    assert sum(sizes) == count
+    assert max(sizes) <= most
+    if most > 3:
+        assert len(set(sizes)) == 2
+        assert min(sizes) > 1
 
 
 def test_a_forward_pass_that_takes_keywords_only_is_said_to():

@@ -5,7 +5,7 @@ import torch
 from helpers.tiny import TinyData, TinyNet, trainer
 
 from lightning_cnnviz.errors import ConfigurationError, NotRunAgainError
-from lightning_cnnviz.model.own_pass import own_pass, run_on, sample_first_layers
+from lightning_cnnviz.model.own_pass import own_pass, run_on
 
 IMAGES = TinyData(5).images
 
@@ -30,8 +30,3 @@ def test_activations_and_output_are_the_models(tmp_path):
     torch.testing.assert_close(seen.output, net(IMAGES).detach())
     scored = run_on(trainer(tmp_path), net, IMAGES, ["conv1"], scores="fc1")
     torch.testing.assert_close(scored.output, seen.layers["fc1"])
-
-
-def test_of_no_layers_nothing_is_run(tmp_path):
-    assert sample_first_layers(trainer(tmp_path), TinyNet(), IMAGES, ["act", "conv1.input"]) == {"act", "conv1.input"}
-    assert sample_first_layers(trainer(tmp_path), None, IMAGES, []) == set()
