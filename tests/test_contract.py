@@ -378,3 +378,27 @@ def test_7_two_processes_write_every_picture_once(tmp_path):
     report = events(tmp_path).Images("class_report/confusion")[-1].encoded_image_string
     expected = confusion_matrix_chart(confusion(weights), TinyData.classes, title="confusion · epoch 2 · step 6")
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(report)).convert("RGB")), expected)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [kind for kind in EXPORTED if kind.__name__ not in OF_THE_PLANE],  # which run the network in the background
+    ids=lambda kind: kind.__name__,
+)
+def test_10_what_the_class_of_a_model_keeps_is_untouched(kind, tmp_path):
+    class Reaching(TinyNet):
+        passes, sizes = 0, []
+
+        def forward(self, x):
+            Reaching.passes += 1
+            self.sizes.append(len(x))
+            return super().forward(x / (1 + 0.01 * Reaching.passes))
+
+    found = []
+    for name, callbacks in (("bare", []), ("with", [kind(every_n_epochs=1, on_error="raise")])):
+        Reaching.passes = 0
+        Reaching.sizes.clear()
+        run = fit_model(tmp_path / name, callbacks, model=Reaching, data=loaders(), max_epochs=1)
+        found.append((Reaching.passes, list(Reaching.sizes), fingerprint(run)))
+    assert image_steps(tmp_path / "with")
+    assert found[0] == found[1]
