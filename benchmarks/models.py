@@ -42,6 +42,29 @@ class ThreeC3D(Classifier):
         return self.layers(images)
 
 
+class LayerDropCNN(Classifier):
+    """Sixteen residual convolutions, each of which is left out of a step with a probability of 0.2.
+
+    Takes images (N, 1, 28, 28); nearly every step has gradients of another set of weights.
+
+    Reference: Fan, Grave and Joulin, "Reducing Transformer Depth on Demand with Structured Dropout", ICLR 2020.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(lambda params: torch.optim.SGD(params, lr=0.01), num_classes=10)
+        self.stem = nn.Conv2d(1, 16, kernel_size=3, stride=2, padding=1)
+        self.blocks = nn.ModuleList(nn.Conv2d(16, 16, kernel_size=3, padding=1) for _ in range(16))
+        self.head = nn.Linear(16, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images (N, 1, 28, 28) to logits (N, 10)."""
+        x = self.stem(images)
+        for block in self.blocks:
+            if torch.rand(()) > 0.2:
+                x = x + 0.1 * block(x).relu()
+        return self.head(x.mean((2, 3)))
+
+
 class RandomImages(Dataset):
     """Noise with random classes, in an epoch without end.
 
@@ -68,7 +91,7 @@ class Case(NamedTuple):
         model: Makes the network.
         data: Makes its data.
         steps: Steps of a block. A multiple of 16 where steps are fast, since GradientFlow takes a look at the
-            weights' update at every 16th.
+            weights' updates at an eighth of them, in pairs.
         pairs: Pairs of blocks.
     """
 
@@ -92,10 +115,11 @@ def fashion() -> FashionMNIST:
     return FashionMNIST(batch_size=BATCH_SIZE)
 
 
-FASHION_CNN = "FashionMNIST CNN"
+FASHION_CNN, LAYER_DROP = "FashionMNIST CNN", "LayerDrop CNN"
 CASES = {
     "LeNet-5": Case(LeNet5, _noise(1, 28, 28), steps=16, pairs=80),
     FASHION_CNN: Case(FashionCNN, fashion, steps=16, pairs=80),
+    LAYER_DROP: Case(LayerDropCNN, _noise(1, 28, 28), steps=16, pairs=24),
     "3c3d": Case(ThreeC3D, _noise(3, 32, 32), steps=4, pairs=16),
     "VGG-16": Case(VGG16, _noise(1, 32, 32), steps=2, pairs=5),
 }

@@ -60,11 +60,10 @@ class GradientTotals:
         for row, tensor in zip(rows, tensors, strict=True):
             places[row] = tensor
         # Ranks must add up over shards at the same steps, whatever the size of their own.
-        if not self._sharded and not any(gradient.is_sparse for gradient in gradients):
-            self._buffered.append((rows, loss_scale))  # before the buffer may be read
-            if self._buffer.add(places):
-                return
-            self._buffered.pop()
+        fits = not self._sharded and not any(gradient.is_sparse for gradient in gradients)
+        if fits and self._buffer.add(places):  # which may read the steps before this one
+            self._buffered.append((rows, loss_scale))
+            return
         self._waiting.append((rows, gradient_sums(tensors), loss_scale))
         if len(self._waiting) == MAX_STEPS:
             self._read_waiting()

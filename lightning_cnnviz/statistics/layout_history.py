@@ -7,6 +7,7 @@ import torch
 from lightning_cnnviz.functional.drawing.image import Array
 from lightning_cnnviz.functional.projection.layout import Layout, Method
 from lightning_cnnviz.functional.projection.quality import LayoutQuality
+from lightning_cnnviz.functional.thinning import most_dispensable
 
 
 class LayoutSnapshot(NamedTuple):
@@ -39,7 +40,7 @@ class LayoutHistory:
         ...     layout = Layout(np.zeros((9, 2)), 3.0)
         ...     history.add("fc1", "tsne", LayoutSnapshot(step, "fc1", layout, LayoutQuality()))
         >>> [snapshot.step for snapshot in history.snapshots["fc1", "tsne"]]
-        [1, 3, 4, 5]
+        [1, 2, 3, 5]
     """
 
     def __init__(self, most: int) -> None:
@@ -56,8 +57,7 @@ class LayoutHistory:
         snapshots = [*self.snapshots.get((layer, method), ()), snapshot]
         snapshots = [one for one in snapshots if len(one.layout.points) == len(snapshot.layout.points)]
         while len(snapshots) > self.most > 1:
-            inner = range(1, len(snapshots) - 1)
-            del snapshots[min(inner, key=lambda index: snapshots[index + 1].step - snapshots[index - 1].step)]
+            del snapshots[most_dispensable([one.step for one in snapshots])]
         self.snapshots[layer, method] = snapshots[-max(self.most, 1) :]
 
     def forget_after(self, step: int) -> None:

@@ -40,6 +40,7 @@ class StepBuffer:
         self._storage: list[Tensor | None] = []
         self._slots: list[Sequence[Tensor]] = []
         self._filled: list[int] = []
+        self._full = False
         self._inference = False
 
     def add(self, tensors: Sequence[Tensor | None]) -> bool:
@@ -51,6 +52,8 @@ class StepBuffer:
             Whether they were copied. False means that the caller must read them now: they are too large, or the first
             of their shapes, dtypes and devices.
         """
+        if self._full:
+            self.read()
         if not self._fits(tensors):
             return False
         if not self._storage and not self._allocate():
@@ -59,24 +62,22 @@ class StepBuffer:
         if places:
             slots = [self._slots[place][self._filled[place]] for place in places]
             copy_all(slots, [tensor for tensor in tensors if tensor is not None])
-        full = False
         for place in places:
             self._filled[place] += 1
-            full = full or self._filled[place] == len(self._slots[place])
-        if full:
-            self.read()
+            self._full = self._full or self._filled[place] == len(self._slots[place])
         return True
 
     def read(self) -> None:
         """Passes on the buffered steps; if that fails, they are lost."""
-        filled, self._filled = self._filled, [0] * len(self._kinds)
+        filled = self._filled
+        self.clear()
         copies = [part[:steps] for part, steps in zip(self._storage, filled, strict=False) if part is not None]
         if any(filled):
             self._read(copies)
 
     def clear(self) -> None:
         """Discards the buffered steps."""
-        self._filled = [0] * len(self._kinds)
+        self._filled, self._full = [0] * len(self._kinds), False
 
     def _fits(self, tensors: Sequence[Tensor | None]) -> bool:
         """Whether tensors are like those of earlier steps; if not, the buffer is read, and begins anew with them."""
@@ -104,4 +105,4 @@ class StepBuffer:
         return steps > 1
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_kinds": [], "_storage": [], "_slots": [], "_filled": []}
+        return {**self.__dict__, "_kinds": [], "_storage": [], "_slots": [], "_filled": [], "_full": False}

@@ -123,8 +123,9 @@ class WeightUpdates:
         facts[:, 0] = count_non_zeros(own)
         facts[:, 2] = facts[:, 4] = squares
         facts[:, 5] = torch.nan
-        for fact, copy, gradient in zip(facts, copies, own, strict=True):
+        for place, copy in enumerate(copies):
             if copy.is_sample:
+                fact, gradient = facts[place], own[place]
                 dense = gradient.numel() == copy.whole.numel()  # a sparse one has no entries in the same places
                 sample = copy.of(gradient) if dense else torch.full_like(gradient[:1], torch.nan)
                 whole, part, weight = norms(stored([gradient, sample, copy.before])).square()
@@ -144,9 +145,9 @@ class WeightUpdates:
         (_, copies, facts), self._begun = self._begun, None
         squares = norms(stored([copy.change() for copy in copies])).square()
         facts[:, 5] = squares
-        for fact, copy in zip(facts, copies, strict=True):
+        for place, copy in enumerate(copies):
             if copy.is_sample:
-                fact[5] *= copy.factor
+                facts[place, 5] *= copy.factor
         if skipped is not None:
             facts[:, 6] = skipped
 

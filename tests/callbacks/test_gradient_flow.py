@@ -1,17 +1,20 @@
 """The statistics in the event file are those of the true gradients."""
 
 import copy
+import io
 
 import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
 from helpers.tiny import TinyData, TinyNet, events, fit, image_steps, scalars
+from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from lightning_cnnviz import GradientFlow
+from lightning_cnnviz.functional.gradients.gradient_flow import gradient_heat_map
 
 
 class Plain(pl.LightningModule):
@@ -235,6 +238,24 @@ def test_the_heat_map_goes_on_after_a_resume(tmp_path):
     second = GradientFlow()
     second.load_state_dict(torch.load(tmp_path / "last.ckpt", weights_only=True)["callbacks"][first.state_key])
     assert [step for step, _ in second._history] == [6, 12]
+
+
+def test_the_heat_map_keeps_columns_that_are_even_in_time(tmp_path, monkeypatch):
+    monkeypatch.setattr("lightning_cnnviz.callbacks.gradient_flow.MAX_HEAT_MAP_COLUMNS", 5)
+    watching = GradientFlow(every_n_train_steps=1, on_error="raise")
+    fit(tmp_path, [watching], model=Plain(), data=data(), max_epochs=3)
+    steps = [step for step, _ in watching._history]
+    logged = dict(scalars(tmp_path, "gradient_flow/conv/mean_abs"))
+    assert len(logged) == 18
+    assert (steps[0], steps[-1], len(steps)) == (1, 18, 5)
+    gaps = np.diff(steps[:-1])
+    assert gaps.max() <= 2 * gaps.min()
+    for step, column in watching._history:
+        assert column["conv"] == pytest.approx(logged[step], rel=1e-6)
+    (*_, last) = events(tmp_path).Images("gradient_flow/heatmap")
+    columns = np.array([[column[name] for _, column in watching._history] for name in ("conv", "fc")])
+    expected = gradient_heat_map(["conv", "fc"], steps, columns, title="gradient flow · epoch 3 · step 18")
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(last.encoded_image_string)).convert("RGB")), expected)
 
 
 @pytest.mark.parametrize(("vanishing", "exploding"), [(-1, 1), (1, 1), (2, 1)])

@@ -14,7 +14,7 @@ from torch.distributed.fsdp import fully_shard
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Subset
 
-from lightning_cnnviz import ActivationMaximization, ClassReport, cnnviz_callbacks
+from lightning_cnnviz import ActivationMaximization, ClassReport, GradientFlow, cnnviz_callbacks
 
 
 class Still(pl.LightningModule):
@@ -124,6 +124,10 @@ def numbers():
     return [*cnnviz_callbacks("minimal", on_error="raise"), ClassReport(on_error="raise")]
 
 
+def gradients():
+    return [GradientFlow(on_error="raise")]
+
+
 two = partial(dict, strategy="ddp", devices=2)
 CASES = {
     "ddp3": {"strategy": "ddp", "devices": 3, "ours": callbacks},
@@ -134,6 +138,13 @@ CASES = {
         "devices": 2,
         "model": Sharded,
         "ours": callbacks,
+    },
+    "whole": {"strategy": "ddp", "devices": 3, "model": partial(Still, 0.1), "ours": gradients},
+    "shards": {
+        "strategy": ModelParallelStrategy(data_parallel_size=3, tensor_parallel_size=1),
+        "devices": 3,
+        "model": partial(Sharded, 0.1),
+        "ours": gradients,
     },
     "unused": two(strategy="ddp_find_unused_parameters_true", model=Forgetful),
     "static": two(strategy=DDPStrategy(static_graph=True, gradient_as_bucket_view=True)),

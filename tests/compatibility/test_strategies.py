@@ -204,13 +204,27 @@ def test_a_function_fails_on_rank_zero_only(path, faults):
 def test_fsdp_with_sharded_parameters(tmp_path):
     output = run(tmp_path, "fsdp2")
     folder = tmp_path / "fsdp2"
-    passed_over = {"GradientFlow": "gradient_flow", "FilterResponse": "filter_response"}
-    passed_over["ActivationMaximization"] = "activation_maximization"
+    passed_over = {"FilterResponse": "filter_response", "ActivationMaximization": "activation_maximization"}
     for name in passed_over:
         assert output.count(f"{name}: parameters are sharded across ranks; nothing is drawn") == 1
     assert {tag.split("/")[0] for tag in image_steps(folder)} == EVERYTHING - set(passed_over.values())
     assert_all_ranks_count(folder, *whole(2))
+    assert_gradients(folder, 2)
     picture = events(folder).Images("kernels/conv")[0].encoded_image_string
     weight = first_weights(folder).float().conv.weight.detach()
     expected = kernel_grid(weight, title="conv · epoch 1 · step 3")
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(picture)).convert("RGB")), expected)
+
+
+@pytest.mark.skipif(not hasattr(torch.cpu.Stream, "record_event"), reason="FSDP2 on a CPU came with torch 2.7")
+def test_gradients_of_shards_are_those_of_the_whole(tmp_path):
+    """On three ranks, of which one has no part of the convolution's four kernels."""
+    run(tmp_path, "whole", "shards")
+    tags = {tag for tag in events(tmp_path / "whole").Tags()["scalars"] if tag.startswith("gradient_flow/")}
+    assert len(tags) == 18
+    for tag in tags:
+        whole, shards = (scalars(tmp_path / case, tag) for case in ("whole", "shards"))
+        assert [step for step, _ in whole] == [step for step, _ in shards] == [2, 4]
+        assert [value for _, value in shards] == pytest.approx([value for _, value in whole], rel=1e-4), tag
+        if not tag.endswith(("non_finite", "zero_share")):
+            assert min(value for _, value in shards) > 0

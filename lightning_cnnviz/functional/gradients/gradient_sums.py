@@ -12,6 +12,8 @@ from lightning_cnnviz.model.torch_internals import norms_of
 
 PIECE = 2**17
 """Entries of a large tensor that are read at once, so that what is computed between fits into the cache."""
+SMALL = 2**14
+"""Entries up to which a tensor may be copied in double precision as a whole."""
 SAFE = 1e-12, 1e12
 """Range of the largest |g| in which squares neither overflow nor vanish in float32; beyond it they are in float64."""
 
@@ -117,9 +119,12 @@ def norms(tensors: Sequence[Tensor]) -> Tensor:
         >>> norms([torch.tensor([3.0, 4.0]), torch.zeros(1)]).tolist()
         [5.0, 0.0]
     """
-    if tensors[0].is_cpu:
-        return gradient_sums(tensors).norm
-    return norms_of(tensors, 2, _precision(tensors[0].device))
+    precision = _precision(tensors[0].device)
+    large = [place for place, tensor in enumerate(tensors) if tensor.is_cpu and tensor.numel() > SMALL]
+    found = norms_of([tensor[:0] if place in large else tensor for place, tensor in enumerate(tensors)], 2, precision)
+    for place in large:
+        found[place] = _sums_on_cpu(tensors[place])[2]
+    return found
 
 
 def pieces(tensor: Tensor, size: int = PIECE) -> Iterator[Tensor]:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -15,6 +14,7 @@ from lightning_cnnviz.functional.input_partition.cells import partition
 from lightning_cnnviz.functional.input_partition.panels import Points
 from lightning_cnnviz.functional.input_partition.plane_model import Bounds, PlaneModel
 from lightning_cnnviz.functional.input_partition.views import PartitionViews
+from lightning_cnnviz.functional.thinning import most_dispensable
 
 DATA_FILE = "data.pt"
 
@@ -71,8 +71,7 @@ def save_weights(folder: Path, model: nn.Module, epoch: int, step: int, at_most:
         unfinished.unlink(missing_ok=True)  # e.g. after the disk was full
     steps = saved_steps(folder)
     while len(steps) > at_most:
-        gaps = [later - earlier for earlier, later in zip(steps, steps[2:], strict=False)]
-        _path(folder, steps.pop(1 + int(np.argmin(gaps)) if gaps else 0)).unlink()
+        _path(folder, steps.pop(most_dispensable(steps) if len(steps) > 2 else 0)).unlink()
 
 
 def drop_later(folder: Path, step: int) -> None:

@@ -169,6 +169,36 @@ def test_heat_map_shows_zero_darkest_and_what_is_not_finite_grey():
         assert np.abs(pixels[row, column] - np.array(expected[row][column])).max() <= 1
 
 
+@pytest.mark.usefixtures("no_warnings")
+@pytest.mark.parametrize("start", [0, 30])
+@pytest.mark.parametrize("steps", [[100, 110, 400], [40, 200, 231, 1800, 1817], list(range(100, 3100, 3))])
+def test_columns_of_the_heat_map_are_as_wide_as_their_steps(start, steps):
+    values = 10.0 ** np.random.default_rng(0).uniform(-6, 1, (1, len(steps)))
+    values[0, 0], values[0, -1] = 1e-6, 10
+    count = 97
+    pixels = cells(gradient_heat_map(names(1), steps, values, start=start), 1, count)[0]
+    index = np.abs(pixels[:, None, :] - VIRIDIS).sum(-1).argmin(-1)
+    middles = start + (np.arange(count) + 0.5) * (steps[-1] - start) / count
+    column = np.searchsorted(steps, middles)
+    expected = (np.log10(values[0, column]) + 6) / 7
+    pixel = (steps[-1] - start) / 600
+    inside = np.array([np.abs(np.array([start, *steps]) - middle).min() > 2 * pixel for middle in middles])
+    if len(steps) < 10:
+        assert inside.mean() > 0.8
+        assert np.abs(index / 255 - expected)[inside].max() < 0.02
+    assert len(set(index)) >= 3
+
+
+def test_the_axis_of_the_heat_map_has_the_steps_of_the_run():
+    axes = gradient_heat_map(names(1), [10, 20, 1000], np.ones((1, 3)), as_figure=True).axes[0]
+    (picture,) = axes.images
+    columns = picture.get_array().shape[1]
+    labels = [int(label.get_text()) for label in axes.get_xticklabels()]
+    places = (axes.get_xticks() + 1) / columns
+    assert labels == pytest.approx(1000 * places)
+    assert labels[-1] == 1000
+
+
 @pytest.mark.parametrize(
     "values",
     [
