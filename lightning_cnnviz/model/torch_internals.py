@@ -40,26 +40,6 @@ def norms_of(tensors: Sequence[Tensor], order: float, dtype: torch.dtype) -> Ten
     return torch.stack(torch._foreach_norm(list(tensors), order, dtype=dtype))
 
 
-def differences(tensors: Sequence[Tensor], others: Sequence[Tensor]) -> list[Tensor]:
-    """Returns `tensors - others` for many tensors, computed in one fused call, `torch._foreach_sub`.
-
-    Example:
-        >>> differences([torch.tensor([3.0])], [torch.tensor([1.0])])
-        [tensor([2.])]
-    """
-    return list(torch._foreach_sub(list(tensors), list(others)))
-
-
-def scaled(tensors: Sequence[Tensor], factor: float) -> list[Tensor]:
-    """Returns `factor * tensors` for many tensors, computed in one fused call, `torch._foreach_mul`.
-
-    Example:
-        >>> scaled([torch.tensor([3.0])], 2.0)
-        [tensor([6.])]
-    """
-    return list(torch._foreach_mul(list(tensors), factor))
-
-
 def unscales_in_step(optimizer: torch.optim.Optimizer) -> bool:
     """Whether an optimizer divides gradients by the loss scale within its step, as fused optimizers do.
 

@@ -5,7 +5,14 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from lightning_cnnviz.model.sharding import full_tensor, is_sharded, skip_if_sharded
+from lightning_cnnviz.model.sharding import (
+    full_tensor,
+    is_shard,
+    is_sharded,
+    local_part,
+    over_shards,
+    skip_if_sharded,
+)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +55,20 @@ def test_of_a_sharded_model_the_whole_tensors_are_gathered(sharded):
 
 
 def test_what_needs_whole_parameters_is_skipped_and_said_once(sharded, told):
-    assert not skip_if_sharded("GradientFlow", nn.Linear(2, 2))
+    assert not skip_if_sharded("FilterResponse", nn.Linear(2, 2))
     assert told() == ""
-    assert skip_if_sharded("GradientFlow", sharded[0])
-    assert told() == "GradientFlow: parameters are sharded across ranks; nothing is drawn"
+    assert skip_if_sharded("FilterResponse", sharded[0])
+    assert told() == "FilterResponse: parameters are sharded across ranks; nothing is drawn"
+
+
+def test_a_rank_has_its_own_part_and_what_is_added_up_is_over_all(sharded):
+    """Here of one rank; of three, see `tests/compatibility/test_strategies.py`."""
+    net, whole = sharded
+    given = [*net.parameters(), torch.ones(2)]
+    assert [is_shard(tensor) for tensor in given] == [True] * 4 + [False]
+    for tensor, expected in zip(given, [*whole, torch.ones(2)], strict=True):
+        assert not is_shard(local_part(tensor))
+        assert torch.equal(local_part(tensor), expected)
+    values = torch.arange(10.0).view(5, 2)
+    assert torch.equal(over_shards(values, given, "sum"), values)
+    assert torch.equal(over_shards(values, given, "max"), values)

@@ -14,14 +14,12 @@ from lightning_cnnviz.model.torch_internals import (
     compared_tensors,
     compiled_original,
     copy_all,
-    differences,
     filtered_hooks,
     foreign_attributes,
     forward_pre_hooks,
     graph_below,
     is_compiled,
     norms_of,
-    scaled,
     uncompiled,
     unscales_in_step,
     without_compiled_code,
@@ -63,23 +61,6 @@ def test_norms_in_one_call_are_those_of_numpy(dtype, order):
 def test_norms_of_half_precision_do_not_overflow_where_they_are_asked_for_in_single():
     found = norms_of([torch.full((1000,), 60000.0, dtype=torch.float16)], 1, torch.float32)
     assert found.item() == pytest.approx(6e7), broken_by("torch", "torch._foreach_norm(dtype=...)")
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_differences_and_multiples_in_one_call_are_those_one_by_one(dtype):
-    given, others = tensors(dtype), [tensor.flip(0) if tensor.ndim else 2 * tensor for tensor in tensors(dtype)]
-    before = [tensor.clone() for tensor in given]
-    found = differences(given, others)
-    for one, other, difference in zip(given, others, found, strict=True):
-        assert torch.equal(difference, one - other), broken_by("torch", "torch._foreach_sub")
-    for one, multiple in zip(given, scaled(given, -1.5), strict=True):
-        assert torch.equal(multiple, one * -1.5), broken_by("torch", "torch._foreach_mul")
-    assert all(torch.equal(one, other) for one, other in zip(given, before, strict=True))
-
-
-def test_nothing_times_what_is_not_finite_is_not_a_number():
-    (found,) = scaled([torch.tensor([1.0, float("inf"), float("nan")])], 0.0)
-    assert found.isnan().tolist() == [False, True, True], broken_by("torch", "torch._foreach_mul")
 
 
 # ---- _step_supports_amp_scaling
