@@ -18,7 +18,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from benchmarks import epochs, gpu, gradient_flow, helper, images, kernels, memory, projection
+from benchmarks import epochs, gpu, gradient_flow, helper, images, kernels, memory, peak, projection
 from benchmarks.models import fashion
 from benchmarks.rows import HEADER, Row, summary
 from benchmarks.settings import Settings
@@ -29,6 +29,7 @@ GROUPS: dict[str, Callable[[Settings], Iterator[Row]]] = {
     "projection": projection.rows,
     "memory": memory.rows,
     "helper": helper.rows,
+    "peak": peak.rows,
     "epochs": epochs.rows,
     "gradient_flow": gradient_flow.rows,
     "gpu": gpu.rows,

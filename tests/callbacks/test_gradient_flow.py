@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
-from helpers.tiny import TinyData, TinyNet, events, fit, image_steps, scalars
+from helpers.tiny import TinyData, TinyNet, events, fit, image_steps, loaders, scalars, trainer
 from PIL import Image
 from torch import nn
 from torch.nn import functional as F
@@ -341,3 +341,65 @@ def test_gradients_that_are_clipped_per_sample_are_shown_before_and_the_title_sa
     assert visual.title_drawn.endswith("before clipping per sample and noise") == private
     ((_, norm),) = scalars(tmp_path, "gradient_flow/conv/norm")
     assert norm == pytest.approx(run.lightning_module.true, rel=1e-4)
+
+
+class LayerDrop(pl.LightningModule):
+    """Leaves blocks out at random, and has two heads that take turns; measures every step itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.blocks = nn.ModuleList(nn.Linear(64, 64) for _ in range(6))
+        self.heads = nn.ModuleList(nn.Linear(64, 4) for _ in range(2))
+        self.norms, self.ratios = {}, {}
+
+    def training_step(self, batch, batch_idx):
+        x = batch[0].flatten(1)
+        for block in self.blocks:
+            if torch.rand(()) > 0.3:
+                x = x + 0.1 * F.relu(block(x))
+        losses = [F.cross_entropy(head(x), batch[1]) for head in self.heads]
+        return losses[0] * (batch_idx % 2) + losses[1] * (1 - batch_idx % 2)
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), 0.1)
+
+    def on_before_optimizer_step(self, optimizer):
+        layers = {name: layer for name, layer in self.named_modules() if isinstance(layer, nn.Linear)}
+        self.before = {
+            name: layer.weight.detach().double() for name, layer in layers.items() if layer.weight.grad is not None
+        }
+        for name in self.before:
+            self.norms.setdefault(name, []).append(float(layers[name].weight.grad.double().norm()))
+
+    def on_train_batch_end(self, *_):
+        for name, before in self.before.items():
+            change = self.get_submodule(name).weight.detach().double() - before
+            self.ratios.setdefault(name, []).append(float(change.norm() / before.norm()))
+
+
+def test_layers_that_are_dropped_at_random_have_the_statistics_of_their_own_steps(tmp_path):
+    loader = DataLoader(TinyData(240), 4, shuffle=True)
+    run = fit(tmp_path, [GradientFlow(on_error="raise")], model=LayerDrop, data=(loader, None), max_epochs=1)
+    module = run.lightning_module
+    assert len(module.norms) == 8
+    assert min(map(len, module.norms.values())) < run.global_step == 60
+    for name, norms in module.norms.items():
+        assert scalars(tmp_path, f"gradient_flow/{name}/norm")[-1][1] == pytest.approx(np.mean(norms), rel=1e-5)
+        # looked at in pairs of the layer's own steps, an eighth of them
+        looks = [step for step in range(len(norms)) if step // 2 * (1 + 5**0.5) / 2 % 1 < 1 / 8]
+        expected = np.mean([module.ratios[name][step] for step in looks])
+        assert scalars(tmp_path, f"gradient_flow/{name}/update_ratio")[-1][1] == pytest.approx(expected, rel=1e-3)
+
+
+def test_of_a_run_that_is_resumed_the_heat_map_begins_where_the_first_one_did(tmp_path):
+    first, second = GradientFlow(), GradientFlow(tag="late")
+    run = fit(tmp_path / "a", [first])
+    run.save_checkpoint(tmp_path / "last.ckpt")
+    pl.seed_everything(7)
+    later = GradientFlow()
+    again = trainer(tmp_path / "b", [later, second], max_epochs=3)
+    again.fit(TinyNet(), *loaders(), ckpt_path=tmp_path / "last.ckpt")
+    assert [step for step, _ in later._history] == [6, 12, 18]
+    assert (later._start, second._start) == (0, 12), (
+        "one that the first run did not have begins with its own first step"
+    )
