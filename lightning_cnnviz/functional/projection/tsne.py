@@ -14,14 +14,16 @@ MIN_SPAN = 0.01
 """Minimum extent of an initial layout; points of a smaller one would never separate again."""
 FEW_SAMPLES = 100
 """With fewer samples, exaggeration is weaker: 12 would collapse them to a single point."""
-ANNEALING = ((50, 12.0, 0.8), (50, 4.0, 0.9), (50, 2.0, 0.95), (100, 1.0, 0.98))
-"""Iterations, exaggeration and momentum of the stages that a layout begins with.
+ANNEALING = ((50, 12.0, 0.8), (50, 4.0, 0.9), (50, 2.0, 0.95), (100, 1.0, 0.99))
+"""Iterations, exaggeration and highest momentum of the stages that a layout begins with.
 
-An exaggeration that falls in steps leads to a lower divergence than one that ends at once, and the high momentum
-spreads the points in fewer iterations.
+An exaggeration that falls in steps leads to a lower divergence than one that ends at once. High momentum spreads the
+points in fewer iterations; see `_momentum` for how high it may be.
 """
 ANNEALING_THETA = 0.8
 """Coarseness of the Barnes-Hut approximation in these stages; afterwards it is 0.5."""
+MOMENTUM = 0.8
+"""Momentum of the refinement, the default of openTSNE."""
 CHECK_INTERVAL, MAX_ITERATIONS = 25, 500
 """Iterations between convergence checks, and maximum number of iterations after those stages."""
 CONVERGED, TOO_FAR = 0.0025, 0.03
@@ -90,8 +92,13 @@ def tsne(values: FloatArray, perplexity: float, start: Array | None, seed: int) 
         layout = embedding(initialization.rescale(two_columns(values).copy()))
         most = 12 if len(values) >= FEW_SAMPLES else 4
         for iterations, exaggeration, momentum in ANNEALING:
-            options = {"exaggeration": min(exaggeration, most), "momentum": momentum, "theta": ANNEALING_THETA}
-            layout.optimize(iterations, **options, inplace=True)
+            layout.optimize(
+                iterations,
+                exaggeration=min(exaggeration, most),
+                momentum=min(momentum, _momentum(len(values))),
+                theta=ANNEALING_THETA,
+                inplace=True,
+            )
         layout.optimize(0, inplace=True)
         fall = np.inf
     for _ in range(MAX_ITERATIONS // CHECK_INTERVAL):
@@ -101,10 +108,19 @@ def tsne(values: FloatArray, perplexity: float, start: Array | None, seed: int) 
     return Embedding(np.asarray(layout), float(layout.kl_divergence), origin)
 
 
+def _momentum(samples: int) -> float:
+    """Returns the momentum that spreads a layout without throwing clusters too far apart: 0.8…1, 0.98 for 5,000.
+
+    Momentum m makes steps 1 / (1 − m) times as long. By the learning rate, steps are of one length for any number of
+    samples, but the extent of a layout grows with its square root.
+    """
+    return max(MOMENTUM, 1 - float(np.sqrt(2 / samples)))
+
+
 def _refine(layout: "TSNEEmbedding") -> float:
     """Optimises a layout up to the next check; returns the share by which its divergence has fallen."""
     before = float(layout.kl_divergence)
-    layout.optimize(CHECK_INTERVAL, momentum=0.8, inplace=True)
+    layout.optimize(CHECK_INTERVAL, momentum=MOMENTUM, inplace=True)
     return (before - float(layout.kl_divergence)) / abs(before)
 
 
