@@ -189,6 +189,12 @@ def test_a_lasso_follows_samples_into_other_layers(tab, fast):
     tab.frame.wait_for_function("!document.querySelector('.followed .row')")
 
 
+def test_the_projection_names_the_neighbours_of_its_accuracy_and_says_that_it_was_begun_anew(tab, fast):
+    words = tab.open(fast, run="lenet").at(1200).words(".projection .aside")
+    assert words.startswith("10-NN accuracy ")
+    assert words.endswith(" · trustworthiness 0.98 · begun anew")
+
+
 def test_a_class_can_be_seen_alone(tab, fast):
     tab.open(fast, run="lenet").at(1200)
 

@@ -9,14 +9,13 @@ import { FollowedSamples } from "./followed_samples.js";
 import { ProjectionPlot } from "./projection_plot.js";
 
 const METHODS = { tsne: "t-SNE", pca: "PCA", umap: "UMAP" };
+const withoutLone = (count) => (count ? ` without ${count} class${count > 1 ? "es" : ""} of one sample` : "");
 const MEASURES = {
 	knn_accuracy: (value, numbers) =>
 		`${numbers.knn_neighbours ?? "k"}-NN accuracy ${formatPercent(value)}${withoutLone(numbers.knn_left_out)}`,
 	trustworthiness: (value) => `trustworthiness ${formatNumber(value)}`,
 	silhouette: (value) => `silhouette ${formatNumber(value)}`,
 };
-
-const withoutLone = (count) => (count ? ` without ${count} class${count > 1 ? "es" : ""} of one sample` : "");
 
 const methodName = (method) => METHODS[method] ?? method;
 
