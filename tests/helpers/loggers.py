@@ -74,32 +74,44 @@ def records(data, block=32768):
             parts = []
 
 
-def rows_of_wandb(folder):
-    """The run's history as it was written, with each row's own step."""
+def records_of_wandb(folder, kind):
+    """The records of one kind in the run's file."""
     from wandb.proto.wandb_internal_pb2 import Record
 
     (file,) = folder.glob("wandb/offline-run-*/*.wandb")
     for data in records(file.read_bytes()):
         record = Record.FromString(data)
-        if record.WhichOneof("record_type") == "history":
-            row = {}
-            for item in record.history.item:
-                key, *inner = item.nested_key or [item.key]
-                value = json.loads(item.value_json)
-                row[key] = {**row.get(key, {}), inner[0]: value} if inner else value
-            yield record.history.step.num, row
+        if record.WhichOneof("record_type") == kind:
+            yield getattr(record, kind)
+
+
+def metrics_of_wandb(folder):
+    """The definitions of metrics, each with its name and the metric that is its x-axis."""
+    return list(records_of_wandb(folder, "metric"))
+
+
+def rows_of_wandb(folder):
+    """The run's history as it was written, with each row's own step."""
+    for history in records_of_wandb(folder, "history"):
+        row = {}
+        for item in history.item:
+            key, *inner = item.nested_key or [item.key]
+            value = json.loads(item.value_json)
+            row[key] = {**row.get(key, {}), inner[0]: value} if inner else value
+        yield history.step.num, row
 
 
 def of_wandb(folder):
     (files,) = folder.glob("wandb/offline-run-*/files")
     pictures, numbers = {}, {}
     for _, row in rows_of_wandb(folder):
-        step = row.get("trainer/global_step")
         for key, value in row.items():
+            kind = "pictures" if isinstance(value, dict) else "numbers"
+            step = row.get(f"cnnviz/step/{kind}/{key.partition('/')[0]}")
             if isinstance(value, dict) and value.get("_type") == "image-file":
                 assert (key, step) not in pictures
                 pictures[key, step] = (files / value["path"]).read_bytes()
-            elif key.startswith(OURS) and not isinstance(value, dict):
+            elif key.startswith(OURS) and not key.startswith("cnnviz/step/") and not isinstance(value, dict):
                 numbers[key, step] = float(value)
     return pictures, numbers
 
