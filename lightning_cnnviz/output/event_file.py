@@ -7,10 +7,10 @@ from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import google_crc32c
+from lightning_fabric.utilities.cloud_io import get_filesystem
 from torch.utils.tensorboard import SummaryWriter
 
 from lightning_cnnviz.functional.drawing.encode import Encoded
@@ -35,6 +35,11 @@ from lightning_cnnviz.output.tensorboard_internals import (
     record_writer,
 )
 
+MIN_REMOTE_INTERVAL, MAX_FLUSHING = 5.0, 20
+"""Of a remote file: seconds between flushes of ours, at least, and how many times as long as a flush has taken."""
+MAX_KEPT_BYTES = 64 * 2**20
+"""Bytes that wait for a remote folder that cannot be written to; more are given up."""
+
 
 class _Records(bytes):
     """Records that are framed already and stand together in the file."""
@@ -53,6 +58,9 @@ class EventFile:
     disk is dropped as a whole, so that the file stays readable and the run continues. A layout of Custom Scalars that
     the user writes, at any time, gets ours beside it, since TensorBoard keeps the last one only.
 
+    In a remote folder TensorBoard opens the file for each record, and where it cannot append it writes the whole file
+    at each flush. There, records are kept until the next flush, and flushes that are not the user's are far between.
+
     Args:
         board: The `experiment` of a `TensorBoardLogger`.
     """
@@ -69,6 +77,11 @@ class EventFile:
         """Whether the folder has data of an earlier training; known after the first record."""
         self.folder = absolute_path(os.fspath(board.log_dir))
         self._path = absolute_path(event_path(self._file))
+        self._is_remote = "://" in self.folder and not self.folder.startswith("file:")
+        self._kept: list[bytes] = []
+        self._newest = "records", 0
+        self._away = False
+        self._next_flush = 0.0
         self._queue: Any | None = None
         records = record_writer(self._file)
         if records is not None:  # as in TensorBoard 2.21; otherwise its own write works, but slower
@@ -76,6 +89,9 @@ class EventFile:
             self._queue = record_queue(self._file)
             self._sink, self._original_write = records._writer, partial(type(records).write, records)
             records.write = self._append
+            if self._is_remote:
+                self._original_flush = partial(type(records).flush, records)
+                records.flush = self._write_kept
 
     def write(self, summary: Summary, step: int) -> None:
         """Adds a record, which is written later; may block until there is room for it."""
@@ -102,13 +118,20 @@ class EventFile:
 
     def keep(self, name: str, data: bytes) -> None:
         """Writes a file next to the event file, in the folder `cnnviz`."""
-        folder = Path(self.folder, "cnnviz")
-        folder.mkdir(exist_ok=True)
-        Path(folder, file_name(name)).write_bytes(data)
+        folder, files = self.folder.rstrip("/") + "/cnnviz", get_filesystem(self.folder)
+        files.makedirs(folder, exist_ok=True)
+        files.pipe_file(f"{folder}/{file_name(name)}", data)
 
     def flush(self) -> None:
-        """Blocks until everything is in the file, so that it survives the process."""
+        """Blocks until everything is in the file, so that it survives the process.
+
+        In a remote folder this is left to a later call if the last one was a short time ago.
+        """
+        start = time.monotonic()
+        if self._is_remote and start < self._next_flush:
+            return
         self._file.flush()
+        self._next_flush = start + max(MIN_REMOTE_INTERVAL, MAX_FLUSHING * (time.monotonic() - start))
 
     def losses(self) -> list[tuple[str, int, Exception]]:
         """Returns tag, step and error of each record that could not be written since the last call."""
@@ -124,11 +147,12 @@ class EventFile:
     def _append(self, data: bytes) -> None:
         # An exception here would end TensorBoard's thread, and every scalar logged afterwards would raise it again.
         try:
+            self._newest = _name(data)
             self._append_whole(data if isinstance(data, _Records) else framed(self._with_layouts(data)))
         except OSError as error:
-            self._losses.append((*_name(data), error))
+            self._losses.append((*self._newest, error))
         except Exception as error:
-            self._losses.append((*_name(data), error))
+            self._losses.append((*self._newest, error))
             with suppress(OSError):
                 self._original_write(data)
 
@@ -142,7 +166,23 @@ class EventFile:
             self._their_layout = layout
         return with_layout(data, merged(self._their_layout or Layout(), self._layout))
 
+    def _write_kept(self) -> None:
+        kept, self._kept = b"".join(self._kept), []
+        try:
+            if kept:
+                self._sink.write(kept)
+            self._original_flush()
+            self._away = False
+        except Exception as error:  # as in `_append`; the next flush tries again
+            if not self._away:
+                self._losses.append((*self._newest, error))
+            self._away = True
+            self._kept = [kept] if len(kept) <= MAX_KEPT_BYTES else []
+
     def _append_whole(self, records: bytes) -> None:
+        if self._is_remote:
+            self._kept.append(records)
+            return
         before = os.path.getsize(self._path) if os.path.isfile(self._path) else None
         try:
             self._sink.write(records)
