@@ -228,7 +228,7 @@ class VisualCallback(GuardedCallback):
             most: Bytes in the event file; None for no limit.
         """
         if self.writer is not None:
-            self.writer.max_bytes = most
+            self.writer.size_limit.max_bytes = most
 
     # ---- Lightning's hooks
 

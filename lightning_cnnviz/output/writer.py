@@ -18,6 +18,7 @@ from lightning_cnnviz.output.costs import Account, Failure, Ledger
 from lightning_cnnviz.output.job_queue import JobQueue
 from lightning_cnnviz.output.owned import owned_bytes
 from lightning_cnnviz.output.sinks import Sink, sink_for
+from lightning_cnnviz.output.size_limit import SizeLimit
 from lightning_cnnviz.output.waiting import Job
 from lightning_cnnviz.worker.client import Worker
 from lightning_cnnviz.worker.helper import WorkerDiedError
@@ -48,11 +49,9 @@ class Writer:
     def __init__(self, trainer: Trainer) -> None:
         self._sinks: list[Sink] = [sink_for(logger) for logger in trainer.loggers] if trainer.is_global_zero else []
         self.ledger = Ledger()
-        self.max_bytes: int | None = None
-        """Maximum bytes in the event file, beyond which pictures are dropped; None for no limit."""
+        self.size_limit = SizeLimit()
         self._users = 0
         self._begun = False
-        self._size_limit_reported = False
         self._claims: dict[str, object] = {}
         self._owners: dict[str, Account] = {}
         self._logged_by: dict[str, Account] = {}
@@ -152,6 +151,9 @@ class Writer:
                 f'give one of them a tag of its own, e.g. {account.name.partition("-")[0]}(tag="...")'
             )
         record = tag.startswith("cnnviz/")
+        if not record and self.size_limit.leaves_out(tag, step, self.ledger.written()):
+            account.dropped += 1
+            return
         if synchronous or (record and self._drawing.full):  # a record is small once it is made
             work, size = partial(self._write_drawn, tag, draw_encoded(draw), step, account), 0
         else:
@@ -243,12 +245,8 @@ class Writer:
 
     def _write_drawn(self, tag: str, drawn: list[Encoded | TabData], step: int, account: Account) -> None:
         for part in drawn:
-            if self.max_bytes is not None and self.ledger.written() + part.size() > self.max_bytes:
+            if self.size_limit.exceeded(part.size(), self.ledger.written()):
                 account.dropped += 1
-                if not self._size_limit_reported:
-                    self._size_limit_reported = True
-                    message = f"the event file has reached its limit of {self.max_bytes / 1e6:g} MB; no more pictures"
-                    rank_zero_info(f"lightning_cnnviz: {message}")
                 continue
             size = self._write(partial(_write_part, tag, part, step), account, tag, step)
             account.pictures += size > 0 and isinstance(part, Encoded)

@@ -153,7 +153,7 @@ def test_fit_twice_with_one_trainer_goes_on(tmp_path):
 @pytest.mark.parametrize("steps", [1, 4])
 def test_a_step_is_drawn_once_under_accumulation(steps, tmp_path):
     fit(tmp_path, [KernelGrid(every_n_train_steps=1)], model=TinyNet(), accumulate_grad_batches=steps)
-    expected = list(range(1, 13)) if steps == 1 else [1, 2, 3, 4]
+    expected = list(range(13)) if steps == 1 else [0, 1, 2, 3, 4]
     assert image_steps(tmp_path)["kernels/conv1"] == expected
 
 
@@ -198,3 +198,22 @@ def test_what_fails_after_its_callback_has_ended_is_told(tmp_path):
 
     with pytest.warns(UserWarning, match="Slow failed to draw; training continues: RuntimeError: too late"):
         fit(tmp_path, [Slow(tag="slow"), KernelGrid()], max_epochs=1)
+
+
+def test_an_event_file_that_grows_large_gets_fewer_and_fewer_pictures_up_to_the_end(tmp_path, told, monkeypatch):
+    fit(tmp_path / "whole", [KernelGrid(every_n_train_steps=1, on_error="raise")], max_epochs=20)
+    whole = image_steps(tmp_path / "whole")["kernels/conv1"]
+    assert whole == list(range(121))
+    assert "the event file has" not in told()
+    size = sum(path.stat().st_size for path in (tmp_path / "whole" / "run").glob("*tfevents*"))
+    monkeypatch.setattr("lightning_cnnviz.output.size_limit.MAX_EVENT_BYTES", size // 2)
+    fit(tmp_path / "thinned", [KernelGrid(every_n_train_steps=1, on_error="raise")], max_epochs=20)
+    kept = image_steps(tmp_path / "thinned")
+    assert kept["kernels/conv1"] == kept["kernels/conv2"]
+    gaps = np.diff(kept["kernels/conv1"])
+    assert kept["kernels/conv1"][0] == 0
+    assert set(gaps) <= {1, 2, 4, 8, 16, 32}
+    assert (np.diff(gaps) >= 0).all(), "evenly, and never more often again"
+    assert kept["kernels/conv1"][-1] > 80, "up to the end, more or less"
+    assert len(events(tmp_path / "thinned").Tensors("cnnviz/kernels/conv1")) == 121
+    assert told().count("the event file has") == 1

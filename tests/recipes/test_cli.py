@@ -54,7 +54,7 @@ def test_demo_draws_every_view_it_names(demo, home):
     assert {"kernels/conv1", "kernels/conv2", "feature_maps/conv1", "feature_maps/overview"} <= images
     assert {"gradient_flow/bars", "gradient_flow/heatmap", "projection/relu4/tsne"} <= images
     assert {"curves/loss", "curves/accuracy", "class_report/confusion", "class_report/mistakes"} <= images
-    assert [image.step for image in events.Images("kernels/conv1")] == [36, 72]  # 1,150 images in batches of 32
+    assert [image.step for image in events.Images("kernels/conv1")] == [0, 36, 72]  # 1,150 images in batches of 32
     named = re.findall(r"^  (?:Images|Custom Scalars) tab +([a-z_]+)", demo.stdout, re.MULTILINE)
     assert named == ["kernels", "feature_maps", "gradient_flow", "curves", "class_report", "projection"]
 
