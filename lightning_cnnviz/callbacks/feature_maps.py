@@ -76,10 +76,12 @@ class FeatureMaps(ProbingCallback):
         self.num_images = num_images
         self.max_channels = whole_number(max_channels, "max_channels", at_least=1)
         self._convolutions: Sequence[str] = []
+        self._count = 0  # of all convolutions
 
     @override
     def choose_layers(self, module: LightningModule) -> Sequence[str]:
         found = convolutions(module)
+        self._count = len(found)
         if self.layers is not None:
             self._convolutions = spread(found, self.max_layers)
             return select_layers(module, self.layers, None, "layer")
@@ -123,6 +125,9 @@ class FeatureMaps(ProbingCallback):
             size = mean_map_size(len(convolved), shown.images)
             averages = {name: channel_mean(planes(to_array(maps)), axis=1) for name, maps in convolved.items()}
             means = {name: shown_maps(torch.from_numpy(mean)[:, None], 1, size) for name, mean in averages.items()}
+            some = f"{len(self._convolutions)} of {self._count} convolutions"
+            if len(self._convolutions) < self._count:
+                draw["note"] = "; ".join(filter(None, (some, draw["note"])))
             yield (
                 f"{self.tag}/overview",
                 partial(mean_maps, means, **draw, title=self.sample_title("overview", trainer)),

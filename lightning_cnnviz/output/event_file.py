@@ -17,7 +17,15 @@ from lightning_cnnviz.functional.drawing.encode import Encoded
 from lightning_cnnviz.functional.escaping import file_name
 from lightning_cnnviz.functional.tab.data import TabData
 from lightning_cnnviz.functional.tab.schema import PLUGIN_NAME
-from lightning_cnnviz.output.run_history import event_files, layout_in, look_back, merged, replacing, with_layout
+from lightning_cnnviz.output.run_history import (
+    event_files,
+    first_tag,
+    layout_in,
+    look_back,
+    merged,
+    replacing,
+    with_layout,
+)
 from lightning_cnnviz.output.tensorboard_internals import (
     DATA_CLASS_BLOB_SEQUENCE,
     DT_STRING,

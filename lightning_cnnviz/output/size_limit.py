@@ -33,8 +33,8 @@ class SizeLimit:
         self._offered[tag] += 1
         if stride > 1:
             self._report(
-                f"the event file has {written / 1e6:.3g} MB; from now on fewer pictures of each tag are written, so that "
-                f"it stays below {MAX_EVENT_BYTES / 1e6:g} MB; CostLimit(max_event_mb=...) sets another limit, "
+                f"the event file has {written / 1e6:.3g} MB; from now on fewer pictures of each tag are written, so "
+                f"that it stays below {MAX_EVENT_BYTES / 1e6:g} MB; CostLimit(max_event_mb=...) sets another limit, "
                 "every_n_epochs=... draws less often"
             )
         return place % stride > 0
