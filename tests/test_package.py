@@ -52,6 +52,35 @@ def test_the_pictures_need_no_lightning_and_no_global_state_of_matplotlib():
     assert "matplotlib.pyplot" not in loaded
 
 
+def test_what_the_standard_set_logs_is_drawn_without_matplotlib():
+    code = """
+import sys
+import numpy as np
+import lightning_cnnviz.functional as f
+from lightning_cnnviz.functional.drawing.encode import encode
+ones, names = np.ones((2, 1, 4, 4)), ["a", "b"]
+layout = f.Layout(np.random.rand(9, 2), None)
+for picture in (
+    f.curve_chart([f.Point(1, 10, 0.5)], [], quantity="loss"),
+    f.gradient_bars(names, np.ones(2), np.ones(2)),
+    f.gradient_heat_map(names, [1], np.ones((2, 1))),
+    f.confusion_matrix_chart(np.eye(2, dtype=int), names),
+    f.prediction_sheet(ones, [0, 1], [0, 1], [0.5, 0.5], names),
+    f.kernel_grid(ones),
+    f.feature_maps(ones, ones, [[], []]),
+    f.mean_maps({"a": ones}, ones, [[], []]),
+    f.filter_response(ones[:, 0], ones[:, 0], {"a": ones[0]}),
+    f.projection_chart(layout, np.zeros(9, int), names, method="pca"),
+):
+    encode(picture)
+f.projection_film([layout, layout], np.zeros(9, int), names, method="pca", titles=["1", "2"])
+print(*sys.modules)
+"""
+    loaded = {name.split(".")[0] for name in in_a_fresh_interpreter(code)}
+    assert {"numpy", "PIL"} <= loaded
+    assert not loaded & {"matplotlib", "torch"}  # seconds of each helper's start
+
+
 def test_no_module_uses_pyplot():
     # Lightning itself loads pyplot, through torchmetrics: it is taken away before our modules are loaded.
     code = f"""
