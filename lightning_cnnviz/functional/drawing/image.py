@@ -73,7 +73,7 @@ def diverging(values: Array, limit: Array | float) -> Picture:
     middle = len(DIVERGING) // 2
     share = values / np.where(np.asarray(limit) > 0, limit, 1)
     index = np.round(np.clip(np.nan_to_num(share), -1, 1) * middle).astype(np.intp) + middle
-    return _mark_non_finite(DIVERGING[index], ~np.isfinite(values))
+    return mark_non_finite(DIVERGING[index], ~np.isfinite(values))
 
 
 def sequential(values: Array, low: Array | float, high: Array | float) -> Picture:
@@ -95,7 +95,7 @@ def sequential(values: Array, low: Array | float, high: Array | float) -> Pictur
     span = np.asarray(high) - np.asarray(low)
     share = (values - low) / np.where(span > 0, span, 1)
     index = np.round(np.clip(np.nan_to_num(share), 0, 1) * (len(SEQUENTIAL) - 1)).astype(np.intp)
-    return _mark_non_finite(SEQUENTIAL[index], ~np.isfinite(values))
+    return mark_non_finite(SEQUENTIAL[index], ~np.isfinite(values))
 
 
 def signed_rgb(values: Array, limit: Array | float) -> Picture:
@@ -114,59 +114,7 @@ def signed_rgb(values: Array, limit: Array | float) -> Picture:
     """
     share = np.clip(np.nan_to_num(values / np.where(np.asarray(limit) > 0, limit, 1)), -1, 1)
     colours = np.round((share + 1) * 127.5).astype(np.uint8)
-    return _mark_non_finite(colours, np.asarray(~np.isfinite(values).all(axis=-1)))
-
-
-def photograph(image: ArrayLike, max_size: int | None = None) -> Picture:
-    """Renders an input sample as an ordinary image; uint8 as it is, other values whatever their normalisation.
-
-    Args:
-        image: Shape (channels, height, width), (channels, length) or (channels, depth, height, width);
-            three channels are RGB, any other number is averaged to grey. For a volume, the middle slice is shown.
-        max_size: Longer side in pixels to which larger images are reduced. Default: none are.
-
-    Returns:
-        Height × width × 3: uint8 from 0, black, to 255, white, unless none is above 1; other values scaled so that
-        the minimum of the sample is black and its maximum white.
-
-    Example:
-        >>> photograph(np.array([[[-1.0, 1.0]]])).tolist()
-        [[[0, 0, 0], [255, 255, 255]]]
-    """
-    return np.asarray(photographs(image[None], max_size)[0])
-
-
-def photographs(images: ArrayLike, max_size: int | None = None) -> Picture:
-    """Renders samples of the same size, each as `photograph` does.
-
-    Args:
-        images: Shape (samples, channels, *size).
-        max_size: As for `photograph`.
-
-    Returns:
-        Shape (samples, height, width, 3).
-
-    Example:
-        >>> photographs(np.random.rand(5, 1, 28, 28)).shape
-        (5, 28, 28, 3)
-    """
-    values = planes(to_array(images))
-    values = values if values.shape[1] == 3 else channel_mean(values, axis=1)[:, None]
-    finite = np.isfinite(values)
-    axes = (1, 2, 3)
-    low = np.min(values, axis=axes, keepdims=True, where=finite, initial=np.inf).astype(np.float64)
-    high = np.max(values, axis=axes, keepdims=True, where=finite, initial=-np.inf).astype(np.float64)
-    low, high = np.where(low <= high, low, 0), np.where(low <= high, high, 0)
-    if "uint8" in str(images.dtype):
-        low, high = np.where(high > 1, 0, low), np.where(high > 1, 255, high)
-    if max_size is not None:
-        values = reduced(values, max_size)
-        finite = np.isfinite(values)
-    span = high - low
-    share = np.clip((values - low) / np.where(span > 0, span, 1), 0, 1)
-    pixels = np.round((share if finite.all() else np.nan_to_num(share)) * 255).astype(np.uint8)
-    coloured = np.ascontiguousarray(np.broadcast_to(np.moveaxis(pixels, 1, -1), (*pixels[:, 0].shape, 3)))
-    return coloured if finite.all() else _mark_non_finite(coloured, np.asarray(~finite.all(axis=1)))
+    return mark_non_finite(colours, np.asarray(~np.isfinite(values).all(axis=-1)))
 
 
 def finite_range(values: FloatArray) -> tuple[float, float]:
@@ -264,6 +212,7 @@ def channel_mean(values: Array, axis: int) -> Array:
         return np.asarray(values.mean(axis=axis), dtype=np.float32)
 
 
-def _mark_non_finite(colours: Picture, non_finite: npt.NDArray[np.bool_]) -> Picture:
+def mark_non_finite(colours: Picture, non_finite: npt.NDArray[np.bool_]) -> Picture:
+    """Makes pixels magenta, in place, and returns the picture."""
     colours[non_finite] = NON_FINITE
     return colours

@@ -11,11 +11,11 @@ from lightning_cnnviz.functional.drawing.image import (
     ArrayLike,
     Picture,
     enlarge,
-    photograph,
     thicken,
     tile,
     to_array,
 )
+from lightning_cnnviz.functional.drawing.photograph import photograph
 from lightning_cnnviz.functional.drawing.waveform import is_waveform, waveform
 
 INPUT_SIZE = 96

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lightning_cnnviz.functional.drawing.image import Array, ArrayLike, photographs, planes, to_array
+from lightning_cnnviz.functional.drawing.image import Array, ArrayLike, planes, to_array
+from lightning_cnnviz.functional.drawing.photograph import photographs
 from lightning_cnnviz.functional.kernels import InputChannel, shown_weights
 from lightning_cnnviz.functional.tab.schema import SCHEMA
 

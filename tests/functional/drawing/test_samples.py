@@ -5,7 +5,7 @@ import pytest
 import torch
 from helpers.reading import written
 
-from lightning_cnnviz.functional.drawing.image import photograph
+from lightning_cnnviz.functional.drawing.photograph import photograph
 from lightning_cnnviz.functional.drawing.samples import (
     INPUT_SIZE,
     centred,
