@@ -14,7 +14,6 @@ from lightning_cnnviz.functional.drawing.encode import encode
 from lightning_cnnviz.functional.drawing.image import (
     diverging,
     finite_limit,
-    photograph,
     planes,
     sequential,
     signed_rgb,
@@ -22,6 +21,7 @@ from lightning_cnnviz.functional.drawing.image import (
     to_array,
 )
 from lightning_cnnviz.functional.drawing.image_sheet import image_sheet
+from lightning_cnnviz.functional.drawing.photograph import photograph
 from lightning_cnnviz.functional.feature_map_grid import feature_maps, mean_maps
 from lightning_cnnviz.functional.filter_response_grid import filter_response
 from lightning_cnnviz.functional.gradients.gradient_flow import gradient_bars, gradient_heat_map
