@@ -61,5 +61,5 @@ def photographs(images: ArrayLike, max_size: int | None = None) -> Picture:
     span = high - low
     share = np.clip((values - low) / np.where(span > 0, span, 1), 0, 1)
     pixels = np.round((share if finite.all() else np.nan_to_num(share)) * 255).astype(np.uint8)
-    coloured = np.ascontiguousarray(np.broadcast_to(np.moveaxis(pixels, 1, -1), (*pixels[:, 0].shape, 3)))
+    coloured = np.array(np.broadcast_to(np.moveaxis(pixels, 1, -1), (*pixels[:, 0].shape, 3)), order="C")
     return coloured if finite.all() else mark_non_finite(coloured, np.asarray(~finite.all(axis=1)))

@@ -78,3 +78,12 @@ def test_each_of_several_photographs_is_scaled_by_itself():
         assert (picture[marked] == MAGENTA).all()
         assert np.abs(picture - expected.transpose(1, 2, 0))[~marked].max() <= 0.51
     assert photographs(np.zeros((0, 1, 4, 4))).shape == (0, 4, 4, 3)
+
+
+@pytest.mark.parametrize("shape", [(3, 1), (1, 1), (3, 1, 1), (1, 5)])
+def test_the_smallest_photographs_can_be_marked_and_changed(shape):
+    image = np.zeros(shape, dtype=np.float32)
+    image[0, 0] = np.nan
+    picture = photograph(image)
+    assert picture[0, 0].tolist() == MAGENTA
+    picture[:] = 7
