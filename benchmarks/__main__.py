@@ -18,19 +18,21 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from benchmarks import epochs, gpu, gradient_flow, helper, images, kernels, memory, peak, projection
+from benchmarks import epochs, gpu, gradient_flow, helper, images, kernels, live, memory, peak, projection, runs
 from benchmarks.models import fashion
 from benchmarks.rows import HEADER, Row, summary
 from benchmarks.settings import Settings
 
 GROUPS: dict[str, Callable[[Settings], Iterator[Row]]] = {
+    "runs": runs.rows,
+    "epochs": epochs.rows,
+    "live": live.rows,
     "images": images.rows,
     "kernels": kernels.rows,
     "projection": projection.rows,
     "memory": memory.rows,
     "helper": helper.rows,
     "peak": peak.rows,
-    "epochs": epochs.rows,
     "gradient_flow": gradient_flow.rows,
     "gpu": gpu.rows,
 }

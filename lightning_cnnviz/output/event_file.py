@@ -17,15 +17,8 @@ from lightning_cnnviz.functional.drawing.encode import Encoded
 from lightning_cnnviz.functional.escaping import file_name
 from lightning_cnnviz.functional.tab.data import TabData
 from lightning_cnnviz.functional.tab.schema import PLUGIN_NAME
-from lightning_cnnviz.output.run_history import (
-    event_files,
-    first_tag,
-    layout_in,
-    look_back,
-    merged,
-    replacing,
-    with_layout,
-)
+from lightning_cnnviz.output.paths import absolute_path
+from lightning_cnnviz.output.run_history import event_files, layout_in, look_back, merged, replacing, with_layout
 from lightning_cnnviz.output.tensorboard_internals import (
     DATA_CLASS_BLOB_SEQUENCE,
     DT_STRING,
@@ -35,7 +28,6 @@ from lightning_cnnviz.output.tensorboard_internals import (
     SummaryMetadata,
     TensorProto,
     TensorShapeProto,
-    absolute_path,
     event_path,
     file_writer,
     make_absolute,
@@ -83,7 +75,7 @@ class EventFile:
         self._their_layout: Layout | None = None
         self.earlier_training = False
         """Whether the folder has data of an earlier training; known after the first record."""
-        self.folder = absolute_path(os.fspath(board.log_dir))
+        self.folder = absolute_path(board.log_dir)
         self._path = absolute_path(event_path(self._file))
         self._is_remote = "://" in self.folder and not self.folder.startswith("file:")
         self._kept: list[bytes] = []

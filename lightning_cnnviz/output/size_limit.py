@@ -10,8 +10,9 @@ MAX_EVENT_BYTES = 10**9
 
 
 class SizeLimit:
-    """Leaves out pictures of a file that grows large: of each tag one of two beyond half of the limit, then three of
-    four beyond three quarters, and so on.
+    """Leaves out pictures of a file that grows large.
+
+    Of each tag one of two is left out beyond half of the limit, three of four beyond three quarters, and so on.
 
     Attributes:
         max_bytes: Bytes beyond which no picture is written at all; None to thin them before `MAX_EVENT_BYTES`.

@@ -19,6 +19,8 @@ from tensorboard.compat.proto.types_pb2 import DT_STRING
 from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 from torch.utils.tensorboard import FileWriter, SummaryWriter
 
+from lightning_cnnviz.output.paths import absolute_path
+
 __all__ = [
     "DATA_CLASS_BLOB_SEQUENCE",
     "DT_STRING",
@@ -28,7 +30,6 @@ __all__ = [
     "SummaryMetadata",
     "TensorProto",
     "TensorShapeProto",
-    "absolute_path",
     "event_path",
     "file_writer",
     "make_absolute",
@@ -60,11 +61,6 @@ def record_writer(file: FileWriter) -> Any | None:
     """
     records = getattr(record_queue(file), "_writer", None)
     return records if hasattr(records, "_writer") else None
-
-
-def absolute_path(path: str) -> str:
-    """Returns a local path as an absolute one, and the address of a remote file as it is."""
-    return path if not path or "://" in path else os.path.abspath(path)
 
 
 def make_absolute(file: Any) -> None:

@@ -255,10 +255,11 @@ class Writer:
         if not values:
             return
         own = dict(values)
+        names = next(iter(own)) + (f" and {len(own) - 1} more scalars" if len(own) > 1 else "")
         for sink in self._sinks:
             if sink.defers_numbers:
-                sink.deferred.append(partial(sink.numbers, own, step))
-        names = next(iter(own)) + (f" and {len(own) - 1} more scalars" if len(own) > 1 else "")
+                log = partial(sink.numbers, own, step)
+                sink.deferred.append(partial(_run_guarded, log, account, f"{names} at step {step}"))
         self._logged_by.update(dict.fromkeys(own, account))
         self._put(lambda sink: 0 if sink.defers_numbers else sink.numbers(own, step), account, names, step)
 
