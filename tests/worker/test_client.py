@@ -1,10 +1,12 @@
 """The helper process: what runs there, what it survives, and that it never outlives us."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+import warnings
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import torch
 
 from lightning_cnnviz.functional.curves import Point, curve_chart
 from lightning_cnnviz.functional.drawing.image import to_array
-from lightning_cnnviz.worker.client import Worker
+from lightning_cnnviz.worker.client import MAX_DEATHS, Worker
 from lightning_cnnviz.worker.helper import Helper, WorkerDiedError
 
 
@@ -96,6 +98,47 @@ def test_what_is_no_longer_wanted_is_not_begun_again(worker, monkeypatch):
     with pytest.raises(WorkerDiedError, match="no longer wanted"):
         worker.run(partial(np.linalg.svd, big), wanted=lambda: wanted[0])
     assert worker._helper is None
+
+
+def test_where_none_can_be_started_its_work_is_done_here_and_that_is_said_once(worker, monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/there/is/no/python")
+    spent = []
+    with pytest.warns(UserWarning, match=r"cannot be started \(.*no/python.*\); pictures are drawn in this process"):
+        assert worker.run(partial(np.add, 1, 2), spend=spent.append) == 3
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert worker.run(partial(np.add, 3, 4), spend=spent.append) == 7
+    assert len(spent) == 2
+    assert worker._helper is None
+
+
+def test_one_that_ends_before_its_first_call_is_done_without(worker, monkeypatch):
+    monkeypatch.setattr(sys, "executable", shutil.which("false") or "/bin/false")
+    with pytest.warns(UserWarning, match="it ended before its first call"):
+        assert worker.run(partial(np.add, 1, 2)) == 3
+    assert worker.run(partial(np.add, 3, 4)) == 7
+
+
+def test_after_too_many_deaths_in_a_row_no_more_are_started(worker, monkeypatch):
+    worker.run(partial(np.add, 1, 2))
+    ask, big = Helper.submit, np.random.default_rng(0).random((1500, 1500))
+
+    def deadly(helper, call, executor):
+        future = ask(helper, call, executor)
+        if call.func is np.linalg.svd:
+            helper.process.kill()
+        return future
+
+    monkeypatch.setattr(Helper, "submit", deadly)
+    for _ in range(MAX_DEATHS):
+        worker.run(partial(np.add, 1, 2))  # an answer between two deaths: it is the call that is to blame
+        with pytest.raises(WorkerDiedError, match="died unexpectedly"):
+            worker.run(partial(np.linalg.svd, big))
+    for _ in range(MAX_DEATHS):
+        with pytest.raises(WorkerDiedError):
+            worker.run(partial(np.linalg.svd, big))
+    with pytest.raises(WorkerDiedError, match=f"died {MAX_DEATHS} times; it is not started again"):
+        worker.run(partial(np.add, 1, 2))
 
 
 def test_it_lives_from_the_first_use_to_the_last_release():
