@@ -416,3 +416,19 @@ def test_9_the_last_state_is_drawn_once_whatever_the_interval(kind, tmp_path):
     steps = image_steps(tmp_path)
     assert steps
     assert all(found == [*first_step(kind), 12] for tag, found in steps.items()), steps
+
+
+@every_callback
+def test_9_nothing_is_lost_that_could_be_kept(kind, tmp_path):
+    """Epochs of one step, which no drawing keeps up with: everything waits, and nothing is left out."""
+    callback = made(kind, every_n_epochs=1)
+    fit(tmp_path, [callback], max_epochs=8, limit_train_batches=1)
+    due, reader = [*first_step(kind), *range(1, 9)], events(tmp_path)
+    pictures = {tag: steps for tag, steps in image_steps(tmp_path).items() if not tag.endswith("/film")}
+    assert pictures
+    # There are no mistakes to show where the model makes none.
+    assert all(steps == due for tag, steps in pictures.items() if not tag.endswith("/mistakes")), pictures
+    records = {tag: [one.step for one in reader.Tensors(tag)] for tag in reader.Tags()["tensors"]}
+    for tag in ("cnnviz/kernels", "cnnviz/feature_maps", "cnnviz/filter_response", "cnnviz/projection"):
+        assert all(steps == due for name, steps in records.items() if name.startswith(tag)), records
+    assert callback.account.dropped == 0

@@ -1,21 +1,52 @@
 """Costly callbacks draw less often, and the event file stays below its limit."""
 
+import time
+from functools import partial
+
+import numpy as np
 import pytest
+import pytorch_lightning as pl
 from helpers.costly import Pause, Slow
 from helpers.tiny import TinyNet, events, fit, image_steps, scalars
 
 from lightning_cnnviz import CostLimit, GradientFlow, KernelGrid, cnnviz_callbacks
+from lightning_cnnviz.callbacks import VisualCallback
 
 
 def test_costly_callbacks_draw_less_often_until_the_limit_holds(tmp_path, told):
-    slow, flow = Slow(), GradientFlow()
-    fit(tmp_path, [slow, flow, CostLimit(max_overhead=0.3)], max_epochs=12)
+    slow, cheap = Slow(), KernelGrid(tag="cheap")
+    fit(tmp_path, [slow, cheap, CostLimit(max_overhead=0.3)], max_epochs=12)
     assert slow.stretch >= 4
     assert "CostLimit: the callbacks took" in told()
     assert "Slow now draws every 2 epochs" in told()
     drawn = image_steps(tmp_path)["kernels/conv1"]
     assert drawn[:2] == [6, 12]
     assert len(drawn) < 8
+
+
+MATRIX = np.random.default_rng(0).random((900, 900))
+
+
+class Elsewhere(VisualCallback):
+    """Takes next to nothing on the training thread, and a second or so in the helper process."""
+
+    def drawings(self, trainer, module):
+        yield f"{self.tag}/values", partial(np.linalg.svd, MATRIX)
+
+
+class Rest(pl.Callback):
+    """Half a second at the end of each epoch, in which the helper gets on."""
+
+    def on_train_epoch_end(self, trainer, pl_module):
+        time.sleep(0.5)
+
+
+def test_the_helper_counts_too(tmp_path, told):
+    elsewhere = Elsewhere(tag="elsewhere")
+    fit(tmp_path, [elsewhere, Rest(), CostLimit(max_overhead=0.02)], max_epochs=8)
+    assert elsewhere.account.background > 2 * elsewhere.account.seconds
+    assert elsewhere.stretch > 1
+    assert "their helper included; the limit is 2.0%; Elsewhere now draws every 2 epochs" in told()
 
 
 def test_the_interval_is_the_users_again_in_the_next_run(tmp_path):
