@@ -18,7 +18,7 @@ class Killer(pl.Callback):
 
     def on_validation_end(self, trainer, *_):
         if trainer.global_step == 4:
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 180
             while time.monotonic() < deadline:
                 steps = image_steps(self.folder)
                 late = [found[-1] for tag, found in steps.items() if tag != "architecture/diagram"]  # drawn once
