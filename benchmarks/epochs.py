@@ -2,8 +2,8 @@
 
 Two measures. By the clock: within one training, callbacks are switched on and off for two epochs at a time; what is
 drawn at the end of the first takes its time in the second, which is measured. And by account: bare time, and on top of
-it all time in our hooks on the training thread; beside it the CPU time of our threads and processes, which have the
-lowest priority and take what the training leaves.
+it all time in our hooks on the training thread; beside it the CPU time of our threads and processes, whose priority is
+a little below that of training.
 """
 
 import statistics
