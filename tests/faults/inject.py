@@ -178,7 +178,8 @@ def hurry() -> None:
 
     def urgent(worker: Worker) -> Any:
         helper = start(worker)
-        _later(0.1, lambda: _raise_priority(helper.process))
+        if helper is not None:
+            _later(0.1, lambda: _raise_priority(helper.process))
         return helper
 
     Worker._start = urgent
