@@ -48,7 +48,7 @@ class Wrapper(pl.LightningModule):
     ("make", "convolutions", "hidden"),
     [
         (models.resnet18, 20, "model.avgpool"),
-        (models.mobilenet_v3_small, 52, "model.classifier.1"),
+        (models.mobilenet_v3_small, 24, "model.classifier.1"),
         (small_vit, 1, "model.heads.head.input"),
     ],
     ids=["resnet18", "mobilenet_v3_small", "ViT"],

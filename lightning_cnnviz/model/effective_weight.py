@@ -22,6 +22,7 @@ def refreshed_weight(layer: nn.Module, weight: Tensor) -> Tensor:
 
     Example:
         >>> import torch
+        >>> from torch.nn.utils import prune
         >>> layer = prune.random_unstructured(nn.Linear(4, 3), "weight", 0.5)
         >>> torch.equal(refreshed_weight(layer, layer.weight), layer.weight_orig * layer.weight_mask)
         True
@@ -52,6 +53,7 @@ def weight_note(layer: nn.Module) -> str:
     """Says which weight a convolution's kernels are, if that is not simply the one that it stores.
 
     Example:
+        >>> from torch.nn.utils import prune
         >>> layer = nn.Conv2d(1, 6, 3)
         >>> weight_note(prune.random_unstructured(layer, "weight", 0.5))
         'as the layer applies them: after pruning'

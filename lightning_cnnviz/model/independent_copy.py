@@ -131,7 +131,7 @@ def _copied(model: nn.Module, given: Mapping[int, Any], contents: Contents) -> t
             twins.append((function, twin))
     for function in contents.functions:
         if isinstance(function, BuiltinMethodType):  # such as the `append` of a list
-            memo[id(function)] = getattr(copy.deepcopy(function.__self__, memo), function.__name__)
+            memo[id(function)] = getattr(_copied_part(function.__self__, memo), function.__name__)
     for wrapper, original in wrappers:
         memo[id(wrapper)].add_module("_orig_mod", copy.deepcopy(original, memo))
     copied = copy.deepcopy(model, memo)
@@ -140,11 +140,11 @@ def _copied(model: nn.Module, given: Mapping[int, Any], contents: Contents) -> t
     for weak in contents.weak:
         fill_weak(memo[id(weak)], weak, memo)
     for function, twin in twins:
-        twin.__defaults__ = copy.deepcopy(function.__defaults__, memo)
-        twin.__kwdefaults__ = copy.deepcopy(function.__kwdefaults__, memo)
+        twin.__defaults__ = _copied_part(function.__defaults__, memo)
+        twin.__kwdefaults__ = _copied_part(function.__kwdefaults__, memo)
         for cell, new in zip(function.__closure__ or (), twin.__closure__ or (), strict=True):
             try:
-                new.cell_contents = copy.deepcopy(cell.cell_contents, memo)
+                new.cell_contents = _copied_part(cell.cell_contents, memo)
             except ValueError:  # not assigned yet
                 continue
     for reference in references:
@@ -157,6 +157,17 @@ def _empty_twin(function: FunctionType) -> FunctionType:
     twin = FunctionType(function.__code__, function.__globals__, function.__name__, None, closure)
     twin.__dict__.update(function.__dict__)
     return twin
+
+
+def _copied_part(value: Any, memo: dict[int, Any]) -> Any:
+    """A copy of what a function refers to; the value itself if it cannot be copied, such as a module or a lock."""
+    known = len(memo)
+    try:
+        return copy.deepcopy(value, memo)
+    except Exception:
+        while len(memo) > known:  # copies that were begun and are not whole
+            memo.popitem()
+        return value
 
 
 def _cached_methods(kind: type) -> Iterator[tuple[str, Callable[..., Any]]]:

@@ -104,7 +104,7 @@ FAULTS = (
     "statistics.epoch_means.predicted_classes",
     "statistics.class_tally.confidences",
     "statistics.class_tally.predicted_classes",
-    "callbacks.probing.record",
+    "model.own_pass.record",
     "model.layers.evaluating",
     "callbacks.probing.split_batch",
     "callbacks.kernel_grid.conv_weight",

@@ -185,3 +185,28 @@ def test_what_a_module_computes_for_evaluation_is_computed_in_the_copy():
     net = Prepared(4, 4)
     assert torch.equal(independent_copy(net).eval().ready, 2 * net.weight)
     assert net.ready is None
+
+
+def test_functions_that_refer_to_what_cannot_be_copied_are_called_as_they_are():
+    class Locked(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight, lock, library, seen = nn.Parameter(torch.ones(3)), threading.RLock(), np, []
+            self.acquire, self.release = lock.acquire, lock.release
+
+            def counted(x):
+                seen.append(library.asarray(len(x)))
+                return x * self.weight
+
+            self.seen, self.counted = seen, counted
+
+        def forward(self, x):
+            self.acquire()
+            try:
+                return self.counted(x)
+            finally:
+                self.release()
+
+    net = Locked()
+    assert torch.equal(independent_copy(net)(torch.ones(2, 3)), torch.ones(2, 3))
+    assert net.seen == []

@@ -232,7 +232,7 @@ def test_values_and_not_colours_are_averaged_where_images_do_not_fit(tab, fast):
     values = np.random.default_rng(0).normal(size=(5, 7, 3))
     values[4, 6, 1] = np.nan
     script = """async (values) => {
-      const { averaged } = await import("./static/draw/images.js");
+      const { averaged } = await import("./static/draw/reduction.js");
       const found = averaged(values.map((value) => value ?? NaN), 3, 7, 5, 2);
       return [found.rows, found.columns, Array.from(found.values, (value) => (Number.isNaN(value) ? null : value))];
     }"""

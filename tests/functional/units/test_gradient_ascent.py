@@ -2,6 +2,7 @@
 
 import random
 from itertools import chain, pairwise
+from queue import SimpleQueue
 
 import numpy as np
 import pytest
@@ -111,25 +112,29 @@ def test_blur_smooths_the_gradient_like_scipy(sigma):
     np.testing.assert_allclose((there - back).numpy(), expected, rtol=1e-6, atol=1e-12)
 
 
-SEEN = []  # global, since what a closure holds is copied with the model
+SEEN = SimpleQueue()  # in which a pass leaves something behind: what a closure or a list holds is put back
+
+
+def seen():
+    return [SEEN.get() for _ in range(SEEN.qsize())]
 
 
 def test_steps_are_as_long_as_they_say_and_shrink_to_nothing():
     samples = 5 * numbers(500, 1, 4, 4)
-    SEEN.clear()
-    net = net_of(lambda x: (SEEN.append(x.detach().clone()), (x * x).flatten(1).sum(1, keepdim=True))[1])
+    seen()
+    net = net_of(lambda x: (SEEN.put(x.detach().clone()), (x * x).flatten(1).sum(1, keepdim=True))[1])
     maximize(net, "0", samples, ascent=Ascent(steps=4, step_size=0.1, **PLAIN))
-    climbed = SEEN[2:]  # behind the look at the layer and at the first image
+    climbed = seen()[2:]  # behind the look at the layer and at the first image
     lengths = [float((after - before).square().mean().sqrt()) for before, after in pairwise(climbed)]
     np.testing.assert_allclose(lengths, samples.numpy().std() * 0.1 * np.array([1, 0.75, 0.5, 0.25]), rtol=1e-9)
 
 
 def test_jitter_shifts_what_is_climbed_less_and_less_and_not_what_is_measured():
-    SEEN.clear()
-    net = net_of(lambda x: (SEEN.append(x.detach().clone()), x.flatten(1).sum(1, keepdim=True))[1])
+    seen()
+    net = net_of(lambda x: (SEEN.put(x.detach().clone()), x.flatten(1).sum(1, keepdim=True))[1])
     ascent = Ascent(steps=80, step_size=1e-9, blur=0, jitter=2, l2=0)
     maximize(net, "0", numbers(9, 1, 6, 5), ascent=ascent)
-    first, *climbed, last = (image[0, 0].numpy() for image in SEEN[1:])
+    first, *climbed, last = (image[0, 0].numpy() for image in seen()[1:])
     np.testing.assert_allclose(last, first, atol=1e-6)
     shifts = []
     for image in climbed:

@@ -1,6 +1,7 @@
 // Small images: values as coloured pixels, enlarged but never blurred, laid out in a grid.
 import { colourAt, colours } from "./colours.js";
 import { h } from "./dom.js";
+import { averaged } from "./reduction.js";
 import { clamp } from "./scales.js";
 import { cssVariable } from "./theme.js";
 
@@ -24,20 +25,6 @@ function toPixels(values, planes, { low, high }) {
 		}
 	}
 	return pixels;
-}
-
-/** Means over areas of `factor` × `factor` values: values, since the mean of two colours stands for another value. */
-export function averaged(values, planes, columns, rows, factor) {
-	const [across, down] = [Math.ceil(columns / factor), Math.ceil(rows / factor)];
-	const means = new Float32Array(across * down * planes);
-	const counts = new Uint32Array(means.length);
-	for (let k = 0; k < values.length; k++) {
-		const [row, column] = [Math.floor(k / planes / columns), Math.floor(k / planes) % columns];
-		const area = (Math.floor(row / factor) * across + Math.floor(column / factor)) * planes + (k % planes);
-		means[area] += values[k];
-		counts[area] += 1;
-	}
-	return { values: means.map((sum, area) => sum / counts[area]), columns: across, rows: down };
 }
 
 /** Draws columns × rows values in a box: enlarged without blur, or averaged where they do not fit. */
