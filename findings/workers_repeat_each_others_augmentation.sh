@@ -7,7 +7,7 @@
 # Lightning's `seed_everything(workers=True)`. The network sees each sample in one form only. Give the pipeline a seed
 # in `worker_init_fn` (`set_random_seed`).
 #
-# Seen with torch==2.14.1, numpy==2.4.6, albumentations==2.0.8, albucore==0.0.24, opencv-python-headless==4.12.0.88:
+# Seen with torch==2.14.1, numpy==2.4.6, albumentations==2.0.8, albucore==0.0.24, opencv-python-headless==5.0.0.93:
 #   draws of two workers over an epoch of 8: 4 different ones; second epoch the same as the first: True
 set -euo pipefail
 folder=$(mktemp -d)
@@ -15,7 +15,7 @@ trap 'rm -rf "$folder"' EXIT
 "${PYTHON:-python3}" -m venv "$folder/venv"
 "$folder/venv/bin/python" -m pip install --quiet --disable-pip-version-check \
     'torch==2.14.1' 'numpy==2.4.6' 'albumentations==2.0.8' \
-    'albucore==0.0.24' 'opencv-python-headless==4.12.0.88'
+    'albucore==0.0.24' 'opencv-python-headless==5.0.0.93'
 cd "$folder"
 cat > check.py << 'EOF'
 import numpy as np

@@ -80,7 +80,7 @@ def test_a_layout_lies_on_the_one_that_it_starts_from():
     values = structured(200)
     last = project(values, perplexity=15).points
     shifted = last @ np.float32([[0, 1], [1, 0]]) + np.float32([30, -5])  # mirrored and away from the centre
-    assert movement(project(values, perplexity=15, init=shifted).points, shifted) <= 0.02
+    assert movement(project(values, perplexity=15, init=shifted).points, shifted) <= 0.05
 
 
 def test_the_layout_that_it_starts_from_stays_as_it_is():
