@@ -245,6 +245,12 @@ def test_values_and_not_colours_are_averaged_where_images_do_not_fit(tab, fast):
         np.testing.assert_allclose(found[row, column], area.mean(axis=(0, 1)), rtol=1e-5, atol=1e-6)
 
 
+def test_an_axis_begins_at_zero_and_not_at_minus_zero(tab, fast):
+    tab.open(fast, run="lenet")
+    script = 'async () => (await import("./static/draw/scales.js")).ticks(0, 900, 5).map((step) => Object.is(step, -0))'
+    assert tab.frame.evaluate(script) == [False] * 5
+
+
 def test_pointing_at_a_channel_tells_its_numbers_and_its_past(tab, fast, folder):
     tab.open(fast, run="lenet", view="feature_maps").at(1200)
     tab.page.mouse.move(*tab.mouse(".sheet canvas", 20, 20))

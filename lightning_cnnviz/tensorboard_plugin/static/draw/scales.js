@@ -44,7 +44,7 @@ export function ticks(low, high, count) {
 	const rough = (high - low) / count;
 	const power = 10 ** Math.floor(Math.log10(rough));
 	const step = [1, 2, 5, 10].find((factor) => factor * power >= rough) * power;
-	const found = [];
-	for (let k = Math.ceil(low / step - 1e-9); k * step <= high + step * 1e-9; k++) found.push(k * step);
+	const found = []; // from "+ 0", since an axis that begins at -0 says so
+	for (let k = Math.ceil(low / step - 1e-9) + 0; k * step <= high + step * 1e-9; k++) found.push(k * step);
 	return found;
 }
