@@ -247,7 +247,9 @@ def test_values_and_not_colours_are_averaged_where_images_do_not_fit(tab, fast):
 
 def test_an_axis_begins_at_zero_and_not_at_minus_zero(tab, fast):
     tab.open(fast, run="lenet")
-    script = 'async () => (await import("./static/draw/scales.js")).ticks(0, 900, 5).map((step) => Object.is(step, -0))'
+    script = (
+        'async () => (await import("./static/draw/scales.js")).ticks(0, 900, 5).map((step) => Object.is(step, -0))'
+    )
     assert tab.frame.evaluate(script) == [False] * 5
 
 
