@@ -67,6 +67,7 @@ nitpick_ignore = [
         "collections.abc.Sequence",
         "pathlib.Path",
         # those of packages that this one builds on
+        "Figure",  # imported for type checking only
         "matplotlib.figure.Figure",
         "numpy.ndarray",
         "pytorch_lightning.Callback",
