@@ -37,8 +37,13 @@ def demo(home):
     return recipes("demo", "--trainer.max_epochs=2", cwd=home)
 
 
+def warnings_of(run):
+    """What went to stderr, but for the bar that a busy machine shows while the last pictures are drawn."""
+    return "".join(line for line in run.stderr.splitlines() if not line.strip().startswith("drawing:")).strip()
+
+
 def test_demo_leaves_a_whole_run(demo, home):
-    assert (demo.returncode, demo.stderr) == (0, "")
+    assert (demo.returncode, warnings_of(demo)) == (0, "")
     folder = home / "runs" / "demo" / "version_0"
     assert list(folder.glob("events.out.tfevents.*"))
     assert yaml.safe_load((folder / "config.yaml").read_text())["trainer"]["max_epochs"] == 2
@@ -68,7 +73,7 @@ def test_demo_says_how_to_open_tensorboard(demo, home):
 
 def test_rerun_is_identical_to_the_last_bit(demo, home):
     again = recipes("rerun", "runs/demo/version_0", cwd=home)
-    assert (again.returncode, again.stderr) == (0, "")
+    assert (again.returncode, warnings_of(again)) == (0, "")
     assert again.stdout.endswith("\nidentical to runs/demo/version_0\n")
     first, second = ((home / "runs" / "demo" / f"version_{v}" / "metrics.json").read_text() for v in (0, 1))
     assert first == second
@@ -98,7 +103,7 @@ def test_overrides_reach_model_data_and_trainer(home):
         "--trainer.max_epochs=1",
         cwd=home,
     )
-    assert (run.returncode, run.stderr) == (0, "")
+    assert (run.returncode, warnings_of(run)) == (0, "")
     config = yaml.safe_load((home / "runs" / "lenet5" / "version_0" / "config.yaml").read_text())
     assert config["data"]["class_path"].endswith("Digits")
     assert config["data"]["init_args"]["batch_size"] == 200
