@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
-import torch
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_warn
 from typing_extensions import override
@@ -14,7 +13,7 @@ from lightning_cnnviz.callbacks.probing import ProbingCallback
 from lightning_cnnviz.data.probe import Probe
 from lightning_cnnviz.errors import whole_number
 from lightning_cnnviz.functional.drawing.image import channel_mean, planes, to_array
-from lightning_cnnviz.functional.feature_map_grid import feature_maps, map_size, mean_map_size, mean_maps
+from lightning_cnnviz.functional.feature_map_grid import feature_maps, map_facts, map_size, mean_maps
 from lightning_cnnviz.functional.tab.data import MAX_STORED_MAP_SIZE, map_tab_data
 from lightning_cnnviz.model.layers import convolutions, select_layers, spread
 from lightning_cnnviz.model.shown_maps import shown_maps
@@ -111,10 +110,10 @@ class FeatureMaps(ProbingCallback):
         known = self._tab_shows_samples(self.num_images)
         for name in [name for name in self.selected if name in seen.layers]:
             maps, most = seen.layers[name], self.max_channels
-            channels = maps.shape[1] if maps.ndim > 1 else 1
-            size = max(map_size(min(channels, most), shown.images), MAX_STORED_MAP_SIZE)
+            facts = map_facts(maps, most)
+            size = max(map_size(min(facts.channels, most), shown.images), MAX_STORED_MAP_SIZE)
             maps = shown_maps(maps, most, size)
-            drawing = partial(feature_maps, maps, **draw, channels=channels, title=self.sample_title(name, trainer))
+            drawing = partial(feature_maps, maps, **draw, facts=facts, title=self.sample_title(name, trainer))
             yield f"{self.tag}/{name}", partial(drawing, max_channels=most)
             yield (
                 f"cnnviz/feature_maps/{name}",
@@ -122,9 +121,7 @@ class FeatureMaps(ProbingCallback):
             )
         convolved = {name: seen.layers[name] for name in self._convolutions if name in seen.layers}
         if convolved:
-            size = mean_map_size(len(convolved), shown.images)
-            averages = {name: channel_mean(planes(to_array(maps)), axis=1) for name, maps in convolved.items()}
-            means = {name: shown_maps(torch.from_numpy(mean)[:, None], 1, size) for name, mean in averages.items()}
+            means = {name: channel_mean(planes(to_array(maps)), axis=1)[:, None] for name, maps in convolved.items()}
             some = f"{len(self._convolutions)} of {self._count} convolutions"
             if len(self._convolutions) < self._count:
                 draw["note"] = "; ".join(filter(None, (some, draw["note"])))

@@ -12,7 +12,9 @@ if TYPE_CHECKING:  # `as` the same name: exported
     from lightning_cnnviz.functional.curves import find_metric as find_metric
     from lightning_cnnviz.functional.drawing.image_sheet import image_sheet as image_sheet
     from lightning_cnnviz.functional.drawing.image_sheet import prediction_sheet as prediction_sheet
+    from lightning_cnnviz.functional.feature_map_grid import MapFacts as MapFacts
     from lightning_cnnviz.functional.feature_map_grid import feature_maps as feature_maps
+    from lightning_cnnviz.functional.feature_map_grid import map_facts as map_facts
     from lightning_cnnviz.functional.feature_map_grid import mean_maps as mean_maps
     from lightning_cnnviz.functional.filter_response_grid import filter_response as filter_response
     from lightning_cnnviz.functional.filtering import filter_responses as filter_responses
@@ -79,7 +81,7 @@ _MODULES = {
     ".class_report": ["class_accuracies", "confusion_matrix_chart"],
     ".curves": ["Point", "best_point", "curve_chart", "find_metric"],
     ".drawing.image_sheet": ["image_sheet", "prediction_sheet"],
-    ".feature_map_grid": ["feature_maps", "mean_maps"],
+    ".feature_map_grid": ["MapFacts", "feature_maps", "map_facts", "mean_maps"],
     ".filter_response_grid": ["filter_response"],
     ".filtering": ["filter_responses"],
     ".gradients.gradient_flow": ["diagnose", "gradient_bars", "gradient_heat_map"],

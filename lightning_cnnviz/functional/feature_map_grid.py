@@ -1,6 +1,7 @@
 """Feature maps as pictures: the channels of one layer, or the mean map of each of several layers."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -35,13 +36,44 @@ MAPS_WIDTH = 880
 """In pixels: the maximum and minimum size of a map, and the width of a row of maps."""
 
 
+class MapFacts(NamedTuple):
+    """What a layer's maps were, where only some channels of them, or averages, are at hand.
+
+    Attributes:
+        channels: Number of channels of the layer.
+        size: Height and width of a map.
+        low: Smallest finite value of the channels that are drawn.
+        high: Largest finite value of these.
+    """
+
+    channels: int
+    size: tuple[int, int]
+    low: float
+    high: float
+
+
+def map_facts(activations: ArrayLike, max_channels: int) -> MapFacts:
+    """Returns the facts on a layer's maps that `feature_maps` writes on the picture.
+
+    Args:
+        activations: As for `feature_maps`.
+        max_channels: As for `feature_maps`.
+
+    Example:
+        >>> map_facts(np.arange(24.0).reshape(1, 6, 2, 2), max_channels=4)
+        MapFacts(channels=6, size=(2, 2), low=0.0, high=15.0)
+    """
+    maps = planes(to_array(activations))
+    return MapFacts(maps.shape[1], maps.shape[2:], *finite_range(maps[:, :max_channels]))
+
+
 def feature_maps(
     activations: ArrayLike,
     images: ArrayLike,
     captions: Sequence[Sequence[str]],
     *,
     max_channels: int = 32,
-    channels: int | None = None,
+    facts: MapFacts | None = None,
     title: str = "",
     note: str = "",
 ) -> Picture:
@@ -55,7 +87,7 @@ def feature_maps(
         captions: Lines of text under each sample, e.g. true and predicted class.
         max_channels: Maximum number of channels drawn, starting from the first; the picture states how many are
             left out.
-        channels: Number of channels of the layer, if `activations` hold only the first ones of them.
+        facts: What the maps were, if `activations` are averages or the first channels of them (see `map_facts`).
         title: Written above the grid, e.g. layer and step.
         note: An additional line of text.
 
@@ -77,9 +109,8 @@ def feature_maps(
         raise ValueError(f"expected max_channels to be at least 1, got {max_channels}")
     maps = planes(to_array(activations))
     _check_samples(len(maps), images, captions)
-    channels = channels or maps.shape[1]
+    channels, whole_size, low, high = facts or map_facts(maps, max_channels)
     shown = maps[:, :max_channels]
-    low, high = finite_range(shown)
     columns = _columns(shown.shape[1])
     size = map_size(shown.shape[1], images)
     values = reduced(shown, size)
@@ -97,7 +128,7 @@ def feature_maps(
         stack(*rows),
         title,
         f"{shown.shape[1]} of {channels} channels, {left_out} left out" if left_out else f"{channels} channels",
-        reduction_note([shown], size),
+        reduction_note([whole_size], size),
         non_finite_note(shown, "values"),
         note,
         scale=colour_scale(colours, f"{low:.3g}", f"{high:.3g}"),
@@ -140,7 +171,7 @@ def mean_maps(
     means = {name: channel_mean(planes(to_array(values)), axis=1) for name, values in activations.items()}
     for values in means.values():
         _check_samples(len(values), images, captions)
-    size, columns = mean_map_size(len(means), images), 8 if len(means) <= 16 else 15
+    size, columns = _mean_map_size(len(means), images), 8 if len(means) <= 16 else 15
     rows = []
     for index, (image, lines) in enumerate(zip(images, captions, strict=True)):
         cells = [_named_map(name, values[index], size) for name, values in means.items()]
@@ -151,7 +182,7 @@ def mean_maps(
         stack(*rows),
         title,
         "mean over channels; each map from its smallest (dark) to its largest value (bright)",
-        reduction_note(list(means.values()), size),
+        reduction_note([values.shape[-2:] for values in means.values()], size),
         non_finite_note(all_values, "values"),
         note,
     )
@@ -162,7 +193,7 @@ def map_size(channels: int, images: ArrayLike) -> int:
     return int(np.clip(MAPS_WIDTH // _columns(channels), MIN_MAP_SIZE, _max_map_size(images)))
 
 
-def mean_map_size(layers: int, images: ArrayLike) -> int:
+def _mean_map_size(layers: int, images: ArrayLike) -> int:
     """Returns the size at most, in pixels, of a mean map that is one of so many layers beside an input."""
     size = INPUT_SIZE if layers <= 16 else INPUT_SIZE // 2
     return int(np.clip(MAPS_WIDTH // layers, size, _max_map_size(images)))

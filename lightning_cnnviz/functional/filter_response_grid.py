@@ -93,7 +93,7 @@ def filter_response(
         title,
         f"{len(weights)} of {len(kernels)} kernels, {left_out} left out" if left_out else f"{len(weights)} kernels",
         note,
-        reduction_note([values], size),
+        reduction_note([values.shape[-2:]], size),
         non_finite_note(weights, "weights"),
         non_finite_note(values, "responses"),
         scale=beside(text_line("kernel"), _scale(limits[0]), text_line("response"), _scale(limits[1])),

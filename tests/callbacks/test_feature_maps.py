@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from lightning_cnnviz import FeatureMaps, Probe
 from lightning_cnnviz.errors import ConfigurationError
+from lightning_cnnviz.functional import feature_maps, record
 
 
 def pictures(folder, tag):
@@ -50,6 +51,34 @@ def test_pictures_show_the_convolution_of_the_samples(tmp_path):
             x = left + 1 + channel * (96 + 6)
             centres = picture[top + 7 : top + 97 : 12, x + 6 : x + 96 : 12]
             np.testing.assert_allclose(centres, colours[sample, channel], atol=4)
+
+
+def test_maps_that_wait_as_averages_are_described_as_they_were(tmp_path):
+    class Spiky(TinyNet):
+        def __init__(self):
+            super().__init__()
+            self.wide = nn.Upsample(scale_factor=32)
+            self.conv3 = nn.Conv2d(1, 2, 1)
+
+        def forward(self, x):
+            large = self.wide(x).clone()
+            large[..., 5, 5] = 9  # a pixel that an average levels
+            self.conv3(large)
+            return super().forward(x)
+
+    probe = Probe.from_tensors(TinyData(4).images, TinyData(4).targets)
+    callback = FeatureMaps(layers="conv3", num_images=2, probe=probe, on_error="raise")
+    run = fit(tmp_path, [callback], model=Spiky, max_epochs=1)
+    inputs, net = probe.samples.inputs[:2], run.lightning_module.eval()
+    captions = [[f"true: {TinyData.classes[index]}", "pred: ?"] for index in range(2)]
+    words = {"title": "conv3 · epoch 1 · step 6", "note": probe.samples.colours.note}
+    whole = record(net, inputs, "conv3").layers["conv3"]
+    drawn, (picture,) = feature_maps(whole, inputs, captions, **words), pictures(tmp_path, "feature_maps/conv3")
+    heading = slice(0, 110)  # with size and scale
+    assert whole.shape[2:] == (256, 256)
+    np.testing.assert_array_equal(picture[heading], drawn[heading])
+    levelled = feature_maps(nn.functional.avg_pool2d(whole, 4), inputs, captions, **words)
+    assert (levelled[heading, :300] != drawn[heading, :300]).any()
 
 
 def test_by_default_every_convolution_and_the_overview_are_drawn(tmp_path):

@@ -7,7 +7,6 @@ import numpy as np
 
 from lightning_cnnviz.functional.drawing.caption import stack, text_line
 from lightning_cnnviz.functional.drawing.image import (
-    Array,
     ArrayLike,
     Picture,
     enlarge,
@@ -29,9 +28,9 @@ def enlarged(cells: Picture, size: int) -> Picture:
     return enlarge(cells, max(1, size // max(cells.shape[-3:-1])))
 
 
-def reduction_note(maps: Sequence[Array], size: int) -> str:
-    """Returns a note on maps (..., height, width) that are larger than they are drawn; empty if there are none."""
-    larger = dict.fromkeys("×".join(map(str, values.shape[-2:])) for values in maps if max(values.shape[-2:]) > size)
+def reduction_note(sizes: Sequence[tuple[int, ...]], size: int) -> str:
+    """Returns a note on maps (height, width) that are larger than they are drawn; empty if there are none."""
+    larger = dict.fromkeys("×".join(map(str, sides)) for sides in sizes if max(sides) > size)
     return f"maps of {', '.join(larger)} reduced by averaging" if larger else ""
 
 
