@@ -385,30 +385,6 @@ def test_7_two_processes_write_every_picture_once(tmp_path):
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(report)).convert("RGB")), expected)
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [kind for kind in EXPORTED if kind.__name__ not in OF_THE_PLANE],  # which run the network in the background
-    ids=lambda kind: kind.__name__,
-)
-def test_10_what_the_class_of_a_model_keeps_is_untouched(kind, tmp_path):
-    class Reaching(TinyNet):
-        passes, sizes = 0, []
-
-        def forward(self, x):
-            Reaching.passes += 1
-            self.sizes.append(len(x))
-            return super().forward(x / (1 + 0.01 * Reaching.passes))
-
-    found = []
-    for name, callbacks in (("bare", []), ("with", [kind(every_n_epochs=1, on_error="raise")])):
-        Reaching.passes = 0
-        Reaching.sizes.clear()
-        run = fit_model(tmp_path / name, callbacks, model=Reaching, data=loaders(), max_epochs=1)
-        found.append((Reaching.passes, list(Reaching.sizes), fingerprint(run)))
-    assert image_steps(tmp_path / "with")
-    assert found[0] == found[1]
-
-
 @every_callback
 def test_9_the_last_state_is_drawn_once_whatever_the_interval(kind, tmp_path):
     fit(tmp_path, [made(kind, every_n_epochs=5, on_error="raise")])
@@ -431,3 +407,27 @@ def test_9_nothing_is_lost_that_could_be_kept(kind, tmp_path):
     for tag in ("cnnviz/kernels", "cnnviz/feature_maps", "cnnviz/filter_response", "cnnviz/projection"):
         assert all(steps == due for name, steps in records.items() if name.startswith(tag)), records
     assert callback.account.dropped == 0
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [kind for kind in EXPORTED if kind.__name__ not in OF_THE_PLANE],  # which run the network in the background
+    ids=lambda kind: kind.__name__,
+)
+def test_10_what_the_class_of_a_model_keeps_is_untouched(kind, tmp_path):
+    class Reaching(TinyNet):
+        passes, sizes = 0, []
+
+        def forward(self, x):
+            Reaching.passes += 1
+            self.sizes.append(len(x))
+            return super().forward(x / (1 + 0.01 * Reaching.passes))
+
+    found = []
+    for name, callbacks in (("bare", []), ("with", [kind(every_n_epochs=1, on_error="raise")])):
+        Reaching.passes = 0
+        Reaching.sizes.clear()
+        run = fit_model(tmp_path / name, callbacks, model=Reaching, data=loaders(), max_epochs=1)
+        found.append((Reaching.passes, list(Reaching.sizes), fingerprint(run)))
+    assert image_steps(tmp_path / "with")
+    assert found[0] == found[1]
