@@ -18,6 +18,7 @@ from lightning_cnnviz.functional.kernels import (
     check_options,
     conv_weight,
     kernel_grid,
+    select_kernels,
 )
 from lightning_cnnviz.functional.tab.data import kernel_tab_data
 from lightning_cnnviz.model.effective_weight import weight_note
@@ -107,24 +108,23 @@ class KernelGrid(VisualCallback):
 
     @override
     def drawings(self, trainer: Trainer, module: LightningModule) -> Iterable[Drawing]:
-        layers = {name: module.get_submodule(name) for name in self.selected}
-        channel, most = self.channel, self.max_kernels
-        for name, layer in layers.items():
-            with evaluating(layer) as copied:  # a parametrized weight is computed on access
-                weight = full_tensor(conv_weight(copied).detach()).cpu().clone()
+        for name in self.selected:
+            layer = module.get_submodule(name)
             note = weight_note(layer)
-            parts = {"": (weight, note)}
-            if weight.is_complex():
-                parts = {
-                    "": (weight.abs(), "; ".join(filter(None, ("magnitude", note)))),
-                    "/phase": (weight.angle(), "phase in radians"),
+            with evaluating(layer) as copied:  # a parametrized weight is computed on access
+                weight = full_tensor(conv_weight(copied).detach())
+                parts = {"": (weight, note)}
+                if weight.is_complex():
+                    parts = {
+                        "": (weight.abs(), "; ".join(filter(None, ("magnitude", note)))),
+                        "/phase": (weight.angle(), "phase in radians"),
+                    }
+                shown = {
+                    part: (select_kernels(values, self.channel, self.max_kernels), words)
+                    for part, (values, words) in parts.items()
                 }
-            for part, (values, words) in parts.items():
-                draw = partial(kernel_grid, values, channel=channel, max_kernels=most, scale=self.scale, note=words)
-                draw = partial(draw, numbers=self.numbers)
+            for part, (kernels, words) in shown.items():
+                draw = partial(kernel_grid, kernels, scale=self.scale, note=words, numbers=self.numbers)
                 yield f"{self.tag}/{name}{part}", partial(draw, title=self.title(f"{name}{part}", trainer))
-            values, words = parts[""]
-            yield (
-                f"cnnviz/kernels/{name}",
-                partial(kernel_tab_data, values, name, channel=channel, max_kernels=most, note=words),
-            )
+            kernels, words = shown[""]
+            yield f"cnnviz/kernels/{name}", partial(kernel_tab_data, kernels, name, note=words)

@@ -34,8 +34,10 @@ if TYPE_CHECKING:  # `as` the same name: exported
     from lightning_cnnviz.functional.input_partition.views import PartitionViews as PartitionViews
     from lightning_cnnviz.functional.input_partition.weight_history import load_weights as load_weights
     from lightning_cnnviz.functional.input_partition.weight_history import redraw as redraw
+    from lightning_cnnviz.functional.kernels import KernelSelection as KernelSelection
     from lightning_cnnviz.functional.kernels import conv_weight as conv_weight
     from lightning_cnnviz.functional.kernels import kernel_grid as kernel_grid
+    from lightning_cnnviz.functional.kernels import select_kernels as select_kernels
     from lightning_cnnviz.functional.model_summary.diagram import architecture_diagram as architecture_diagram
     from lightning_cnnviz.functional.model_summary.layer_info import LayerInfo as LayerInfo
     from lightning_cnnviz.functional.model_summary.layer_table import ParameterCount as ParameterCount
@@ -91,7 +93,7 @@ _MODULES = {
     ".input_partition.plane_model": ["PlaneModel", "affine_maps"],
     ".input_partition.views": ["PartitionViews"],
     ".input_partition.weight_history": ["load_weights", "redraw"],
-    ".kernels": ["conv_weight", "kernel_grid"],
+    ".kernels": ["KernelSelection", "conv_weight", "kernel_grid", "select_kernels"],
     ".model_summary.diagram": ["architecture_diagram"],
     ".model_summary.layer_info": ["LayerInfo"],
     ".model_summary.layer_table": ["ParameterCount", "architecture", "architecture_table", "count_parameters"],

@@ -1,6 +1,6 @@
 """Convolution kernels as a grid of small signed pictures."""
 
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -37,6 +37,26 @@ MAX_WRITTEN_WEIGHTS, NUMBERS_WIDTH = 1024, 1600
 """Maximum number of weights written as numbers, and the maximum width of the grid in that case, in pixels."""
 
 
+class KernelSelection(NamedTuple):
+    """The part of a weight that `kernel_grid` shows, and what the whole weight was.
+
+    Attributes:
+        values: Float32 of shape (kernels, depth, height, width), plus a last dimension of 3 for RGB.
+        channel: The input channel shown, `"mean"` or `"rgb"`.
+        kernels: Number of kernels of the layer, shown or not.
+        inputs: Number of input channels of a kernel.
+        low: Smallest weight of each kernel shown, over all its input channels, shape (kernels,).
+        high: Largest weight, likewise.
+    """
+
+    values: Array
+    channel: int | Literal["mean", "rgb"]
+    kernels: int
+    inputs: int
+    low: Array
+    high: Array
+
+
 def conv_weight(module: "nn.Module") -> "torch.Tensor":
     """Returns the weight of a convolution as (out_channels, in_channels / groups, *kernel_size).
 
@@ -70,7 +90,7 @@ def conv_weight(module: "nn.Module") -> "torch.Tensor":
 
 
 def kernel_grid(
-    weight: ArrayLike,
+    weight: "ArrayLike | KernelSelection",
     *,
     channel: InputChannel = "auto",
     scale: Scale = "layer",
@@ -84,6 +104,7 @@ def kernel_grid(
     Args:
         weight: Shape (out_channels, in_channels / groups, *kernel_size) with one to three kernel dimensions,
             as returned by `conv_weight`. 1-D kernels are drawn as strips, 3-D kernels as slices side by side.
+            Or what `select_kernels` has returned, with `channel` and `max_kernels`.
         channel: Index of the input channel to show; `"mean"` for the mean over the input channels; `"rgb"` for
             three input channels as a colour image (grey is zero); `"auto"` for RGB if the kernels are 2-D with
             three input channels, otherwise the first channel.
@@ -108,14 +129,9 @@ def kernel_grid(
         >>> kernel_grid(torch.randn(6, 1, 5, 5), title="conv1").shape
         (205, 768, 3)
     """
-    if not hasattr(weight, "ndim"):
-        raise TypeError(
-            f"expected a weight of shape (out, in, *kernel), got a {type(weight).__name__}; "
-            "for a layer, write kernel_grid(conv_weight(layer))"
-        )
     check_options(channel, scale, max_kernels)
-    shown, channel = shown_weights(weight, channel, max_kernels)
-    count, inputs = weight.shape[:2]
+    selection = weight if isinstance(weight, KernelSelection) else select_kernels(weight, channel, max_kernels)
+    shown, channel = selection.values, selection.channel
     limit = finite_limit(shown) if scale == "layer" else finite_limit(shown, axis=tuple(range(1, shown.ndim)))
     cells = (signed_rgb if channel == "rgb" else diverging)(shown, limit)
 
@@ -138,7 +154,7 @@ def kernel_grid(
     return titled(
         tile(slices[:, 0], columns),
         title,
-        _count_note(count, len(shown), channel, inputs),
+        _count_note(selection),
         non_finite_note(shown, "weights"),
         numbers_note,
         note,
@@ -180,29 +196,48 @@ def check_channel(channel: InputChannel, inputs: int) -> None:
         )
 
 
-def shown_weights(
-    weight: ArrayLike, channel: InputChannel, max_kernels: int
-) -> tuple[Array, int | Literal["mean", "rgb"]]:
-    """Selects the part of a weight that `kernel_grid` shows.
+def select_kernels(weight: ArrayLike, channel: InputChannel = "auto", max_kernels: int = 512) -> KernelSelection:
+    """Selects the part of a weight that `kernel_grid` shows with these arguments, which takes much less memory.
 
-    Returns:
-        Weights of shape (kernels, depth, height, width), plus a last dimension of 3 for RGB; and the channel, with
-        `"auto"` resolved.
+    Args:
+        weight: As for `kernel_grid`.
+        channel: As for `kernel_grid`.
+        max_kernels: As for `kernel_grid`.
+
+    Raises:
+        TypeError: If `weight` is not a tensor or array, e.g. a layer.
+        ValueError: If the shape of `weight` is not that of a convolution, or `channel` does not exist.
 
     Example:
-        >>> shown_weights(np.zeros((6, 3, 5, 5), dtype=np.float32), "auto", 4)[0].shape
-        (4, 1, 5, 5, 3)
+        >>> selection = select_kernels(np.zeros((6, 3, 5, 5), dtype=np.float32), max_kernels=4)
+        >>> selection.values.shape, selection.channel, selection.kernels
+        ((4, 1, 5, 5, 3), 'rgb', 6)
     """
+    if not hasattr(weight, "ndim"):
+        raise TypeError(
+            f"expected a weight of shape (out, in, *kernel), got a {type(weight).__name__}; "
+            "for a layer, write kernel_grid(conv_weight(layer))"
+        )
     if not 3 <= weight.ndim <= 5:
         shape = tuple(weight.shape)
         raise ValueError(f"expected a weight of shape (out, in, *kernel) with 1 to 3 kernel dimensions, got {shape}")
-    inputs = weight.shape[1]
+    kernels, inputs = weight.shape[:2]
     if channel == "auto":
         channel = "rgb" if inputs == 3 and weight.ndim == 4 else 0
     check_channel(channel, inputs)
-    if not isinstance(channel, str):  # avoids copying all channels of a large weight
-        return _select_channel(to_array(weight[:max_kernels, channel : channel + 1]), 0), channel
-    return _select_channel(to_array(weight[:max_kernels]), channel), channel
+    some = weight[:max_kernels]
+    one = slice(None) if isinstance(channel, str) else slice(channel, channel + 1)
+    values = _select_channel(to_array(some[:, one]), channel if isinstance(channel, str) else 0)
+    return KernelSelection(values, channel, kernels, inputs, *_extremes(some))
+
+
+def _extremes(weight: ArrayLike) -> tuple[Array, Array]:
+    """Smallest and largest weight of each kernel, found where the weight is, since it may be large."""
+    if isinstance(weight, np.ndarray):
+        every = weight.reshape(len(weight), -1)
+        return to_array(every.min(axis=1)), to_array(every.max(axis=1))
+    weights = weight.detach().float().flatten(1)
+    return to_array(weights.amin(1)), to_array(weights.amax(1))
 
 
 def _select_channel(values: Array, channel: InputChannel) -> Array:
@@ -230,10 +265,11 @@ def _with_numbers(cells: Picture, texts: list[str], factor: int) -> Picture:
     return write(strip, placed).reshape(cells.shape)
 
 
-def _count_note(count: int, shown: int, channel: int | str, inputs: int) -> str:
-    kernels = f"{shown} of {count} kernels, {count - shown} left out" if shown < count else f"{count} kernels"
+def _count_note(selection: KernelSelection) -> str:
+    shown, kernels, inputs = len(selection.values), selection.kernels, selection.inputs
+    count = f"{shown} of {kernels} kernels, {kernels - shown} left out" if shown < kernels else f"{kernels} kernels"
     of_inputs = {"rgb": "input channels as RGB", "mean": f"mean of {inputs} input channels"}
-    return f"{kernels} · {of_inputs.get(str(channel), f'input channel {channel} of {inputs}')}"
+    return f"{count} · {of_inputs.get(str(selection.channel), f'input channel {selection.channel} of {inputs}')}"
 
 
 def _legend(channel: int | str, scale: Scale, limit: float) -> Picture:

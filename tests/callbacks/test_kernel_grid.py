@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn.utils import prune
 
 from lightning_cnnviz import KernelGrid
+from lightning_cnnviz.output.owned import owned_bytes
 
 
 class Weights(pl.Callback):
@@ -214,3 +215,20 @@ def test_a_weight_that_forward_may_transform_is_called_the_stored_one(tmp_path):
 
     fit(tmp_path, [KernelGrid(layers="conv1", on_error="raise")], model=Net, max_epochs=1)
     assert "stored weight" in tab_values(tmp_path, "cnnviz/kernels/conv1")[0]["note"]
+
+
+class OneConvolution(pl.LightningModule):
+    """64 channels to 64, of which a picture shows one input channel."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(64, 64, 3)
+
+
+def test_what_waits_to_be_drawn_is_what_is_drawn():
+    module, callback = OneConvolution(), KernelGrid(layers="conv")
+    callback.selected = ["conv"]
+    trainer = pl.Trainer(logger=False, enable_checkpointing=False, enable_progress_bar=False)
+    shown = 64 * 3 * 3 * 4
+    for _, draw in callback.drawings(trainer, module):
+        assert shown <= owned_bytes(draw) <= 2 * shown  # and not the 64 times as many bytes of the weight

@@ -15,6 +15,7 @@ from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from lightning_cnnviz import GradientFlow, KernelGrid, LossAccuracy, cnnviz_callbacks
 from lightning_cnnviz.callbacks import VisualCallback
 from lightning_cnnviz.functional.drawing.encode import encode
+from lightning_cnnviz.functional.kernels import select_kernels
 from lightning_cnnviz.functional.tab.data import kernel_tab_data
 from lightning_cnnviz.output.costs import Account
 from lightning_cnnviz.output.event_file import image_summary
@@ -225,7 +226,7 @@ class Held(VisualCallback):
 
         for name in ("a", "b", "c"):
             yield f"{self.tag}/{name}", partial(draw, np.zeros(100_000, dtype=np.uint8))
-        yield "cnnviz/kernels/held", partial(kernel_tab_data, np.zeros((2, 1, 3, 3), dtype=np.float32), "held")
+        yield "cnnviz/kernels/held", partial(kernel_tab_data, select_kernels(np.zeros((2, 1, 3, 3))), "held")
 
     def on_train_end(self, trainer, pl_module):
         self.ended.set()

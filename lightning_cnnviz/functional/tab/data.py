@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from lightning_cnnviz.functional.drawing.image import Array, ArrayLike, planes, to_array
 from lightning_cnnviz.functional.drawing.photograph import photographs
-from lightning_cnnviz.functional.kernels import InputChannel, shown_weights
+from lightning_cnnviz.functional.kernels import KernelSelection
 from lightning_cnnviz.functional.tab.schema import SCHEMA
 
 MAX_STORED_MAP_SIZE, MAX_STORED_MAP_BYTES = 64, 2**17
@@ -76,24 +76,21 @@ class TabData(NamedTuple):
         return json.dumps(header, allow_nan=False).encode(), payload
 
 
-def kernel_tab_data(
-    weight: ArrayLike, layer: str, *, channel: InputChannel = "auto", max_kernels: int = 512, note: str = ""
-) -> TabData:
-    """Returns the kernels of a layer, selected as in `kernel_grid`; for 3-D kernels the middle slice.
+def kernel_tab_data(selection: KernelSelection, layer: str, *, note: str = "") -> TabData:
+    """Returns the kernels of a layer; for 3-D kernels the middle slice.
 
     Example:
-        >>> kernel_tab_data(np.zeros((6, 1, 5, 5)), "conv1").arrays["values"].shape
+        >>> from lightning_cnnviz.functional.kernels import select_kernels
+        >>> kernel_tab_data(select_kernels(np.zeros((6, 1, 5, 5))), "conv1").arrays["values"].shape
         (6, 5, 5)
     """
-    values = to_array(weight)
-    shown, mode = shown_weights(values, channel, max_kernels)
-    flat = values[:max_kernels].reshape(len(shown), -1)
-    arrays = {
-        "values": shown[:, shown.shape[1] // 2].astype(np.float16),
-        "low": flat.min(axis=1),
-        "high": flat.max(axis=1),
+    values, mode = selection.values, selection.channel
+    arrays: dict[str, npt.NDArray[Any]] = {
+        "values": values[:, values.shape[1] // 2].astype(np.float16),
+        "low": selection.low,
+        "high": selection.high,
     }
-    info = {"channels": list(range(len(shown))), "mode": mode if isinstance(mode, str) else "slice"}
+    info = {"channels": list(range(len(values))), "mode": mode if isinstance(mode, str) else "slice"}
     info |= {"note": note} if note else {}
     return TabData("kernels", {"layer": layer}, info, arrays)
 

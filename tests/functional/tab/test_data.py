@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from lightning_cnnviz.functional.kernels import select_kernels
 from lightning_cnnviz.functional.tab.data import TabData, kernel_tab_data, map_tab_data, sample_tab_data
 
 
@@ -40,12 +41,12 @@ def test_what_json_can_not_hold_is_null():
 
 def test_kernels_are_the_weights():
     weight = torch.randn(7, 2, 3, 5, dtype=torch.float64)
-    record = kernel_tab_data(weight, "conv", max_kernels=4)
+    record = kernel_tab_data(select_kernels(weight, max_kernels=4), "conv")
     np.testing.assert_allclose(record.arrays["values"], weight[:4, 0], rtol=1e-3)
     np.testing.assert_allclose(record.arrays["low"], weight[:4].amin((1, 2, 3)), rtol=1e-6)
     np.testing.assert_allclose(record.arrays["high"], weight[:4].amax((1, 2, 3)), rtol=1e-6)
     assert record.info == {"channels": [0, 1, 2, 3], "mode": "slice"}
-    mean = kernel_tab_data(weight, "conv", channel="mean")
+    mean = kernel_tab_data(select_kernels(weight, "mean"), "conv")
     np.testing.assert_allclose(mean.arrays["values"], weight.mean(1), atol=2e-3)
 
 
@@ -59,7 +60,7 @@ def test_kernels_are_the_weights():
 )
 def test_kernels_of_any_rank(shape, mode, shown):
     weight = np.random.default_rng(0).normal(size=shape)
-    record = kernel_tab_data(weight, "conv")
+    record = kernel_tab_data(select_kernels(weight), "conv")
     assert record.info["mode"] == mode
     assert record.arrays["values"].shape == shown
     if mode == "rgb":
