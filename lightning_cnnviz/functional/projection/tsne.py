@@ -14,7 +14,7 @@ MIN_SPAN = 0.01
 """Minimum extent of an initial layout; points of a smaller one would never separate again."""
 FEW_SAMPLES = 100
 """With fewer samples, exaggeration is weaker: 12 would collapse them to a single point."""
-ANNEALING = ((50, 12.0, 0.8), (50, 4.0, 0.9), (50, 2.0, 0.95), (100, 1.0, 0.99))
+ANNEALING = ((20, 12.0, 0.8), (15, 4.0, 0.9), (15, 2.0, 0.95), (50, 1.0, 0.99))
 """Iterations, exaggeration and highest momentum of the stages that a layout begins with.
 
 An exaggeration that falls in steps leads to a lower divergence than one that ends at once. High momentum spreads the
@@ -22,11 +22,11 @@ points in fewer iterations; see `_momentum` for how high it may be.
 """
 ANNEALING_THETA = 0.8
 """Coarseness of the Barnes-Hut approximation in these stages; afterwards it is 0.5."""
-MOMENTUM = 0.8
-"""Momentum of the refinement, the default of openTSNE."""
+MOMENTUM = 0.9
+"""Momentum of the refinement."""
 CHECK_INTERVAL, MAX_ITERATIONS = 25, 500
 """Iterations between convergence checks, and maximum number of iterations after those stages."""
-CONVERGED, TOO_FAR = 0.0035, 0.015
+CONVERGED, TOO_FAR = 0.005, 0.03
 """Greatest fall of the divergence between two checks, as a share of its value: of a layout that has converged, and of
 the previous layout for it to be continued rather than begun anew."""
 Origin: TypeAlias = Literal["first", "continued", "anew"]
