@@ -26,7 +26,7 @@ MOMENTUM = 0.9
 """Momentum of the refinement."""
 CHECK_INTERVAL, MAX_ITERATIONS = 25, 500
 """Iterations between convergence checks, and maximum number of iterations after those stages."""
-CONVERGED, TOO_FAR = 0.005, 0.03
+CONVERGED, TOO_FAR = 0.005, 0.015
 """Greatest fall of the divergence between two checks, as a share of its value: of a layout that has converged, and of
 the previous layout for it to be continued rather than begun anew."""
 Origin: TypeAlias = Literal["first", "continued", "anew"]
