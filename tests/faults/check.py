@@ -137,6 +137,7 @@ def _check_pictures(found: Finding, folder: Path, lines: list[dict[str, Any]]) -
     there = pictures(folder / "disk" / "run")
     found.pictures = len(there)
     has_to_be = {tuple(picture) for line in lines for picture in line.get("flushed", ())}
+    has_to_be -= {tuple(record) for line in lines for record in line.get("lost", ())}  # which the user is told
     closed_first = [line for line in lines if "signal" in line or line.get("closing") == 1][:1]
     undisturbed = not closed_first or "signal" in closed_first[0] or found.case.fault not in SIGNALS
     if found.case.fault in KEEPS_ALL and undisturbed and any("error" in line for line in lines):

@@ -24,8 +24,9 @@ class Diary:
         os.write(self._file, json.dumps(entry).encode() + b"\n")
 
     def listen(self) -> None:
-        """Notes the pictures that are asked for and those that were flushed, the closing and all warnings."""
-        picture, close, write, flush = Writer.picture, Writer.close, EventFile.write, EventFile.flush
+        """Notes pictures that are asked for, flushed, and told to be lost, the closing and all warnings."""
+        picture, close = Writer.picture, Writer.close
+        write, flush, losses = EventFile.write, EventFile.flush, EventFile.losses
         unflushed: list[tuple[str, int]] = []
 
         def noting_picture(writer, drawing, step, *args, **options):
@@ -52,12 +53,14 @@ class Diary:
             finally:
                 unflushed.clear()
 
-        Writer.picture, Writer.close, EventFile.write, EventFile.flush = (
-            noting_picture,
-            noting_close,
-            noting_write,
-            noting_flush,
-        )
+        def noting_losses(file):
+            lost = losses(file)
+            if lost:
+                self.note(lost=[(tag, step) for tag, step, _ in lost])
+            return lost
+
+        Writer.picture, Writer.close = noting_picture, noting_close
+        EventFile.write, EventFile.flush, EventFile.losses = noting_write, noting_flush, noting_losses
         warnings.simplefilter("always")
         warnings.showwarning = lambda message, *_, **__: self.note(warning=str(message))
 
