@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.compat.proto import event_pb2, summary_pb2, tensor_pb2, tensor_shape_pb2, types_pb2
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
+from tensorboard.util import tensor_util
 
 CLASSES = ["circle", "ring", "square", "frame", "cross", "plus", "bar", "pillar", "slash", "checker"]
 STATISTICS = ["mean_abs", "max_abs", "norm", "zero_share", "non_finite", "update_ratio"]
@@ -61,6 +63,21 @@ class Run:
         self.writer.close()
 
 
+def read(folder, tag, step):
+    """The arrays of a record by name, and its metadata as `info`, read without any code of the package."""
+    for event in EventFileLoader(str(next(Path(folder).glob("events*")))).Load():
+        for value in event.summary.value:
+            if value.tag == tag and event.step == step:
+                header, payload = tensor_util.make_ndarray(value.tensor)
+                info, at, arrays = json.loads(header), 0, {}
+                for one in info.pop("arrays"):
+                    count = int(np.prod(one["shape"]))
+                    arrays[one["name"]] = np.frombuffer(payload, one["dtype"], count, at).reshape(one["shape"])
+                    at += arrays[one["name"]].nbytes
+                return {**arrays, "info": info}
+    raise AssertionError(f"{tag} was not written at step {step}")
+
+
 def pictures(targets, rng):
     """A shape for each class, shifted and noisy: n × 28 × 28, 0…1."""
     y, x = np.mgrid[-1 : 1 : SIDE * 1j, -1 : 1 : SIDE * 1j]
@@ -103,8 +120,15 @@ def write(
     epoch_list=None,
     run=None,
     partition=False,
+    every=None,
+    frozen=(),
+    unmeasured=(),
 ):
-    """A run as a CNN would write it; `spoil` makes every number NaN."""
+    """A run as a CNN would write it.
+
+    `spoil` makes every number NaN; `every` tells of some kinds that only every n-th epoch has them; layers that are
+    `frozen` have no gradient, those that are `unmeasured` are not among the gradients.
+    """
     rng = np.random.default_rng(seed)
     run = run or Run(folder)
     targets = rng.integers(0, len(classes), samples).astype(np.int32)
@@ -117,6 +141,7 @@ def write(
     weights = [25 * w * i + w for _, w, _, i in layers] + [w * 400 + w for _, w in hidden]
     bad = (lambda array: np.full_like(array, np.nan)) if spoil else (lambda array: array)
     for epoch in range(1, epochs + 1) if epoch_list is None else epoch_list:
+        due = {kind: epoch % number == 0 for kind, number in (every or {}).items()}
         step, share = epoch * steps_per_epoch, 1 - np.exp(-epoch / epochs * 3)
         if epoch == 1:
             described = [
@@ -143,9 +168,13 @@ def write(
         table = np.stack(
             [level, level * 30, level * 55, 0.1 + 0.3 * depth * share, 0 * level, level / 40], axis=1
         ).astype(np.float32)
-        health = ["vanishing" if row < 10**-4.4 else "ok" for row in level]
-        run.add("gradients", "cnnviz/gradients", step, {"values": bad(table)}, layers=names, statistics=STATISTICS,
-                health=["non-finite"] * len(names) if spoil else health)  # fmt: skip
+        health = ["non-finite" if spoil else "vanishing" if row < 10**-4.4 else "ok" for row in level]
+        for row in map(names.index, frozen):
+            table[row], health[row] = np.nan, "none"
+        rows = [row for row, name in enumerate(names) if name not in unmeasured]
+        if due.get("gradients", True):
+            run.add("gradients", "cnnviz/gradients", step, {"values": bad(table[rows])}, statistics=STATISTICS,
+                    layers=[names[row] for row in rows], health=[health[row] for row in rows])  # fmt: skip
         y, x = np.mgrid[-2:3, -2:3]
         for number, (name, width, size, _) in enumerate(layers):
             channels = list(range(min(width, 32)))
@@ -167,7 +196,7 @@ def write(
                         layer=name, channels=channels, samples=some)  # fmt: skip
         wrong = each.random(samples) > 0.1 + 0.84 * share
         predicted = np.where(wrong, each.integers(0, len(classes), samples), targets).astype(np.int16)
-        for number, name in enumerate(projected):
+        for number, name in enumerate(projected if due.get("projection", True) else ()):
             for method in ("tsne", "pca"):
                 own = np.random.default_rng([seed, number, len(method)])
                 apart = share * (0.5 + 0.5 * number / max(len(projected) - 1, 1)) * (1 if method == "tsne" else 0.6)
@@ -234,6 +263,11 @@ def lenet_other(folder):
     write(folder, seed=7, epochs=9, steps_per_epoch=150).close()
 
 
+def sparse(folder):
+    """Projections at steps 400, 800 and 1,200, gradients at 300, 600 and 900 of 1,200."""
+    write(folder, every={"projection": 4, "gradients": 3}, frozen=["conv2"], unmeasured=["fc1"]).close()
+
+
 def plane(folder):
     """A model with two inputs."""
     write(folder, layers=(), hidden=(("layer1", 4), ("layer2", 4)), projected=(), classes=["inner", "outer"],
@@ -292,7 +326,21 @@ def without(folder):
     writer.close()
 
 
-EVERY = [large, lenet, lenet_other, plane, single, nan, hostile, thousand, truncated, corrupt, foreign, without]
+EVERY = [
+    large,
+    lenet,
+    lenet_other,
+    sparse,
+    plane,
+    single,
+    nan,
+    hostile,
+    thousand,
+    truncated,
+    corrupt,
+    foreign,
+    without,
+]
 SCENES = {scene.__name__: scene for scene in EVERY}
 
 

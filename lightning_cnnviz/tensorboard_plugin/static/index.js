@@ -101,6 +101,7 @@ class App {
 			if (!this.opened.has(name)) this.opened.set(name, new RunData(name, this.updateSteps));
 			return new RunView(this.opened.get(name), this.state, this.clock, this.requestDraw, this.seek);
 		});
+		for (const view of this.views) view.runs = this.views.map(({ run: data }) => data);
 		this.main.replaceChildren(...this.views.map((view) => view.element));
 	}
 

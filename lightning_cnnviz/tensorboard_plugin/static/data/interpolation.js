@@ -23,15 +23,18 @@ function summaryOf(frame, targets, classCount) {
 
 const lerp = (a, b, share) => (a && b ? a.map((value, k) => value + (b[k] - value) * share) : (a ?? b));
 
-/** {points, predicted, bounds, medians, frame} at a time; null before the first frame, {waiting} while it is loaded. */
+/**
+ * {points, predicted, bounds, medians, frame, next} at a time of a series: what is not a place is that of `frame`, and
+ * `next` is the frame that the points move to, if they do. Null before the first frame, {waiting} while it is loaded.
+ */
 export function projectionAt(run, series, time, { targets, classes }) {
-	const before = stepAt(series.steps, time + 1e-6);
-	if (before === null) return null;
+	if (time === null) return null;
+	const before = stepAt(series.steps, time + 1e-6) ?? series.steps[0];
 	const after = series.steps[series.steps.indexOf(before) + 1];
 	const frame = run.frame(series, before);
 	if (!frame) return { waiting: true };
 	if (frame.error) return { error: frame.error };
-	const share = after === undefined ? 0 : (time - before) / (after - before);
+	const share = after === undefined ? 0 : Math.max(0, time - before) / (after - before);
 	const next = share > 1e-6 ? run.frame(series, after) : null;
 	const start = summaryOf(frame, targets, classes.length);
 	const { data } = frame.arrays.points;
@@ -41,7 +44,7 @@ export function projectionAt(run, series, time, { targets, classes }) {
 	const to = next.arrays.points.data;
 	const points = data.map((value, k) => (Number.isFinite(to[k]) ? value + (to[k] - value) * share : value));
 	const medians = start.medians.map((middle, k) => lerp(middle, end.medians[k], share));
-	return { ...projection, points, bounds: lerp(start.bounds, end.bounds, share), medians };
+	return { ...projection, points, next, bounds: lerp(start.bounds, end.bounds, share), medians };
 }
 
 /** The positions of one sample in all frames that are here, up to a time: [[x, y], …]. */

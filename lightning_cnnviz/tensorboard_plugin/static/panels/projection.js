@@ -3,7 +3,7 @@ import { projectionAt } from "../data/interpolation.js";
 import { samplesOf } from "../data/selectors.js";
 import { cssClassColour } from "../draw/colours.js";
 import { dot, dropdown, h, panel, setOptions, showMessage, updateChildren } from "../draw/dom.js";
-import { firstRecorded, formatNumber, formatPercent } from "../draw/format.js";
+import { firstRecorded, formatInteger, formatNumber, formatPercent } from "../draw/format.js";
 import { appearance } from "../draw/theme.js";
 import { FollowedSamples } from "./followed_samples.js";
 import { ProjectionPlot } from "./projection_plot.js";
@@ -28,6 +28,8 @@ export class ProjectionPanel {
 		this.hint = h("p", "hint");
 		this.plot = new ProjectionPlot(view);
 		this.classes = h("div", "classes");
+		this.frame = h("p", "frame");
+		this.plot.element.append(this.frame);
 		this.followed = new FollowedSamples(view);
 		this.element = panel(
 			"projection",
@@ -61,7 +63,8 @@ export class ProjectionPanel {
 		const { run, clock } = this.view;
 		const series = this.chooseSeries();
 		const samples = samplesOf(run);
-		const projection = projectionAt(run, series, clock.time, samples);
+		const time = clock.timeIn(series.steps);
+		const projection = projectionAt(run, series, time, samples);
 		run.request(series, series.steps); // after what is needed at once
 		showMessage(this.hint, projection ? projection.error : firstRecorded(series.steps));
 		if (projection?.waiting && this.series === series) return;
@@ -73,8 +76,17 @@ export class ProjectionPanel {
 		if (projection?.frame?.info.origin === "anew") written.push("begun anew");
 		this.measures.textContent = written.join(" · ");
 		this.drawClasses(samples.classes);
-		this.plot.draw(this.drawn ? projection : null, series, samples, methodName(series.method));
+		this.plot.draw(this.drawn ? projection : null, time, series, samples, methodName(series.method));
+		this.frame.textContent = this.drawn ? this.frameInWords(projection) : "";
 		this.followed.draw(series, samples);
+	}
+
+	/** Of which step the points are, and with them the numbers and the predictions. */
+	frameInWords({ frame, next }) {
+		const { step } = this.view.clock;
+		const [own, to] = [frame, next].map((one) => one && formatInteger(one.step));
+		if (next) return `Between steps ${own} and ${to}; numbers and predictions of step ${own}`;
+		return frame.step === step ? `Step ${own}` : `Step ${own}, the last recorded before step ${formatInteger(step)}`;
 	}
 
 	drawClasses(classes) {

@@ -33,9 +33,9 @@ export class ProjectionPlot {
 		this.scatter = new ScatterCanvas(this.canvas);
 	}
 
-	/** Draws a projection as `projectionAt` gives it, or nothing for null; `unit` is the name of its method. */
-	draw(projection, series, samples, unit) {
-		Object.assign(this, { projection, series, samples });
+	/** Draws a projection at a time as `projectionAt` gives it, or nothing for null; `unit` is the name of its method. */
+	draw(projection, time, series, samples, unit) {
+		Object.assign(this, { projection, time, series, samples });
 		const width = this.element.clientWidth;
 		this.scatter.resize(width, HEIGHT);
 		const points = projection?.points ?? [];
@@ -90,7 +90,7 @@ export class ProjectionPlot {
 		const count = this.opacity.length;
 		const followed = values.followed.filter((k) => k < count);
 		for (const k of followed.slice(0, MAX_TRAJECTORIES)) {
-			const path = [...trajectory(this.series, k, this.view.clock.time), projection.points.subarray(2 * k, 2 * k + 2)];
+			const path = [...trajectory(this.series, k, this.time), projection.points.subarray(2 * k, 2 * k + 2)];
 			drawLine(context, path.map(this.toScreen), cssClassColour(samples.targets[k], samples.classes.length), 1.5);
 		}
 		const isShown = (index) => !values.classes.length || values.classes.includes(index);

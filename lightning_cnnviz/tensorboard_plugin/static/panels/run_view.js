@@ -15,9 +15,9 @@ const CALLBACKS = [
 ];
 
 export class RunView {
-	/** `requestDraw` asks for a new picture, `seek` sets the time. */
+	/** `requestDraw` asks for a new picture, `seek` sets the time; `runs` are all that are on the page, to be compared. */
 	constructor(run, state, clock, requestDraw, seek) {
-		Object.assign(this, { run, state, clock, requestDraw, seek });
+		Object.assign(this, { run, state, clock, requestDraw, seek, runs: [run] });
 		this.network = new NetworkPanel(this);
 		this.panels = [LayerPanel, ProjectionPanel, GradientHeatMap, PartitionPanel].map((Panel) => new Panel(this));
 		this.notes = h("div", "notes");

@@ -97,7 +97,6 @@ export class Timeline {
 
 	release = () => {
 		if (!this.clock.dragging) return;
-		this.clock.dragging = false;
 		this.clock.seek(this.clock.time);
 		this.commitTime();
 	};
