@@ -123,11 +123,13 @@ def write(
     every=None,
     frozen=(),
     unmeasured=(),
+    linear=1,
 ):
     """A run as a CNN would write it.
 
     `spoil` makes every number NaN; `every` tells of some kinds that only every n-th epoch has them; layers that are
-    `frozen` have no gradient, those that are `unmeasured` are not among the gradients.
+    `frozen` have no gradient, those that are `unmeasured` are not among the gradients. The weights
+    and activations of the first `linear` of the hidden layers are there.
     """
     rng = np.random.default_rng(seed)
     run = run or Run(folder)
@@ -176,6 +178,9 @@ def write(
             run.add("gradients", "cnnviz/gradients", step, {"values": bad(table[rows])}, statistics=STATISTICS,
                     layers=[names[row] for row in rows], health=[health[row] for row in rows])  # fmt: skip
         y, x = np.mgrid[-2:3, -2:3]
+        wrong = each.random(samples) > 0.1 + 0.84 * share
+        predicted = np.where(wrong, each.integers(0, len(classes), samples), targets).astype(np.int16)
+        some = list(range(min(shown, samples)))
         for number, (name, width, size, _) in enumerate(layers):
             channels = list(range(min(width, 32)))
             turn = np.array(channels)[:, None, None] * 2.4 + number
@@ -187,15 +192,25 @@ def write(
             run.add("kernels", f"cnnviz/kernels/{name}", step,
                     {"values": bad(kernels), "low": bad(low), "high": bad(high)},
                     identity={"layer": name}, layer=name, channels=channels, mode="mean")  # fmt: skip
-            some = list(range(min(shown, samples)))
             maps = _maps(images[some], kernels.astype(float), size)
             for kind, values in (("feature_maps", np.maximum(maps, 0)), ("filter_response", maps)):
                 if kind == "filter_response" and number > 0:
                     continue
                 run.add(kind, f"cnnviz/{kind}/{name}", step, _quantised(values, bad), identity={"layer": name},
-                        layer=name, channels=channels, samples=some)  # fmt: skip
-        wrong = each.random(samples) > 0.1 + 0.84 * share
-        predicted = np.where(wrong, each.integers(0, len(classes), samples), targets).astype(np.int16)
+                        layer=name, channels=channels, samples=some, predicted=predicted[some].tolist())  # fmt: skip
+        for name, width in hidden[:linear]:
+            own = np.random.default_rng([seed, width])
+            start, end = own.normal(0, 0.1, (2, width, 40))
+            matrix = ((1 - share) * start + share * 3 * end).astype(np.float16)
+            low, high = (matrix.min(1) - 0.01).astype(np.float32), (matrix.max(1) + 0.01).astype(np.float32)
+            run.add("weights", f"cnnviz/weights/{name}", step,
+                    {"values": bad(matrix), "low": bad(low), "high": bad(high)}, identity={"layer": name}, layer=name,
+                    channels=list(range(width)), shape=[width, 40], block=[1, 1],
+                    range=[float(matrix.min()), float(matrix.max())])  # fmt: skip
+            units = (own.normal(0, 1, (len(some), width)) * share)[..., None, None]
+            run.add("feature_maps", f"cnnviz/feature_maps/{name}", step, _quantised(units, bad), samples=some,
+                    identity={"layer": name}, layer=name, channels=list(range(width)),
+                    predicted=predicted[some].tolist())  # fmt: skip
         for number, name in enumerate(projected if due.get("projection", True) else ()):
             for method in ("tsne", "pca"):
                 own = np.random.default_rng([seed, number, len(method)])
@@ -229,8 +244,10 @@ def _maps(images, kernels, size):
 def _quantised(values, bad):
     low, high = values.min((2, 3), keepdims=True), values.max((2, 3), keepdims=True)
     quantised = np.round((values - low) / np.where(high > low, high - low, 1) * 255).astype(np.uint8)
-    flat = [bad(array.astype(np.float32)) for array in (low[..., 0, 0], high[..., 0, 0], values.mean((2, 3)))]
-    return {"values": quantised, "low": flat[0], "high": flat[1], "mean": flat[2]}
+    ends = {"low": low, "high": high, "mean": values.mean((2, 3), keepdims=True)}
+    # As where a picture is an average of what the channel was.
+    ends |= {"channel_low": 1.5 * np.minimum(low, 0), "channel_high": 1.5 * high}
+    return {"values": quantised, **{name: bad(array[..., 0, 0].astype(np.float32)) for name, array in ends.items()}}
 
 
 def _cells(share, view, name):

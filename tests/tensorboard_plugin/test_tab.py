@@ -8,7 +8,7 @@ from matplotlib import color_sequences, colormaps
 from matplotlib.colors import to_rgb
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.util import tensor_util
-from tensorboard_plugin.synthetic_run import CLASSES, HOSTILE, lenet, without, write
+from tensorboard_plugin.synthetic_run import CLASSES, HOSTILE, lenet, read, without, write
 from tensorboard_plugin.tab_page import Tab
 
 CLASS_COLOURS = np.array([to_rgb(colour) for colour in color_sequences["petroff10"]]) * 255
@@ -31,11 +31,13 @@ def written(folder, tag, step):
 
 
 def kernel_shown(tab, folder, step):
-    """Whether the first kernel of conv1 is on the page as it was written."""
-    kernels = np.frombuffer(written(folder / "lenet", "cnnviz/kernels/conv1", step)[: 6 * 25 * 2], np.float16)
-    kernels = kernels.reshape(6, 5, 5).astype(float)
-    expected = colormaps["RdBu_r"](kernels[0] / abs(kernels).max() / 2 + 0.5)[..., :3] * 255
-    picture = tab.pixels(".sheet canvas").astype(float)
+    """Whether the first kernel of conv1 is on the page as it was written, on the scale of all steps."""
+    every = [
+        read(folder / "lenet", "cnnviz/kernels/conv1", 100 * epoch)["values"].astype(float) for epoch in range(1, 13)
+    ]
+    kernel, largest = every[step // 100 - 1][0], abs(np.stack(every)).max()
+    expected = colormaps["RdBu_r"](kernel / largest / 2 + 0.5)[..., :3] * 255
+    picture = tab.pixels(".sheet:not([hidden]) canvas").astype(float)
     side = (np.abs(picture[2:, 2:, 3] - 255) > 0).argmax(axis=1)[0] / 5  # up to the gap beside the kernel
     places = (2 + (np.arange(5) + 0.5) * side).astype(int)
     return np.abs(picture[np.ix_(places, places)][..., :3] - expected).max() < 8
@@ -255,10 +257,10 @@ def test_an_axis_begins_at_zero_and_not_at_minus_zero(tab, fast):
 
 def test_pointing_at_a_channel_tells_its_numbers_and_its_past(tab, fast, folder):
     tab.open(fast, run="lenet", view="feature_maps").at(1200)
-    tab.page.mouse.move(*tab.mouse(".sheet canvas", 20, 20))
+    tab.page.mouse.move(*tab.mouse(".sheet:not([hidden]) canvas", 20, 20))
     tab.page.wait_for_timeout(300)
-    payload = written(folder / "lenet", "cnnviz/feature_maps/conv1", 1200)
-    low, high, mean = np.frombuffer(payload[6 * 6 * 28 * 28 :], np.float32).reshape(3, 6, 6)[:, 0, 0]
+    record = read(folder / "lenet", "cnnviz/feature_maps/conv1", 1200)
+    low, high, mean = (record[name][0, 0] for name in ("channel_low", "channel_high", "mean"))
     told = tab.words(".info")
     assert told.startswith("Channel 0 · range ")
     ends = told.replace("−", "-").split("range ")[1].split(" · ")
@@ -379,7 +381,7 @@ def test_names_are_shown_as_they_are(tab, server):
     assert tab.find("img, script:not([type=module])").count() == 0
     for index in range(len(HOSTILE)):
         tab.find(f".block >> nth={index}").click()
-        tab.find(".layer .sheet canvas").wait_for()
+        tab.find(".layer .sheet:not([hidden]) canvas").wait_for()
     tab.frame.wait_for_function("(name) => document.querySelector('.layer select').value === name", arg=HOSTILE[-1])
 
 

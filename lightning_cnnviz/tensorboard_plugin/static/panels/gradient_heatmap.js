@@ -90,7 +90,7 @@ export class GradientHeatMap {
 		// A column is as wide as the usual distance of two steps, so that a gap between some is seen.
 		const [margin, reach] = [this.view.clock.steps, steps].map((all) => usualGap(all) / 2);
 		const [start, end] = [Math.min(from, steps[0]) - margin, Math.max(to, steps.at(-1)) + margin];
-		const x = (step) => left + ((clamp(step, start, end) - start) / (end - start)) * (width - left - 4);
+		const x = (step) => Math.round(left + ((clamp(step, start, end) - start) / (end - start)) * (width - left - 4));
 		this.edges = steps.map((step, k) => [
 			x(Math.max(step - reach, k ? (steps[k - 1] + step) / 2 : start)),
 			x(Math.min(step + reach, k + 1 < steps.length ? (step + steps[k + 1]) / 2 : end)),

@@ -33,7 +33,10 @@ export class RunView {
 		const names = layersOf(run).map(({ name }) => name);
 		const chosen = state.values.layer;
 		if (names.includes(chosen)) return chosen;
-		return names.find((name) => run.findSeries("kernels", name) ?? run.findSeries("feature_maps", name)) ?? names[0];
+		return (
+			names.find((name) => ["kernels", "feature_maps", "weights"].some((kind) => run.findSeries(kind, name))) ??
+			names[0]
+		);
 	}
 
 	/** Whether kernels, points or gradients are on the page. */
