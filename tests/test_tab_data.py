@@ -51,6 +51,13 @@ def test_every_record_names_plugin_kind_and_class_of_data(tmp_path):
     }  # fmt: skip
 
 
+def test_after_a_fit_one_line_says_where_the_run_is_seen(tmp_path, told):
+    fit(tmp_path, cnnviz_callbacks(on_error="raise"), max_epochs=1)
+    lines = [line for line in told().splitlines() if "#cnnviz" in line]
+    command = f"tensorboard --logdir {tmp_path / 'run'}"
+    assert lines == [f"lightning_cnnviz: see this run at http://localhost:6006/#cnnviz after: {command}"]
+
+
 def test_kernels_are_those_of_the_trained_model(tmp_path):
     model = fit(tmp_path, [KernelGrid(on_error="raise")]).lightning_module
     (*_, (step, header, arrays)) = records(tmp_path, "kernels/conv2")

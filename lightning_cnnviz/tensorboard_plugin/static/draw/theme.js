@@ -10,9 +10,12 @@ export const appearance = {
 		return window.devicePixelRatio || 1;
 	},
 	get key() {
-		return `${this.dark} ${this.pixelRatio}`;
+		return `${this.dark} ${this.pixelRatio} ${forcedColours.matches}`;
 	},
 };
+
+/** Whether the system replaces the colours of pages by a few of its own, for those who see little. */
+const forcedColours = window.matchMedia("(forced-colors: active)");
 
 /** The value of a variable of the style sheet, for canvases. */
 export const cssVariable = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
@@ -30,5 +33,6 @@ export function followTheme(onChange) {
 	};
 	if (outer) new MutationObserver(apply).observe(outer, { attributes: true, attributeFilter: ["class"] });
 	else system.addEventListener("change", apply);
+	forcedColours.addEventListener("change", onChange);
 	apply();
 }

@@ -37,7 +37,7 @@ export class LayerPanel {
 		this.scale = dropdown("Colour scale", (scale) => view.state.set({ scale: scale || undefined }));
 		this.info = h("p", "info");
 		this.history = new ChannelHistory(view);
-		this.foot = h("div", "foot", h("div", "legend", this.legend, this.scale), this.info);
+		this.foot = h("div", "foot", h("div", "colours", this.legend, this.scale), this.info);
 		this.element = panel(
 			"layer",
 			"Layer",

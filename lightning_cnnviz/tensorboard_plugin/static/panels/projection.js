@@ -98,7 +98,7 @@ export class ProjectionPanel {
 					"button",
 					{
 						class: "chip",
-						title: "Show this class only; with Shift add it",
+						title: `${name}: show this class only; with Shift add it`,
 						onclick: (event) => this.isolate(index, event.shiftKey || event.ctrlKey || event.metaKey),
 					},
 					dot(cssClassColour(index, classes.length)),

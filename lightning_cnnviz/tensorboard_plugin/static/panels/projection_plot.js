@@ -18,12 +18,14 @@ const [OPACITY, DIMMED] = [205, 36]; // of the classes that are looked at, and o
 export class ProjectionPlot {
 	constructor(view) {
 		Object.assign(this, { view, hovered: -1, lasso: null });
-		this.canvas = h("canvas", "points");
+		this.canvas = h("canvas", { class: "points", "aria-hidden": "true" });
 		this.overlay = h("canvas", {
 			class: "overlay",
 			tabIndex: 0,
-			role: "img",
-			"aria-label": "projection of all samples",
+			role: "application",
+			"aria-label": "Projection of all samples. Arrow keys go from sample to sample, Enter follows one.",
+			onkeydown: this.navigate,
+			onblur: () => this.leave(),
 			onpointerdown: this.press,
 			onpointermove: this.move,
 			onpointerup: this.release,
@@ -51,7 +53,7 @@ export class ProjectionPlot {
 		const count = points.length / 2;
 		this.updateColours(count);
 		const radius = clamp(2.1 * Math.sqrt(1500 / Math.max(count, 1)), 1.7, 4);
-		const background = cssVariable("stage").match(/\d+/g);
+		const background = getComputedStyle(this.element).backgroundColor.match(/\d+/g);
 		this.scatter.draw(this.positions, this.rgb, this.opacity, radius, background, (k) => this.opacity[k] === DIMMED);
 		this.drawOverlay(resizeCanvas(this.overlay, width, HEIGHT), width, scale, unit);
 	}
@@ -157,6 +159,38 @@ export class ProjectionPlot {
 		this.hovered = -1;
 		tooltip(null);
 		this.view.requestDraw();
+	};
+
+	/** The sample nearest to another one, or to the middle, in a direction; −1 where there is none. */
+	nextSample(from, [right, down]) {
+		const { positions } = this;
+		const [x0, y0] = from < 0 ? [this.element.clientWidth / 2, HEIGHT / 2] : positions.subarray(2 * from, 2 * from + 2);
+		let [nearest, least] = [-1, Infinity];
+		for (let k = 0; k < this.opacity.length; k++) {
+			const [dx, dy] = [positions[2 * k] - x0, positions[2 * k + 1] - y0];
+			const [along, aside] = [dx * right + dy * down, Math.abs(dx * down) + Math.abs(dy * right)];
+			const ahead = from < 0 || (along > 0 && aside <= along && k !== from);
+			const distance = Math.hypot(dx, dy);
+			if (ahead && distance < least && this.opacity[k] !== DIMMED) [nearest, least] = [k, distance];
+		}
+		return nearest;
+	}
+
+	navigate = (event) => {
+		if (!this.projection?.bounds) return;
+		const way = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] }[event.key];
+		const { state, requestDraw } = this.view;
+		if (way) {
+			const next = this.nextSample(this.hovered, way);
+			if (next >= 0) this.hovered = next;
+			const { x, y } = this.overlay.getBoundingClientRect();
+			const [left, top] = this.positions.subarray(2 * this.hovered, 2 * this.hovered + 2);
+			this.showTooltip({ clientX: x + left, clientY: y + top }, this.hovered);
+			requestDraw();
+		} else if (event.key === "Enter" && this.hovered >= 0) state.toggle("followed", this.hovered);
+		else return;
+		event.preventDefault();
+		event.stopPropagation();
 	};
 
 	showTooltip(event, k) {

@@ -45,7 +45,7 @@ export class RunView {
 	}
 
 	draw(compared) {
-		this.title.hidden = !compared;
+		this.title.className = compared ? "" : "heard";
 		this.title.textContent = this.run.name || ".";
 		const active = this.panels.filter((panel) => panel.active);
 		updateChildren(this.grid, active.map((panel) => this.panels.indexOf(panel)).join(), () =>

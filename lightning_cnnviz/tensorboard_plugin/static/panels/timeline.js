@@ -32,10 +32,9 @@ export class Timeline {
 		this.play = h("button", { class: "play", title: "Play (space)", onclick: () => this.togglePlaying() });
 		this.rate = dropdown("Logged steps per second", (rate) => {
 			clock.rate = Number(rate);
+			commitTime();
 		});
-		this.rate.append(
-			...RATES.map((rate) => h("option", { value: rate, selected: rate === clock.rate }, `${rate} / s`)),
-		);
+		this.rate.append(...RATES.map((rate) => h("option", { value: rate }, `${rate} / s`)));
 		const button = (icon, title, count) => iconButton(icon, title, () => this.move(count));
 		this.position = h("div", "now");
 		this.follow = h(
@@ -115,7 +114,8 @@ export class Timeline {
 		const key = [this.width, this.low, this.high, steps.length, appearance.key, ...versions].join();
 		if (key !== this.drawn) this.curves.draw(runs, this, steps);
 		this.drawn = key;
-		this.playhead.style.transform = `translateX(${this.x(clock.time)}px)`;
+		this.playhead.style.transform = `translateX(${this.x(clock.reducedMotion.matches ? step : clock.time)}px)`;
+		this.rate.value = clock.rate;
 		this.play.textContent = playing ? "❚❚" : "▶";
 		this.play.setAttribute("aria-label", playing ? "Pause" : "Play");
 		this.follow.setAttribute("aria-pressed", following);
