@@ -406,7 +406,7 @@ def test_odd_runs_show_what_there_is_and_say_what_is_wrong(tab, server, run, ste
     if run == "nan":
         assert "No finite" not in tab.words(".layer .legend")
         assert tab.words(".gradients .scale") == "not finite"
-        assert "no finite loss" in tab.words(".plot")
+        assert "no finite loss" in tab.words(".bar")
     if run == "thousand":
         assert tab.find(".block").count() == 1000
     tab.find("h2 >> nth=0").click()

@@ -39,6 +39,7 @@ class App {
 				"bar",
 				h("label", "", "Run", this.run),
 				h("label", "", "Compare with", this.compare),
+				this.timeline.curves.legend,
 				iconButton("?", "Keys and tour (?)", () => this.help.toggle()),
 			),
 			this.timeline.element,

@@ -18,7 +18,7 @@ const NAMES = {
 };
 const nameOf = (statistic) => NAMES[statistic] ?? statistic;
 const LINEAR = ["zero_share", "non_finite"];
-const [ROW_HEIGHT, MAX_HEIGHT, AXIS_HEIGHT] = [20, 380, 34];
+const [ROW_HEIGHT, MAX_HEIGHT, AXIS_HEIGHT, AROUND] = [20, 380, 34, 86];
 
 /** The median distance of rising steps; 1 where there is only one. */
 function usualGap(steps) {
@@ -57,7 +57,7 @@ export class GradientHeatMap {
 	}
 
 	draw() {
-		const { run, runs, state, clock, layer } = this.view;
+		const { run, runs, state, clock, layer, room } = this.view;
 		this.gradients = gradientsOf(run);
 		const { statistics } = this.gradients;
 		this.statistic = statistics.includes(state.values.statistic) ? state.values.statistic : statistics[0];
@@ -65,8 +65,8 @@ export class GradientHeatMap {
 		const width = this.stage.clientWidth;
 		const [from, to] = [clock.steps[0], clock.steps.at(-1)];
 		const versions = runs.map((one) => one.version);
-		const key = [...versions, state.values.scale, this.statistic, width, layer, from, to, appearance.key].join();
-		if (key !== this.drawn) this.drawMap(width, from, to);
+		const key = [...versions, state.values.scale, this.statistic, width, room, layer, from, to, appearance.key].join();
+		if (key !== this.drawn) this.drawMap(width, Math.min(MAX_HEIGHT, room - AROUND - AXIS_HEIGHT), from, to);
 		this.drawn = key;
 		const { column } = this;
 		this.cursor.hidden = column < 0;
@@ -79,13 +79,13 @@ export class GradientHeatMap {
 	}
 
 	/** Draws the map on an axis from the first to the last step of all runs that are shown. */
-	drawMap(width, from, to) {
+	drawMap(width, highest, from, to) {
 		const { layers, steps, frames } = this.gradients;
 		const context = this.canvas.getContext("2d");
 		const font = `12px ${cssVariable("font")}`;
 		context.font = font;
 		const widest = extent(layers.slice(0, 400).map((name) => context.measureText(name).width))[1];
-		const rowHeight = Math.max(Math.min(width < 700 ? 2 * ROW_HEIGHT : ROW_HEIGHT, MAX_HEIGHT / layers.length), 0.4);
+		const rowHeight = Math.max(Math.min(width < 700 ? 2 * ROW_HEIGHT : ROW_HEIGHT, highest / layers.length), 0.4);
 		const [height, left] = [rowHeight * layers.length, Math.min(widest + 16, width * 0.3, 190)];
 		// A column is as wide as the usual distance of two steps, so that a gap between some is seen.
 		const [margin, reach] = [this.view.clock.steps, steps].map((all) => usualGap(all) / 2);

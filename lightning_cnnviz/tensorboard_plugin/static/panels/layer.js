@@ -22,7 +22,7 @@ const NAMES = {
 const CALLBACKS = "KernelGrid(), FeatureMaps() and FilterResponse()";
 const UNITS = { kernels: "weight", weights: "weight", feature_maps: "activation", filter_response: "response" };
 const MODES = { mean: ", mean over input channels", slice: ", first input channel", rgb: ", as red, green, blue" };
-const HEIGHT = 330;
+const [MAX_HEIGHT, AROUND] = [330, 186]; // of a picture, and of what is above and below it
 
 export class LayerPanel {
 	constructor(view) {
@@ -108,6 +108,8 @@ export class LayerPanel {
 		const scale = scaleAt(step);
 		const [picture, unit] = this.choosePicture(channels);
 		const selected = channels.numbers.indexOf(state.values.channel);
+		const aside = this.samples.element.hidden ? 0 : this.samples.element.offsetHeight;
+		const height = Math.min(MAX_HEIGHT, Math.max(this.view.room - AROUND - aside, 80));
 		const late = step === clock.step ? "" : ` · recorded at step ${formatInteger(step)}`;
 		const key = [
 			series.id,
@@ -117,13 +119,14 @@ export class LayerPanel {
 			selected,
 			late,
 			picture.key,
+			height,
 			scale.low,
 			scale.high,
 			appearance.key,
 		].join();
 		if (key !== this.drawn) {
 			this.drawn = key;
-			picture.draw(channels, scale, selected, HEIGHT, frame.info);
+			picture.draw(channels, scale, selected, height, frame.info);
 			picture.describe(`${channels.count} ${unit.toLowerCase()}s of ${layer} at step ${step}.`);
 			this.drawLegend(channels, scale, late);
 		}

@@ -10,7 +10,7 @@ import { clamp, niceFloor } from "../draw/scales.js";
 import { ScatterCanvas } from "../draw/scatter.js";
 import { appearance, cssVariable } from "../draw/theme.js";
 
-const HEIGHT = 440;
+const [MAX_HEIGHT, AROUND] = [440, 172]; // of the plot, and of what is above and below it
 const PADDING = 26;
 const [MAX_LABELS, MAX_TRAJECTORIES] = [20, 40];
 const [OPACITY, DIMMED] = [205, 36]; // of the classes that are looked at, and of the others
@@ -31,7 +31,7 @@ export class ProjectionPlot {
 			onpointerup: this.release,
 			onpointerleave: this.leave,
 		});
-		this.element = h("div", { class: "stage", style: { height: `${HEIGHT}px` } }, this.canvas, this.overlay);
+		this.element = h("div", "stage", this.canvas, this.overlay);
 		this.scatter = new ScatterCanvas(this.canvas);
 	}
 
@@ -39,11 +39,14 @@ export class ProjectionPlot {
 	draw(projection, time, series, samples, unit) {
 		Object.assign(this, { projection, time, series, samples });
 		const width = this.element.clientWidth;
-		this.scatter.resize(width, HEIGHT);
+		const height = Math.min(MAX_HEIGHT, Math.max(this.view.room - AROUND, 150));
+		this.element.style.height = `${height}px`;
+		this.height = height;
+		this.scatter.resize(width, height);
 		const points = projection?.points ?? [];
 		const [left, right, low, high] = projection?.bounds ?? [0, 1, 0, 1];
-		const scale = Math.min((width - 2 * PADDING) / (right - left || 1), (HEIGHT - 2 * PADDING) / (high - low || 1));
-		const [x0, y0] = [width / 2 - ((left + right) / 2) * scale, HEIGHT / 2 + ((low + high) / 2) * scale];
+		const scale = Math.min((width - 2 * PADDING) / (right - left || 1), (height - 2 * PADDING) / (high - low || 1));
+		const [x0, y0] = [width / 2 - ((left + right) / 2) * scale, height / 2 + ((low + high) / 2) * scale];
 		this.toScreen = ([x, y]) => [x0 + x * scale, y0 - y * scale];
 		if (this.positions?.length !== points.length) this.positions = new Float32Array(points.length);
 		for (let k = 0; k < points.length; k += 2) {
@@ -55,7 +58,7 @@ export class ProjectionPlot {
 		const radius = clamp(2.1 * Math.sqrt(1500 / Math.max(count, 1)), 1.7, 4);
 		const background = getComputedStyle(this.element).backgroundColor.match(/\d+/g);
 		this.scatter.draw(this.positions, this.rgb, this.opacity, radius, background, (k) => this.opacity[k] === DIMMED);
-		this.drawOverlay(resizeCanvas(this.overlay, width, HEIGHT), width, scale, unit);
+		this.drawOverlay(resizeCanvas(this.overlay, width, height), width, scale, unit);
 	}
 
 	/** Colour and opacity of each point: anew only when a choice changed. */
@@ -86,7 +89,7 @@ export class ProjectionPlot {
 		});
 		if (!projection?.bounds) {
 			context.fillStyle = cssVariable("quiet");
-			if (projection) context.fillText("No finite coordinates at this step", width / 2, HEIGHT / 2);
+			if (projection) context.fillText("No finite coordinates at this step", width / 2, this.height / 2);
 			return;
 		}
 		const count = this.opacity.length;
@@ -109,7 +112,7 @@ export class ProjectionPlot {
 			context.globalAlpha = 1;
 		}
 		const length = niceFloor(110 / scale);
-		const [x, y, end] = [14, HEIGHT - 14, 14 + length * scale];
+		const [x, y, end] = [14, this.height - 14, 14 + length * scale];
 		const bracket = [
 			[x, y - 4],
 			[x, y],
@@ -164,7 +167,8 @@ export class ProjectionPlot {
 	/** The sample nearest to another one, or to the middle, in a direction; −1 where there is none. */
 	nextSample(from, [right, down]) {
 		const { positions } = this;
-		const [x0, y0] = from < 0 ? [this.element.clientWidth / 2, HEIGHT / 2] : positions.subarray(2 * from, 2 * from + 2);
+		const [x0, y0] =
+			from < 0 ? [this.element.clientWidth / 2, this.height / 2] : positions.subarray(2 * from, 2 * from + 2);
 		let [nearest, least] = [-1, Infinity];
 		for (let k = 0; k < this.opacity.length; k++) {
 			const [dx, dy] = [positions[2 * k] - x0, positions[2 * k + 1] - y0];

@@ -1,6 +1,7 @@
 // Everything about one run; two of them stand side by side when runs are compared.
 import { layersOf } from "../data/selectors.js";
 import { h, updateChildren } from "../draw/dom.js";
+import { appearance } from "../draw/theme.js";
 import { GradientHeatMap } from "./gradient_heatmap.js";
 import { LayerPanel } from "./layer.js";
 import { NetworkPanel } from "./network.js";
@@ -42,6 +43,12 @@ export class RunView {
 	/** Whether kernels, points or gradients are on the page. */
 	get hasPicture() {
 		return this.panels.some((panel) => panel.drawn);
+	}
+
+	/** What a low window leaves for a panel below the network, at least 300 pixels; otherwise Infinity. */
+	get room() {
+		if (!appearance.low) return Infinity;
+		return Math.max(window.innerHeight - this.grid.getBoundingClientRect().top - window.scrollY - 12, 300);
 	}
 
 	draw(compared) {

@@ -64,7 +64,7 @@ export class Timeline {
 			"section",
 			"timeline",
 			h("div", "transport", buttons, this.position, h("div", "buttons", this.rate, this.follow)),
-			h("div", "plot", this.curves.legend, this.slider),
+			h("div", "plot", this.slider),
 		);
 	}
 
