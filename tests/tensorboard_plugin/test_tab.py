@@ -311,6 +311,7 @@ def test_the_partition_of_the_plane_moves_with_time(tab, fast):
     tab.page.keyboard.press("Home")
     tab.at(100)
     assert not np.array_equal(late, tab.pixels(".partition canvas"))
+    assert tab.words(".partition .aside") == "Step 100"
     tab.find(".partition select").select_option(label="layer2 · cumulated")
     tab.page.wait_for_timeout(400)
     assert len(np.unique(tab.pixels(".partition canvas").reshape(-1, 4), axis=0)) > 6

@@ -50,7 +50,7 @@ export class GradientHeatMap {
 		return gradientsOf(this.view.run).steps.length > 0;
 	}
 
-	/** The columns whose frame is shown: that of the step, or the last before it. */
+	/** The column whose frame is shown: that of the step, or the last before it. */
 	get column() {
 		const { steps } = this.gradients;
 		return steps.indexOf(this.view.clock.stepIn(steps));

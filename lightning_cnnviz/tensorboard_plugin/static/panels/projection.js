@@ -3,7 +3,7 @@ import { projectionAt } from "../data/interpolation.js";
 import { samplesOf } from "../data/selectors.js";
 import { cssClassColour } from "../draw/colours.js";
 import { dot, dropdown, h, panel, setOptions, showMessage, updateChildren } from "../draw/dom.js";
-import { firstRecorded, formatInteger, formatNumber, formatPercent } from "../draw/format.js";
+import { firstRecorded, formatInteger, formatNumber, formatPercent, frameInWords } from "../draw/format.js";
 import { appearance } from "../draw/theme.js";
 import { FollowedSamples } from "./followed_samples.js";
 import { ProjectionPlot } from "./projection_plot.js";
@@ -83,10 +83,9 @@ export class ProjectionPanel {
 
 	/** Of which step the points are, and with them the numbers and the predictions. */
 	frameInWords({ frame, next }) {
-		const { step } = this.view.clock;
-		const [own, to] = [frame, next].map((one) => one && formatInteger(one.step));
-		if (next) return `Between steps ${own} and ${to}; numbers and predictions of step ${own}`;
-		return frame.step === step ? `Step ${own}` : `Step ${own}, the last recorded before step ${formatInteger(step)}`;
+		if (!next) return frameInWords(frame.step, this.view.clock.step);
+		const [own, to] = [frame, next].map((one) => formatInteger(one.step));
+		return `Between steps ${own} and ${to}; numbers and predictions of step ${own}`;
 	}
 
 	drawClasses(classes) {
