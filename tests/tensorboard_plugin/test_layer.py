@@ -120,3 +120,19 @@ def test_samples_carry_their_true_and_their_predicted_class(tab, fast, folder):
         assert [text.split("\n")[-1] for text in buttons.all_inner_texts()] == [
             f"{sign} {CLASSES[guess]}" for sign, guess in zip(signs, guessed, strict=True)
         ]
+
+
+def test_ranges_are_asked_for_once_and_frames_only_where_they_are_shown(tab, fast):
+    tab.open(fast, run="lenet", layer="conv1", view="kernels").at(1200)
+    tab.page.wait_for_timeout(1500)
+
+    def asked():
+        return [address for address in tab.addresses if "/frames?" in address and "kernels%2Fconv1" in address]
+
+    before = asked()
+    ranges = [address for address in before if "arrays=low%2Chigh" in address]
+    assert len(ranges) == 1
+    assert all(str(step) in ranges[0] for step in STEPS["lenet"])
+    assert len(before) == 3  # the frame that is shown, the ranges, and the strip of one channel
+    tab.page.wait_for_timeout(7000)  # two polls
+    assert asked() == before
