@@ -5,6 +5,7 @@ import json
 import re
 import sys
 import time
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,7 @@ class Run:
         self.writer.close()
 
 
+@cache
 def read(folder, tag, step):
     """The arrays of a record by name, and its metadata as `info`, read without any code of the package."""
     for event in EventFileLoader(str(next(Path(folder).glob("events*")))).Load():
@@ -76,6 +78,14 @@ def read(folder, tag, step):
                     at += arrays[one["name"]].nbytes
                 return {**arrays, "info": info}
     raise AssertionError(f"{tag} was not written at step {step}")
+
+
+def camera(folder, tag, steps, width, height):
+    """A function from points to pixels of a plot in which the layouts of all steps have room."""
+    points = np.concatenate([read(folder, tag, step)["points"] for step in steps])
+    low, high = points.min(0), points.max(0)
+    scale = min((width - 52) / (high - low)[0], (height - 52) / (high - low)[1])
+    return lambda some: (some - (low + high) / 2) * scale * [1, -1] + [width / 2, height / 2]
 
 
 def pictures(targets, rng):

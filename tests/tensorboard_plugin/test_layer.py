@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 from matplotlib import colormaps
-from tensorboard_plugin.synthetic_run import CLASSES, read
+from tensorboard_plugin.synthetic_run import CLASSES, camera, read
 from tensorboard_plugin.tab_page import Tab
 
 STEPS = {"lenet": range(100, 1201, 100), "lenet_other": range(150, 1351, 150)}
@@ -45,7 +45,7 @@ def test_all_steps_have_one_scale_or_each_its_own(tab, server, folder):
     tab.open(server, run="lenet", layer="conv1", view="kernels", step=100).at(100)
     assert scale(tab) == pytest.approx(abs(kernels).max(), rel=2e-3)
     np.testing.assert_allclose(first_kernel(tab), colours(kernels[0, 0], abs(kernels).max()), atol=8)
-    tab.find("select[title='Colour scale']").select_option("own")
+    tab.find("select[title='One scale for']").select_option("own")
     assert scale(tab) == pytest.approx(abs(kernels[0]).max(), rel=2e-3)
     np.testing.assert_allclose(first_kernel(tab), colours(kernels[0, 0], abs(kernels[0]).max()), atol=8)
     tab.page.wait_for_timeout(400)
@@ -64,7 +64,7 @@ def test_two_runs_have_one_scale(tab, fast, folder):
         ends = re.findall(r"[\d.]+(?:e[−\d]+)?", tab.find(".gradients .scale").nth(view).inner_text())
         found = [float(end.replace("−", "-")) for end in ends]
         assert found == pytest.approx([gradients.min(), gradients.max()], rel=0.02)
-    tab.find("select[title='Colour scale'] >> nth=0").select_option("own")
+    tab.find("select[title='One scale for']").select_option("own")
     assert scale(tab, 0) == pytest.approx(abs(left[-1]).max(), rel=2e-3)
     assert scale(tab, 1) == pytest.approx(abs(right[-1]).max(), rel=2e-3)
 
@@ -136,3 +136,15 @@ def test_ranges_are_asked_for_once_and_frames_only_where_they_are_shown(tab, fas
     assert len(before) == 3  # the frame that is shown, the ranges, and the strip of one channel
     tab.page.wait_for_timeout(7000)  # two polls
     assert asked() == before
+
+
+def test_the_projection_stays_where_it_is_through_time(tab, fast, folder):
+    tag = "cnnviz/projection/fc2/tsne"
+    for scale, steps in (("", STEPS["lenet"]), ("own", [100])):
+        tab.open(fast, run="lenet", step=100, scale=scale).at(100)
+        tab.page.wait_for_timeout(800)
+        picture = tab.pixels(".points").astype(int)
+        height, width = picture.shape[:2]
+        place = camera(folder / "lenet", tag, steps, width, height)
+        x, y = place(read(folder / "lenet", tag, 100)["points"]).astype(int).T
+        assert (np.abs(picture[y, x, :3] - picture[0, 0, :3]).sum(-1) > 60).mean() > 0.98

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from matplotlib import colormaps
-from tensorboard_plugin.synthetic_run import read
+from tensorboard_plugin.synthetic_run import camera, read
 from tensorboard_plugin.tab_page import Tab
 
 
@@ -14,14 +14,16 @@ def tab(browser):
     tab.close()
 
 
+TAG = "cnnviz/projection/fc2/tsne"
+STEPS = (400, 800, 1200)
+
+
 def layout_shown(tab, folder, step):
     """The share of the points of a recorded layout that are on the page where they belong."""
-    points = read(folder / "sparse", "cnnviz/projection/fc2/tsne", step)["points"]
     picture = tab.pixels(".points").astype(int)
     height, width = picture.shape[:2]
-    low, high = points.min(0), points.max(0)
-    scale = min((width - 52) / (high - low)[0], (height - 52) / (high - low)[1])
-    x, y = ((points - (low + high) / 2) * scale * [1, -1] + [width / 2, height / 2]).astype(int).T
+    place = camera(folder / "sparse", TAG, STEPS, width, height)
+    x, y = place(read(folder / "sparse", TAG, step)["points"]).astype(int).T
     return (np.abs(picture[y, x, :3] - picture[0, 0, :3]).sum(-1) > 60).mean()
 
 
@@ -53,12 +55,12 @@ def test_at_rest_the_projection_is_a_recorded_frame_with_its_numbers_and_predict
     assert tab.words(".projection .frame") == "Step 800, the last recorded before step 1,100"
     assert layout_shown(tab, folder, 800) > 0.98
     assert layout_shown(tab, folder, 1200) < 0.97
-    accuracy = read(folder / "sparse", "cnnviz/projection/fc2/tsne", 800)["info"]["numbers"]["knn_accuracy"]
+    accuracy = read(folder / "sparse", TAG, 800)["info"]["numbers"]["knn_accuracy"]
     assert tab.words(".projection .aside").startswith(f"10-NN accuracy {accuracy:.1%}".replace("%", " %"))
 
 
 def test_the_prediction_of_a_sample_at_rest_is_that_of_the_recorded_frame(tab, fast, folder):
-    frames = [read(folder / "sparse", "cnnviz/projection/fc2/tsne", step) for step in (800, 1200)]
+    frames = [read(folder / "sparse", TAG, step) for step in (800, 1200)]
     (changed,) = np.nonzero(frames[0]["predicted"] != frames[1]["predicted"])
     classes = read(folder / "sparse", "cnnviz/samples", 100)["info"]["classes"]
     points = frames[0]["points"]
@@ -66,9 +68,7 @@ def test_the_prediction_of_a_sample_at_rest_is_that_of_the_recorded_frame(tab, f
     sample = int(changed[np.sort(distances, axis=1)[:, 1].argmax()])  # the one that stands most alone
     tab.open(fast, run="sparse", step=1100).at(1100)
     box = tab.box(".points")
-    low, high = points.min(0), points.max(0)
-    scale = min((box["width"] - 52) / (high - low)[0], (box["height"] - 52) / (high - low)[1])
-    place = (points[sample] - (low + high) / 2) * scale * [1, -1] + [box["width"] / 2, box["height"] / 2]
+    place = camera(folder / "sparse", TAG, STEPS, box["width"], box["height"])(points[sample])
     tab.page.mouse.move(*tab.mouse(".points", *place))
     told = tab.words(".tooltip")
     assert f"Sample {sample} " in told

@@ -8,7 +8,7 @@ from matplotlib import color_sequences, colormaps
 from matplotlib.colors import to_rgb
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.util import tensor_util
-from tensorboard_plugin.synthetic_run import CLASSES, HOSTILE, lenet, read, without, write
+from tensorboard_plugin.synthetic_run import CLASSES, HOSTILE, camera, lenet, read, without, write
 from tensorboard_plugin.tab_page import Tab
 
 CLASS_COLOURS = np.array([to_rgb(colour) for colour in color_sequences["petroff10"]]) * 255
@@ -43,15 +43,16 @@ def kernel_shown(tab, folder, step):
     return np.abs(picture[np.ix_(places, places)][..., :3] - expected).max() < 8
 
 
+LAYOUT = "cnnviz/projection/fc2/tsne"
+STEPS = range(100, 1201, 100)
+
+
 def points_shown(tab, folder, step):
     """The share of the points that are on the page where they belong."""
-    points = np.frombuffer(written(folder / "lenet", "cnnviz/projection/fc2/tsne", step)[: 600 * 8], np.float32)
-    points = points.reshape(600, 2)
     picture = tab.pixels(".points").astype(int)
     height, width = picture.shape[:2]
-    low, high = points.min(0), points.max(0)
-    scale = min((width - 52) / (high - low)[0], (height - 52) / (high - low)[1])
-    x, y = ((points - (low + high) / 2) * scale * [1, -1] + [width / 2, height / 2]).astype(int).T
+    place = camera(folder / "lenet", LAYOUT, STEPS, width, height)
+    x, y = place(read(folder / "lenet", LAYOUT, step)["points"]).astype(int).T
     return (np.abs(picture[y, x, :3] - picture[0, 0, :3]).sum(-1) > 60).mean()
 
 
@@ -90,10 +91,8 @@ def test_names_of_classes_do_not_lie_over_one_another(tab, fast, folder):
     points = np.frombuffer(written(folder / "lenet", "cnnviz/projection/fc2/tsne", 100)[: 600 * 8], np.float32)
     targets = np.frombuffer(written(folder / "lenet", "cnnviz/samples", 100)[: 600 * 4], np.int32)
     middles = np.array([np.median(points.reshape(600, 2)[targets == k], axis=0) for k in range(len(CLASSES))])
-    low, high = points.reshape(600, 2).min(0), points.reshape(600, 2).max(0)
-    width, height = tab.box(".projection .stage")["width"] - 2, 440
-    scale = min((width - 52) / (high - low)[0], (height - 52) / (high - low)[1])
-    expected = (middles - (low + high) / 2) * scale * [1, -1] + [width / 2, height / 2]
+    width = tab.box(".projection .stage")["width"] - 2
+    expected = camera(folder / "lenet", LAYOUT, STEPS, width, 440)(middles)
     assert np.abs(x - expected[:, 0]).max() < 3
     assert np.abs(y - expected[:, 1]).max() < 60
 
@@ -156,9 +155,7 @@ def test_pointing_at_a_sample_shows_what_it_is(tab, fast, folder):
     targets = np.frombuffer(written(folder / "lenet", "cnnviz/samples", 100)[:2400], np.int32)
     names = tab.find(".classes .chip").all_inner_texts()
     box = tab.box(".points")
-    low, high = points.min(0), points.max(0)
-    scale = min((box["width"] - 52) / (high - low)[0], (box["height"] - 52) / (high - low)[1])
-    place = (points[leftmost] - (low + high) / 2) * scale * [1, -1] + [box["width"] / 2, box["height"] / 2]
+    place = camera(folder / "lenet", LAYOUT, STEPS, box["width"], box["height"])(points[leftmost])
     x, y = tab.mouse(".points", *place)
     tab.page.mouse.move(x, y)
     told = tab.words(".tooltip")

@@ -76,7 +76,7 @@ def test_what_is_open_is_in_the_address(tab, fast):
     tab.open(fast, run="lenet", layer="conv1").at(1200)
     tab.find(".layer .zoom button >> nth=1").click()
     tab.find(".transport select").select_option("8")
-    tab.find("select[title='Colour scale']").select_option("own")
+    tab.find("select[title='One scale for']").select_option("own")
     tab.page.wait_for_timeout(500)
     assert {"p.cnnviz.zoom=1.5", "p.cnnviz.rate=8", "p.cnnviz.scale=own"} <= set(tab.page.url.split("#")[1].split("&"))
     width = tab.box(".sheet:not([hidden]) canvas")["width"]

@@ -27,6 +27,7 @@ class App {
 		this.views = [];
 		this.run = dropdown("Run", (run) => this.state.set({ run }));
 		this.compare = dropdown("Run to compare with", (run) => this.state.set({ compare: run || undefined }));
+		this.scale = dropdown("One scale for", (scale) => this.state.set({ scale: scale || undefined }));
 		this.error = h("p", { class: "error", role: "alert", hidden: true });
 		this.timeline = new Timeline(this.clock, this.requestDraw, this.commitTime);
 		this.main = h("main");
@@ -39,6 +40,7 @@ class App {
 				"bar",
 				h("label", "", "Run", this.run),
 				h("label", "", "Compare with", this.compare),
+				h("label", "", "One scale for", this.scale),
 				this.timeline.curves.legend,
 				iconButton("?", "Keys and tour (?)", () => this.help.toggle()),
 			),
@@ -145,6 +147,8 @@ class App {
 		this.empty.hidden = !nothing;
 		this.top.hidden = this.main.hidden = nothing;
 		if (nothing || !this.views.length) return;
+		const all = this.views.length > 1 ? "all steps and runs" : "all steps";
+		setOptions(this.scale, ["", "own"], this.state.values.scale, (own) => (own ? "each step" : all));
 		this.timeline.draw(this.views.map(({ run }) => run));
 		for (const view of this.views) view.draw(this.views.length > 1);
 		if (this.views[0].hasPicture && !this.marked) {

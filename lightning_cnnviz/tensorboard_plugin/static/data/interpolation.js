@@ -3,21 +3,48 @@ import { stepAt } from "./steps.js";
 
 const median = (values) => values.sort((a, b) => a - b)[values.length >> 1];
 
+/** [left, right, low, high] of the points of a frame, worked out once; infinite where none is finite. */
+function boundsOf(frame) {
+	if (frame.bounds) return frame.bounds;
+	const { data } = frame.arrays.points;
+	let [left, right, low, high] = [Infinity, -Infinity, Infinity, -Infinity];
+	for (let k = 0; k < data.length; k += 2) {
+		const [x, y] = [data[k], data[k + 1]];
+		if (!Number.isFinite(x) || !Number.isFinite(y)) continue;
+		[left, right, low, high] = [Math.min(left, x), Math.max(right, x), Math.min(low, y), Math.max(high, y)];
+	}
+	frame.bounds = [left, right, low, high];
+	return frame.bounds;
+}
+
+const common = new WeakMap(); // series → bounds of all frames that have been here
+
+/** The bounds of all frames of a series, as far as they have been fetched. */
+export function commonBounds(series) {
+	let bounds = common.get(series) ?? [Infinity, -Infinity, Infinity, -Infinity];
+	for (const frame of series.frames.values()) {
+		if (!frame.arrays?.points) continue;
+		const own = boundsOf(frame);
+		bounds = bounds.map((value, k) => (k % 2 ? Math.max(value, own[k]) : Math.min(value, own[k])));
+	}
+	common.set(series, bounds);
+	return bounds;
+}
+
 /** What is worked out once for a frame: bounds, and the median position of each class. */
 function summaryOf(frame, targets, classCount) {
 	if (frame.summary?.targets === targets) return frame.summary;
 	const { data } = frame.arrays.points;
-	let [left, right, low, high] = [Infinity, -Infinity, Infinity, -Infinity];
+	const bounds = boundsOf(frame);
 	const groups = Array.from({ length: classCount }, () => [[], []]);
 	for (let k = 0; k < data.length / 2; k++) {
 		const [x, y] = [data[2 * k], data[2 * k + 1]];
 		if (!Number.isFinite(x) || !Number.isFinite(y)) continue;
-		[left, right, low, high] = [Math.min(left, x), Math.max(right, x), Math.min(low, y), Math.max(high, y)];
 		groups[targets[k]]?.[0].push(x);
 		groups[targets[k]]?.[1].push(y);
 	}
 	const medians = groups.map(([x, y]) => (x.length ? [median(x), median(y)] : null));
-	frame.summary = { targets, bounds: right >= left ? [left, right, low, high] : null, medians };
+	frame.summary = { targets, bounds: bounds[1] >= bounds[0] ? bounds : null, medians };
 	return frame.summary;
 }
 

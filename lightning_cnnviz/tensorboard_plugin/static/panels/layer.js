@@ -34,10 +34,9 @@ export class LayerPanel {
 		this.pictures = [ChannelGrid, WeightMatrix, UnitBars].map((Picture) => new Picture(view));
 		const [grid] = this.pictures;
 		this.legend = h("div", "legend");
-		this.scale = dropdown("Colour scale", (scale) => view.state.set({ scale: scale || undefined }));
 		this.info = h("p", "info");
 		this.history = new ChannelHistory(view);
-		this.foot = h("div", "foot", h("div", "colours", this.legend, this.scale), this.info);
+		this.foot = h("div", "foot", this.legend, this.info);
 		this.element = panel(
 			"layer",
 			"Layer",
@@ -102,8 +101,6 @@ export class LayerPanel {
 		const channels = channelsOf(frame, kind, sample);
 		if (!isWeight(kind)) this.samples.draw(recorded, sample, frame.info.predicted);
 		const own = state.values.scale === "own";
-		const several = runs.length > 1 ? "one for all steps and runs" : "one for all steps";
-		setOptions(this.scale, ["", "own"], own ? "own" : "", (name) => (name ? "each step its own" : several));
 		const scaleAt = layerScale(runs, run, series, frame, own);
 		const scale = scaleAt(step);
 		const [picture, unit] = this.choosePicture(channels);

@@ -1,5 +1,5 @@
 // All samples as a cloud that moves as the network learns.
-import { projectionAt } from "../data/interpolation.js";
+import { commonBounds, projectionAt } from "../data/interpolation.js";
 import { samplesOf } from "../data/selectors.js";
 import { cssClassColour } from "../draw/colours.js";
 import { dot, dropdown, h, panel, setOptions, showMessage, updateChildren } from "../draw/dom.js";
@@ -60,15 +60,17 @@ export class ProjectionPanel {
 	}
 
 	draw() {
-		const { run, clock } = this.view;
+		const { run, clock, state } = this.view;
 		const series = this.chooseSeries();
 		const samples = samplesOf(run);
 		const time = clock.timeIn(series.steps);
-		const projection = projectionAt(run, series, time, samples);
+		let projection = projectionAt(run, series, time, samples);
 		run.request(series, series.steps); // after what is needed at once
 		showMessage(this.hint, projection ? projection.error : firstRecorded(series.steps));
 		if (projection?.waiting && this.series === series) return;
 		this.series = series;
+		if (projection?.bounds && state.values.scale !== "own")
+			projection = { ...projection, bounds: commonBounds(series) };
 		this.drawn = Boolean(projection?.points);
 		const numbers = projection?.frame?.info.numbers ?? {};
 		const measured = Object.entries(numbers).filter(([name, value]) => MEASURES[name] && value !== null);
