@@ -131,6 +131,9 @@ def map_tab_data(
 ) -> TabData:
     """Returns the maps of a layer as bytes, each scaled from its smallest to its largest value.
 
+    `reduced` says whether the range of some channel is wider than that of its map, which is an average or a slice of
+    it; then there are arrays with the ranges of the channels, too.
+
     Args:
         activations: As for `feature_maps`.
         layer: Name of the layer.
@@ -153,12 +156,14 @@ def map_tab_data(
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.nan_to_num((maps - low[..., None, None]) / span, nan=0, posinf=0, neginf=0)
     arrays = {"values": np.round(255 * share).astype(np.uint8), "low": low, "high": high, "mean": statistics.mean}
-    arrays |= {"channel_low": statistics.low, "channel_high": statistics.high}
-    info = {
+    info: dict[str, Any] = {
         "samples": list(range(len(maps))) if known else [-1 - i for i in range(len(maps))],
         "channels": list(range(maps.shape[1])),
     }
     info |= {} if predicted is None else {"predicted": list(predicted)}
+    info["reduced"] = not (np.array_equal(low, statistics.low, True) and np.array_equal(high, statistics.high, True))
+    if info["reduced"]:
+        arrays |= {"channel_low": statistics.low, "channel_high": statistics.high}
     return TabData(kind, {"layer": layer}, info, arrays)
 
 

@@ -11,7 +11,7 @@ from lightning_cnnviz.functional.tab.data import TabData
 if TYPE_CHECKING:
     import torch
 
-MAX_STORED_SIDE = 128
+MAX_STORED_SIDE = 96
 """Maximum number of rows and of columns; of a larger matrix the means over equal blocks are kept."""
 
 
@@ -43,7 +43,7 @@ def select_matrix(weight: "torch.Tensor") -> MatrixSelection:
         >>> import torch
         >>> selection = select_matrix(torch.ones(10, 400))
         >>> selection.values.shape, selection.block
-        ((10, 100), (1, 4))
+        ((10, 80), (1, 5))
     """
     from torch.nn.functional import avg_pool2d  # imported here because drawing itself does not need PyTorch
 
@@ -63,7 +63,7 @@ def matrix_tab_data(selection: MatrixSelection, layer: str) -> TabData:
     Example:
         >>> import torch
         >>> matrix_tab_data(select_matrix(torch.ones(3, 200)), "fc2").info
-        {'channels': [0, 1, 2], 'shape': [3, 200], 'block': [1, 2], 'range': [1.0, 1.0]}
+        {'channels': [0, 1, 2], 'shape': [3, 200], 'block': [1, 3], 'range': [1.0, 1.0]}
     """
     arrays: dict[str, npt.NDArray[Any]] = {
         "values": selection.values.astype(np.float16),

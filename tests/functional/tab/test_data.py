@@ -97,7 +97,9 @@ def test_large_maps_are_means_over_squares():
 def test_the_range_and_the_mean_of_a_channel_are_those_of_all_its_values(shape):
     maps = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     maps.reshape(2, 5, -1)[1, 2, 0] = 40  # one value that no average shows
-    arrays = map_tab_data(maps, "conv", max_channels=4).arrays
+    record = map_tab_data(maps, "conv", max_channels=4)
+    assert record.info["reduced"] == (shape in [(2, 5, 300), (2, 5, 130, 128), (2, 5, 3, 9, 9)])
+    arrays = {"channel_low": record.arrays["low"], "channel_high": record.arrays["high"], **record.arrays}
     flat = maps.reshape(2, 5, -1)[:, :4].astype(np.float64)
     np.testing.assert_allclose(arrays["channel_low"], flat.min(2), rtol=1e-6)
     np.testing.assert_allclose(arrays["channel_high"], flat.max(2), rtol=1e-6)

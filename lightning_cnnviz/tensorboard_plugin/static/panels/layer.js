@@ -159,7 +159,7 @@ export class LayerPanel {
 			this.info.replaceChildren(title, ` · activation ${formatNumber(mean)}`);
 			return;
 		}
-		const reduced = isWeight(kind) || frame.arrays.channel_low ? "" : " of the picture";
+		const reduced = isWeight(kind) || frame.arrays.channel_low || frame.info.reduced === false ? "" : " of the picture";
 		const values = isWeight(kind) ? "all weights" : `range${reduced}`;
 		const activation = mean === null ? "" : ` · mean activation ${formatNumber(mean)}`;
 		this.info.replaceChildren(title, ` · ${values} ${low} … ${high}`, activation);
