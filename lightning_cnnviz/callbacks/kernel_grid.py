@@ -96,7 +96,7 @@ class KernelGrid(VisualCallback):
         selected = select_layers(module, self.layers, convolutions(module), "convolution")
         self._linear = spread(linear_layers(module), self.max_layers) if self.layers is None else []
         if not selected:
-            rank_zero_warn("KernelGrid: the model has no convolution; nothing is drawn")
+            rank_zero_warn("KernelGrid: the model has no convolution; no kernels are drawn")
         for name in selected:
             layer = cast(nn.Conv2d, module.get_submodule(name))  # or another type of convolution
             if awaits_input(layer):  # a lazy one, whose number of channels is not known yet

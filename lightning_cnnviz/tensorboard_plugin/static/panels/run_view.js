@@ -67,7 +67,8 @@ export class RunView {
 	drawNotes() {
 		const { run } = this;
 		const { problems, errors, series } = run;
-		const missing = CALLBACKS.filter(([kind]) => !run.seriesOf(kind).length);
+		const has = (kind) => run.seriesOf(kind).length > 0;
+		const missing = CALLBACKS.filter(([kind]) => !has(kind) && !(kind === "kernels" && has("weights")));
 		const listed = missing.map(([kind, callback]) => `${kind.replace("_", " ")} (add ${callback})`).join(", ");
 		const notes = [
 			...problems,
