@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lightning_cnnviz.callbacks.base import Guide
+from lightning_cnnviz.output.sinks.tensorboard import TAB_ADDRESS
 from recipes.records import Metrics
 
 
 def closing(metrics: Metrics, folder: Path, guides: Sequence[Guide]) -> str:
-    """Return the summary that is printed at the end of a run.
+    """Return the summary that is printed at the end of a run: the address of the tab, the run folder, and the rest.
 
     Args:
         metrics: Final metrics.
@@ -24,9 +25,10 @@ def closing(metrics: Metrics, folder: Path, guides: Sequence[Guide]) -> str:
     tested = [(name, f"{value:.4f}") for name, value in metrics.items() if name.startswith("test_")]
     return "\n".join(
         [
+            *([TAB_ADDRESS] if guides else []),
+            str(folder),
             *(["", *_columns(tested)] if tested else []),
             "",
-            f"Run folder   {folder}",
             f"TensorBoard  {tensorboard_command(folder)}",
             'Look at (in the Images tab, tick "Show actual image size")',
             *_columns([(f"  {tab} tab", tags, meaning) for tab, tags, meaning in shown]),

@@ -46,8 +46,16 @@ def test_every_record_names_plugin_kind_and_class_of_data(tmp_path):
         assert (metadata.plugin_data.plugin_name, metadata.data_class, content["schema"]) == ("cnnviz", 3, 1)
         kinds.add(content["kind"])
     assert kinds == {
-        "model", "samples", "curves", "gradients", "kernels", "feature_maps", "filter_response", "projection",
+        "model", "samples", "curves", "gradients", "kernels", "weights", "feature_maps", "filter_response",
+        "projection",
     }  # fmt: skip
+
+
+def test_after_a_fit_one_line_says_where_the_run_is_seen(tmp_path, told):
+    fit(tmp_path, cnnviz_callbacks(on_error="raise"), max_epochs=1)
+    lines = [line for line in told().splitlines() if "#cnnviz" in line]
+    command = f"tensorboard --logdir {tmp_path / 'run'}"
+    assert lines == [f"lightning_cnnviz: see this run at http://localhost:6006/#cnnviz after: {command}"]
 
 
 def test_kernels_are_those_of_the_trained_model(tmp_path):
@@ -68,6 +76,25 @@ def test_feature_maps_are_those_of_the_samples(tmp_path):
         low + (high - low) * arrays["values"] / 255, expected, atol=float((high - low).max() / 400)
     )
     assert header["samples"] == [0, 1, 2, 3]
+
+
+def test_linear_layers_have_their_weights_and_the_activations_of_the_samples(tmp_path):
+    callback = FeatureMaps(on_error="raise")
+    model = fit(tmp_path, [KernelGrid(on_error="raise"), callback]).lightning_module.eval()
+    name = next(name for name, layer in model.named_modules() if isinstance(layer, torch.nn.Linear))
+    layer = model.get_submodule(name)
+    (*_, (step, header, arrays)) = records(tmp_path, f"weights/{name}")
+    assert (step, header["shape"], header["block"]) == (12, list(layer.weight.shape), [1, 1])
+    np.testing.assert_allclose(arrays["values"], layer.weight.detach(), atol=1e-3)
+    np.testing.assert_allclose(arrays["high"], layer.weight.detach().amax(1), rtol=1e-6)
+    (*_, (step, header, arrays)) = records(tmp_path, f"feature_maps/{name}")
+    kept = []
+    layer.register_forward_hook(lambda _, inputs, output: kept.append(output))
+    with torch.no_grad():
+        scores = model(callback.probe.samples.inputs[:4])
+    np.testing.assert_allclose(arrays["low"], kept[0], atol=1e-5)
+    assert arrays["values"].shape == (*kept[0].shape, 1, 1)
+    assert (step, header["predicted"]) == (12, scores.argmax(1).tolist())
 
 
 def test_layouts_predictions_and_samples_belong_together(tmp_path):

@@ -14,17 +14,21 @@ from lightning_cnnviz.data.probe import Probe
 from lightning_cnnviz.errors import whole_number
 from lightning_cnnviz.functional.drawing.image import channel_mean, planes, to_array
 from lightning_cnnviz.functional.feature_map_grid import feature_maps, map_facts, map_size, mean_maps
-from lightning_cnnviz.functional.tab.data import MAX_STORED_MAP_SIZE, map_tab_data
-from lightning_cnnviz.model.layers import convolutions, select_layers, spread
+from lightning_cnnviz.functional.tab.data import MAX_STORED_MAP_SIZE, channel_statistics, map_tab_data
+from lightning_cnnviz.model.layers import convolutions, linear_layers, select_layers, spread
 from lightning_cnnviz.model.shown_maps import shown_maps
 from lightning_cnnviz.output.writer import Drawing
+
+MAX_UNITS = 512
+"""Units of a linear layer that the tab shows."""
 
 
 class FeatureMaps(ProbingCallback):
     """Draws feature maps of fixed samples: images `feature_maps/<layer>` and `feature_maps/overview`.
 
     There is one picture per layer, with its channels next to each sample and the sample's true and predicted class,
-    and an overview with one map per convolution, the mean over its channels.
+    and an overview with one map per convolution, the mean over its channels. The CNN Viz tab shows the activations of
+    linear layers, too, as bars, unless `layers` is given.
 
     Args:
         every_n_epochs: Draw at the end of every n-th epoch. Default: every epoch.
@@ -33,7 +37,8 @@ class FeatureMaps(ProbingCallback):
             stands for what the layer receives. Default: every convolution, or `max_layers` of them.
         tag: Prefix of the tags.
         on_error: `"warn"` or `"raise"`.
-        max_layers: Maximum number of convolutions drawn by default and in the overview, chosen evenly over depth.
+        max_layers: Maximum number of convolutions drawn by default and in the overview, and of linear layers in the
+            tab, chosen evenly over depth.
         num_images: Samples per picture.
         max_channels: Maximum number of channels per sample; the number omitted is written on the picture.
         probe: Source of the samples; its first `num_images` are shown. Default: a `Probe` of the validation.
@@ -75,12 +80,14 @@ class FeatureMaps(ProbingCallback):
         self.num_images = num_images
         self.max_channels = whole_number(max_channels, "max_channels", at_least=1)
         self._convolutions: Sequence[str] = []
+        self._linear: Sequence[str] = []
         self._count = 0  # of all convolutions
 
     @override
     def choose_layers(self, module: LightningModule) -> Sequence[str]:
         found = convolutions(module)
         self._count = len(found)
+        self._linear = spread(linear_layers(module), self.max_layers) if self.layers is None else []
         if self.layers is not None:
             self._convolutions = spread(found, self.max_layers)
             return select_layers(module, self.layers, None, "layer")
@@ -95,7 +102,7 @@ class FeatureMaps(ProbingCallback):
 
     @override
     def drawings(self, trainer: Trainer, module: LightningModule) -> Iterable[Drawing]:
-        names = list(dict.fromkeys([*self._convolutions, *self.selected]))
+        names = list(dict.fromkeys([*self._convolutions, *self.selected, *self._linear]))
         if not names or self.probe.samples is None:
             return
         shown, seen = self.activations(trainer, module, names, self.num_images)
@@ -107,17 +114,24 @@ class FeatureMaps(ProbingCallback):
         ]
         draw: dict[str, Any] = {"images": shown.images, "captions": captions, "note": shown.colours.note}
         yield from self._tab_samples()
-        known = self._tab_shows_samples(self.num_images)
+        classes = None if predicted is None else predicted.tolist()
+        samples: dict[str, Any] = {"known": self._tab_shows_samples(self.num_images), "predicted": classes}
+        self._linear = [name for name in self._linear if name in seen.layers and seen.layers[name].ndim == 2]
         for name in [name for name in self.selected if name in seen.layers]:
             maps, most = seen.layers[name], self.max_channels
-            facts = map_facts(maps, most)
+            facts, statistics = map_facts(maps, most), channel_statistics(maps, most)
             size = max(map_size(min(facts.channels, most), shown.images), MAX_STORED_MAP_SIZE)
             maps = shown_maps(maps, most, size)
             drawing = partial(feature_maps, maps, **draw, facts=facts, title=self.sample_title(name, trainer))
             yield f"{self.tag}/{name}", partial(drawing, max_channels=most)
             yield (
                 f"cnnviz/feature_maps/{name}",
-                partial(map_tab_data, maps, name, max_channels=most, known=known),
+                partial(map_tab_data, maps, name, max_channels=most, statistics=statistics, **samples),
+            )
+        for name in [name for name in self._linear if name not in self.selected]:
+            yield (
+                f"cnnviz/feature_maps/{name}",
+                partial(map_tab_data, seen.layers[name], name, max_channels=MAX_UNITS, **samples),
             )
         convolved = {name: seen.layers[name] for name in self._convolutions if name in seen.layers}
         if convolved:

@@ -21,9 +21,10 @@ from lightning_cnnviz.functional.kernels import (
     select_kernels,
 )
 from lightning_cnnviz.functional.tab.data import kernel_tab_data
-from lightning_cnnviz.model.effective_weight import weight_note
+from lightning_cnnviz.functional.tab.matrix import matrix_tab_data, select_matrix
+from lightning_cnnviz.model.effective_weight import linear_weight, weight_note
 from lightning_cnnviz.model.evaluation import awaits_input, evaluating
-from lightning_cnnviz.model.layers import convolutions, select_layers
+from lightning_cnnviz.model.layers import convolutions, linear_layers, select_layers, spread
 from lightning_cnnviz.model.sharding import full_tensor
 from lightning_cnnviz.output.writer import Drawing
 
@@ -32,6 +33,7 @@ class KernelGrid(VisualCallback):
     """Draws the kernels of convolutions as grids: image `kernels/<layer>`.
 
     Supports 1-D, 2-D, 3-D, transposed and grouped convolutions. Blue is negative, red positive, white zero.
+    The CNN Viz tab shows the weights of linear layers, too, as matrices, unless `layers` is given.
 
     Args:
         every_n_epochs: Draw at the end of every n-th epoch. Default: every epoch.
@@ -40,7 +42,8 @@ class KernelGrid(VisualCallback):
             `max_layers` of them.
         tag: Prefix of the tags.
         on_error: `"warn"` or `"raise"`.
-        max_layers: Maximum number of layers drawn by default, chosen evenly over depth.
+        max_layers: Maximum number of convolutions drawn by default, and of linear layers in the tab, chosen evenly
+            over depth.
         channel: Index of the input channel to show, from 0; `"mean"` for the mean over all channels, `"rgb"` for
             kernels with three channels, or `"auto"`: RGB for two-dimensional kernels with three input channels,
             otherwise the first channel.
@@ -86,12 +89,14 @@ class KernelGrid(VisualCallback):
         self.scale = scale
         self.max_kernels = whole_number(max_kernels, "max_kernels")
         self.numbers = numbers
+        self._linear: Sequence[str] = []
 
     @override
     def choose_layers(self, module: LightningModule) -> Sequence[str]:
         selected = select_layers(module, self.layers, convolutions(module), "convolution")
+        self._linear = spread(linear_layers(module), self.max_layers) if self.layers is None else []
         if not selected:
-            rank_zero_warn("KernelGrid: the model has no convolution; nothing is drawn")
+            rank_zero_warn("KernelGrid: the model has no convolution; no kernels are drawn")
         for name in selected:
             layer = cast(nn.Conv2d, module.get_submodule(name))  # or another type of convolution
             if awaits_input(layer):  # a lazy one, whose number of channels is not known yet
@@ -128,3 +133,7 @@ class KernelGrid(VisualCallback):
                 yield f"{self.tag}/{name}{part}", partial(draw, title=self.title(f"{name}{part}", trainer))
             kernels, words = shown[""]
             yield f"cnnviz/kernels/{name}", partial(kernel_tab_data, kernels, name, note=words)
+        for name in self._linear:
+            matrix = linear_weight(module.get_submodule(name))
+            if matrix is not None:
+                yield f"cnnviz/weights/{name}", partial(matrix_tab_data, select_matrix(full_tensor(matrix)), name)

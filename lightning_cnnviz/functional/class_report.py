@@ -27,8 +27,8 @@ MATRIX_SIZE, MAX_CLASS_NAME_WIDTH = 800, 160
 """In pixels: the side of a matrix without counts, and the maximum width of a class name."""
 LABEL_HEIGHT, HALF_LABEL_HEIGHT = 16, 8
 """In pixels, of one line of text."""
-MIN_ERROR_SCALE = 0.1
-"""Lower bound on the error rate shown in the strongest red if counts are written: rare mistakes stay pale."""
+_RAMP = np.round(100 * np.sqrt(np.linspace(0, 1, 101))).astype(np.intp)
+"""Shares of 0, 1, …, 100 % as steps from the neutral colour: by the square root, so that rare mistakes are seen."""
 
 
 def class_accuracies(counts: Counts) -> npt.NDArray[np.float64]:
@@ -52,7 +52,8 @@ def class_accuracies(counts: Counts) -> npt.NDArray[np.float64]:
 def confusion_matrix_chart(counts: Counts, class_names: ClassNames, *, title: str = "", note: str = "") -> Picture:
     """Draws a confusion matrix: rows are true classes, columns predicted classes.
 
-    A cell's colour shows its share of its row: blue on the diagonal (correct predictions), red off the diagonal.
+    A cell's colour shows its share of its row: blue on the diagonal (correct predictions), red off the diagonal. It
+    grows with the square root of the share, and the same share has the same colour at every step and in every run.
     With up to 20 classes the counts are written into the cells. With more, only some rows are named, and two lines
     of text list the classes with the lowest accuracy and the most frequent mistakes: at most five each, fewer if
     they do not fit. With more than 1,000 classes, adjacent classes share a row.
@@ -72,7 +73,7 @@ def confusion_matrix_chart(counts: Counts, class_names: ClassNames, *, title: st
 
     Example:
         >>> confusion_matrix_chart(np.array([[9, 1], [2, 8]]), ["cat", "dog"], title="epoch 3").shape
-        (312, 437, 3)
+        (312, 434, 3)
     """
     counts, names_of_classes = np.asarray(counts), class_names_list(class_names)
     classes = len(names_of_classes)
@@ -87,9 +88,7 @@ def confusion_matrix_chart(counts: Counts, class_names: ClassNames, *, title: st
     share = shown / np.maximum(samples, 1)[:, None]
     right = np.eye(len(shown), dtype=bool)
     annotated = classes <= MAX_ANNOTATED_CLASSES
-    largest = float(share[~right].max(initial=0))
-    strongest = max(largest, MIN_ERROR_SCALE) if annotated else largest or MIN_ERROR_SCALE
-    colours = diverging(np.where(right, -share, share / strongest).astype(np.float32), 1.0)
+    colours = diverging((np.where(right, -1, 1) * np.sqrt(share)).astype(np.float32), 1.0)
     if annotated:
         matrix, step = _annotated(colours, shown)
     else:
@@ -124,9 +123,9 @@ def confusion_matrix_chart(counts: Counts, class_names: ClassNames, *, title: st
         *(() if annotated else _worst(counts, names_of_classes, chart.shape[1])),
         scale=beside(
             text_line("right"),
-            colour_scale(DIVERGING[100::-1], "0", "100 %"),
+            colour_scale(DIVERGING[100 - _RAMP], "0", "100 %"),
             text_line("wrong"),
-            colour_scale(DIVERGING[100:], "0", f"{_percent(strongest)} of the true class"),
+            colour_scale(DIVERGING[100 + _RAMP], "0", "100 % of the true class"),
         ),
     )
 

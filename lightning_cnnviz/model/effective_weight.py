@@ -70,6 +70,18 @@ def weight_note(layer: nn.Module) -> str:
     return f"as the layer applies them: after {', '.join(names)}" if names else ""
 
 
+def linear_weight(layer: nn.Module) -> Tensor | None:
+    """The weight that a linear layer applies; None if it has a forward pass or parametrizations of its own.
+
+    Example:
+        >>> linear_weight(nn.Linear(4, 3)).shape
+        torch.Size([3, 4])
+    """
+    if type(layer) is not nn.Linear or layer.weight.is_complex():
+        return None
+    return refreshed_weight(layer, layer.weight.detach())
+
+
 def _computed(hook: Any, layer: nn.Module) -> Tensor | None:
     if isinstance(hook, BasePruningMethod):
         pruned: Tensor = hook.apply_mask(layer)  # type: ignore[no-untyped-call]

@@ -31,6 +31,16 @@ def convolutions(module: nn.Module) -> list[str]:
     return [name for name, layer in module.named_modules() if name and isinstance(layer, CONVOLUTIONS)]
 
 
+def linear_layers(module: nn.Module) -> list[str]:
+    """Returns the names of the linear layers; shared ones are listed once.
+
+    Example:
+        >>> linear_layers(nn.Sequential(nn.Conv2d(1, 6, 5), nn.Flatten(), nn.Linear(6, 3)))
+        ['2']
+    """
+    return [name for name, layer in module.named_modules() if name and isinstance(layer, nn.Linear)]
+
+
 def weights_of(module: nn.Module, layers: Sequence[str]) -> dict[str, nn.Parameter]:
     """Returns the weights (not biases) of layers by layer name, or by parameter name where that tells more.
 

@@ -114,6 +114,8 @@ class Writer:
             raise KeyboardInterrupt
         if self.writes and (table := self.ledger.table()):
             rank_zero_info(f"Cost of lightning_cnnviz on the training thread:\n{table}")
+        for line in filter(None, [sink.invitation() for sink in self._sinks]):
+            rank_zero_info(line)
 
     def claim(self, what: str, owner: T) -> T:
         """Claims something that only one callback can own; returns its owner, the first to claim it."""

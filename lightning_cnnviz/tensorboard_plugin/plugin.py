@@ -87,14 +87,19 @@ class CNNVizPlugin(TBPlugin):  # type: ignore[misc]
     def _frames(self, request: wrappers.Request) -> Any:
         """Returns frames of one series (`run`, `tag`) at `steps`, indexed by `place`, e.g. `sample,channel`.
 
+        `arrays` names those that are asked for, e.g. `low,high`; without it, a frame has all of them.
+
         The response is cut short after `MAX_RESPONSE_BYTES`; steps that the series does not have are omitted.
         """
         ctx, experiment = _origin(request)
         run, tag = request.args.get("run", ""), request.args.get("tag", "")
         steps, place = _numbers(request, "steps"), _numbers(request, "place")
+        names = set(request.args.get("arrays", "").split(",")) - {""}
         answer: list[tuple[int, Frame | str]] = []
         size = 0
         for step, frame in self._reader.frames(ctx, experiment, run, tag, steps):
+            if names and isinstance(frame, Frame):
+                frame = Frame(frame.info, {name: array for name, array in frame.arrays.items() if name in names})
             if place and isinstance(frame, Frame):
                 try:
                     frame = pick(frame, place)

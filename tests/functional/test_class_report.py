@@ -57,11 +57,17 @@ def test_a_class_without_samples_has_no_accuracy():
 def test_hits_are_blue_and_mistakes_red_by_their_share_of_the_row(classes):
     counts = confused(classes)[2]
     share = counts / counts.sum(axis=1, keepdims=True)
-    strongest = max(0.1, share[~np.eye(classes, dtype=bool)].max())
-    signed = np.where(np.eye(classes, dtype=bool), -share, share / strongest)
+    signed = np.where(np.eye(classes, dtype=bool), -1, 1) * np.sqrt(share)
     expected = 255 * RED_BLUE(signed / 2 + 0.5)[..., :3]
     found = matrix(confusion_matrix_chart(counts, names(classes)), classes)
     np.testing.assert_allclose(found, expected, atol=5)
+
+
+def test_the_same_share_has_the_same_colour_in_every_picture():
+    early, late = np.array([[10, 60, 30], [0, 90, 10], [0, 0, 100]]), np.array([[97, 0, 3], [0, 90, 10], [3, 0, 97]])
+    one, other = (matrix(confusion_matrix_chart(counts, names(3)), 3) for counts in (early, late))
+    np.testing.assert_array_equal(one[1], other[1])  # whatever the largest mistake is
+    assert one[0, 1, 1] < one[0, 2, 1] < other[0, 2, 1] < 240  # the more, the less green; 3 % are seen
 
 
 @pytest.mark.parametrize("classes", [21, 100, 1000])

@@ -64,6 +64,12 @@ def test_demo_draws_every_view_it_names(demo, home):
     assert named == ["kernels", "feature_maps", "gradient_flow", "curves", "class_report", "projection"]
 
 
+def test_demo_ends_with_the_address_of_the_tab_and_the_run_folder(demo):
+    lines = demo.stdout.splitlines()
+    first = lines.index("http://localhost:6006/#cnnviz")
+    assert Path(lines[first + 1]) == Path("runs", "demo", "version_0")
+
+
 def test_demo_says_how_to_open_tensorboard(demo, home):
     command = shlex.split(re.search(r"^TensorBoard +(.+)$", demo.stdout, re.MULTILINE)[1])
     assert Path(command[0]).samefile(Path(sys.executable).with_name("tensorboard"))

@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tarfile
 import time
 import urllib.parse
 import urllib.request
@@ -16,6 +17,7 @@ from tensorboard_plugin.synthetic_run import SCENES
 
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 """To this machine itself, whatever proxy the environment names."""
+AXE_VERSION = "4.14.1"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
@@ -105,6 +107,21 @@ def slow(start, folder):
 def server(request):
     """Both loaders."""
     return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="package")
+def axe(tmp_path_factory):
+    """The source of axe-core, which looks for what keeps people from using a page."""
+    folder = tmp_path_factory.mktemp("axe")
+    if shutil.which("npm") is None:
+        lacking("there is no npm, which fetches axe-core")
+    fetched = subprocess.run(
+        ["npm", "pack", "--silent", f"axe-core@{AXE_VERSION}"], cwd=folder, capture_output=True, text=True, check=False
+    )
+    if fetched.returncode:
+        lacking(f"axe-core cannot be fetched: {fetched.stderr[-300:]}")
+    with tarfile.open(next(folder.glob("*.tgz"))) as archive:
+        return archive.extractfile("package/axe.min.js").read().decode()
 
 
 @pytest.fixture(scope="package")

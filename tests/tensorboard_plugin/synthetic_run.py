@@ -5,12 +5,15 @@ import json
 import re
 import sys
 import time
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.compat.proto import event_pb2, summary_pb2, tensor_pb2, tensor_shape_pb2, types_pb2
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
+from tensorboard.util import tensor_util
 
 CLASSES = ["circle", "ring", "square", "frame", "cross", "plus", "bar", "pillar", "slash", "checker"]
 STATISTICS = ["mean_abs", "max_abs", "norm", "zero_share", "non_finite", "update_ratio"]
@@ -61,6 +64,30 @@ class Run:
         self.writer.close()
 
 
+@cache
+def read(folder, tag, step):
+    """The arrays of a record by name, and its metadata as `info`, read without any code of the package."""
+    for event in EventFileLoader(str(next(Path(folder).glob("events*")))).Load():
+        for value in event.summary.value:
+            if value.tag == tag and event.step == step:
+                header, payload = tensor_util.make_ndarray(value.tensor)
+                info, at, arrays = json.loads(header), 0, {}
+                for one in info.pop("arrays"):
+                    count = int(np.prod(one["shape"]))
+                    arrays[one["name"]] = np.frombuffer(payload, one["dtype"], count, at).reshape(one["shape"])
+                    at += arrays[one["name"]].nbytes
+                return {**arrays, "info": info}
+    raise AssertionError(f"{tag} was not written at step {step}")
+
+
+def camera(folder, tag, steps, width, height):
+    """A function from points to pixels of a plot in which the layouts of all steps have room."""
+    points = np.concatenate([read(folder, tag, step)["points"] for step in steps])
+    low, high = points.min(0), points.max(0)
+    scale = min((width - 52) / (high - low)[0], (height - 52) / (high - low)[1])
+    return lambda some: (some - (low + high) / 2) * scale * [1, -1] + [width / 2, height / 2]
+
+
 def pictures(targets, rng):
     """A shape for each class, shifted and noisy: n × 28 × 28, 0…1."""
     y, x = np.mgrid[-1 : 1 : SIDE * 1j, -1 : 1 : SIDE * 1j]
@@ -103,8 +130,17 @@ def write(
     epoch_list=None,
     run=None,
     partition=False,
+    every=None,
+    frozen=(),
+    unmeasured=(),
+    linear=1,
 ):
-    """A run as a CNN would write it; `spoil` makes every number NaN."""
+    """A run as a CNN would write it.
+
+    `spoil` makes every number NaN; `every` tells of some kinds that only every n-th epoch has them; layers that are
+    `frozen` have no gradient, those that are `unmeasured` are not among the gradients. The weights
+    and activations of the first `linear` of the hidden layers are there.
+    """
     rng = np.random.default_rng(seed)
     run = run or Run(folder)
     targets = rng.integers(0, len(classes), samples).astype(np.int32)
@@ -117,6 +153,7 @@ def write(
     weights = [25 * w * i + w for _, w, _, i in layers] + [w * 400 + w for _, w in hidden]
     bad = (lambda array: np.full_like(array, np.nan)) if spoil else (lambda array: array)
     for epoch in range(1, epochs + 1) if epoch_list is None else epoch_list:
+        due = {kind: epoch % number == 0 for kind, number in (every or {}).items()}
         step, share = epoch * steps_per_epoch, 1 - np.exp(-epoch / epochs * 3)
         if epoch == 1:
             described = [
@@ -143,10 +180,17 @@ def write(
         table = np.stack(
             [level, level * 30, level * 55, 0.1 + 0.3 * depth * share, 0 * level, level / 40], axis=1
         ).astype(np.float32)
-        health = ["vanishing" if row < 10**-4.4 else "ok" for row in level]
-        run.add("gradients", "cnnviz/gradients", step, {"values": bad(table)}, layers=names, statistics=STATISTICS,
-                health=["non-finite"] * len(names) if spoil else health)  # fmt: skip
+        health = ["non-finite" if spoil else "vanishing" if row < 10**-4.4 else "ok" for row in level]
+        for row in map(names.index, frozen):
+            table[row], health[row] = np.nan, "none"
+        rows = [row for row, name in enumerate(names) if name not in unmeasured]
+        if due.get("gradients", True):
+            run.add("gradients", "cnnviz/gradients", step, {"values": bad(table[rows])}, statistics=STATISTICS,
+                    layers=[names[row] for row in rows], health=[health[row] for row in rows])  # fmt: skip
         y, x = np.mgrid[-2:3, -2:3]
+        wrong = each.random(samples) > 0.1 + 0.84 * share
+        predicted = np.where(wrong, each.integers(0, len(classes), samples), targets).astype(np.int16)
+        some = list(range(min(shown, samples)))
         for number, (name, width, size, _) in enumerate(layers):
             channels = list(range(min(width, 32)))
             turn = np.array(channels)[:, None, None] * 2.4 + number
@@ -158,16 +202,26 @@ def write(
             run.add("kernels", f"cnnviz/kernels/{name}", step,
                     {"values": bad(kernels), "low": bad(low), "high": bad(high)},
                     identity={"layer": name}, layer=name, channels=channels, mode="mean")  # fmt: skip
-            some = list(range(min(shown, samples)))
             maps = _maps(images[some], kernels.astype(float), size)
             for kind, values in (("feature_maps", np.maximum(maps, 0)), ("filter_response", maps)):
                 if kind == "filter_response" and number > 0:
                     continue
                 run.add(kind, f"cnnviz/{kind}/{name}", step, _quantised(values, bad), identity={"layer": name},
-                        layer=name, channels=channels, samples=some)  # fmt: skip
-        wrong = each.random(samples) > 0.1 + 0.84 * share
-        predicted = np.where(wrong, each.integers(0, len(classes), samples), targets).astype(np.int16)
-        for number, name in enumerate(projected):
+                        layer=name, channels=channels, samples=some, predicted=predicted[some].tolist())  # fmt: skip
+        for name, width in hidden[:linear]:
+            own = np.random.default_rng([seed, width])
+            start, end = own.normal(0, 0.1, (2, width, 40))
+            matrix = ((1 - share) * start + share * 3 * end).astype(np.float16)
+            low, high = (matrix.min(1) - 0.01).astype(np.float32), (matrix.max(1) + 0.01).astype(np.float32)
+            run.add("weights", f"cnnviz/weights/{name}", step,
+                    {"values": bad(matrix), "low": bad(low), "high": bad(high)}, identity={"layer": name}, layer=name,
+                    channels=list(range(width)), shape=[width, 40], block=[1, 1],
+                    range=[float(matrix.min()), float(matrix.max())])  # fmt: skip
+            units = (own.normal(0, 1, (len(some), width)) * share)[..., None, None]
+            run.add("feature_maps", f"cnnviz/feature_maps/{name}", step, _quantised(units, bad), samples=some,
+                    identity={"layer": name}, layer=name, channels=list(range(width)),
+                    predicted=predicted[some].tolist())  # fmt: skip
+        for number, name in enumerate(projected if due.get("projection", True) else ()):
             for method in ("tsne", "pca"):
                 own = np.random.default_rng([seed, number, len(method)])
                 apart = share * (0.5 + 0.5 * number / max(len(projected) - 1, 1)) * (1 if method == "tsne" else 0.6)
@@ -200,8 +254,10 @@ def _maps(images, kernels, size):
 def _quantised(values, bad):
     low, high = values.min((2, 3), keepdims=True), values.max((2, 3), keepdims=True)
     quantised = np.round((values - low) / np.where(high > low, high - low, 1) * 255).astype(np.uint8)
-    flat = [bad(array.astype(np.float32)) for array in (low[..., 0, 0], high[..., 0, 0], values.mean((2, 3)))]
-    return {"values": quantised, "low": flat[0], "high": flat[1], "mean": flat[2]}
+    ends = {"low": low, "high": high, "mean": values.mean((2, 3), keepdims=True)}
+    # As where a picture is an average of what the channel was.
+    ends |= {"channel_low": 1.5 * np.minimum(low, 0), "channel_high": 1.5 * high}
+    return {"values": quantised, **{name: bad(array[..., 0, 0].astype(np.float32)) for name, array in ends.items()}}
 
 
 def _cells(share, view, name):
@@ -234,6 +290,11 @@ def lenet_other(folder):
     write(folder, seed=7, epochs=9, steps_per_epoch=150).close()
 
 
+def sparse(folder):
+    """Projections at steps 400, 800 and 1,200, gradients at 300, 600 and 900 of 1,200."""
+    write(folder, every={"projection": 4, "gradients": 3}, frozen=["conv2"], unmeasured=["fc1"]).close()
+
+
 def plane(folder):
     """A model with two inputs."""
     write(folder, layers=(), hidden=(("layer1", 4), ("layer2", 4)), projected=(), classes=["inner", "outer"],
@@ -255,7 +316,7 @@ def hostile(folder):
 
 def thousand(folder):
     layers = [(f"encoder.blocks.{n}.mlp.fc", 64) for n in range(1000)]
-    write(folder, epochs=5, layers=(), hidden=layers, projected=(), samples=10).close()
+    write(folder, epochs=5, layers=(), hidden=layers, projected=(), samples=10, linear=0).close()
 
 
 def truncated(folder):
@@ -292,7 +353,21 @@ def without(folder):
     writer.close()
 
 
-EVERY = [large, lenet, lenet_other, plane, single, nan, hostile, thousand, truncated, corrupt, foreign, without]
+EVERY = [
+    large,
+    lenet,
+    lenet_other,
+    sparse,
+    plane,
+    single,
+    nan,
+    hostile,
+    thousand,
+    truncated,
+    corrupt,
+    foreign,
+    without,
+]
 SCENES = {scene.__name__: scene for scene in EVERY}
 
 

@@ -11,8 +11,8 @@ from PIL import Image
 class Tab:
     """A page of TensorBoard that shows the tab; everything that a browser complains about is kept in `complaints`."""
 
-    def __init__(self, browser, width=1280, height=1000):
-        self.context = browser.new_context(viewport={"width": width, "height": height})
+    def __init__(self, browser, width=1280, height=1000, first_visit=False, **options):
+        self.context = browser.new_context(viewport={"width": width, "height": height}, **options)
         self.complaints, self.addresses = [], []
         self.context.on("request", lambda request: self.addresses.append(request.url))
         self.context.set_default_timeout(10_000)
@@ -20,6 +20,8 @@ class Tab:
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("dialog", lambda dialog: (self.complaints.append(dialog.message), dialog.dismiss()))
         self.page.on("console", self._hear)
+        if not first_visit:
+            self.page.add_init_script("try { localStorage.setItem('cnnviz.toured', '1') } catch {}")
         words = "addEventListener('securitypolicyviolation', (e) => console.error('CSP', e.violatedDirective))"
         self.page.add_init_script(words)
 

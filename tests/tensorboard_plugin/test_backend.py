@@ -116,6 +116,9 @@ def test_frames_arrive_as_they_were_written(tmp_path):
     assert list(frames) == [10, 20]
     np.testing.assert_array_equal(frames[20]["values"], (kernels * 20).astype(np.float32))
     np.testing.assert_array_equal(frames[10]["low"], low)
+    few = unpacked(ask(reads, "/frames", steps="10,20", arrays="low,none", **asked).data)
+    assert [list(frame) for frame in few.values()] == [["low"], ["low"]]
+    np.testing.assert_array_equal(few[10]["low"], low)
     assert b"NaN" not in answer
     assert b'"bad": null' in answer
     part = unpacked(ask(reads, "/frames", steps="10", place="2", **asked).data)[10]

@@ -60,13 +60,13 @@ def tab(request, browser, real, start):
 
 def test_a_run_of_the_fashion_cnn(tab, real):
     _, model, _ = real
-    tab.open(tab.server, run="fashion", layer="conv1", view="kernels").at(180)
+    tab.open(tab.server, run="fashion", layer="conv1", view="kernels", scale="own").at(180)
     assert tab.find(".block b").all_inner_texts() == [
         name for name, _ in model.named_children() if "accuracy" not in name
     ]
     weight = model.conv1.weight.detach().numpy()[:, 0]
     expected = colormaps["RdBu_r"](weight[0] / abs(weight).max() / 2 + 0.5)[..., :3] * 255
-    picture = tab.pixels(".sheet canvas").astype(float)
+    picture = tab.pixels(".sheet:not([hidden]) canvas").astype(float)
     side = (np.abs(picture[2:, 2:, 3] - 255) > 0).argmax(axis=1)[0] / 3
     places = (2 + (np.arange(3) + 0.5) * side).astype(int)
     assert np.abs(picture[np.ix_(places, places)][..., :3] - expected).max() < 8
@@ -76,7 +76,12 @@ def test_a_run_of_the_fashion_cnn(tab, real):
     tab.page.keyboard.press("Home")
     tab.at(60)
     assert not np.array_equal(last, tab.pixels(".points"))
-    assert np.abs(tab.pixels(".sheet canvas").astype(float)[np.ix_(places, places)][..., :3] - expected).max() > 8
+    assert (
+        np.abs(
+            tab.pixels(".sheet:not([hidden]) canvas").astype(float)[np.ix_(places, places)][..., :3] - expected
+        ).max()
+        > 8
+    )
 
 
 def test_a_run_of_the_circles(tab):

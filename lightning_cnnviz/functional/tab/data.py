@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lightning_cnnviz.functional.drawing.image import Array, ArrayLike, planes, to_array
+from lightning_cnnviz.functional.drawing.image import Array, ArrayLike, channel_mean, finite_range, planes, to_array
 from lightning_cnnviz.functional.drawing.photograph import photographs
 from lightning_cnnviz.functional.kernels import KernelSelection
 from lightning_cnnviz.functional.tab.schema import SCHEMA
@@ -90,15 +90,49 @@ def kernel_tab_data(selection: KernelSelection, layer: str, *, note: str = "") -
         "low": selection.low,
         "high": selection.high,
     }
-    info = {"channels": list(range(len(values))), "mode": mode if isinstance(mode, str) else "slice"}
-    info |= {"note": note} if note else {}
+    info: dict[str, Any] = {"channels": list(range(len(values))), "mode": mode if isinstance(mode, str) else "slice"}
+    info |= {"range": list(finite_range(arrays["values"])), **({"note": note} if note else {})}
     return TabData("kernels", {"layer": layer}, info, arrays)
 
 
+class ChannelStatistics(NamedTuple):
+    """Statistics of each channel over all of its values, of each sample: arrays of shape (samples, channels)."""
+
+    low: Array
+    high: Array
+    mean: Array
+
+
+def channel_statistics(activations: ArrayLike, max_channels: int) -> ChannelStatistics:
+    """Returns the statistics of a layer's channels; not finite where a value is not.
+
+    Args:
+        activations: Shape (samples, channels, *size).
+        max_channels: Maximum number of channels, starting from the first.
+
+    Example:
+        >>> channel_statistics(np.arange(12.0).reshape(1, 3, 4), max_channels=2).high
+        array([[3., 7.]], dtype=float32)
+    """
+    values = to_array(activations[:, :max_channels] if activations.ndim > 1 else activations[:, None])
+    flat = values.reshape(*values.shape[:2], -1)
+    return ChannelStatistics(flat.min(axis=2), flat.max(axis=2), channel_mean(flat, axis=2))
+
+
 def map_tab_data(
-    activations: ArrayLike, layer: str, *, kind: str = "feature_maps", max_channels: int = 32, known: bool = True
+    activations: ArrayLike,
+    layer: str,
+    *,
+    kind: str = "feature_maps",
+    max_channels: int = 32,
+    known: bool = True,
+    statistics: ChannelStatistics | None = None,
+    predicted: Sequence[int] | None = None,
 ) -> TabData:
     """Returns the maps of a layer as bytes, each scaled from its smallest to its largest value.
+
+    `reduced` says whether the range of some channel is wider than that of its map, which is an average or a slice of
+    it; then there are arrays with the ranges of the channels, too.
 
     Args:
         activations: As for `feature_maps`.
@@ -106,24 +140,30 @@ def map_tab_data(
         kind: `"feature_maps"` or `"filter_response"`.
         max_channels: Maximum number of channels kept, starting from the first.
         known: Whether the samples are the first ones of `sample_tab_data`; if not, their indices are negative.
+        statistics: Those of the channels, where `activations` are averages or slices of them.
+        predicted: The predicted class index of each sample, if that is known.
 
     Example:
         >>> map_tab_data(np.random.rand(4, 6, 28, 28), "conv1").arrays["values"].shape
         (4, 6, 28, 28)
     """
+    statistics = statistics or channel_statistics(activations, max_channels)
     maps = planes(to_array(activations))[:, :max_channels]
-    mean = maps.mean(axis=(2, 3))
     side = int((MAX_STORED_MAP_BYTES / max(maps.shape[0] * maps.shape[1], 1)) ** 0.5)
     maps = _reduced(maps, min(MAX_STORED_MAP_SIZE, max(side, 1)))
     low, high = maps.min(axis=(2, 3)), maps.max(axis=(2, 3))
     span = (high - low)[..., None, None]
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.nan_to_num((maps - low[..., None, None]) / span, nan=0, posinf=0, neginf=0)
-    arrays = {"values": np.round(255 * share).astype(np.uint8), "low": low, "high": high, "mean": mean}
-    info = {
+    arrays = {"values": np.round(255 * share).astype(np.uint8), "low": low, "high": high, "mean": statistics.mean}
+    info: dict[str, Any] = {
         "samples": list(range(len(maps))) if known else [-1 - i for i in range(len(maps))],
         "channels": list(range(maps.shape[1])),
     }
+    info |= {} if predicted is None else {"predicted": list(predicted)}
+    info["reduced"] = not (np.array_equal(low, statistics.low, True) and np.array_equal(high, statistics.high, True))
+    if info["reduced"]:
+        arrays |= {"channel_low": statistics.low, "channel_high": statistics.high}
     return TabData(kind, {"layer": layer}, info, arrays)
 
 

@@ -55,6 +55,10 @@ class Sink:
     def close(self) -> None:
         """Logs what was put off, as the last callback ends. Called on the training thread."""
 
+    def invitation(self) -> str:
+        """Returns a line that says where the run is seen in the tab, or nothing where it is not."""
+        return ""
+
     def losses(self) -> list[tuple[str, int, Exception]]:
         """Returns tag, step and error of each record that could not be written since the last call."""
         return []

@@ -1,5 +1,6 @@
 """TensorBoard, through the event file of its logger."""
 
+import shlex
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -17,6 +18,10 @@ DEFAULT_IMAGE_SAMPLES = 10
 """Images per tag that TensorBoard shows by default."""
 
 
+TAB_ADDRESS = "http://localhost:6006/#cnnviz"
+"""The CNN Viz tab where TensorBoard is started with no other port."""
+
+
 class TensorBoardSink(Sink):
     """Writes images, scalars, texts and chart layouts to the event file; animations also to files next to it."""
 
@@ -27,7 +32,7 @@ class TensorBoardSink(Sink):
         super().__init__(logger)
         self._file = EventFile(logger.experiment)
         self._image_counts: Counter[str] = Counter()
-        self._sampling_reported = self._begins_anew = False
+        self._sampling_reported = self._begins_anew = self._in_tab = False
 
     def numbers(self, values: Mapping[str, float], step: int) -> int:
         """Adds scalars, as a single record."""
@@ -49,6 +54,7 @@ class TensorBoardSink(Sink):
 
     def tab_data(self, data: TabData, step: int) -> int:
         """Adds data for the tab."""
+        self._in_tab = True
         return self._write(tab_data_summary(data), step)
 
     def text(self, tag: str, text: str, step: int) -> int:
@@ -69,6 +75,11 @@ class TensorBoardSink(Sink):
     def flush(self) -> None:
         """Blocks until everything is in the file."""
         self._file.flush()
+
+    def invitation(self) -> str:
+        """Names the tab's address and the command that serves it."""
+        command = shlex.join(["tensorboard", "--logdir", str(self._file.folder)])
+        return f"lightning_cnnviz: see this run at {TAB_ADDRESS} after: {command}" if self._in_tab else ""
 
     def losses(self) -> list[tuple[str, int, Exception]]:
         """Returns what did not fit on the disk, for example."""

@@ -5,12 +5,14 @@ import { RunData } from "./data/run.js";
 import { State } from "./data/state.js";
 import { mergeSteps } from "./data/steps.js";
 import { loadColours } from "./draw/colours.js";
-import { dropdown, h, setOptions, showMessage, updateChildren } from "./draw/dom.js";
-import { borrowFont, isVisible } from "./draw/host.js";
+import { dropdown, h, iconButton, setOptions, showMessage, updateChildren } from "./draw/dom.js";
+import { borrowFont, host, isVisible, listenOutside, takeFocus } from "./draw/host.js";
 import { followTheme } from "./draw/theme.js";
 import { emptyPage } from "./panels/empty_page.js";
+import { Help } from "./panels/help.js";
 import { RunView } from "./panels/run_view.js";
 import { Timeline } from "./panels/timeline.js";
+import { Tour } from "./panels/tour.js";
 
 const POLL_INTERVAL = 3000; // milliseconds
 
@@ -18,25 +20,40 @@ class App {
 	constructor() {
 		this.state = new State();
 		this.clock = new Clock();
-		const { step } = this.state.values;
+		const { step, rate } = this.state.values;
+		this.clock.rate = rate ?? this.clock.rate;
 		if (step !== undefined) Object.assign(this.clock, { following: false, target: step });
 		this.opened = new Map(); // RunData by name
 		this.views = [];
 		this.run = dropdown("Run", (run) => this.state.set({ run }));
 		this.compare = dropdown("Run to compare with", (run) => this.state.set({ compare: run || undefined }));
+		this.scale = dropdown("One scale for", (scale) => this.state.set({ scale: scale || undefined }));
 		this.error = h("p", { class: "error", role: "alert", hidden: true });
 		this.timeline = new Timeline(this.clock, this.requestDraw, this.commitTime);
 		this.main = h("main");
-		this.empty = h("section", { class: "empty", hidden: true });
+		this.empty = h("main", { class: "empty", hidden: true });
 		this.top = h(
-			"div",
+			"header",
 			"top",
-			h("div", "bar", h("label", "", "Run", this.run), h("label", "", "Compare with", this.compare)),
+			h(
+				"div",
+				"bar",
+				h("label", "", "Run", this.run),
+				h("label", "", "Compare with", this.compare),
+				h("label", "", "One scale for", this.scale),
+				this.timeline.curves.legend,
+				iconButton("?", "Keys and tour (?)", () => this.help.toggle()),
+			),
 			this.timeline.element,
 		);
-		document.body.replaceChildren(this.top, this.error, this.main, this.empty);
+		this.tour = new Tour();
+		this.help = new Help(() => this.tour.begin());
+		const parts = [this.top, this.error, this.main, this.empty, this.tour.element, this.help.element];
+		document.body.replaceChildren(...parts);
 		this.state.listeners.push((changes) => this.onStateChange(changes));
 		document.addEventListener("keydown", (event) => this.onKey(event));
+		listenOutside((event) => this.onKey(event));
+		host.addEventListener("hashchange", () => setTimeout(takeFocus, 300)); // TensorBoard has shown the tab by then
 		followTheme(this.requestDraw);
 	}
 
@@ -47,7 +64,8 @@ class App {
 
 	/** Keeps the time that was set in the address. */
 	commitTime = () => {
-		this.state.set({ step: this.clock.following ? undefined : (this.clock.target ?? undefined) });
+		const { following, target, rate } = this.clock;
+		this.state.set({ step: following ? undefined : (target ?? undefined), rate });
 		this.requestDraw();
 	};
 
@@ -101,6 +119,7 @@ class App {
 			if (!this.opened.has(name)) this.opened.set(name, new RunData(name, this.updateSteps));
 			return new RunView(this.opened.get(name), this.state, this.clock, this.requestDraw, this.seek);
 		});
+		for (const view of this.views) view.runs = this.views.map(({ run: data }) => data);
 		this.main.replaceChildren(...this.views.map((view) => view.element));
 	}
 
@@ -128,13 +147,20 @@ class App {
 		this.empty.hidden = !nothing;
 		this.top.hidden = this.main.hidden = nothing;
 		if (nothing || !this.views.length) return;
+		const all = this.views.length > 1 ? "all steps and runs" : "all steps";
+		setOptions(this.scale, ["", "own"], this.state.values.scale, (own) => (own ? "each step" : all));
 		this.timeline.draw(this.views.map(({ run }) => run));
 		for (const view of this.views) view.draw(this.views.length > 1);
-		if (this.views[0].hasPicture) this.marked ??= performance.mark("cnnviz:first-picture");
+		if (this.views[0].hasPicture && !this.marked) {
+			this.marked = performance.mark("cnnviz:first-picture");
+			this.tour.offer();
+		}
 	};
 
 	onKey(event) {
 		if (event.altKey || event.ctrlKey || event.metaKey || event.target.closest("select, input")) return;
+		if (event.key === "?") this.help.toggle();
+		if (this.help.element.open) return;
 		const moves = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity };
 		const isSpace = event.key === " ";
 		if (!(isSpace || event.key in moves) || (isSpace && event.target.closest("button"))) return;
@@ -152,7 +178,11 @@ function loadStyle() {
 }
 
 export async function render() {
+	document.documentElement.lang = "en";
+	document.title = "CNN Viz";
 	borrowFont();
 	await Promise.all([loadStyle(), loadColours()]);
-	await new App().poll();
+	const app = new App();
+	takeFocus();
+	await app.poll();
 }

@@ -7,7 +7,13 @@ import pytest
 import torch
 
 from lightning_cnnviz.functional.kernels import select_kernels
-from lightning_cnnviz.functional.tab.data import TabData, kernel_tab_data, map_tab_data, sample_tab_data
+from lightning_cnnviz.functional.tab.data import (
+    TabData,
+    channel_statistics,
+    kernel_tab_data,
+    map_tab_data,
+    sample_tab_data,
+)
 
 
 def unpacked(record):
@@ -45,6 +51,8 @@ def test_kernels_are_the_weights():
     np.testing.assert_allclose(record.arrays["values"], weight[:4, 0], rtol=1e-3)
     np.testing.assert_allclose(record.arrays["low"], weight[:4].amin((1, 2, 3)), rtol=1e-6)
     np.testing.assert_allclose(record.arrays["high"], weight[:4].amax((1, 2, 3)), rtol=1e-6)
+    shown = weight[:4, 0]
+    assert record.info.pop("range") == pytest.approx([float(shown.min()), float(shown.max())], rel=1e-3)
     assert record.info == {"channels": [0, 1, 2, 3], "mode": "slice"}
     mean = kernel_tab_data(select_kernels(weight, "mean"), "conv")
     np.testing.assert_allclose(mean.arrays["values"], weight.mean(1), atol=2e-3)
@@ -83,6 +91,21 @@ def test_large_maps_are_means_over_squares():
     means = maps[:, :, :126, :129].astype(np.float64).reshape(1, 2, 42, 3, 43, 3).mean((3, 5))
     low, high = (arrays[name][..., None, None] for name in ("low", "high"))
     np.testing.assert_allclose(low + (high - low) * arrays["values"] / 255, means, atol=0.01)
+
+
+@pytest.mark.parametrize("shape", [(2, 5), (2, 5, 300), (2, 5, 130, 128), (2, 5, 3, 9, 9)])
+def test_the_range_and_the_mean_of_a_channel_are_those_of_all_its_values(shape):
+    maps = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    maps.reshape(2, 5, -1)[1, 2, 0] = 40  # one value that no average shows
+    record = map_tab_data(maps, "conv", max_channels=4)
+    assert record.info["reduced"] == (shape in [(2, 5, 300), (2, 5, 130, 128), (2, 5, 3, 9, 9)])
+    arrays = {"channel_low": record.arrays["low"], "channel_high": record.arrays["high"], **record.arrays}
+    flat = maps.reshape(2, 5, -1)[:, :4].astype(np.float64)
+    np.testing.assert_allclose(arrays["channel_low"], flat.min(2), rtol=1e-6)
+    np.testing.assert_allclose(arrays["channel_high"], flat.max(2), rtol=1e-6)
+    np.testing.assert_allclose(arrays["mean"], flat.mean(2), rtol=1e-4, atol=1e-6)
+    kept = map_tab_data(0 * maps, "conv", statistics=channel_statistics(maps, 4), max_channels=4).arrays
+    np.testing.assert_array_equal(kept["channel_high"], arrays["channel_high"])
 
 
 def test_many_maps_take_no_more_than_their_room():

@@ -14,10 +14,14 @@ async function get(route, query) {
 export const runs = async () => (await get("runs", {})).json();
 export const series = async (run, known) => (await get("series", { run, known })).json();
 
-/** Frames of one series, perhaps not of all `steps`; the newest request is served first: it is what the user looks at. */
-export function frames(run, tag, steps, place = []) {
+/**
+ * Frames of one series, perhaps not of all `steps`, with the arrays of some names only, if any are given. The newest
+ * request is served first: it is what the user looks at.
+ */
+export function frames(run, tag, steps, place = [], arrays = []) {
+	const [at, indices, names] = [steps, place, arrays].map((list) => list.join(","));
 	return new Promise((resolve, reject) => {
-		waiting.push({ query: { run, tag, steps: steps.join(","), place: place.join(",") }, resolve, reject });
+		waiting.push({ query: { run, tag, steps: at, place: indices, arrays: names }, resolve, reject });
 		pump();
 	});
 }

@@ -1,38 +1,50 @@
-// The channels of a frame of kernels, feature maps or filter responses: values, ranges, scales.
-import { commonScale, maxMagnitude, symmetricScale } from "../draw/scales.js";
+// The channels of a frame of kernels, weights, feature maps or filter responses: values, ranges, scales.
+import { commonScale, extent } from "../draw/scales.js";
 
-/** The channels of a frame, of its `sample`-th sample unless they are kernels. */
+/** Whether a kind shows weights, which have no samples. */
+export const isWeight = (kind) => kind === "kernels" || kind === "weights";
+
+/** The channels of a frame, of its `sample`-th sample unless they are weights. A unit of a linear layer is a channel. */
 export function channelsOf(frame, kind, sample) {
-	const { values, low, high, mean } = frame.arrays;
+	const { values, low, high, mean, channel_low, channel_high } = frame.arrays;
 	const numbers = frame.info.channels ?? [];
-	const [count, rows, columns, planes = 1] = kind === "kernels" ? values.shape : values.shape.slice(1);
-	const size = rows * columns * planes;
-	const shape = { count, rows, columns, planes, numbers };
-	if (kind === "kernels") {
+	if (isWeight(kind)) {
+		const [count, rows, columns, planes = 1] =
+			kind === "kernels" ? values.shape : [values.shape[0], 1, values.shape[1]];
+		const size = rows * columns * planes;
 		const valuesOf = (index) => values.data.subarray(index * size, (index + 1) * size);
-		return { ...shape, valuesOf, low: low.data, high: high.data };
+		return { count, rows, columns, planes, numbers, valuesOf, values: values.data, low: low.data, high: high.data };
 	}
-	const [lows, highs, means] = [low, high, mean].map(({ data }) => data.subarray(sample * count, (sample + 1) * count));
+	const [count, rows, columns] = values.shape.slice(1);
+	const size = rows * columns;
+	const own = ({ data }) => data.subarray(sample * count, (sample + 1) * count);
+	const [lows, highs] = [own(low), own(high)];
 	const valuesOf = (index) => {
 		const start = (sample * count + index) * size;
 		return dequantise(values.data.subarray(start, start + size), lows[index], highs[index]);
 	};
-	return { ...shape, valuesOf, low: lows, high: highs, mean: means };
+	const ranges = { low: own(channel_low ?? low), high: own(channel_high ?? high), mean: own(mean) };
+	return { count, rows, columns, planes: 1, numbers, valuesOf, ...ranges };
 }
 
 const dequantise = (bytes, low, high) => Float32Array.from(bytes, (byte) => low + ((high - low) * byte) / 255);
 
-/** The common scale of a frame's channels. */
-export function scaleOf(channels, kind) {
-	if (kind !== "kernels") return commonScale(channels.low, channels.high, kind === "filter_response");
-	return symmetricScale(Array.from({ length: channels.count }, (_, index) => maxMagnitude(channels.valuesOf(index))));
+/** Least and largest value of a frame's pictures; [∞, −∞] where none is finite. */
+export function rangeOf({ info, arrays }) {
+	const { low, high } = arrays;
+	return info.range ?? [extent(low.data)[0], extent(high.data)[1]];
 }
 
-/** One channel in several frames: the values of each, and their common scale. */
+/** The scale of some ranges together. */
+export function scaleOf(ranges, kind) {
+	const signed = isWeight(kind) || kind === "filter_response";
+	const [lows, highs] = [0, 1].map((end) => ranges.map((range) => range[end]));
+	return commonScale(lows, highs, signed);
+}
+
+/** One channel in several frames: the values of each. */
 export function channelHistory(frames, kind) {
-	const data = frames.map((frame) => frame.arrays.values.data);
-	if (kind === "kernels") return { values: data, scale: symmetricScale(data.map(maxMagnitude)) };
-	const [lows, highs] = ["low", "high"].map((name) => frames.map((frame) => frame.arrays[name].data[0]));
-	const values = data.map((bytes, k) => dequantise(bytes, lows[k], highs[k]));
-	return { values, scale: commonScale(lows, highs, kind === "filter_response") };
+	return frames.map(({ arrays: { values, low, high } }) =>
+		isWeight(kind) ? values.data : dequantise(values.data, low.data[0], high.data[0]),
+	);
 }

@@ -6,7 +6,8 @@ const TRANSITION = 280; // milliseconds from one step to another
 
 export class Clock {
 	constructor() {
-		Object.assign(this, { steps: [], time: 0, target: null, playing: false, rate: 4, following: true });
+		Object.assign(this, { steps: [], time: 0, target: null, playing: false, dragging: false, rate: 4 });
+		Object.assign(this, { following: true, began: null, share: 1 });
 		this.reducedMotion = window.matchMedia("(prefers-reduced-motion: reduce)");
 	}
 
@@ -30,6 +31,22 @@ export class Clock {
 		return stepAt(steps, this.step);
 	}
 
+	/**
+	 * Where a series with frames at some steps is: at the last one that is not after the step that is shown, and between
+	 * two of them only on the way. Null before the first.
+	 */
+	timeIn(steps) {
+		const still = this.stepIn(steps);
+		if (still === null || !this.isMoving || this.reducedMotion.matches) return still;
+		if (this.playing || this.dragging) return this.time;
+		const from = this.leftMoving ? this.from : (stepAt(steps, this.from) ?? still);
+		return from + (still - from) * this.share;
+	}
+
+	get isMoving() {
+		return this.playing || this.dragging || this.began !== null;
+	}
+
 	nearestStep(time) {
 		const { steps } = this;
 		if (!steps.length) return time;
@@ -40,10 +57,12 @@ export class Clock {
 
 	/** Goes to the logged step nearest to a time. */
 	seek(time, { animate = true } = {}) {
-		this.playing = false;
+		this.leftMoving = this.isMoving;
+		Object.assign(this, { playing: false, dragging: false });
 		this.target = this.nearestStep(time);
 		this.from = this.time;
 		this.began = animate && !this.reducedMotion.matches ? performance.now() : null;
+		this.share = 0;
 		if (this.began === null) this.time = this.target;
 	}
 
@@ -79,11 +98,12 @@ export class Clock {
 			}
 			return this.playing;
 		}
-		if (this.began === null || this.began === undefined) return false;
-		const share = Math.min((now - this.began) / TRANSITION, 1);
-		this.time = this.from + (this.target - this.from) * (1 - (1 - share) ** 3);
-		if (share === 1) this.began = null;
-		return share < 1;
+		if (this.began === null) return false;
+		const passed = Math.min((now - this.began) / TRANSITION, 1);
+		this.share = 1 - (1 - passed) ** 3;
+		this.time = this.from + (this.target - this.from) * this.share;
+		if (passed === 1) this.began = null;
+		return passed < 1;
 	}
 
 	/** A time as a fractional index into the logged steps. */

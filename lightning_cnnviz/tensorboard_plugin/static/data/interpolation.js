@@ -3,35 +3,65 @@ import { stepAt } from "./steps.js";
 
 const median = (values) => values.sort((a, b) => a - b)[values.length >> 1];
 
+/** [left, right, low, high] of the points of a frame, worked out once; infinite where none is finite. */
+function boundsOf(frame) {
+	if (frame.bounds) return frame.bounds;
+	const { data } = frame.arrays.points;
+	let [left, right, low, high] = [Infinity, -Infinity, Infinity, -Infinity];
+	for (let k = 0; k < data.length; k += 2) {
+		const [x, y] = [data[k], data[k + 1]];
+		if (!Number.isFinite(x) || !Number.isFinite(y)) continue;
+		[left, right, low, high] = [Math.min(left, x), Math.max(right, x), Math.min(low, y), Math.max(high, y)];
+	}
+	frame.bounds = [left, right, low, high];
+	return frame.bounds;
+}
+
+const common = new WeakMap(); // series → bounds of all frames that have been here
+
+/** The bounds of all frames of a series, as far as they have been fetched. */
+export function commonBounds(series) {
+	let bounds = common.get(series) ?? [Infinity, -Infinity, Infinity, -Infinity];
+	for (const frame of series.frames.values()) {
+		if (!frame.arrays?.points) continue;
+		const own = boundsOf(frame);
+		bounds = bounds.map((value, k) => (k % 2 ? Math.max(value, own[k]) : Math.min(value, own[k])));
+	}
+	common.set(series, bounds);
+	return bounds;
+}
+
 /** What is worked out once for a frame: bounds, and the median position of each class. */
 function summaryOf(frame, targets, classCount) {
 	if (frame.summary?.targets === targets) return frame.summary;
 	const { data } = frame.arrays.points;
-	let [left, right, low, high] = [Infinity, -Infinity, Infinity, -Infinity];
+	const bounds = boundsOf(frame);
 	const groups = Array.from({ length: classCount }, () => [[], []]);
 	for (let k = 0; k < data.length / 2; k++) {
 		const [x, y] = [data[2 * k], data[2 * k + 1]];
 		if (!Number.isFinite(x) || !Number.isFinite(y)) continue;
-		[left, right, low, high] = [Math.min(left, x), Math.max(right, x), Math.min(low, y), Math.max(high, y)];
 		groups[targets[k]]?.[0].push(x);
 		groups[targets[k]]?.[1].push(y);
 	}
 	const medians = groups.map(([x, y]) => (x.length ? [median(x), median(y)] : null));
-	frame.summary = { targets, bounds: right >= left ? [left, right, low, high] : null, medians };
+	frame.summary = { targets, bounds: bounds[1] >= bounds[0] ? bounds : null, medians };
 	return frame.summary;
 }
 
 const lerp = (a, b, share) => (a && b ? a.map((value, k) => value + (b[k] - value) * share) : (a ?? b));
 
-/** {points, predicted, bounds, medians, frame} at a time; null before the first frame, {waiting} while it is loaded. */
+/**
+ * {points, predicted, bounds, medians, frame, next} at a time of a series: what is not a place is that of `frame`, and
+ * `next` is the frame that the points move to, if they do. Null before the first frame, {waiting} while it is loaded.
+ */
 export function projectionAt(run, series, time, { targets, classes }) {
-	const before = stepAt(series.steps, time + 1e-6);
-	if (before === null) return null;
+	if (time === null) return null;
+	const before = stepAt(series.steps, time + 1e-6) ?? series.steps[0];
 	const after = series.steps[series.steps.indexOf(before) + 1];
 	const frame = run.frame(series, before);
 	if (!frame) return { waiting: true };
 	if (frame.error) return { error: frame.error };
-	const share = after === undefined ? 0 : (time - before) / (after - before);
+	const share = after === undefined ? 0 : Math.max(0, time - before) / (after - before);
 	const next = share > 1e-6 ? run.frame(series, after) : null;
 	const start = summaryOf(frame, targets, classes.length);
 	const { data } = frame.arrays.points;
@@ -41,7 +71,7 @@ export function projectionAt(run, series, time, { targets, classes }) {
 	const to = next.arrays.points.data;
 	const points = data.map((value, k) => (Number.isFinite(to[k]) ? value + (to[k] - value) * share : value));
 	const medians = start.medians.map((middle, k) => lerp(middle, end.medians[k], share));
-	return { ...projection, points, bounds: lerp(start.bounds, end.bounds, share), medians };
+	return { ...projection, points, next, bounds: lerp(start.bounds, end.bounds, share), medians };
 }
 
 /** The positions of one sample in all frames that are here, up to a time: [[x, y], …]. */

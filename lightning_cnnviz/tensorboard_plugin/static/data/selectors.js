@@ -1,4 +1,5 @@
 // What the frames of a run say, put together for the panels. Each is worked out once per version of the run.
+import { NO_GRADIENT, NOT_FINITE, NOT_MEASURED } from "../draw/missing.js";
 
 function memoised(select) {
 	const key = Symbol();
@@ -49,15 +50,30 @@ export const gradientsOf = memoised((run) => {
 	return { layers, statistics: frames.at(-1)?.info.statistics ?? [], frames, steps: frames.map((frame) => frame.step) };
 });
 
+function rowOf(frame, layer) {
+	frame.rows ??= new Map(frame.info.layers.map((name, row) => [name, row]));
+	return frame.rows.get(layer);
+}
+
 /** {health, values: statistic → number} of a layer in a frame of the gradients, or null. */
 export function layerGradients(frame, layer) {
-	frame.rows ??= new Map(frame.info.layers.map((name, row) => [name, row]));
-	const row = frame.rows.get(layer);
+	const row = rowOf(frame, layer);
 	if (row === undefined) return null;
 	const { data } = frame.arrays.values;
 	const { statistics, health } = frame.info;
 	const values = Object.fromEntries(statistics.map((name, column) => [name, data[row * statistics.length + column]]));
 	return { health: health?.[row] ?? "none", values };
+}
+
+/** A statistic of a layer in a frame of the gradients: a finite number, or which kind of cell without one it is. */
+export function gradientAt(frame, layer, statistic) {
+	const { statistics, health } = frame.info;
+	const [row, column] = [rowOf(frame, layer), statistics.indexOf(statistic)];
+	if (row === undefined || column < 0) return NOT_MEASURED;
+	const value = frame.arrays.values.data[row * statistics.length + column];
+	if (Number.isFinite(value)) return value;
+	if (health?.[row] === "none") return NO_GRADIENT;
+	return health?.[row] === "non-finite" || !Number.isNaN(value) ? NOT_FINITE : NOT_MEASURED;
 }
 
 /** Epochs completed at a time, between the points of any curve; null where there is none. */

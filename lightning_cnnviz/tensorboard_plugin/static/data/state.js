@@ -3,8 +3,8 @@
 import { host } from "../draw/host.js";
 
 const PREFIX = "p.cnnviz.";
-const TEXT = ["run", "compare", "layer", "view", "plot", "method", "statistic", "cells"];
-const NUMBERS = ["step", "sample", "channel"];
+const TEXT = ["run", "compare", "layer", "view", "plot", "method", "statistic", "cells", "scale"];
+const NUMBERS = ["step", "sample", "channel", "zoom", "rate"];
 const LISTS = ["classes", "followed"];
 
 export class State {
@@ -24,7 +24,7 @@ export class State {
 		const fields = new URLSearchParams(host.location.hash.slice(1).replaceAll("+", "%2B"));
 		const text = (name) => fields.get(PREFIX + name) ?? "";
 		for (const name of TEXT) if (text(name)) this.values[name] = text(name);
-		for (const name of NUMBERS) if (/^\d+$/.test(text(name))) this.values[name] = Number(text(name));
+		for (const name of NUMBERS) if (/^\d+(\.\d+)?$/.test(text(name))) this.values[name] = Number(text(name));
 		for (const name of LISTS)
 			this.values[name] = text(name).split(",").filter(Boolean).map(Number).filter(Number.isInteger);
 	}

@@ -1,6 +1,6 @@
 // Elements of the page and its controls. Text always arrives as text nodes: a name is never read as HTML.
 
-const present = (children) => children.filter((child) => child !== null && child !== undefined);
+const present = (children) => children.filter((child) => child || child === 0);
 
 /** An element. `props` is its class, or `on…` listeners, `style`, attributes with a hyphen, `role`, else properties. */
 export function h(tag, props = "", ...children) {

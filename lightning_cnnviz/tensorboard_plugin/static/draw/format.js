@@ -15,6 +15,12 @@ export const formatInteger = (value) => Number(value).toLocaleString("en");
 /** What to say at a time before the first of some steps. */
 export const firstRecorded = (steps) => `First recorded at step ${formatInteger(steps[0])}.`;
 
+/** Of which step a picture is, where another step may be chosen. */
+export function frameInWords(own, chosen) {
+	const words = `Step ${formatInteger(own)}`;
+	return own === chosen ? words : `${words}, the last recorded before step ${formatInteger(chosen)}`;
+}
+
 /** A count in few letters: 1.2k, 15.1M. */
 export function formatCount(count) {
 	for (const [size, letter] of [

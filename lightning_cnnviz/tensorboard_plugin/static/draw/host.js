@@ -15,6 +15,20 @@ export function isVisible() {
 	return !window.frameElement || getComputedStyle(window.frameElement).visibility !== "hidden";
 }
 
+/** Takes the keyboard, unless the user does something in TensorBoard itself. */
+export function takeFocus() {
+	const { activeElement, body } = host.document;
+	if (isVisible() && (!activeElement || activeElement === body || activeElement.closest("[role=tab]"))) window.focus();
+}
+
+/** Calls `onKey` for keys that are pressed while TensorBoard's own page, and nothing in it, has the keyboard. */
+export function listenOutside(onKey) {
+	if (host === window) return;
+	host.document.addEventListener("keydown", (event) => {
+		if (isVisible() && event.target === host.document.body) onKey(event);
+	});
+}
+
 /** Takes over TensorBoard's typeface, which a frame does not inherit. Its addresses forget the path prefix. */
 export function borrowFont() {
 	try {

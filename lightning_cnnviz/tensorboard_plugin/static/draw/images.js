@@ -53,7 +53,7 @@ export function thumbnail({ thumbnails }, index, size) {
 	const { data, shape } = thumbnails ?? { data: [], shape: [0, 1, 1, 3] };
 	const [count, height, width] = shape;
 	const style = { width: `${size}px`, height: `${size}px` };
-	const canvas = h("canvas", { class: "thumbnail", style, width, height });
+	const canvas = h("canvas", { class: "thumbnail", "aria-hidden": "true", style, width, height });
 	const context = canvas.getContext("2d");
 	if (index < 0 || index >= count) {
 		context.fillStyle = "rgb(128 128 128)";

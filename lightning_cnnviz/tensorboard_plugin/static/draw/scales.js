@@ -14,13 +14,13 @@ export function extent(values) {
 }
 
 /** Largest finite magnitude of some values. */
-export function maxMagnitude(values) {
+function maxMagnitude(values) {
 	const [low, high] = extent(values);
 	return Math.max(0, -low, high);
 }
 
 /** A scale {low, high} around zero that holds all magnitudes. */
-export function symmetricScale(magnitudes) {
+function symmetricScale(magnitudes) {
 	const high = Math.max(extent(magnitudes)[1], 0);
 	return { low: -high || -1e-30, high };
 }

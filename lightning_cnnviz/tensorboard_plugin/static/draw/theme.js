@@ -9,10 +9,19 @@ export const appearance = {
 	get pixelRatio() {
 		return window.devicePixelRatio || 1;
 	},
+	/** Whether the window is low: pictures are smaller then, so that what is needed is seen without scrolling. */
+	get low() {
+		return lowWindow.matches;
+	},
 	get key() {
-		return `${this.dark} ${this.pixelRatio}`;
+		return `${this.dark} ${this.pixelRatio} ${this.low} ${forcedColours.matches}`;
 	},
 };
+
+const lowWindow = window.matchMedia("(max-height: 800px)");
+
+/** Whether the system replaces the colours of pages by a few of its own, for those who see little. */
+const forcedColours = window.matchMedia("(forced-colors: active)");
 
 /** The value of a variable of the style sheet, for canvases. */
 export const cssVariable = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
@@ -30,5 +39,6 @@ export function followTheme(onChange) {
 	};
 	if (outer) new MutationObserver(apply).observe(outer, { attributes: true, attributeFilter: ["class"] });
 	else system.addEventListener("change", apply);
+	for (const query of [forcedColours, lowWindow]) query.addEventListener("change", onChange);
 	apply();
 }

@@ -1,42 +1,42 @@
-// The channels of a layer as a grid of pictures, of which one can be pointed at and one selected.
+// The channels of a layer as a grid of pictures.
 import { resizeCanvas } from "../draw/canvas.js";
 import { h, iconButton } from "../draw/dom.js";
 import { drawOutline, drawValues, gridLayout, imageAt } from "../draw/images.js";
 import { clamp } from "../draw/scales.js";
 import { cssVariable } from "../draw/theme.js";
+import { ChannelPicture } from "./channel_picture.js";
 
-const HEIGHT = 330;
 const ZOOMS = [1, 1.5, 2, 3, 4, 6, 8];
 
-export class ChannelGrid {
+export class ChannelGrid extends ChannelPicture {
 	constructor(view) {
-		Object.assign(this, { view, zoom: 1, hovered: -1 });
-		this.canvas = h("canvas", {
-			tabIndex: 0,
-			role: "img",
-			onpointermove: this.hover,
-			onpointerleave: () => this.setHovered(-1),
-			onclick: () => this.toggle(),
-			onkeydown: this.navigate,
-		});
-		this.element = h("div", "sheet", this.canvas);
-		this.zoomButtons = h("span", "zoom", this.zoomButton("−", "Smaller", -1), this.zoomButton("+", "Larger", 1));
+		super(view, "Arrow keys choose a channel.");
+		this.controls = h("span", "zoom", this.zoomButton("−", "Smaller", -1), this.zoomButton("+", "Larger", 1));
 	}
 
 	zoomButton(icon, title, by) {
 		return iconButton(icon, title, () => {
-			this.zoom = ZOOMS[clamp(ZOOMS.indexOf(this.zoom) + by, 0, ZOOMS.length - 1)];
-			this.view.requestDraw();
+			this.view.state.set({ zoom: ZOOMS[clamp(ZOOMS.indexOf(this.zoom) + by, 0, ZOOMS.length - 1)] });
 		});
 	}
 
-	get width() {
-		return this.element.clientWidth - 2;
+	get zoom() {
+		const { zoom } = this.view.state.values;
+		return ZOOMS.includes(zoom) ? zoom : 1;
 	}
 
-	draw(channels, scale, selected, label) {
+	get key() {
+		return `${super.key} ${this.zoom}`;
+	}
+
+	get moves() {
+		const { across } = this.layout;
+		return { ...super.moves, ArrowDown: across, ArrowUp: -across };
+	}
+
+	draw(channels, scale, selected, height) {
 		const { count, columns, rows, planes } = channels;
-		const layout = gridLayout(count, columns, rows, this.width, HEIGHT - 8, this.zoom);
+		const layout = gridLayout(count, columns, rows, this.width, height - 8, this.zoom);
 		Object.assign(this, { channels, layout });
 		const context = resizeCanvas(this.canvas, Math.max(layout.width + 4, 8), layout.height + 4);
 		context.translate(2, 2);
@@ -48,38 +48,7 @@ export class ChannelGrid {
 			drawOutline(context, ...box, index === this.hovered || index === selected);
 			if (layout.labelled) context.fillText(this.number(index), x + layout.imageWidth / 2, y + layout.imageHeight + 11);
 		}
-		this.canvas.setAttribute("aria-label", label);
 	}
 
-	/** The number of a channel in its layer, of which not all may be recorded. */
-	number(index) {
-		return this.channels.numbers[index] ?? index;
-	}
-
-	setHovered(index) {
-		if (index === this.hovered) return;
-		this.hovered = index;
-		this.view.requestDraw();
-	}
-
-	hover = (event) => this.setHovered(imageAt(this.layout, this.channels.count, event.offsetX - 2, event.offsetY - 2));
-
-	toggle() {
-		if (this.hovered < 0) return;
-		const { state } = this.view;
-		const channel = this.number(this.hovered);
-		state.set({ channel: channel === state.values.channel ? undefined : channel });
-	}
-
-	navigate = (event) => {
-		const across = this.layout?.across;
-		const by = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: across, ArrowUp: -across }[event.key];
-		if (!by) return;
-		event.preventDefault();
-		event.stopPropagation();
-		const { state } = this.view;
-		const { numbers, count } = this.channels;
-		const index = numbers.indexOf(state.values.channel);
-		state.set({ channel: numbers[index < 0 ? 0 : clamp(index + by, 0, count - 1)] });
-	};
+	indexAt = (x, y) => imageAt(this.layout, this.channels.count, x - 2, y - 2);
 }

@@ -1,5 +1,5 @@
 // One channel over time, as a strip of pictures.
-import { channelHistory } from "../data/channels.js";
+import { channelHistory, isWeight } from "../data/channels.js";
 import { resizeCanvas } from "../draw/canvas.js";
 import { h } from "../draw/dom.js";
 import { formatInteger } from "../draw/format.js";
@@ -11,7 +11,7 @@ export class ChannelHistory {
 	constructor(view) {
 		Object.assign(this, { view, shown: [] });
 		this.title = h("h3");
-		this.canvas = h("canvas", { onclick: this.click });
+		this.canvas = h("canvas", { tabIndex: 0, role: "application", onclick: this.click, onkeydown: this.navigate });
 		this.element = h("div", "history", this.title, this.canvas);
 	}
 
@@ -20,7 +20,17 @@ export class ChannelHistory {
 		if (step !== undefined) this.view.seek(step);
 	};
 
-	draw({ kind, series }, index, channels, sample) {
+	navigate = (event) => {
+		const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+		if (!by) return;
+		event.preventDefault();
+		event.stopPropagation();
+		const at = this.shown.indexOf(this.view.clock.stepIn(this.shown));
+		this.view.seek(this.shown[clamp(at + by, 0, this.shown.length - 1)]);
+	};
+
+	/** Draws what `shown` names, with the scale that `scaleAt` gives for a step; `unit` is what a channel is called. */
+	draw({ kind, series }, index, channels, sample, scaleAt, unit) {
 		const { run, clock } = this.view;
 		const width = this.element.clientWidth;
 		const { steps } = series;
@@ -28,26 +38,29 @@ export class ChannelHistory {
 		const most = Math.max(2, Math.floor((width + GAP) / (side + GAP)));
 		const spread = (_, k) => steps[Math.round((k * (steps.length - 1)) / (most - 1))];
 		const shown = steps.length <= most ? steps : Array.from({ length: most }, spread);
-		const place = kind === "kernels" ? [index] : [sample, index];
+		const place = isWeight(kind) ? [index] : [sample, index];
 		const frames = index < channels.count ? run.slice(series, shown, place) : [];
 		const current = clock.stepIn(shown);
-		const key = [series.id, index, sample, current, width, !frames, steps.at(-1), appearance.key].join();
+		const scales = shown.map(scaleAt);
+		const key = [series.id, index, sample, current, width, !frames, JSON.stringify(scales), appearance.key].join();
 		if (key === this.drawn) return;
 		Object.assign(this, { drawn: key, shown, side });
-		this.title.textContent = `Channel ${channels.numbers[index] ?? index} over time`;
-		const context = resizeCanvas(this.canvas, Math.max(width, 10), side + 20);
-		Object.assign(context, { font: `10px ${cssVariable("font")}`, textAlign: "center" });
+		this.title.textContent = `${unit} ${channels.numbers[index] ?? index} over time`;
+		const label = `${this.title.textContent}, now at step ${current}. Left and right choose a step.`;
+		this.canvas.setAttribute("aria-label", label);
 		const { rows, columns, planes } = channels;
-		const scale = side / Math.max(columns, rows, 1);
-		const box = [columns * scale, imageHeight(rows, scale)];
+		const zoom = side / Math.max(columns, rows, 1);
+		const box = [columns * zoom, imageHeight(rows, zoom)];
+		const context = resizeCanvas(this.canvas, Math.max(width, 10), box[1] + 20);
+		Object.assign(context, { font: `10px ${cssVariable("font")}`, textAlign: "center" });
 		const readable = (frames ?? []).filter((frame) => !frame.error && frame.arrays.values);
 		const history = channelHistory(readable, kind);
 		for (const [k, step] of shown.entries()) {
 			const x = 2 + k * (side + GAP);
-			const values = history.values[readable.findIndex((frame) => frame.step === step)];
-			if (values) drawValues(context, values, planes, history.scale, columns, rows, x, 2, ...box);
+			const values = history[readable.findIndex((frame) => frame.step === step)];
+			if (values) drawValues(context, values, planes, scales[k], columns, rows, x, 2, ...box);
 			drawOutline(context, x, 2, ...box, step === current);
-			if (steps.at(-1) < 1e5 || k % 2 === 0) context.fillText(formatInteger(step), x + side / 2, side + 15);
+			if (steps.at(-1) < 1e5 || k % 2 === 0) context.fillText(formatInteger(step), x + side / 2, box[1] + 15);
 		}
 	}
 }

@@ -8,7 +8,7 @@ import { extent, ticks } from "../draw/scales.js";
 import { appearance, cssVariable } from "../draw/theme.js";
 
 export const [LEFT, RIGHT] = [56, 52]; // what the axes take at the sides
-const [TOP, BOTTOM, HEIGHT] = [10, 94, 116];
+const [TOP, AXIS] = [10, 22];
 const CLASSES = { loss: 0, accuracy: 6 }; // of which they have the colours
 const SPLITS = { train: "training", val: "validation" };
 
@@ -22,7 +22,9 @@ export class Curves {
 
 	/** Draws the curves of runs over steps from `low` to `high`, of which `x` tells the place. */
 	draw(runs, { width, low, high, x }, steps) {
-		const context = resizeCanvas(this.canvas, width, HEIGHT);
+		const height = appearance.low ? 88 : 116;
+		const bottom = height - AXIS;
+		const context = resizeCanvas(this.canvas, width, height);
 		Object.assign(context, { font: `11px ${cssVariable("font")}`, textBaseline: "middle" });
 		const end = width - RIGHT;
 		const write = (text, left, y, textAlign) => {
@@ -32,7 +34,7 @@ export class Curves {
 		const curves = runs.map(curvesOf);
 		const axes = valueAxes(curves);
 		for (const [metric, [least, most]] of Object.entries(axes)) {
-			const y = (value) => BOTTOM - ((value - least) / (most - least || 1)) * (BOTTOM - TOP);
+			const y = (value) => bottom - ((value - least) / (most - least || 1)) * (bottom - TOP);
 			for (const value of ticks(least, most, metric === "loss" ? 4 : 2)) {
 				if (metric === "accuracy") write(`${Math.round(100 * value)} %`, end + 13, y(value), "left");
 				else {
@@ -52,15 +54,15 @@ export class Curves {
 			}
 			context.setLineDash([]);
 		}
-		drawHorizontal(context, end, BOTTOM, "rule");
+		drawHorizontal(context, end, bottom, "rule");
 		for (const step of steps.length * 3 < width ? steps : []) {
-			const tick = [BOTTOM, BOTTOM + 4].map((y) => [x(step), y]);
+			const tick = [bottom, bottom + 4].map((y) => [x(step), y]);
 			drawLine(context, tick, cssVariable("rule"));
 		}
 		for (const step of ticks(low, high, Math.max(2, width / 140)).filter(Number.isInteger)) {
-			write(formatInteger(step), x(step), BOTTOM + 14, "center");
+			write(formatInteger(step), x(step), bottom + 14, "center");
 		}
-		write("step", 6, BOTTOM + 14, "left");
+		write("step", 6, bottom + 14, "left");
 		this.drawLegend(runs, Object.keys(axes));
 	}
 

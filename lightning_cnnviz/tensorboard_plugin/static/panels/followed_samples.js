@@ -50,8 +50,8 @@ export class FollowedSamples {
 			"div",
 			"row",
 			thumbnail(samples, k, 24),
-			h("span", "", dot(colour(targets[k])), `#${k} ${classes[targets[k]] ?? ""}`),
-			h("div", "predictions", ...cells),
+			h("span", { title: classes[targets[k]] ?? "" }, dot(colour(targets[k])), `#${k} ${classes[targets[k]] ?? ""}`),
+			h("div", { class: "predictions", role: "img", "aria-label": "predicted class at every step" }, ...cells),
 			iconButton("×", `No longer follow sample ${k}`, () => this.view.state.toggle("followed", k)),
 		);
 	}

@@ -1,58 +1,72 @@
-// What one layer has learnt: kernels, feature maps, filter responses at the current step.
-import { channelsOf, scaleOf } from "../data/channels.js";
-import { layersOf, samplesOf } from "../data/selectors.js";
-import { stepAt } from "../data/steps.js";
+// What one layer has learnt: kernels or weights, feature maps or activations, filter responses at the current step.
+import { channelsOf, isWeight } from "../data/channels.js";
+import { layerScale } from "../data/layer_scale.js";
+import { layersOf } from "../data/selectors.js";
 import { colourBar, colours } from "../draw/colours.js";
-import { dropdown, h, panel, setOptions, setSegments, showMessage, updateChildren } from "../draw/dom.js";
+import { dropdown, h, panel, setOptions, setSegments, showMessage } from "../draw/dom.js";
 import { firstRecorded, formatInteger, formatNumber } from "../draw/format.js";
-import { thumbnail } from "../draw/images.js";
 import { appearance } from "../draw/theme.js";
 import { ChannelGrid } from "./channel_grid.js";
 import { ChannelHistory } from "./channel_history.js";
+import { SampleStrip } from "./sample_strip.js";
+import { UnitBars } from "./unit_bars.js";
+import { WeightMatrix } from "./weight_matrix.js";
 
-const KINDS = [
-	["kernels", "Kernels"],
-	["feature_maps", "Feature maps"],
-	["filter_response", "Filter responses"],
-];
+const KINDS = ["kernels", "weights", "feature_maps", "filter_response"];
+const NAMES = {
+	kernels: "Kernels",
+	weights: "Weights",
+	feature_maps: "Feature maps",
+	filter_response: "Filter responses",
+};
 const CALLBACKS = "KernelGrid(), FeatureMaps() and FilterResponse()";
-const UNITS = { kernels: "weight", feature_maps: "activation", filter_response: "response" };
+const UNITS = { kernels: "weight", weights: "weight", feature_maps: "activation", filter_response: "response" };
 const MODES = { mean: ", mean over input channels", slice: ", first input channel", rgb: ", as red, green, blue" };
+const [MAX_HEIGHT, AROUND] = [330, 186]; // of a picture, and of what is above and below it
 
 export class LayerPanel {
 	constructor(view) {
 		this.view = view;
 		this.select = dropdown("Layer", (layer) => view.state.set({ layer }));
 		this.kinds = h("div", "segments");
-		this.samples = h("div", "samples");
+		this.samples = new SampleStrip(view);
 		this.hint = h("p", "hint");
-		this.grid = new ChannelGrid(view);
+		this.pictures = [ChannelGrid, WeightMatrix, UnitBars].map((Picture) => new Picture(view));
+		const [grid] = this.pictures;
 		this.legend = h("div", "legend");
 		this.info = h("p", "info");
 		this.history = new ChannelHistory(view);
+		this.foot = h("div", "foot", this.legend, this.info);
 		this.element = panel(
 			"layer",
 			"Layer",
-			[this.select, this.kinds, this.grid.zoomButtons],
-			this.samples,
+			[this.select, this.kinds, grid.controls],
+			this.samples.element,
 			this.hint,
-			this.grid.element,
-			h("div", "foot", this.legend, this.info),
+			...this.pictures.map(({ element }) => element),
+			this.foot,
 			this.history.element,
 		);
 	}
 
 	get active() {
-		return KINDS.some(([kind]) => this.view.run.seriesOf(kind).length);
+		return KINDS.some((kind) => this.view.run.seriesOf(kind).length);
 	}
 
 	draw() {
 		const { run, layer, state, clock } = this.view;
-		const names = layersOf(run).map(({ name }) => name);
-		setOptions(this.select, names, layer);
-		const recorded = KINDS.filter(([kind]) => run.findSeries(kind, layer));
-		const [kind] = recorded.find(([name]) => name === state.values.view) ?? recorded[0] ?? [];
-		setSegments(this.kinds, recorded, kind, (view) => state.set({ view }));
+		const layers = layersOf(run);
+		setOptions(
+			this.select,
+			layers.map(({ name }) => name),
+			layer,
+		);
+		const recorded = KINDS.filter((kind) => run.findSeries(kind, layer));
+		const kind = recorded.find((name) => name === state.values.view) ?? recorded[0];
+		const isFlat = layers.find(({ name }) => name === layer)?.shape?.length === 1;
+		const nameOf = (name) => (isFlat && name === "feature_maps" ? "Activations" : NAMES[name]);
+		const pairs = recorded.map((name) => [name, nameOf(name)]);
+		setSegments(this.kinds, pairs, kind, (view) => state.set({ view }));
 		const series = run.findSeries(kind, layer);
 		const step = series ? clock.stepIn(series.steps) : null;
 		const frame = run.frame(series, step);
@@ -63,48 +77,59 @@ export class LayerPanel {
 		if (!series) hint = `Nothing was recorded of ${layer}. ${CALLBACKS} show the layers that they are given.`;
 		else if (step === null) hint = firstRecorded(series.steps);
 		showMessage(this.hint, hint);
-		for (const part of [this.grid.element, this.legend, this.info, this.history.element]) part.hidden = !this.shown;
-		this.samples.hidden = !this.shown || kind === "kernels";
+		for (const part of [this.foot, this.history.element]) part.hidden = !this.shown;
+		if (!this.shown) for (const { element } of this.pictures) element.hidden = true;
+		this.samples.element.hidden = !this.shown || isWeight(kind);
 		if (this.shown) this.drawFrame();
 	}
 
+	/** The picture that fits the frame, made visible. */
+	choosePicture({ rows, columns }) {
+		const [grid, matrix, bars] = this.pictures;
+		const { kind } = this.shown;
+		const picture = kind === "weights" ? matrix : rows * columns === 1 && !isWeight(kind) ? bars : grid;
+		for (const each of this.pictures) each.element.hidden = each !== picture;
+		grid.controls.hidden = picture !== grid;
+		return [picture, picture === grid ? "Channel" : "Unit"];
+	}
+
 	drawFrame() {
-		const { frame, kind, step } = this.shown;
-		const { run, layer, state, clock } = this.view;
+		const { frame, kind, step, series } = this.shown;
+		const { run, runs, layer, state, clock } = this.view;
 		const recorded = frame.info.samples ?? [];
 		const sample = Math.max(recorded.indexOf(state.values.sample), 0);
 		const channels = channelsOf(frame, kind, sample);
-		if (kind !== "kernels") this.drawSamples(recorded, sample);
+		if (!isWeight(kind)) this.samples.draw(recorded, sample, frame.info.predicted);
+		const own = state.values.scale === "own";
+		const scaleAt = layerScale(runs, run, series, frame, own);
+		const scale = scaleAt(step);
+		const [picture, unit] = this.choosePicture(channels);
 		const selected = channels.numbers.indexOf(state.values.channel);
-		const { width, zoom, hovered } = this.grid;
-		const current = step === clock.step;
-		const shown = [run.version, step, current, kind, layer, sample];
-		const key = [...shown, width, zoom, hovered, selected, appearance.key].join();
+		const aside = this.samples.element.hidden ? 0 : this.samples.element.offsetHeight;
+		const height = Math.min(MAX_HEIGHT, Math.max(this.view.room - AROUND - aside, 80));
+		const late = step === clock.step ? "" : ` · recorded at step ${formatInteger(step)}`;
+		const key = [
+			series.id,
+			step,
+			kind,
+			sample,
+			selected,
+			late,
+			picture.key,
+			height,
+			scale.low,
+			scale.high,
+			appearance.key,
+		].join();
 		if (key !== this.drawn) {
 			this.drawn = key;
-			const scale = scaleOf(channels, kind);
-			this.grid.draw(channels, scale, selected, `${channels.count} channels of ${layer} at step ${step}`);
-			this.drawLegend(channels, scale, current ? "" : ` · recorded at step ${formatInteger(step)}`);
+			picture.draw(channels, scale, selected, height, frame.info);
+			picture.describe(`${channels.count} ${unit.toLowerCase()}s of ${layer} at step ${step}.`);
+			this.drawLegend(channels, scale, late);
 		}
-		const chosen = hovered >= 0 ? hovered : selected;
-		this.drawInfo(channels, chosen);
-		this.history.draw(this.shown, Math.max(chosen, 0), channels, sample);
-	}
-
-	drawSamples(indices, chosen) {
-		const { run, state } = this.view;
-		const samples = samplesOf(run);
-		const key = JSON.stringify([run.name, run.series.size, samples.targets.length, indices]);
-		updateChildren(this.samples, key, () =>
-			indices.map((index) => {
-				const name = samples.classes[samples.targets[index]];
-				const id = index < 0 ? -index : `#${index}`;
-				const title = `sample ${id}${name === undefined ? "" : `: ${name}`}`;
-				const onclick = () => state.set({ sample: index });
-				return h("button", { title, onclick }, thumbnail(samples, index, 32), h("small", "", name ?? id));
-			}),
-		);
-		for (const [k, button] of [...this.samples.children].entries()) button.setAttribute("aria-pressed", k === chosen);
+		const chosen = picture.hovered >= 0 ? picture.hovered : selected;
+		this.drawInfo(channels, chosen, unit);
+		this.history.draw(this.shown, Math.max(chosen, 0), channels, sample, scaleAt, unit);
 	}
 
 	drawLegend(channels, { low, high }, late) {
@@ -113,32 +138,38 @@ export class LayerPanel {
 		const bar = channels.planes === 3 ? "…" : colourBar(signed ? colours.diverging : colours.sequential);
 		const finite = high !== 0 || Number.isFinite(channels.high[0]);
 		const range = finite ? [formatNumber(signed ? -high : low), bar, formatNumber(high)] : ["no finite value"];
-		const words = h("span", "", `${UNITS[kind]}${MODES[frame.info.mode] ?? ""}${late}`);
+		const { mode, block = [1, 1] } = frame.info;
+		const means = block[0] * block[1] > 1 ? `, means of ${block.join(" × ")}` : "";
+		const words = h("span", "", `${UNITS[kind]}${MODES[mode] ?? means}${late}`);
 		this.legend.replaceChildren(words, h("span", "scale", ...range));
 	}
 
 	/** The numbers of one channel. */
-	drawInfo(channels, index) {
+	drawInfo(channels, index, unit) {
+		const { kind, frame } = this.shown;
 		if (index < 0 || index >= channels.count) {
-			this.info.textContent = "Point at a channel for its values; click to keep it.";
+			this.info.textContent = `Point at a ${unit.toLowerCase()} for its values; click to keep it.`;
 			return;
 		}
 		const number = channels.numbers[index] ?? index;
-		const values = this.shown.kind === "kernels" ? "all weights" : "range";
+		const title = h("b", "", `${unit} ${number}`);
 		const [low, high] = [channels.low[index], channels.high[index]].map(formatNumber);
 		const mean = channels.mean ? channels.mean[index] : this.meanActivation(number);
-		this.info.replaceChildren(
-			h("b", "", `Channel ${number}`),
-			` · ${values} ${low} … ${high}`,
-			mean === null ? "" : ` · mean activation ${formatNumber(mean)}`,
-		);
+		if (unit === "Unit" && channels.mean) {
+			this.info.replaceChildren(title, ` · activation ${formatNumber(mean)}`);
+			return;
+		}
+		const reduced = isWeight(kind) || frame.arrays.channel_low || frame.info.reduced === false ? "" : " of the picture";
+		const values = isWeight(kind) ? "all weights" : `range${reduced}`;
+		const activation = mean === null ? "" : ` · mean activation ${formatNumber(mean)}`;
+		this.info.replaceChildren(title, ` · ${values} ${low} … ${high}`, activation);
 	}
 
-	/** Of a channel over the samples whose feature maps are recorded at this step; null where they are not. */
+	/** Of a channel over the samples whose feature maps are recorded at this very step; null where they are not. */
 	meanActivation(channel) {
 		const { run, layer } = this.view;
 		const series = run.findSeries("feature_maps", layer);
-		const frame = series && run.frame(series, stepAt(series.steps, this.shown.step));
+		const frame = series?.steps.includes(this.shown.step) ? run.frame(series, this.shown.step) : null;
 		const column = frame?.info?.channels.indexOf(channel) ?? -1;
 		if (column < 0) return null;
 		const { data, shape } = frame.arrays.mean;

@@ -10,6 +10,7 @@ const HEALTH = new Map([
 	["exploding", ["▴", "exploding"]],
 	["non-finite", ["✕", "not finite"]],
 	["none", ["", "no gradient"]],
+	["not-measured", ["", "not measured"]],
 ]);
 
 const joined = (parts, separator = " · ") => parts.filter(Boolean).join(separator);
@@ -55,9 +56,9 @@ export class NetworkPanel {
 		for (const [index, layer] of layers.entries()) {
 			const block = this.row.children[index];
 			const found = frame && layerGradients(frame, layer.name);
-			const health = found?.health ?? "none";
+			const health = found?.health ?? "not-measured";
 			const box = block.querySelector(".box");
-			box.style.background = `var(--${HEALTH.has(health) ? health : "none"})`;
+			box.style.background = `var(--${HEALTH.has(health) ? health : "not-measured"})`;
 			box.textContent = HEALTH.get(health)?.[0] ?? "";
 			const words = found && `mean |gradient| ${formatNumber(found.values.mean_abs)} (${health})`;
 			block.title = joined([layer.name, words], "\n");

@@ -1,14 +1,15 @@
 // How the network divides the plane of its two inputs, through time.
 import { dropdown, h, panel, setOptions, showMessage } from "../draw/dom.js";
-import { firstRecorded } from "../draw/format.js";
+import { firstRecorded, frameInWords } from "../draw/format.js";
 
 export class PartitionPanel {
 	constructor(view) {
 		this.view = view;
 		this.select = dropdown("Layer and view", (cells) => view.state.set({ cells }));
 		this.canvas = h("canvas", { role: "img" });
+		this.step = h("span", "aside");
 		this.hint = h("p", "hint");
-		this.element = panel("partition", "Partition of the plane", [this.select], this.hint, this.canvas);
+		this.element = panel("partition", "Partition of the plane", [this.select, this.step], this.hint, this.canvas);
 	}
 
 	get active() {
@@ -28,7 +29,9 @@ export class PartitionPanel {
 		run.prefetch(series, step);
 		showMessage(this.hint, step === null ? firstRecorded(series.steps) : frame?.error);
 		this.canvas.hidden = !this.hint.hidden;
-		this.canvas.setAttribute("aria-label", `${series.layer} ${series.view} at step ${step}`);
+		const drawn = this.canvas.hidden ? null : this.drawn;
+		this.step.textContent = drawn ? frameInWords(drawn.step, clock.step) : "";
+		this.canvas.setAttribute("aria-label", drawn ? `${drawn.info.layer} ${drawn.info.view} at step ${drawn.step}` : "");
 		if (frame?.arrays && frame !== this.frame) this.show(frame);
 	}
 
@@ -40,6 +43,8 @@ export class PartitionPanel {
 			Object.assign(this.canvas, { width: picture.width, height: picture.height });
 			this.canvas.style.maxWidth = `${picture.width}px`;
 			this.canvas.getContext("2d").drawImage(picture, 0, 0);
+			this.drawn = frame;
+			this.view.requestDraw();
 		} catch {
 			frame.error = "This picture cannot be decoded.";
 			this.view.requestDraw();

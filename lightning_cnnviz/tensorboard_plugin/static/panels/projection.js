@@ -1,9 +1,9 @@
 // All samples as a cloud that moves as the network learns.
-import { projectionAt } from "../data/interpolation.js";
+import { commonBounds, projectionAt } from "../data/interpolation.js";
 import { samplesOf } from "../data/selectors.js";
 import { cssClassColour } from "../draw/colours.js";
 import { dot, dropdown, h, panel, setOptions, showMessage, updateChildren } from "../draw/dom.js";
-import { firstRecorded, formatNumber, formatPercent } from "../draw/format.js";
+import { firstRecorded, formatInteger, formatNumber, formatPercent, frameInWords } from "../draw/format.js";
 import { appearance } from "../draw/theme.js";
 import { FollowedSamples } from "./followed_samples.js";
 import { ProjectionPlot } from "./projection_plot.js";
@@ -28,6 +28,8 @@ export class ProjectionPanel {
 		this.hint = h("p", "hint");
 		this.plot = new ProjectionPlot(view);
 		this.classes = h("div", "classes");
+		this.frame = h("p", "frame");
+		this.plot.element.append(this.frame);
 		this.followed = new FollowedSamples(view);
 		this.element = panel(
 			"projection",
@@ -58,14 +60,17 @@ export class ProjectionPanel {
 	}
 
 	draw() {
-		const { run, clock } = this.view;
+		const { run, clock, state } = this.view;
 		const series = this.chooseSeries();
 		const samples = samplesOf(run);
-		const projection = projectionAt(run, series, clock.time, samples);
+		const time = clock.timeIn(series.steps);
+		let projection = projectionAt(run, series, time, samples);
 		run.request(series, series.steps); // after what is needed at once
 		showMessage(this.hint, projection ? projection.error : firstRecorded(series.steps));
 		if (projection?.waiting && this.series === series) return;
 		this.series = series;
+		if (projection?.bounds && state.values.scale !== "own")
+			projection = { ...projection, bounds: commonBounds(series) };
 		this.drawn = Boolean(projection?.points);
 		const numbers = projection?.frame?.info.numbers ?? {};
 		const measured = Object.entries(numbers).filter(([name, value]) => MEASURES[name] && value !== null);
@@ -73,8 +78,16 @@ export class ProjectionPanel {
 		if (projection?.frame?.info.origin === "anew") written.push("begun anew");
 		this.measures.textContent = written.join(" · ");
 		this.drawClasses(samples.classes);
-		this.plot.draw(this.drawn ? projection : null, series, samples, methodName(series.method));
+		this.plot.draw(this.drawn ? projection : null, time, series, samples, methodName(series.method));
+		this.frame.textContent = this.drawn ? this.frameInWords(projection) : "";
 		this.followed.draw(series, samples);
+	}
+
+	/** Of which step the points are, and with them the numbers and the predictions. */
+	frameInWords({ frame, next }) {
+		if (!next) return frameInWords(frame.step, this.view.clock.step);
+		const [own, to] = [frame, next].map((one) => formatInteger(one.step));
+		return `Between steps ${own} and ${to}; numbers and predictions of step ${own}`;
 	}
 
 	drawClasses(classes) {
@@ -86,7 +99,7 @@ export class ProjectionPanel {
 					"button",
 					{
 						class: "chip",
-						title: "Show this class only; with Shift add it",
+						title: `${name}: show this class only; with Shift add it`,
 						onclick: (event) => this.isolate(index, event.shiftKey || event.ctrlKey || event.metaKey),
 					},
 					dot(cssClassColour(index, classes.length)),

@@ -10,7 +10,7 @@ import { clamp, niceFloor } from "../draw/scales.js";
 import { ScatterCanvas } from "../draw/scatter.js";
 import { appearance, cssVariable } from "../draw/theme.js";
 
-const HEIGHT = 440;
+const [MAX_HEIGHT, AROUND] = [440, 172]; // of the plot, and of what is above and below it
 const PADDING = 26;
 const [MAX_LABELS, MAX_TRAJECTORIES] = [20, 40];
 const [OPACITY, DIMMED] = [205, 36]; // of the classes that are looked at, and of the others
@@ -18,30 +18,35 @@ const [OPACITY, DIMMED] = [205, 36]; // of the classes that are looked at, and o
 export class ProjectionPlot {
 	constructor(view) {
 		Object.assign(this, { view, hovered: -1, lasso: null });
-		this.canvas = h("canvas", "points");
+		this.canvas = h("canvas", { class: "points", "aria-hidden": "true" });
 		this.overlay = h("canvas", {
 			class: "overlay",
 			tabIndex: 0,
-			role: "img",
-			"aria-label": "projection of all samples",
+			role: "application",
+			"aria-label": "Projection of all samples. Arrow keys go from sample to sample, Enter follows one.",
+			onkeydown: this.navigate,
+			onblur: () => this.leave(),
 			onpointerdown: this.press,
 			onpointermove: this.move,
 			onpointerup: this.release,
 			onpointerleave: this.leave,
 		});
-		this.element = h("div", { class: "stage", style: { height: `${HEIGHT}px` } }, this.canvas, this.overlay);
+		this.element = h("div", "stage", this.canvas, this.overlay);
 		this.scatter = new ScatterCanvas(this.canvas);
 	}
 
-	/** Draws a projection as `projectionAt` gives it, or nothing for null; `unit` is the name of its method. */
-	draw(projection, series, samples, unit) {
-		Object.assign(this, { projection, series, samples });
+	/** Draws a projection at a time as `projectionAt` gives it, or nothing for null; `unit` is the name of its method. */
+	draw(projection, time, series, samples, unit) {
+		Object.assign(this, { projection, time, series, samples });
 		const width = this.element.clientWidth;
-		this.scatter.resize(width, HEIGHT);
+		const height = Math.min(MAX_HEIGHT, Math.max(this.view.room - AROUND, 150));
+		this.element.style.height = `${height}px`;
+		this.height = height;
+		this.scatter.resize(width, height);
 		const points = projection?.points ?? [];
 		const [left, right, low, high] = projection?.bounds ?? [0, 1, 0, 1];
-		const scale = Math.min((width - 2 * PADDING) / (right - left || 1), (HEIGHT - 2 * PADDING) / (high - low || 1));
-		const [x0, y0] = [width / 2 - ((left + right) / 2) * scale, HEIGHT / 2 + ((low + high) / 2) * scale];
+		const scale = Math.min((width - 2 * PADDING) / (right - left || 1), (height - 2 * PADDING) / (high - low || 1));
+		const [x0, y0] = [width / 2 - ((left + right) / 2) * scale, height / 2 + ((low + high) / 2) * scale];
 		this.toScreen = ([x, y]) => [x0 + x * scale, y0 - y * scale];
 		if (this.positions?.length !== points.length) this.positions = new Float32Array(points.length);
 		for (let k = 0; k < points.length; k += 2) {
@@ -51,9 +56,9 @@ export class ProjectionPlot {
 		const count = points.length / 2;
 		this.updateColours(count);
 		const radius = clamp(2.1 * Math.sqrt(1500 / Math.max(count, 1)), 1.7, 4);
-		const background = cssVariable("stage").match(/\d+/g);
+		const background = getComputedStyle(this.element).backgroundColor.match(/\d+/g);
 		this.scatter.draw(this.positions, this.rgb, this.opacity, radius, background, (k) => this.opacity[k] === DIMMED);
-		this.drawOverlay(resizeCanvas(this.overlay, width, HEIGHT), width, scale, unit);
+		this.drawOverlay(resizeCanvas(this.overlay, width, height), width, scale, unit);
 	}
 
 	/** Colour and opacity of each point: anew only when a choice changed. */
@@ -84,13 +89,13 @@ export class ProjectionPlot {
 		});
 		if (!projection?.bounds) {
 			context.fillStyle = cssVariable("quiet");
-			if (projection) context.fillText("No finite coordinates at this step", width / 2, HEIGHT / 2);
+			if (projection) context.fillText("No finite coordinates at this step", width / 2, this.height / 2);
 			return;
 		}
 		const count = this.opacity.length;
 		const followed = values.followed.filter((k) => k < count);
 		for (const k of followed.slice(0, MAX_TRAJECTORIES)) {
-			const path = [...trajectory(this.series, k, this.view.clock.time), projection.points.subarray(2 * k, 2 * k + 2)];
+			const path = [...trajectory(this.series, k, this.time), projection.points.subarray(2 * k, 2 * k + 2)];
 			drawLine(context, path.map(this.toScreen), cssClassColour(samples.targets[k], samples.classes.length), 1.5);
 		}
 		const isShown = (index) => !values.classes.length || values.classes.includes(index);
@@ -107,7 +112,7 @@ export class ProjectionPlot {
 			context.globalAlpha = 1;
 		}
 		const length = niceFloor(110 / scale);
-		const [x, y, end] = [14, HEIGHT - 14, 14 + length * scale];
+		const [x, y, end] = [14, this.height - 14, 14 + length * scale];
 		const bracket = [
 			[x, y - 4],
 			[x, y],
@@ -157,6 +162,39 @@ export class ProjectionPlot {
 		this.hovered = -1;
 		tooltip(null);
 		this.view.requestDraw();
+	};
+
+	/** The sample nearest to another one, or to the middle, in a direction; −1 where there is none. */
+	nextSample(from, [right, down]) {
+		const { positions } = this;
+		const [x0, y0] =
+			from < 0 ? [this.element.clientWidth / 2, this.height / 2] : positions.subarray(2 * from, 2 * from + 2);
+		let [nearest, least] = [-1, Infinity];
+		for (let k = 0; k < this.opacity.length; k++) {
+			const [dx, dy] = [positions[2 * k] - x0, positions[2 * k + 1] - y0];
+			const [along, aside] = [dx * right + dy * down, Math.abs(dx * down) + Math.abs(dy * right)];
+			const ahead = from < 0 || (along > 0 && aside <= along && k !== from);
+			const distance = Math.hypot(dx, dy);
+			if (ahead && distance < least && this.opacity[k] !== DIMMED) [nearest, least] = [k, distance];
+		}
+		return nearest;
+	}
+
+	navigate = (event) => {
+		if (!this.projection?.bounds) return;
+		const way = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] }[event.key];
+		const { state, requestDraw } = this.view;
+		if (way) {
+			const next = this.nextSample(this.hovered, way);
+			if (next >= 0) this.hovered = next;
+			const { x, y } = this.overlay.getBoundingClientRect();
+			const [left, top] = this.positions.subarray(2 * this.hovered, 2 * this.hovered + 2);
+			this.showTooltip({ clientX: x + left, clientY: y + top }, this.hovered);
+			requestDraw();
+		} else if (event.key === "Enter" && this.hovered >= 0) state.toggle("followed", this.hovered);
+		else return;
+		event.preventDefault();
+		event.stopPropagation();
 	};
 
 	showTooltip(event, k) {

@@ -1,6 +1,7 @@
 // Everything about one run; two of them stand side by side when runs are compared.
 import { layersOf } from "../data/selectors.js";
 import { h, updateChildren } from "../draw/dom.js";
+import { appearance } from "../draw/theme.js";
 import { GradientHeatMap } from "./gradient_heatmap.js";
 import { LayerPanel } from "./layer.js";
 import { NetworkPanel } from "./network.js";
@@ -15,9 +16,9 @@ const CALLBACKS = [
 ];
 
 export class RunView {
-	/** `requestDraw` asks for a new picture, `seek` sets the time. */
+	/** `requestDraw` asks for a new picture, `seek` sets the time; `runs` are all that are on the page, to be compared. */
 	constructor(run, state, clock, requestDraw, seek) {
-		Object.assign(this, { run, state, clock, requestDraw, seek });
+		Object.assign(this, { run, state, clock, requestDraw, seek, runs: [run] });
 		this.network = new NetworkPanel(this);
 		this.panels = [LayerPanel, ProjectionPanel, GradientHeatMap, PartitionPanel].map((Panel) => new Panel(this));
 		this.notes = h("div", "notes");
@@ -33,7 +34,10 @@ export class RunView {
 		const names = layersOf(run).map(({ name }) => name);
 		const chosen = state.values.layer;
 		if (names.includes(chosen)) return chosen;
-		return names.find((name) => run.findSeries("kernels", name) ?? run.findSeries("feature_maps", name)) ?? names[0];
+		return (
+			names.find((name) => ["kernels", "feature_maps", "weights"].some((kind) => run.findSeries(kind, name))) ??
+			names[0]
+		);
 	}
 
 	/** Whether kernels, points or gradients are on the page. */
@@ -41,8 +45,14 @@ export class RunView {
 		return this.panels.some((panel) => panel.drawn);
 	}
 
+	/** What a low window leaves for a panel below the network, at least 300 pixels; otherwise Infinity. */
+	get room() {
+		if (!appearance.low) return Infinity;
+		return Math.max(window.innerHeight - this.grid.getBoundingClientRect().top - window.scrollY - 12, 300);
+	}
+
 	draw(compared) {
-		this.title.hidden = !compared;
+		this.title.className = compared ? "" : "heard";
 		this.title.textContent = this.run.name || ".";
 		const active = this.panels.filter((panel) => panel.active);
 		updateChildren(this.grid, active.map((panel) => this.panels.indexOf(panel)).join(), () =>
@@ -57,7 +67,8 @@ export class RunView {
 	drawNotes() {
 		const { run } = this;
 		const { problems, errors, series } = run;
-		const missing = CALLBACKS.filter(([kind]) => !run.seriesOf(kind).length);
+		const has = (kind) => run.seriesOf(kind).length > 0;
+		const missing = CALLBACKS.filter(([kind]) => !has(kind) && !(kind === "kernels" && has("weights")));
 		const listed = missing.map(([kind, callback]) => `${kind.replace("_", " ")} (add ${callback})`).join(", ");
 		const notes = [
 			...problems,

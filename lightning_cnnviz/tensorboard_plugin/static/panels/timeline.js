@@ -32,10 +32,9 @@ export class Timeline {
 		this.play = h("button", { class: "play", title: "Play (space)", onclick: () => this.togglePlaying() });
 		this.rate = dropdown("Logged steps per second", (rate) => {
 			clock.rate = Number(rate);
+			commitTime();
 		});
-		this.rate.append(
-			...RATES.map((rate) => h("option", { value: rate, selected: rate === clock.rate }, `${rate} / s`)),
-		);
+		this.rate.append(...RATES.map((rate) => h("option", { value: rate }, `${rate} / s`)));
 		const button = (icon, title, count) => iconButton(icon, title, () => this.move(count));
 		this.position = h("div", "now");
 		this.follow = h(
@@ -65,7 +64,7 @@ export class Timeline {
 			"section",
 			"timeline",
 			h("div", "transport", buttons, this.position, h("div", "buttons", this.rate, this.follow)),
-			h("div", "plot", this.curves.legend, this.slider),
+			h("div", "plot", this.slider),
 		);
 	}
 
@@ -97,7 +96,6 @@ export class Timeline {
 
 	release = () => {
 		if (!this.clock.dragging) return;
-		this.clock.dragging = false;
 		this.clock.seek(this.clock.time);
 		this.commitTime();
 	};
@@ -116,7 +114,8 @@ export class Timeline {
 		const key = [this.width, this.low, this.high, steps.length, appearance.key, ...versions].join();
 		if (key !== this.drawn) this.curves.draw(runs, this, steps);
 		this.drawn = key;
-		this.playhead.style.transform = `translateX(${this.x(clock.time)}px)`;
+		this.playhead.style.transform = `translateX(${this.x(clock.reducedMotion.matches ? step : clock.time)}px)`;
+		this.rate.value = clock.rate;
 		this.play.textContent = playing ? "❚❚" : "▶";
 		this.play.setAttribute("aria-label", playing ? "Pause" : "Play");
 		this.follow.setAttribute("aria-pressed", following);

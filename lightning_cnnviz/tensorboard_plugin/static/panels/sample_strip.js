@@ -1,0 +1,35 @@
+// The samples whose feature maps are recorded, each with its true class and the one that the network took it for.
+import { samplesOf } from "../data/selectors.js";
+import { h, updateChildren } from "../draw/dom.js";
+import { thumbnail } from "../draw/images.js";
+
+export class SampleStrip {
+	constructor(view) {
+		this.view = view;
+		this.element = h("div", "samples");
+	}
+
+	/** Draws the samples of some indices, of which one is chosen; `predicted` are their classes in the frame that is shown. */
+	draw(indices, chosen, predicted = []) {
+		const { run, state } = this.view;
+		const samples = samplesOf(run);
+		const key = JSON.stringify([run.name, run.series.size, samples.targets.length, indices, predicted]);
+		updateChildren(this.element, key, () =>
+			indices.map((index, k) => {
+				const [truth, guess] = [samples.targets[index], predicted[k]].map((place) => samples.classes[place]);
+				const id = index < 0 ? -index : `#${index}`;
+				const right = samples.targets[index] === predicted[k];
+				const words = [truth && `true ${truth}`, guess && `predicted ${guess}`].filter(Boolean).join(", ");
+				return h(
+					"button",
+					{ title: `sample ${id}${words && `: ${words}`}`, onclick: () => state.set({ sample: index }) },
+					thumbnail(samples, index, 32),
+					h("small", "", truth ?? id),
+					guess &&
+						h("small", truth ? (right ? "right" : "wrong") : "", `${truth ? (right ? "✓" : "✗") : "→"} ${guess}`),
+				);
+			}),
+		);
+		for (const [k, button] of [...this.element.children].entries()) button.setAttribute("aria-pressed", k === chosen);
+	}
+}
