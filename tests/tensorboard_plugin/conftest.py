@@ -53,7 +53,8 @@ class Server:
         for _ in range(240):
             assert self.process.poll() is None, self.log.read_text()
             try:
-                if max(map(len, self.get("series", run=run)["timelines"]), default=0) >= steps:
+                listed = {entry["name"] for entry in self.get("runs")["runs"]} if steps else {run}
+                if run in listed and max(map(len, self.get("series", run=run)["timelines"]), default=0) >= steps:
                     return self
             except OSError:
                 pass

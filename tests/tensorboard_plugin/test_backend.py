@@ -9,8 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from tensorboard.backend.event_processing import data_provider, plugin_event_multiplexer
-from tensorboard.context import RequestContext
-from tensorboard.plugins.base_plugin import TBLoader
+from tensorboard.plugins.base_plugin import TBContext, TBLoader
 from tensorboard_plugin.synthetic_run import Run, corrupt, foreign, lenet, plane, single, thousand, write
 from werkzeug.test import Client
 
@@ -18,23 +17,20 @@ from lightning_cnnviz.tensorboard_plugin import plugin as plugin_module
 from lightning_cnnviz.tensorboard_plugin.frames import BrokenFrameError, decode, pack
 from lightning_cnnviz.tensorboard_plugin.loader import CNNVizLoader
 from lightning_cnnviz.tensorboard_plugin.plugin import CNNVizPlugin
-from lightning_cnnviz.tensorboard_plugin.series import Reader
-
-CTX = RequestContext()
+from lightning_cnnviz.tensorboard_plugin.series import RunIndex
 
 
 def provider(folder):
-    """TensorBoard's loader in Python, having read a log directory."""
+    """What TensorBoard gives to plugins, with its loader in Python having read a log directory."""
     multiplexer = plugin_event_multiplexer.EventMultiplexer(tensor_size_guidance={"cnnviz": 0})
     multiplexer.AddRunsFromDirectory(str(folder))
     multiplexer.Reload()
     found = data_provider.MultiplexerDataProvider(multiplexer, str(folder))
-    found.reload = multiplexer.Reload
-    return found
+    return TBContext(data_provider=found, multiplexer=multiplexer, logdir=str(folder))
 
 
 def ask(reads, route, **query):
-    plugin = CNNVizPlugin(SimpleNamespace(data_provider=reads))
+    plugin = CNNVizPlugin(reads)
     apps = plugin.get_plugin_apps()
     app = apps.get(route) or apps["/static/*"]
     return Client(app).get(route, query_string=query)
@@ -73,8 +69,8 @@ def test_a_backend_that_cannot_be_loaded_leaves_tensorboard_alive(monkeypatch):
     assert CNNVizLoader().load(SimpleNamespace(data_provider=None)) is None
 
 
-@pytest.mark.parametrize(("given", "kept"), [({}, 0), ({"cnnviz": 7}, 7), ({"images": 3}, 0)])
-def test_all_steps_are_kept_unless_the_user_wants_fewer(given, kept):
+@pytest.mark.parametrize(("given", "kept"), [({}, 1), ({"cnnviz": 7}, 7), ({"images": 3}, 1)])
+def test_tensorboard_itself_keeps_a_single_step_unless_the_user_wants_more(given, kept):
     flags = argparse.Namespace(samples_per_plugin=dict(given))
     CNNVizLoader().fix_flags(flags)
     assert flags.samples_per_plugin == {**given, "cnnviz": kept}
@@ -187,32 +183,19 @@ def test_other_schemas_are_named_and_not_read(tmp_path):
     assert "expected 1, got 'one'" in ask(reads, "/series", run="odd").json["problems"][0]
 
 
-def test_new_steps_are_seen_and_old_frames_are_not_read_again(tmp_path, monkeypatch):
+def test_new_steps_are_seen_and_only_they_are_read(tmp_path):
     run = write(tmp_path / "run", epochs=3, epoch_list=[1, 2], samples=20)
-    reads = provider(tmp_path)
-    reader = Reader(reads)
-    monkeypatch.setattr("lightning_cnnviz.tensorboard_plugin.series.LISTING_TTL", 0)
-    tag, count = "cnnviz/kernels/conv1", []
-    read_blob = reads.read_blob
-    reads.read_blob = lambda *arguments, **options: count.append(1) or read_blob(*arguments, **options)
-    assert [step for step, _ in reader.frames(CTX, "", "run", tag, [100, 200, 300])] == [100, 200]
-    assert len(count) == 4
+    index = RunIndex(str(tmp_path / "run"))
+    tag = "cnnviz/kernels/conv1"
+    assert index.series()[tag].steps.tolist() == [100, 200]
+    before, size = index.bytes_read, run.path.stat().st_size
+    assert index.series()[tag].steps.tolist() == [100, 200]
+    assert index.bytes_read == before
     write(None, epochs=3, epoch_list=[3], samples=20, run=run)
-    reads.reload()
-    assert [step for step, _ in reader.frames(CTX, "", "run", tag, [100, 200, 300])] == [100, 200, 300]
-    assert len(count) == 6
+    assert index.series()[tag].steps.tolist() == [100, 200, 300]
+    assert 0 < index.bytes_read - before < run.path.stat().st_size - size
+    assert [step for step, *_ in index.frames(tag, [100, 200, 300, 400])] == [100, 200, 300]
     run.close()
-
-
-def test_the_cache_of_frames_is_bounded(tmp_path, monkeypatch):
-    lenet(tmp_path / "run")
-    monkeypatch.setattr("lightning_cnnviz.tensorboard_plugin.series.CACHE_BYTES", 40_000)
-    reader = Reader(provider(tmp_path))
-    for _ in range(2):
-        frames = list(reader.frames(CTX, "", "run", "cnnviz/projection/fc1/tsne", list(range(100, 1300, 100))))
-        assert len(frames) == 12
-        assert reader._bytes <= 40_000
-        assert reader._bytes == sum(1000 + frame.nbytes for frame in reader._frames.values())
 
 
 def test_a_thousand_layers_share_one_list_of_steps(tmp_path):

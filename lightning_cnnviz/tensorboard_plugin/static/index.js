@@ -98,13 +98,13 @@ class App {
 		if (key === this.shown) return;
 		this.shown = key;
 		this.views = shown.map((name) => {
-			if (!this.opened.has(name)) this.opened.set(name, new RunData(name, this.updateSteps));
+			if (!this.opened.has(name)) this.opened.set(name, new RunData(name, this.updateSteps, this.requestDraw));
 			return new RunView(this.opened.get(name), this.state, this.clock, this.requestDraw, this.seek);
 		});
 		this.main.replaceChildren(...this.views.map((view) => view.element));
 	}
 
-	/** New data are here: the time axis may have grown. */
+	/** There is a new list of steps: the time axis may have grown. */
 	updateSteps = () => {
 		const steps = mergeSteps(this.views.map(({ run }) => run.steps));
 		if (steps.join() !== this.clock.steps.join() && !this.clock.playing && !this.clock.dragging)

@@ -29,9 +29,9 @@ export class ChannelHistory {
 		const spread = (_, k) => steps[Math.round((k * (steps.length - 1)) / (most - 1))];
 		const shown = steps.length <= most ? steps : Array.from({ length: most }, spread);
 		const place = kind === "kernels" ? [index] : [sample, index];
-		const frames = index < channels.count ? run.slice(series, shown, place) : [];
+		const frames = index < channels.count ? run.framesAt(series.partOf({ place }), shown) : [];
 		const current = clock.stepIn(shown);
-		const key = [series.id, index, sample, current, width, !frames, steps.at(-1), appearance.key].join();
+		const key = [series.id, index, sample, current, width, frames.length, steps.at(-1), appearance.key].join();
 		if (key === this.drawn) return;
 		Object.assign(this, { drawn: key, shown, side });
 		this.title.textContent = `Channel ${channels.numbers[index] ?? index} over time`;
@@ -40,7 +40,7 @@ export class ChannelHistory {
 		const { rows, columns, planes } = channels;
 		const scale = side / Math.max(columns, rows, 1);
 		const box = [columns * scale, imageHeight(rows, scale)];
-		const readable = (frames ?? []).filter((frame) => !frame.error && frame.arrays.values);
+		const readable = frames.filter((frame) => !frame.error && frame.arrays.values);
 		const history = channelHistory(readable, kind);
 		for (const [k, step] of shown.entries()) {
 			const x = 2 + k * (side + GAP);

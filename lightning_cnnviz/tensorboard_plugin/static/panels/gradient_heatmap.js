@@ -1,6 +1,7 @@
 // Gradients of every layer at every step.
-import { gradientsOf, layerGradients } from "../data/selectors.js";
+import { gradientColumn, gradientsOf, layerGradients } from "../data/selectors.js";
 import { resizeCanvas, truncateStart } from "../draw/canvas.js";
+import { drawCells } from "../draw/cells.js";
 import { colourAt, colourBar, colours, cssColour } from "../draw/colours.js";
 import { dropdown, h, panel, setOptions, tooltip } from "../draw/dom.js";
 import { formatInteger, formatNumber } from "../draw/format.js";
@@ -41,7 +42,7 @@ export class GradientHeatMap {
 		this.statistic = statistics.includes(state.values.statistic) ? state.values.statistic : statistics[0];
 		setOptions(this.select, statistics, this.statistic, nameOf);
 		const width = this.stage.clientWidth;
-		const key = [run.version, this.statistic, width, layer, appearance.key].join();
+		const key = [run.versionOf("series", "model", "gradients"), this.statistic, width, layer, appearance.key].join();
 		if (key !== this.drawn) this.drawMap(gradients, width);
 		this.drawn = key;
 		const column = steps.indexOf(clock.stepIn(steps));
@@ -69,19 +70,8 @@ export class GradientHeatMap {
 		const edges = [...steps, to + gap / 2].map((step, index) => x((step + (steps[index - 1] ?? from - gap / 2)) / 2));
 		Object.assign(this, { gradients, rowHeight, height, left, edges });
 		resizeCanvas(this.canvas, width, height + AXIS_HEIGHT);
-		const table = gradients.frames.map((frame) =>
-			layers.map((name) => layerGradients(frame, name)?.values[this.statistic]),
-		);
-		const colour = this.colourScale(table.flat());
-		let drawn = -1;
-		for (const [index, column] of table.entries()) {
-			if (edges[index + 1] - drawn < 0.5) continue; // thinner than a pixel
-			drawn = edges[index + 1];
-			for (const [row, value] of column.entries()) {
-				context.fillStyle = colour(value);
-				context.fillRect(edges[index], row * rowHeight, Math.max(drawn - edges[index], 1) + 0.3, rowHeight + 0.3);
-			}
-		}
+		const table = gradients.frames.map((frame) => gradientColumn(frame, layers, this.statistic));
+		drawCells(context, table, this.colourScale(table.flat()), edges, rowHeight);
 		Object.assign(context, { font, textBaseline: "middle", textAlign: "right" });
 		const every = Math.ceil(14 / rowHeight);
 		for (let row = every >> 1; row < layers.length; row += every) {

@@ -69,8 +69,8 @@ export class LayerPanel {
 	}
 
 	drawFrame() {
-		const { frame, kind, step } = this.shown;
-		const { run, layer, state, clock } = this.view;
+		const { frame, kind, step, series } = this.shown;
+		const { layer, state, clock } = this.view;
 		const recorded = frame.info.samples ?? [];
 		const sample = Math.max(recorded.indexOf(state.values.sample), 0);
 		const channels = channelsOf(frame, kind, sample);
@@ -78,7 +78,7 @@ export class LayerPanel {
 		const selected = channels.numbers.indexOf(state.values.channel);
 		const { width, zoom, hovered } = this.grid;
 		const current = step === clock.step;
-		const shown = [run.version, step, current, kind, layer, sample];
+		const shown = [series.id, frame.written, step, current, layer, sample];
 		const key = [...shown, width, zoom, hovered, selected, appearance.key].join();
 		if (key !== this.drawn) {
 			this.drawn = key;

@@ -47,7 +47,7 @@ export class NetworkPanel {
 		updateChildren(this.row, JSON.stringify([run.name, layers]), () => layers.map((layer) => this.block(layer)));
 		const gradients = gradientsOf(run);
 		const step = clock.stepIn(gradients.steps);
-		const key = `${run.version} ${step} ${open}`;
+		const key = `${run.versionOf("series", "model", "gradients")} ${step} ${open}`;
 		if (key === this.drawn) return;
 		this.drawn = key;
 		const frame = gradients.frames[gradients.steps.indexOf(step)];

@@ -17,6 +17,8 @@ const MEASURES = {
 	silhouette: (value) => `silhouette ${formatNumber(value)}`,
 };
 
+const MAX_FOLLOWED = 40; // of which the whole past is fetched
+
 const methodName = (method) => METHODS[method] ?? method;
 
 export class ProjectionPanel {
@@ -58,11 +60,11 @@ export class ProjectionPanel {
 	}
 
 	draw() {
-		const { run, clock } = this.view;
+		const { run, clock, state } = this.view;
 		const series = this.chooseSeries();
 		const samples = samplesOf(run);
 		const projection = projectionAt(run, series, clock.time, samples);
-		run.request(series, series.steps); // after what is needed at once
+		if (clock.playing) run.prefetch(series, clock.stepIn(series.steps));
 		showMessage(this.hint, projection ? projection.error : firstRecorded(series.steps));
 		if (projection?.waiting && this.series === series) return;
 		this.series = series;
@@ -73,8 +75,12 @@ export class ProjectionPanel {
 		if (projection?.frame?.info.origin === "anew") written.push("begun anew");
 		this.measures.textContent = written.join(" · ");
 		this.drawClasses(samples.classes);
-		this.plot.draw(this.drawn ? projection : null, series, samples, methodName(series.method));
-		this.followed.draw(series, samples);
+		const count = (projection?.points?.length ?? 0) / 2;
+		const rows = state.values.followed.filter((k) => k >= 0 && k < count).slice(0, MAX_FOLLOWED);
+		const past = series.partOf({ rows });
+		if (rows.length) run.framesAt(past, series.steps);
+		this.plot.draw(this.drawn ? projection : null, past, samples, methodName(series.method));
+		this.followed.draw(past, samples);
 	}
 
 	drawClasses(classes) {

@@ -12,7 +12,7 @@ import { appearance, cssVariable } from "../draw/theme.js";
 
 const HEIGHT = 440;
 const PADDING = 26;
-const [MAX_LABELS, MAX_TRAJECTORIES] = [20, 40];
+const MAX_LABELS = 20;
 const [OPACITY, DIMMED] = [205, 36]; // of the classes that are looked at, and of the others
 
 export class ProjectionPlot {
@@ -33,9 +33,12 @@ export class ProjectionPlot {
 		this.scatter = new ScatterCanvas(this.canvas);
 	}
 
-	/** Draws a projection as `projectionAt` gives it, or nothing for null; `unit` is the name of its method. */
-	draw(projection, series, samples, unit) {
-		Object.assign(this, { projection, series, samples });
+	/**
+	 * Draws a projection as `projectionAt` gives it, or nothing for null; `past` is the series of the samples that are
+	 * followed, `unit` the name of the method.
+	 */
+	draw(projection, past, samples, unit) {
+		Object.assign(this, { projection, past, samples });
 		const width = this.element.clientWidth;
 		this.scatter.resize(width, HEIGHT);
 		const points = projection?.points ?? [];
@@ -89,8 +92,8 @@ export class ProjectionPlot {
 		}
 		const count = this.opacity.length;
 		const followed = values.followed.filter((k) => k < count);
-		for (const k of followed.slice(0, MAX_TRAJECTORIES)) {
-			const path = [...trajectory(this.series, k, this.view.clock.time), projection.points.subarray(2 * k, 2 * k + 2)];
+		for (const k of this.past.part.rows) {
+			const path = [...trajectory(this.past, k, this.view.clock.time), projection.points.subarray(2 * k, 2 * k + 2)];
 			drawLine(context, path.map(this.toScreen), cssClassColour(samples.targets[k], samples.classes.length), 1.5);
 		}
 		const isShown = (index) => !values.classes.length || values.classes.includes(index);

@@ -61,8 +61,8 @@ export class RunView {
 		const listed = missing.map(([kind, callback]) => `${kind.replace("_", " ")} (add ${callback})`).join(", ");
 		const notes = [
 			...problems,
-			...[...new Set(errors.values())].slice(0, 3),
-			errors.size > 3 && `${errors.size - 3} more steps cannot be read.`,
+			...[...new Set(errors)].slice(0, 3),
+			errors.length > 3 && `${errors.length - 3} more steps cannot be read.`,
 			run.listed && !series.size && !problems.length && `The run ${run.name} has no data for this tab any more.`,
 			series.size && missing.length && !run.seriesOf("partition").length && `Not in this run: ${listed}.`,
 		].filter(Boolean);

@@ -112,7 +112,7 @@ export class Timeline {
 		const { steps, step, playing, following } = clock;
 		this.width = this.slider.clientWidth;
 		[this.low, this.high] = [steps[0] ?? 0, steps.at(-1) ?? 1];
-		const versions = runs.map((run) => run.name + run.version);
+		const versions = runs.map((run) => run.name + run.versionOf("series", "curves"));
 		const key = [this.width, this.low, this.high, steps.length, appearance.key, ...versions].join();
 		if (key !== this.drawn) this.curves.draw(runs, this, steps);
 		this.drawn = key;

@@ -1,0 +1,79 @@
+// The frames of one series, as far as they are here; or parts of them, e.g. of one channel.
+import { dropFrame, keepFrame } from "./frame_cache.js";
+
+const WHOLE = ["model", "samples", "curves", "gradients"]; // shown in full, so that none of their frames is given up
+const MAX_PARTS = 100;
+const ARRAYS = {
+	kernels: ["values", "low", "high"],
+	feature_maps: ["values", "low", "high", "mean"],
+	filter_response: ["values", "low", "high", "mean"],
+	projection: ["points"],
+	gradients: ["values"],
+	partition: ["png"],
+};
+let count = 0;
+
+export class Series {
+	/** `entry` is from the list of series; `part` says what to take of each frame: `place`, an index, or some `rows`. */
+	constructor(entry, part = {}) {
+		Object.assign(this, entry, { id: ++count, part, steps: [], since: [] });
+		Object.assign(this, { frames: new Map(), errors: new Map(), parts: new Map(), requested: new Set(), loading: 0 });
+	}
+
+	/** Takes a newer list of steps and forgets the frames that are lost since; returns whether anything is new. */
+	update(steps, since) {
+		const restarted = String(since) !== String(this.since);
+		const same = !restarted && steps.length === this.steps.length;
+		for (const series of [this, ...this.parts.values()]) {
+			Object.assign(series, { steps, since });
+			if (!restarted) continue;
+			series.requested.clear();
+			for (const frame of [...series.frames.values()]) if (series.isLost(frame)) series.drop(frame);
+		}
+		return !same;
+	}
+
+	/** Whether a frame is one of those that a training wrote before it was resumed, or began anew, at an earlier step. */
+	isLost({ step, written }) {
+		return this.since.some(([first, time]) => first <= step && written < time) || !(step >= this.since[0]?.[0]);
+	}
+
+	/** Keeps a frame that has arrived. */
+	add(frame) {
+		const missing = (ARRAYS[this.kind] ?? []).filter((name) => !frame.error && !frame.arrays[name]);
+		if (missing.length) frame.error = `${this.tag} at step ${frame.step} is damaged: it has no ${missing.join(", ")}`;
+		for (const [name, list] of Object.entries(frame.info ?? {})) {
+			const former = this.newest?.info?.[name];
+			if (isSameList(list, former)) frame.info[name] = former; // once in memory
+		}
+		this.newest = frame;
+		if (frame.error) this.errors.set(frame.step, frame.error);
+		this.frames.set(frame.step, frame);
+		this.touch(frame);
+	}
+
+	/** Notes that a frame is in use. */
+	touch(frame) {
+		if (!WHOLE.includes(this.kind)) keepFrame(this, frame);
+	}
+
+	drop(frame) {
+		this.frames.delete(frame.step);
+		this.errors.delete(frame.step);
+		dropFrame(frame);
+	}
+
+	/** The series of a part of each frame. */
+	partOf(part) {
+		const key = JSON.stringify(part);
+		if (!this.parts.has(key)) {
+			if (this.parts.size >= MAX_PARTS) this.parts.clear();
+			const { kind, tag, steps, since } = this;
+			this.parts.set(key, Object.assign(new Series({ kind, tag }, part), { steps, since }));
+		}
+		return this.parts.get(key);
+	}
+}
+
+const isSameList = (list, other) =>
+	Array.isArray(list) && list.length === other?.length && list.every((item, k) => item === other[k]);
