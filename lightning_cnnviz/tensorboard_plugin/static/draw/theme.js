@@ -14,8 +14,15 @@ export const appearance = {
 	},
 };
 
+const variables = new Map(); // as they are in this theme: to ask for one after a change styles the whole page at once
+
 /** The value of a variable of the style sheet, for canvases. */
-export const cssVariable = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+export function cssVariable(name) {
+	if (!variables.has(name)) {
+		variables.set(name, getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim());
+	}
+	return variables.get(name);
+}
 
 /** Keeps `data-theme` of the page right, and says when it changes. */
 export function followTheme(onChange) {
@@ -26,6 +33,7 @@ export function followTheme(onChange) {
 		const theme = dark ? "dark" : "light";
 		if (document.documentElement.dataset.theme === theme) return;
 		document.documentElement.dataset.theme = theme;
+		variables.clear();
 		onChange();
 	};
 	if (outer) new MutationObserver(apply).observe(outer, { attributes: true, attributeFilter: ["class"] });

@@ -4,6 +4,7 @@ import { h, iconButton } from "../draw/dom.js";
 import { drawOutline, drawValues, gridLayout, imageAt } from "../draw/images.js";
 import { clamp } from "../draw/scales.js";
 import { cssVariable } from "../draw/theme.js";
+import { widthOf } from "../draw/width.js";
 
 const HEIGHT = 330;
 const ZOOMS = [1, 1.5, 2, 3, 4, 6, 8];
@@ -31,7 +32,7 @@ export class ChannelGrid {
 	}
 
 	get width() {
-		return this.element.clientWidth - 2;
+		return widthOf(this.element, this.view.requestDraw) - 2;
 	}
 
 	draw(channels, scale, selected, label) {

@@ -6,6 +6,7 @@ import { formatInteger } from "../draw/format.js";
 import { drawOutline, drawValues, GAP, imageHeight } from "../draw/images.js";
 import { clamp } from "../draw/scales.js";
 import { appearance, cssVariable } from "../draw/theme.js";
+import { widthOf } from "../draw/width.js";
 
 export class ChannelHistory {
 	constructor(view) {
@@ -22,7 +23,7 @@ export class ChannelHistory {
 
 	draw({ kind, series }, index, channels, sample) {
 		const { run, clock } = this.view;
-		const width = this.element.clientWidth;
+		const width = widthOf(this.element, this.view.requestDraw);
 		const { steps } = series;
 		const side = clamp(Math.floor((width - 2) / steps.length) - GAP, 34, 46);
 		const most = Math.max(2, Math.floor((width + GAP) / (side + GAP)));

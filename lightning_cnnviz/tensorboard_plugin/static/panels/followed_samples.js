@@ -1,6 +1,6 @@
 // The samples that the user follows, each with what the network took it for at every step.
 import { cssClassColour } from "../draw/colours.js";
-import { dot, h, iconButton, updateChildren } from "../draw/dom.js";
+import { dot, h, iconButton, setText, updateChildren } from "../draw/dom.js";
 import { formatNumber } from "../draw/format.js";
 import { thumbnail } from "../draw/images.js";
 import { appearance } from "../draw/theme.js";
@@ -22,9 +22,10 @@ export class FollowedSamples {
 		const { followed } = state.values;
 		const count = followed.length;
 		const first = count > MAX_ROWS ? `, the first ${MAX_ROWS} here` : "";
-		this.title.textContent = count
+		const title = count
 			? `Following ${count} sample${count > 1 ? "s" : ""}${first}: predicted class at every step`
 			: "Click a point, or draw around some, to follow them through layers and time.";
+		setText(this.title, title);
 		this.clear.hidden = this.rows.hidden = !count;
 		const { targets, classes } = samples;
 		const key = JSON.stringify([

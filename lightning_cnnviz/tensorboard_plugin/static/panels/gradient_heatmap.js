@@ -7,6 +7,7 @@ import { dropdown, h, panel, setOptions, tooltip } from "../draw/dom.js";
 import { formatInteger, formatNumber } from "../draw/format.js";
 import { extent, ticks } from "../draw/scales.js";
 import { appearance, cssVariable } from "../draw/theme.js";
+import { widthOf } from "../draw/width.js";
 
 const NAMES = {
 	mean_abs: "mean |gradient|",
@@ -41,7 +42,7 @@ export class GradientHeatMap {
 		const { steps, statistics } = gradients;
 		this.statistic = statistics.includes(state.values.statistic) ? state.values.statistic : statistics[0];
 		setOptions(this.select, statistics, this.statistic, nameOf);
-		const width = this.stage.clientWidth;
+		const width = widthOf(this.stage, this.view.requestDraw);
 		const key = [run.versionOf("series", "model", "gradients"), this.statistic, width, layer, appearance.key].join();
 		if (key !== this.drawn) this.drawMap(gradients, width);
 		this.drawn = key;

@@ -2,7 +2,17 @@
 import { projectionAt } from "../data/interpolation.js";
 import { samplesOf } from "../data/selectors.js";
 import { cssClassColour } from "../draw/colours.js";
-import { dot, dropdown, h, panel, setOptions, showMessage, updateChildren } from "../draw/dom.js";
+import {
+	dot,
+	dropdown,
+	h,
+	panel,
+	setAttribute,
+	setOptions,
+	setText,
+	showMessage,
+	updateChildren,
+} from "../draw/dom.js";
 import { firstRecorded, formatNumber, formatPercent } from "../draw/format.js";
 import { appearance } from "../draw/theme.js";
 import { FollowedSamples } from "./followed_samples.js";
@@ -73,7 +83,7 @@ export class ProjectionPanel {
 		const measured = Object.entries(numbers).filter(([name, value]) => MEASURES[name] && value !== null);
 		const written = measured.slice(0, 2).map(([name, value]) => MEASURES[name](value, numbers));
 		if (projection?.frame?.info.origin === "anew") written.push("begun anew");
-		this.measures.textContent = written.join(" · ");
+		setText(this.measures, written.join(" · "));
 		this.drawClasses(samples.classes);
 		const count = (projection?.points?.length ?? 0) / 2;
 		const rows = state.values.followed.filter((k) => k >= 0 && k < count).slice(0, MAX_FOLLOWED);
@@ -105,7 +115,7 @@ export class ProjectionPanel {
 		]);
 		for (const index of classes.keys()) {
 			const chip = this.classes.children[index];
-			chip.setAttribute("aria-pressed", isolated.includes(index));
+			setAttribute(chip, "aria-pressed", isolated.includes(index));
 			chip.classList.toggle("dimmed", isolated.length > 0 && !isolated.includes(index));
 		}
 	}

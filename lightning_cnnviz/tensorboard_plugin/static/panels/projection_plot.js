@@ -9,6 +9,7 @@ import { drawLabels } from "../draw/labels.js";
 import { clamp, niceFloor } from "../draw/scales.js";
 import { ScatterCanvas } from "../draw/scatter.js";
 import { appearance, cssVariable } from "../draw/theme.js";
+import { widthOf } from "../draw/width.js";
 
 const HEIGHT = 440;
 const PADDING = 26;
@@ -39,7 +40,7 @@ export class ProjectionPlot {
 	 */
 	draw(projection, past, samples, unit) {
 		Object.assign(this, { projection, past, samples });
-		const width = this.element.clientWidth;
+		const width = widthOf(this.element, this.view.requestDraw);
 		this.scatter.resize(width, HEIGHT);
 		const points = projection?.points ?? [];
 		const [left, right, low, high] = projection?.bounds ?? [0, 1, 0, 1];
