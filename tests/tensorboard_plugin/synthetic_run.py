@@ -46,10 +46,10 @@ class Run:
         payload = b"".join(np.ascontiguousarray(a).tobytes() for a in dict(arrays).values())
         self.add_blobs(kind, tag, step, [header, payload], schema, identity)
 
-    def add_blobs(self, kind, tag, step, blobs, schema=1, identity=None):
+    def add_blobs(self, kind, tag, step, blobs, schema=1, identity=None, content=None):
         # TensorBoard's data server cannot read tags that need escapes in JSON; the true name is in the identity.
         tag = re.sub(r'["\\\x00-\x1f%]', lambda sign: f"%{ord(sign[0]):02X}", tag)
-        content = json.dumps({"schema": schema, "kind": kind, **(identity or {})}).encode()
+        content = content or json.dumps({"schema": schema, "kind": kind, **(identity or {})}).encode()
         tensor = tensor_pb2.TensorProto(
             dtype=types_pb2.DT_STRING,
             string_val=blobs,

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -157,11 +158,66 @@ def test_damaged_frames_say_what_is_wrong_and_leave_the_others_alone(tmp_path):
 
 @pytest.mark.parametrize(
     "entry",
-    [7, {"name": "a"}, {"name": "a", "dtype": "object", "shape": []}, {"name": "a", "dtype": "int16", "shape": [-1]}],
+    [
+        *(7, {"name": "a"}, {"name": "a", "dtype": "object", "shape": []}, {"name": "a", "dtype": [], "shape": []}),
+        *({"name": "a", "dtype": "int16", "shape": shape} for shape in ([-1], [True], [0.5], "12", None)),
+    ],
 )
 def test_impossible_arrays_are_refused(entry):
     with pytest.raises(BrokenFrameError, match="expected"):
         decode([json.dumps({"arrays": [entry]}).encode(), b""])
+
+
+@pytest.mark.parametrize("shape", [[2**32, 2**32], [2**63, 2], [2**64], [2**62, 4], [3, 2**100]])
+def test_shapes_that_overflow_are_refused(shape):
+    header = {"arrays": [{"name": "a", "dtype": "float32", "shape": shape}]}
+    with pytest.raises(BrokenFrameError, match=f"before 'a', which ends at {4 * math.prod(shape)}"):
+        decode([json.dumps(header).encode(), b""])
+
+
+@pytest.mark.parametrize("shape", [[0, 2**70], [2**64, 0], [0] * 200])
+def test_empty_shapes_that_no_array_can_have_are_refused(shape):
+    header = {"arrays": [{"name": "a", "dtype": "float32", "shape": shape}]}
+    with pytest.raises(BrokenFrameError, match="no array 'a' can have the shape"):
+        decode([json.dumps(header).encode(), b""])
+
+
+@pytest.mark.parametrize("text", [b"[" * 10**6, b'{"a":' * 10**5, b"1" * 10**5])
+def test_a_header_that_python_cannot_parse_is_refused(text):
+    with pytest.raises(BrokenFrameError, match="not JSON"):
+        decode([text, b""])
+
+
+def test_numbers_that_are_not_finite_reach_no_browser(tmp_path):
+    run = Run(tmp_path / "run")
+    header = b'{"arrays": [], "a": 1e999, "b": [-1e999, {"c": Infinity}], "d": NaN, "e": 1e308}'
+    run.add_blobs("model", "cnnviz/model", 1, [header, b""])
+    content = b'{"schema": 1, "kind": "kernels", "layer": "x", "odd": 1e999}'
+    run.add_blobs("kernels", "cnnviz/kernels/x", 1, [header, b""], content=content)
+    run.close()
+    reads = provider(tmp_path)
+
+    def strictly(text):
+        return json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is not JSON"))
+
+    listed = strictly(ask(reads, "/series", run="run").data)["series"]
+    assert [series.get("odd", "none") for series in listed] == [None, "none"]
+    answer = ask(reads, "/frames", run="run", tag="cnnviz/model", steps="1").data
+    size = int.from_bytes(answer[:4], "little")
+    info = strictly(answer[4 : 4 + size])[0]["info"]
+    assert info == {"a": None, "b": [None, {"c": None}], "d": None, "e": 1e308}
+
+
+def test_parts_of_frames(tmp_path):
+    lenet(tmp_path / "run")
+    reads = provider(tmp_path)
+    asked = {"run": "run", "tag": "cnnviz/projection/fc2/tsne", "steps": "100,700"}
+    whole, some = (unpacked(ask(reads, "/frames", rows=rows, **asked).data) for rows in ("", "7,599,0"))
+    for step in (100, 700):
+        for name in ("points", "predicted"):
+            np.testing.assert_array_equal(some[step][name], whole[step][name][[7, 599, 0]])
+    for rows in ("600", "-1"):
+        assert isinstance(unpacked(ask(reads, "/frames", rows=rows, **asked).data)[700], str)
 
 
 def test_an_empty_answer_has_an_empty_directory():
