@@ -80,7 +80,7 @@ export class Clock {
 			return this.playing;
 		}
 		if (this.began === null || this.began === undefined) return false;
-		const share = Math.min((now - this.began) / TRANSITION, 1);
+		const share = clamp((now - this.began) / TRANSITION, 0, 1); // a picture may have begun before the transition
 		this.time = this.from + (this.target - this.from) * (1 - (1 - share) ** 3);
 		if (share === 1) this.began = null;
 		return share < 1;

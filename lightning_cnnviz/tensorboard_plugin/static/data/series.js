@@ -41,7 +41,10 @@ export class Series {
 	/** Keeps a frame that has arrived. */
 	add(frame) {
 		const missing = (ARRAYS[this.kind] ?? []).filter((name) => !frame.error && !frame.arrays[name]);
-		if (missing.length) frame.error = `${this.tag} at step ${frame.step} is damaged: it has no ${missing.join(", ")}`;
+		if (missing.length) {
+			const error = `${this.tag} at step ${frame.step} is damaged: it has no ${missing.join(", ")}`;
+			Object.assign(frame, { error, info: undefined, arrays: undefined });
+		}
 		for (const [name, list] of Object.entries(frame.info ?? {})) {
 			const former = this.newest?.info?.[name];
 			if (isSameList(list, former)) frame.info[name] = former; // once in memory

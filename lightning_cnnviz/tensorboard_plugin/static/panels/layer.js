@@ -139,7 +139,7 @@ export class LayerPanel {
 		const { run, layer } = this.view;
 		const series = run.findSeries("feature_maps", layer);
 		const frame = series && run.frame(series, stepAt(series.steps, this.shown.step));
-		const column = frame?.info?.channels.indexOf(channel) ?? -1;
+		const column = frame?.info?.channels?.indexOf(channel) ?? -1;
 		if (column < 0) return null;
 		const { data, shape } = frame.arrays.mean;
 		const [rows, columns] = shape;
