@@ -4,8 +4,10 @@ The format is TFRecord: length, its checksum, an `Event` protocol buffer, its ch
 Source: https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details
 """
 
+import re
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -19,6 +21,11 @@ START = 512
 """Bytes at the start of a record that are looked at; the tag is among them."""
 WALL_TIME, STEP, SUMMARY, VALUE, TAG, TENSOR = 1 << 3 | 1, 2 << 3, 5 << 3 | 2, 1 << 3 | 2, 1 << 3 | 2, 8 << 3 | 2
 """Keys in the wire format: number of the field and type of its value. TAG and TENSOR are within a VALUE."""
+
+MAX_SEARCH = 64 * 2**20
+"""Bytes after a damaged length in which the next record is searched for."""
+LENGTH = re.compile(rb"(?=(?!\0{4})[\s\S]{4}\0{4}[\s\S]{4})")
+"""Where the length of a record below 4 GB may stand: it is not zero, its upper half is."""
 
 
 class DamagedRecordError(ValueError):
@@ -113,6 +120,19 @@ def read_event(file: BinaryIO, offset: int) -> Any:
         return Event.FromString(data)
     except DecodeError as error:
         raise DamagedRecordError(f"it is not an event: {error}") from None
+
+
+def next_record(file: BinaryIO, at: int) -> int | None:
+    """Returns the offset of the first undamaged record from an offset on, which need not be one of a record."""
+    file.seek(at)
+    data = file.read(MAX_SEARCH)
+    for found in LENGTH.finditer(data):
+        start = found.start()
+        if data[start + 8 : start + HEADER] == _masked_crc(data[start : start + 8]):
+            with suppress(DamagedRecordError):
+                read_event(file, at + start)
+                return at + start
+    return None
 
 
 def glimpse(record: Record) -> Glimpse | None:

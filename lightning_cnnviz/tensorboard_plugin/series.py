@@ -14,6 +14,7 @@ from lightning_cnnviz.tensorboard_plugin.event_files import (
     Record,
     event_files,
     glimpse,
+    next_record,
     open_file,
     read_event,
     records,
@@ -157,15 +158,22 @@ class RunIndex:
         if path not in self._ends:
             self._ends[path] = 0
             self._paths.append(path)
-        number, former = self._paths.index(path), self._problems.pop(path, None)
-        try:
-            for record in records(file, self._ends[path]):
-                with suppress(DamagedRecordError):  # of whatever tag it was
-                    self._take(record, number << FILE_SHIFT | record.offset, file)
-                self._ends[path] = record.end
-        except DamagedRecordError as error:
-            self._problems[path] = f"{error}, and what follows cannot be read."
-        self.version += self._problems.get(path) != former
+        number = self._paths.index(path)
+        at: int | None = self._ends[path]
+        while at is not None:
+            try:
+                for record in records(file, at):
+                    with suppress(DamagedRecordError):  # of whatever tag it was
+                        self._take(record, number << FILE_SHIFT | record.offset, file)
+                    self._ends[path] = record.end
+                return
+            except DamagedRecordError as error:
+                at = next_record(file, self._ends[path] + 1)
+                self._has_problem(path, f"{error}; {'some records are' if at else 'what follows is'} missing here.")
+
+    def _has_problem(self, path: str, problem: str) -> None:
+        self.version += self._problems.get(path) != problem
+        self._problems[path] = problem
 
     def _take(self, record: Record, place: int, file: BinaryIO) -> None:
         self.bytes_read += len(record.start)

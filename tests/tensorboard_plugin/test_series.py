@@ -168,6 +168,35 @@ def test_a_damaged_record_costs_itself_only(tmp_path):
     assert list(found) == [100, 200, 300, 400, 500, 600, 700, 800, 1000]
 
 
+def test_a_damaged_length_costs_its_record_only(tmp_path):
+    run = add(Run(tmp_path), [100, 200])
+    place = run.path.stat().st_size
+    add(run, [300])
+    end = run.path.stat().st_size
+    add(run, [400, 500])
+    whole = bytearray(run.path.read_bytes())
+    whole[place + 1] ^= 1
+    run.path.write_bytes(whole)
+    index = RunIndex(str(tmp_path))
+    assert list(values(index)) == [100, 200, 400, 500]
+    name = run.path.name
+    assert index.problems == [
+        f"{name}: the length of the record at byte {place} is damaged; some records are missing here."
+    ]
+    version = index.version
+    add(run, [600]).close()
+    assert list(values(index)) == [100, 200, 400, 500, 600]
+    assert index.version == version + 1
+    run.path.write_bytes(whole[:end])  # with nothing after it
+    index = RunIndex(str(tmp_path))
+    assert list(values(index)) == [100, 200]
+    assert index.problems == [
+        f"{name}: the length of the record at byte {place} is damaged; what follows is missing here."
+    ]
+    run.path.write_bytes(bytes(whole[:end]) + b"\0" * 10**6)  # as after a loss of power
+    assert list(values(index)) == [100, 200]
+
+
 def test_other_events_cost_nothing(tmp_path):
     run = Run(tmp_path)
     run.event(
