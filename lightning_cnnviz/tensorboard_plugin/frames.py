@@ -126,7 +126,8 @@ def pack(frames: Sequence[tuple[int, float, Frame | str]]) -> bytes:
         A little-endian uint32 with the length of a JSON directory, the directory, then all arrays, each starting at a
         multiple of 8 bytes. The directory has for each frame `"step"`, `"written"`, and either `"error"` or `"info"`
         and `"arrays"`: name, dtype, shape and `"at"`, the offset of the first byte from the end of the directory.
-        float16 is converted to float32, which every browser supports.
+        float16 is converted to float32, which every browser supports. Of `"info"`, the keys in `"same"` are left out:
+        their values are those of the frame before, as the names of all layers are in each frame of the gradients.
 
     Example:
         >>> answer = pack([(5, 1.7e9, Frame({}, {"low": np.float16([1])}))])
@@ -136,6 +137,7 @@ def pack(frames: Sequence[tuple[int, float, Frame | str]]) -> bytes:
     """
     directory: list[Info] = []
     parts: list[bytes] = []
+    before: Info = {}
     at = 0
     for step, written, frame in frames:
         if isinstance(frame, str):
@@ -148,7 +150,10 @@ def pack(frames: Sequence[tuple[int, float, Frame | str]]) -> bytes:
             entries.append({"name": name, "dtype": sent.dtype.name, "shape": list(sent.shape), "at": at})
             parts.append(data + bytes(-len(data) % ALIGNMENT))
             at += len(parts[-1])
-        directory.append({"step": step, "written": written, "info": frame.info, "arrays": entries})
+        same = [key for key, value in frame.info.items() if key in before and before[key] == value]
+        info = {key: value for key, value in frame.info.items() if key not in same}
+        directory.append({"step": step, "written": written, "info": info, "same": same, "arrays": entries})
+        before = frame.info
     text = json.dumps(directory).encode()
     text += b" " * (-(4 + len(text)) % ALIGNMENT)
     return b"".join([len(text).to_bytes(4, "little"), text, *parts])

@@ -40,15 +40,17 @@ def ask(reads, route, **query):
 def unpacked(answer):
     """The frames of a binary answer, read as the documentation of `pack` says."""
     size = int.from_bytes(answer[:4], "little")
-    found = {}
+    found, info = {}, {}
     for entry in json.loads(answer[4 : 4 + size]):
         arrays = {}
+        if "info" in entry:
+            info = entry["info"] | {key: info[key] for key in entry["same"]}
         for array in entry.get("arrays", []):
             start = 4 + size + array["at"]
             count = int(np.prod(array["shape"]))
             assert start % 8 == 0
             arrays[array["name"]] = np.frombuffer(answer, array["dtype"], count, start).reshape(array["shape"])
-        found[entry["step"]] = arrays or entry.get("error") or entry["info"]
+        found[entry["step"]] = arrays or entry.get("error") or info
     return found
 
 
@@ -206,6 +208,17 @@ def test_numbers_that_are_not_finite_reach_no_browser(tmp_path):
     size = int.from_bytes(answer[:4], "little")
     info = strictly(answer[4 : 4 + size])[0]["info"]
     assert info == {"a": None, "b": [None, {"c": None}], "d": None, "e": 1e308}
+
+
+def test_what_frames_have_in_common_is_sent_once_and_is_theirs(tmp_path):
+    run = Run(tmp_path / "run")
+    headers = [{"a": [1, 2], "b": "x"}, {"a": [1, 2], "b": "y", "c": 0}, {"a": [1, 2]}, {"c": False, "a": [2]}]
+    for step, header in enumerate(headers):
+        run.add("model", "cnnviz/model", step, **header)
+    run.close()
+    answer = ask(provider(tmp_path), "/frames", run="run", tag="cnnviz/model", steps="0,1,2,3").data
+    assert list(unpacked(answer).values()) == headers
+    assert answer.count(b"[1, 2]") == 1
 
 
 def test_parts_of_frames(tmp_path):

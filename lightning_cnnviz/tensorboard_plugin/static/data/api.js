@@ -48,7 +48,10 @@ async function pump() {
 function unpack(buffer) {
 	const size = new DataView(buffer).getUint32(0, true);
 	const directory = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, size)));
-	return directory.map(({ step, written, error, info, arrays = [] }) => {
+	let before = {};
+	return directory.map(({ step, written, error, info, same = [], arrays = [] }) => {
+		for (const name of same) info[name] = before[name];
+		before = info ?? before;
 		if (error) return { step, written, error, bytes: 0 };
 		const read = { step, written, info, arrays: {}, bytes: 0 };
 		for (const { name, dtype, shape, at } of arrays) {

@@ -32,7 +32,7 @@ export class RunData {
 		const all = [...this.series.values()];
 		if (all.length !== before.size || all.some((series) => before.get(series.tag) !== series)) {
 			this.byKind = Map.groupBy(all, ({ kind }) => kind);
-			this.byLayer = Map.groupBy(all, ({ kind, layer }) => `${kind}\n${layer}`);
+			this.byLayer = new Map([...this.byKind].map(([kind, list]) => [kind, Map.groupBy(list, ({ layer }) => layer)]));
 			this.hasChanged("series");
 		}
 		const changing = all.filter(({ kind }) => kind !== "model" && kind !== "samples");
@@ -61,7 +61,7 @@ export class RunData {
 
 	/** The series of a kind and layer (and method, if one is given). */
 	findSeries(kind, layer, method) {
-		const found = this.byLayer.get(`${kind}\n${layer}`) ?? [];
+		const found = this.byLayer.get(kind)?.get(layer) ?? [];
 		return method === undefined ? found[0] : found.find((series) => series.method === method);
 	}
 

@@ -1,5 +1,7 @@
 // What the frames of a run say, put together for the panels. Each is worked out again when what it is made of changes.
 
+import { isSameList } from "./series.js";
+
 /** `kinds` are those of the frames that `select` looks at; see `versionOf` of a run. */
 function memoised(kinds, select) {
 	const key = Symbol();
@@ -60,12 +62,18 @@ function rowsOf(frame) {
 	return rows.get(layers);
 }
 
+const columns = new WeakMap(); // frame → the last column of it
+
 /** The values of a statistic in a frame of the gradients, in the order of `layers`; undefined where there is none. */
 export function gradientColumn(frame, layers, statistic) {
+	const known = columns.get(frame);
+	if (known?.statistic === statistic && isSameList(known.layers, layers)) return known.column;
 	const { data } = frame.arrays.values;
-	const [width, column] = [frame.info.statistics.length, frame.info.statistics.indexOf(statistic)];
-	const placeOf = rowsOf(frame);
-	return layers.map((name) => (column < 0 ? undefined : data[placeOf.get(name) * width + column]));
+	const [width, place] = [frame.info.statistics.length, frame.info.statistics.indexOf(statistic)];
+	const rows = rowsOf(frame);
+	const column = layers.map((name) => (place < 0 ? undefined : data[rows.get(name) * width + place]));
+	columns.set(frame, { statistic, layers, column });
+	return column;
 }
 
 /** {health, values: statistic → number} of a layer in a frame of the gradients, or null. */

@@ -78,5 +78,5 @@ export class Series {
 	}
 }
 
-const isSameList = (list, other) =>
+export const isSameList = (list, other) =>
 	Array.isArray(list) && list.length === other?.length && list.every((item, k) => item === other[k]);

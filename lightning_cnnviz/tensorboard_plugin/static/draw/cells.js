@@ -4,11 +4,11 @@ import { appearance } from "./theme.js";
 const words = new Map(); // CSS colour → the pixel in memory
 
 function wordOf(context, colour) {
-	if (!words.has(colour)) {
-		context.fillStyle = colour;
-		const [red, green, blue] = [1, 3, 5].map((at) => Number.parseInt(context.fillStyle.slice(at, at + 2), 16));
-		words.set(colour, ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0);
-	}
+	const known = words.get(colour);
+	if (known !== undefined) return known;
+	context.fillStyle = colour;
+	const [red, green, blue] = [1, 3, 5].map((at) => Number.parseInt(context.fillStyle.slice(at, at + 2), 16));
+	words.set(colour, ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0);
 	return words.get(colour);
 }
 

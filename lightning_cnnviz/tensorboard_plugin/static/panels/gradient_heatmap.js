@@ -21,6 +21,17 @@ const nameOf = (statistic) => NAMES[statistic] ?? statistic;
 const LINEAR = ["zero_share", "non_finite"];
 const [ROW_HEIGHT, MAX_HEIGHT, AXIS_HEIGHT] = [20, 380, 34];
 
+const known = new WeakMap(); // column → its ranges
+
+/** {all, positive: [least, most] of the finite values, whole: whether all are finite} of a column. */
+function rangesOf(column) {
+	if (!known.has(column)) {
+		const [all, positive] = [column, column.filter((value) => value > 0)].map(extent);
+		known.set(column, { all, positive, whole: column.every(Number.isFinite) });
+	}
+	return known.get(column);
+}
+
 export class GradientHeatMap {
 	constructor(view) {
 		this.view = view;
@@ -72,7 +83,7 @@ export class GradientHeatMap {
 		Object.assign(this, { gradients, rowHeight, height, left, edges });
 		resizeCanvas(this.canvas, width, height + AXIS_HEIGHT);
 		const table = gradients.frames.map((frame) => gradientColumn(frame, layers, this.statistic));
-		drawCells(context, table, this.colourScale(table.flat()), edges, rowHeight);
+		drawCells(context, table, this.colourScale(table), edges, rowHeight);
 		Object.assign(context, { font, textBaseline: "middle", textAlign: "right" });
 		const every = Math.ceil(14 / rowHeight);
 		for (let row = every >> 1; row < layers.length; row += every) {
@@ -92,11 +103,12 @@ export class GradientHeatMap {
 		context.fillText("optimizer step", left, height + 28);
 	}
 
-	/** The colour of a value among `all`, on a logarithmic scale, but for shares and counts. Draws its legend. */
-	colourScale(all) {
+	/** The colour of a value in a table, on a logarithmic scale, but for shares and counts. Draws its legend. */
+	colourScale(table) {
 		const linear = LINEAR.includes(this.statistic);
 		const transform = linear ? (value) => value : Math.log;
-		const [least, most] = extent(all.filter((value) => linear || value > 0));
+		const ranges = table.map(rangesOf);
+		const [least, most] = extent(ranges.flatMap(({ all, positive }) => (linear ? all : positive)));
 		const [low, high] = linear ? [0, Math.max(most, 1)] : [least, most];
 		const none = cssVariable("none");
 		const bar = [
@@ -106,7 +118,7 @@ export class GradientHeatMap {
 			h("small", "", linear ? "linear" : "log"),
 		];
 		const missing = [h("i", "patch"), h("small", "", "no finite gradient")];
-		this.legend.replaceChildren(...(least <= most ? bar : []), ...(all.every(Number.isFinite) ? [] : missing));
+		this.legend.replaceChildren(...(least <= most ? bar : []), ...(ranges.every(({ whole }) => whole) ? [] : missing));
 		return (value) => {
 			if (value === undefined || Number.isNaN(value)) return none;
 			if (!Number.isFinite(value)) return cssColour(colours.non_finite);
