@@ -33,30 +33,31 @@ class Series:
         identity: The metadata: kind, layer, method, view and schema.
         steps: In increasing order.
         written: Wall time of writing of each step, in seconds since 1970.
-        since: Pairs of a step and a wall time: of the frames from that step on, those written earlier are lost, since
-            the training was resumed or began anew there. The first pair is that of the first frame.
+        since: Which trainings the frames are of: a step from which on they are of another one than before, as it was
+            resumed or began anew there; and wall time and place of the record that says so, as no other one has both.
+            The first is that of the first frame.
     """
 
     def __init__(self, identity: dict[str, Any]) -> None:
         self.identity = identity
         self.steps = array("q")
         self.written = array("d")
-        self.since: list[tuple[int, float]] = []
+        self.since: list[tuple[int, float, int]] = []
         self._places = array("q")
 
     def add(self, step: int, wall_time: float, place: int) -> None:
         """Adds a record, which takes the place of all at its step and later ones: the training went back."""
-        self.forget(step, wall_time)
-        self.since = self.since or [(step, wall_time)]
+        self.forget(step, wall_time, place)
+        self.since = self.since or [(step, wall_time, place)]
         self.steps.append(step)
         self.written.append(wall_time)
         self._places.append(place)
 
-    def forget(self, step: int, wall_time: float) -> None:
-        """Drops all records at a step and later ones."""
+    def forget(self, step: int, wall_time: float, place: int) -> None:
+        """Drops all records at a step and later ones, as a record says."""
         first = bisect_left(self.steps, step)
         if first < len(self.steps):
-            self.since = [pair for pair in self.since if pair[0] < step] + [(step, wall_time)]
+            self.since = [each for each in self.since if each[0] < step] + [(step, wall_time, place)]
             del self.steps[first:], self.written[first:], self._places[first:]
 
     def place(self, step: int) -> int | None:
@@ -188,7 +189,7 @@ class RunIndex:
         event = read_event(file, record.offset)  # with its checksum, as it may drop others
         self.bytes_read += record.length
         if event.session_log.status == event.session_log.START:
-            self._forget(self._series().values(), event.step, event.wall_time)
+            self._forget(self._series().values(), event.step, event.wall_time, place)
         for value in event.summary.value:
             if value.tag not in self._tags and value.HasField("metadata"):
                 own = value.metadata.plugin_data.plugin_name == PLUGIN_NAME
@@ -197,7 +198,7 @@ class RunIndex:
             if series is not None and value.HasField("tensor"):
                 self._add(series, event.step, event.wall_time, place)
             elif series is not None:
-                self._forget([series], event.step, event.wall_time)
+                self._forget([series], event.step, event.wall_time, place)
             elif value.WhichOneof("value"):
                 self._tags[value.tag] = None
 
@@ -206,9 +207,9 @@ class RunIndex:
             series.add(step, wall_time, place)
             self.version += 1
 
-    def _forget(self, series: Iterable[Series], step: int, wall_time: float) -> None:
+    def _forget(self, series: Iterable[Series], step: int, wall_time: float, place: int) -> None:
         for each in series:
-            each.forget(step, wall_time)
+            each.forget(step, wall_time, place)
         self.version += 1
 
 

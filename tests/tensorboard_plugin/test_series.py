@@ -98,9 +98,18 @@ def test_a_resumed_training_takes_the_place_of_what_was_lost(tmp_path):
     assert index.series()[TAG].steps.tolist() == [100, 200]
     write(None, epochs=5, epoch_list=[3, 4], samples=20, run=second, seed=9)
     series = index.series()[TAG]
+    series_since = list(series.since)
     assert series.steps.tolist() == [100, 200, 300, 400]
     assert series.since[0] == before[0]
-    assert [step for step, _ in series.since[1:]] == [201]
+    assert [step for step, *_ in series.since[1:]] == [201]
+    for data in replacing(tags, 200):  # and once more
+        second.file.write(record(data))
+    write(None, epochs=5, epoch_list=[3, 4], samples=20, run=second, seed=10)
+    again = index.series()[TAG]
+    assert again.steps.tolist() == [100, 200, 300, 400]
+    assert again.since[0] == before[0]
+    assert [step for step, *_ in again.since[1:]] == [201]
+    assert again.since != series_since
     assert first.time >= series.written[1]
     assert series.written[2] > second.time - 100
     assert as_indexed(index) == as_tensorboard_reads(tmp_path) == as_indexed(RunIndex(str(tmp_path / "run")))
@@ -114,7 +123,7 @@ def test_a_training_that_goes_back_drops_what_is_later(tmp_path):
     add(run, [200], 7)
     series = index.series()[TAG]
     assert series.steps.tolist() == [100, 200]
-    assert series.since == [(100, series.written[0]), (200, run.time)]
+    assert [each[:2] for each in series.since] == [(100, series.written[0]), (200, run.time)]
     assert lost < run.time
     assert values(index)[200][0, 0, 0] == 207
     run.event(step=100, session_log=event_pb2.SessionLog(status=event_pb2.SessionLog.START))

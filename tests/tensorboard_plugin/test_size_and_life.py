@@ -6,8 +6,10 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from tensorboard_plugin.synthetic_run import Run, without, write
+from tensorboard_plugin.synthetic_run import Run, record, without, write
 from tensorboard_plugin.tab_page import Tab
+
+from lightning_cnnviz.output.run_history import replacing
 
 SCRIPTS = ["卷积层", "свёртка", "الطبقة", "कन्वोल्यूशन", "畳み込み層", "합성곱", "שכבה", "🦊"]
 
@@ -120,6 +122,23 @@ def test_the_cache_of_the_page_is_bounded_by_bytes(tab, fast):
     assert (first, last, second) == (True, True, False)
 
 
+def test_the_page_keeps_the_frames_of_the_last_runs_only(tab, start, tmp_path):
+    names = [f"run{number}" for number in range(6)]
+    for name in names:
+        write(tmp_path / "logs" / name, epochs=2, samples=50).close()
+    tab.open(start(tmp_path / "logs", fast=True).wait_for(names[-1], 2), run=names[0]).at(200)
+
+    def asked_anew(name):
+        before = len(tab.addresses)
+        tab.find(".bar select >> nth=0").select_option(name)
+        tab.page.wait_for_timeout(1500)
+        return any("/frames?" in address and f"run={name}&" in address for address in tab.addresses[before:])
+
+    assert all(asked_anew(name) for name in names[1:])
+    assert not asked_anew(names[3])
+    assert asked_anew(names[0])
+
+
 def kernel(tab):
     return tab.pixels(".sheet canvas")
 
@@ -133,7 +152,10 @@ def test_an_open_page_drops_the_frames_of_a_lost_training(tab, start, tmp_path, 
     tab.page.keyboard.press("ArrowLeft")
     kept = kernel(tab.at(200))
     before = asked(tab)
-    second = Run(tmp_path / "logs" / "run", start=first.time + 1000)  # resumed from step 200
+    tags = [series["tag"] for series in server.get("series", run="run")["series"]]
+    second = Run(tmp_path / "logs" / "run", start=first.time + 1000)
+    for data in replacing(tags, 200):  # what the callbacks write when a run goes on
+        second.file.write(record(data))
     write(None, epochs=6, epoch_list=[3], samples=50, run=second, seed=5)
     tab.frame.wait_for_function("document.querySelector('.slider').getAttribute('aria-valuemax') === '300'")
     assert np.array_equal(kernel(tab.at(200)), kept)

@@ -13,6 +13,7 @@ import { RunView } from "./panels/run_view.js";
 import { Timeline } from "./panels/timeline.js";
 
 const POLL_INTERVAL = 3000; // milliseconds
+const MAX_OPENED = 4; // runs of which the frames are kept
 
 class App {
 	constructor() {
@@ -98,9 +99,16 @@ class App {
 		if (key === this.shown) return;
 		this.shown = key;
 		this.views = shown.map((name) => {
-			if (!this.opened.has(name)) this.opened.set(name, new RunData(name, this.updateSteps, this.requestDraw));
-			return new RunView(this.opened.get(name), this.state, this.clock, this.requestDraw, this.seek);
+			const run = this.opened.get(name) ?? new RunData(name, this.updateSteps, this.requestDraw);
+			this.opened.delete(name);
+			this.opened.set(name, run); // the last one that was looked at
+			return new RunView(run, this.state, this.clock, this.requestDraw, this.seek);
 		});
+		for (const [name, run] of this.opened) {
+			if (this.opened.size <= MAX_OPENED) break;
+			this.opened.delete(name);
+			run.close();
+		}
 		this.main.replaceChildren(...this.views.map((view) => view.element));
 	}
 

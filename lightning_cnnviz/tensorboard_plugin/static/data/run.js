@@ -29,6 +29,7 @@ export class RunData {
 			if (series.update(answer.timelines[timeline], since)) this.hasChanged(series.kind);
 			this.series.set(entry.tag, series);
 		}
+		for (const [tag, series] of before) if (!this.series.has(tag)) series.close();
 		const all = [...this.series.values()];
 		if (all.length !== before.size || all.some((series) => before.get(series.tag) !== series)) {
 			this.byKind = Map.groupBy(all, ({ kind }) => kind);
@@ -39,6 +40,11 @@ export class RunData {
 		this.steps = mergeSteps([...new Set(changing.map(({ steps }) => steps))]);
 		for (const kind of ["model", "samples", "curves", "gradients"]) this.framesOf(kind);
 		this.onListing();
+	}
+
+	/** Forgets all frames. */
+	close() {
+		for (const series of this.series.values()) series.close();
 	}
 
 	/** A text that changes when what is known of some kinds changes; "series" is the list of all series. */
@@ -102,17 +108,17 @@ export class RunData {
 	}
 
 	async fetch(series, steps) {
+		const { requested } = series;
 		series.loading++;
-		for (const step of steps) series.requested.add(step);
+		for (const step of steps) requested.add(step);
 		const release = () => {
-			for (const step of steps) series.requested.delete(step);
+			for (const step of steps) requested.delete(step);
 		};
 		try {
 			const frames = await api.frames(this.name, series.tag, steps, series.part);
 			if (frames.length) release(); // else none of them is there any more
 			for (const frame of frames) {
-				if (!series.steps.includes(frame.step) || (!frame.error && series.isLost(frame))) continue;
-				series.add(frame);
+				if (series.requested === requested) series.add(frame);
 			}
 		} catch (error) {
 			if (error instanceof api.SupersededError) release();

@@ -20,22 +20,18 @@ export class Series {
 		Object.assign(this, { frames: new Map(), errors: new Map(), parts: new Map(), requested: new Set(), loading: 0 });
 	}
 
-	/** Takes a newer list of steps and forgets the frames that are lost since; returns whether anything is new. */
+	/** Takes a newer list of steps and forgets the frames that are of another training; returns whether anything is new. */
 	update(steps, since) {
-		const restarted = String(since) !== String(this.since);
-		const same = !restarted && steps.length === this.steps.length;
+		const at = [...since, ...this.since].findIndex((_, k) => String(since[k]) !== String(this.since[k]));
+		const from = at < 0 ? Infinity : Math.min(...[since[at], this.since[at]].filter(Boolean).map(([step]) => step));
+		const same = at < 0 && steps.length === this.steps.length;
 		for (const series of [this, ...this.parts.values()]) {
 			Object.assign(series, { steps, since });
-			if (!restarted) continue;
-			series.requested.clear();
-			for (const frame of [...series.frames.values()]) if (series.isLost(frame)) series.drop(frame);
+			if (at < 0) continue;
+			series.requested = new Set(); // whoever waits for frames of before sees it by this
+			for (const frame of [...series.frames.values()]) if (frame.step >= from) series.drop(frame);
 		}
 		return !same;
-	}
-
-	/** Whether a frame is one of those that a training wrote before it was resumed, or began anew, at an earlier step. */
-	isLost({ step, written }) {
-		return this.since.some(([first, time]) => first <= step && written < time) || !(step >= this.since[0]?.[0]);
 	}
 
 	/** Keeps a frame that has arrived. */
@@ -66,11 +62,23 @@ export class Series {
 		dropFrame(frame);
 	}
 
+	/** Forgets all frames, those that are under way too. */
+	close() {
+		this.requested = new Set();
+		for (const frame of [...this.frames.values()]) this.drop(frame);
+		for (const part of this.parts.values()) part.close();
+		this.parts.clear();
+	}
+
 	/** The series of a part of each frame. */
 	partOf(part) {
 		const key = JSON.stringify(part);
 		if (!this.parts.has(key)) {
-			if (this.parts.size >= MAX_PARTS) this.parts.clear();
+			if (this.parts.size >= MAX_PARTS) {
+				const [oldest] = this.parts.keys();
+				this.parts.get(oldest).close();
+				this.parts.delete(oldest);
+			}
 			const { kind, tag, steps, since } = this;
 			this.parts.set(key, Object.assign(new Series({ kind, tag }, part), { steps, since }));
 		}
