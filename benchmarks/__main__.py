@@ -18,7 +18,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from benchmarks import epochs, gpu, gradient_flow, helper, images, kernels, live, memory, peak, projection, runs
+from benchmarks import epochs, gpu, gradient_flow, helper, images, kernels, live, memory, peak, projection, runs, tab
 from benchmarks.models import fashion
 from benchmarks.rows import HEADER, Row, summary
 from benchmarks.settings import Settings
@@ -34,6 +34,7 @@ GROUPS: dict[str, Callable[[Settings], Iterator[Row]]] = {
     "helper": helper.rows,
     "peak": peak.rows,
     "gradient_flow": gradient_flow.rows,
+    "tab": tab.rows,
     "gpu": gpu.rows,
 }
 

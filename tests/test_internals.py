@@ -37,6 +37,7 @@ ALLOWED = {
     "model/independent_copy.py": {"_trainer"},  # a copy has none, and this room knows nothing of Lightning
     "output/event_file.py": {"_writer"},  # what `record_writer` gives, with its file
     "output/sinks/wandb.py": {"_prefix"},  # of the logger; its own `log_metrics` would advance the run's step
+    "tensorboard_plugin/event_files.py": {"tensorboard.compat.proto"},  # TensorBoard's own type of a record
     "model/execution_trace.py": {"_cudnn_rnn"},  # the name of an operator, which the counter takes by it
 }
 """File → private parts of other libraries in it."""

@@ -9,20 +9,20 @@ from lightning_cnnviz.functional.tab.schema import PLUGIN_NAME
 
 
 class CNNVizLoader(TBLoader):  # type: ignore[misc]
-    """Creates the plugin and makes TensorBoard keep all of its steps.
+    """Creates the plugin and makes TensorBoard keep nothing of its data, which the plugin reads from the event files.
 
     Example:
         >>> flags = argparse.Namespace(samples_per_plugin={"images": 100})
         >>> CNNVizLoader().fix_flags(flags)
         >>> flags.samples_per_plugin
-        {'images': 100, 'cnnviz': 0}
+        {'images': 100, 'cnnviz': 1}
     """
 
     def fix_flags(self, flags: argparse.Namespace) -> None:
-        """Requests all steps of the plugin's series (0 means all), unless the user has set a number."""
+        """Requests a single step of each series, the fewest that there are (0 means all), unless the user did."""
         samples = getattr(flags, "samples_per_plugin", None)
         if isinstance(samples, dict):
-            samples.setdefault(PLUGIN_NAME, 0)
+            samples.setdefault(PLUGIN_NAME, 1)
 
     def load(self, context: Any) -> TBPlugin | None:
         """Returns the plugin, or None, which hides the tab, if there is no data provider to read from."""

@@ -2,9 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from tensorboard import errors, plugin_util
 from tensorboard.backend import http_util
@@ -13,7 +14,8 @@ from werkzeug import wrappers
 
 from lightning_cnnviz.functional.tab.schema import PLUGIN_NAME, SCHEMA
 from lightning_cnnviz.tensorboard_plugin.frames import Frame, pack, pick
-from lightning_cnnviz.tensorboard_plugin.series import Reader
+from lightning_cnnviz.tensorboard_plugin.runs import Runs
+from lightning_cnnviz.tensorboard_plugin.series import RunIndex, Series
 
 STATIC = Path(__file__).parent / "static"
 MIME_TYPES = {".js": "text/javascript", ".css": "text/css", ".json": "application/json"}
@@ -29,13 +31,14 @@ class CNNVizPlugin(TBPlugin):  # type: ignore[misc]
     """Serves the page and the data of the runs in the log directory.
 
     Args:
-        context: TensorBoard's context, of which only the data provider is used, so that both data loaders work.
+        context: TensorBoard's context, of either data loader.
     """
 
     plugin_name = PLUGIN_NAME
 
     def __init__(self, context: Any) -> None:
-        self._reader = Reader(context.data_provider)
+        self._data = Runs(context)
+        self._answers: WeakKeyDictionary[RunIndex, tuple[int, dict[str, Any]]] = WeakKeyDictionary()
 
     def get_plugin_apps(self) -> dict[str, App]:
         """Routes below `data/plugin/cnnviz`."""
@@ -62,58 +65,64 @@ class CNNVizPlugin(TBPlugin):  # type: ignore[misc]
         return http_util.Respond(request, path.read_bytes(), MIME_TYPES[path.suffix])
 
     def _runs(self, request: wrappers.Request) -> Any:
-        ours, others = self._reader.runs(*_origin(request))
+        origin = plugin_util.context(request.environ), plugin_util.experiment_id(request.environ)
+        ours, others = self._data.listed(*origin)
         return _json(request, {"runs": ours, "others": others})
 
     def _series(self, request: wrappers.Request) -> Any:
-        """Lists the series of a run and their steps; `timelines` holds each distinct list of steps once."""
-        run = request.args.get("run", "")
-        timelines: dict[tuple[int, ...], int] = {}
-        listed, problems = [], []
-        for tag, series in self._reader.series(*_origin(request), run).items():
-            schema = series.identity.get("schema")
-            if schema != SCHEMA:
-                problems.append(_schema_problem(tag, schema))
-                continue
-            timeline = timelines.setdefault(tuple(series.keys), len(timelines))
-            first = next(iter(series.written.values()), None)
-            listed.append({**series.identity, "tag": tag, "timeline": timeline, "written": first})
-        answer = {"series": listed, "timelines": list(map(list, timelines)), "problems": sorted(set(problems))}
-        digest = hashlib.sha1(json.dumps(answer).encode(), usedforsecurity=False).hexdigest()
-        if request.args.get("known") == digest:
-            return _json(request, {"digest": digest})
-        return _json(request, {"digest": digest, **answer})
+        """Lists the series of a run and their steps, unless the page has this list already: that of digest `known`."""
+        index = self._data.index(request.args.get("run", ""))
+        found = index.series()
+        version, answer = self._answers.get(index, (None, {}))
+        if version != index.version:
+            version, answer = index.version, _listing(found, index.problems)
+            self._answers[index] = version, answer
+        known = request.args.get("known") == answer["digest"]
+        return _json(request, {"digest": answer["digest"]} if known else answer)
 
     def _frames(self, request: wrappers.Request) -> Any:
-        """Returns frames of one series (`run`, `tag`) at `steps`, indexed by `place`, e.g. `sample,channel`.
+        """Returns frames of one series (`run`, `tag`) at `steps`, or parts of them: see `pick`.
 
         `arrays` names those that are asked for, e.g. `low,high`; without it, a frame has all of them.
 
         The response is cut short after `MAX_RESPONSE_BYTES`; steps that the series does not have are omitted.
         """
-        ctx, experiment = _origin(request)
-        run, tag = request.args.get("run", ""), request.args.get("tag", "")
-        steps, place = _numbers(request, "steps"), _numbers(request, "place")
+        index, tag = self._data.index(request.args.get("run", "")), request.args.get("tag", "")
+        steps, place, rows = (_numbers(request, name) for name in ("steps", "place", "rows"))
         names = set(request.args.get("arrays", "").split(",")) - {""}
-        answer: list[tuple[int, Frame | str]] = []
+        answer: list[tuple[int, float, Frame | str]] = []
         size = 0
-        for step, frame in self._reader.frames(ctx, experiment, run, tag, steps):
+        for step, written, frame in index.frames(tag, steps):
             if names and isinstance(frame, Frame):
                 frame = Frame(frame.info, {name: array for name, array in frame.arrays.items() if name in names})
-            if place and isinstance(frame, Frame):
+            if isinstance(frame, Frame):
                 try:
-                    frame = pick(frame, place)
+                    frame = pick(frame, place, rows)
                 except IndexError as error:
                     frame = f"{tag} at step {step}: {error}"
             size += 0 if isinstance(frame, str) else frame.nbytes
             if answer and size > MAX_RESPONSE_BYTES:
                 break
-            answer.append((step, frame))
+            answer.append((step, written, frame))
         return http_util.Respond(request, pack(answer), "application/octet-stream")
 
 
-def _origin(request: wrappers.Request) -> tuple[Any, str]:
-    return plugin_util.context(request.environ), plugin_util.experiment_id(request.environ)
+def _listing(found: Mapping[str, Series], problems: Sequence[str]) -> dict[str, Any]:
+    """Returns the series and their steps; `timelines` holds each distinct list of steps once."""
+    timelines: dict[bytes, tuple[int, list[int]]] = {}
+    listed, unsupported = [], set()
+    for tag, series in found.items():
+        schema = series.identity.get("schema")
+        if schema != SCHEMA:
+            unsupported.add(_schema_problem(tag, schema))
+            continue
+        key = series.steps.tobytes()
+        if key not in timelines:
+            timelines[key] = len(timelines), series.steps.tolist()
+        listed.append({**series.identity, "tag": tag, "timeline": timelines[key][0], "since": series.since})
+    steps = [each for _, each in timelines.values()]
+    answer = {"series": listed, "timelines": steps, "problems": [*problems, *sorted(unsupported)]}
+    return {"digest": hashlib.sha1(json.dumps(answer).encode(), usedforsecurity=False).hexdigest(), **answer}
 
 
 def _numbers(request: wrappers.Request, name: str) -> list[int]:

@@ -1,160 +1,216 @@
-"""Lists the series of each run and reads their frames, all through TensorBoard's data provider."""
+"""The series of a run: where in its event files their records stand, kept up with what is appended to them."""
 
-import json
 import threading
-import time
-from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
-from typing import Any
-
-from tensorboard.data.provider import DataProvider, RunTagFilter
-from tensorboard.errors import InvalidArgumentError, PublicError
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import PurePath
+from typing import Any, BinaryIO
 
 from lightning_cnnviz.functional.tab.schema import PLUGIN_NAME, SCHEMA
-from lightning_cnnviz.tensorboard_plugin.frames import BrokenFrameError, Frame, decode
+from lightning_cnnviz.tensorboard_plugin.event_files import (
+    DamagedRecordError,
+    Record,
+    event_files,
+    glimpse,
+    next_record,
+    open_file,
+    read_event,
+    records,
+)
+from lightning_cnnviz.tensorboard_plugin.frames import BrokenFrameError, Frame, decode, parse_json
 
-ALL_STEPS = 2**31 - 1
-"""Maximum number of steps to read: all of them. (0 would return none.)"""
-LISTING_TTL = 1.0
-"""Seconds for which a listing is cached, since the page sends several requests at a time."""
-CACHE_BYTES = 256 * 2**20
-CONCURRENT_READS = 16
-"""Frames that are read concurrently: with the fast loader each waits about 25 ms for the data server."""
-Listing = dict[str, dict[str, Any]]
+FILE_SHIFT = 48
+"""A place is the number of a file and the offset of a record in it, in one integer."""
+BYTES_PER_RECORD = 24
 
 
-@dataclass(frozen=True)
 class Series:
-    """One tag of one run.
+    """The records of one tag.
 
     Attributes:
-        identity: Its metadata: kind, layer, method, view and schema.
-        keys: Step → the keys of its blobs, in increasing order of steps.
-        written: Step → wall time of writing, which distinguishes a frame from one that replaced it.
-        seen: The last step and its wall time; while they are unchanged, nothing was added.
+        identity: The metadata: kind, layer, method, view and schema.
+        steps: In increasing order.
+        written: Wall time of writing of each step, in seconds since 1970.
+        since: Which trainings the frames are of: a step from which on they are of another one than before, as it was
+            resumed or began anew there; and wall time and place of the record that says so, as no other one has both.
+            The first is that of the first frame.
     """
 
-    identity: dict[str, Any]
-    keys: dict[int, tuple[str, ...]]
-    written: dict[int, float]
-    seen: tuple[int, float]
+    def __init__(self, identity: dict[str, Any]) -> None:
+        self.identity = identity
+        self.steps = array("q")
+        self.written = array("d")
+        self.since: list[tuple[int, float, int]] = []
+        self._places = array("q")
+
+    def add(self, step: int, wall_time: float, place: int) -> None:
+        """Adds a record, which takes the place of all at its step and later ones: the training went back."""
+        self.forget(step, wall_time, place)
+        self.since = self.since or [(step, wall_time, place)]
+        self.steps.append(step)
+        self.written.append(wall_time)
+        self._places.append(place)
+
+    def forget(self, step: int, wall_time: float, place: int) -> None:
+        """Drops all records at a step and later ones, as a record says."""
+        first = bisect_left(self.steps, step)
+        if first < len(self.steps):
+            self.since = [each for each in self.since if each[0] < step] + [(step, wall_time, place)]
+            del self.steps[first:], self.written[first:], self._places[first:]
+
+    def place(self, step: int) -> int | None:
+        """Returns where the record of a step is; None if there is none."""
+        index = bisect_left(self.steps, step)
+        return self._places[index] if index < len(self.steps) and self.steps[index] == step else None
 
 
-class Reader:
-    """Reads the series of an experiment. Thread-safe.
+class RunIndex:
+    """The series of one run. Thread-safe.
+
+    As in TensorBoard, a record replaces those of its tag at its step and later ones, and a `SessionLog.START`, as a
+    `SummaryWriter` with `purge_step` writes it, those of all tags. A record that is damaged costs itself only.
 
     Args:
-        provider: Data provider of either of TensorBoard's data loaders.
+        folder: Path of the run's folder.
+
+    Attributes:
+        version: Increases whenever something has changed.
+        bytes_read: Total bytes read from the event files to keep up with them.
     """
 
-    def __init__(self, provider: DataProvider) -> None:
-        self._provider = provider
+    def __init__(self, folder: str) -> None:
+        self.version = self.bytes_read = 0
+        self._folder = folder
         self._lock = threading.Lock()
-        self._listings: dict[str, tuple[float, Listing]] = {}
-        self._series: dict[tuple[str, str, str], Series] = {}
-        self._frames: OrderedDict[tuple[Any, ...], Frame | str] = OrderedDict()
-        self._bytes = 0
-        self._pool = ThreadPoolExecutor(CONCURRENT_READS, thread_name_prefix="cnnviz")
+        self._begin_anew()
 
-    def runs(self, ctx: Any, experiment: str) -> tuple[list[dict[str, Any]], list[str]]:
-        """Returns the runs with data for this plugin, and the names of the others.
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory, about."""
+        return 10_000 + BYTES_PER_RECORD * sum(len(series.steps) for series in self._series().values())
 
-        Of each run with data there are its name and its start, in seconds since 1970 or None.
+    @property
+    def problems(self) -> list[str]:
+        """What is damaged, in a sentence for each file."""
+        return [f"{PurePath(path).name}: {problem}" for path, problem in sorted(self._problems.items())]
+
+    def series(self) -> dict[str, Series]:
+        """Reads what has been appended and returns all series of the run, tag → series; they are not to be changed."""
+        with self._lock:
+            self._keep_up()
+            return self._series()
+
+    def frames(self, tag: str, steps: Sequence[int]) -> Iterator[tuple[int, float, Frame | str]]:
+        """Yields step, wall time and frame, or an error message in its place, of each of the steps that a series has.
+
+        Frames are read one at a time, when they are asked for.
         """
-        listing = self._listing(ctx, experiment)
-        found = sorted(self._provider.list_runs(ctx, experiment_id=experiment), key=lambda run: run.run_name)
-        ours = [{"name": run.run_name, "start": run.start_time} for run in found if listing.get(run.run_name)]
-        return ours, [run.run_name for run in found if not listing.get(run.run_name)]
-
-    def series(self, ctx: Any, experiment: str, run: str) -> dict[str, Series]:
-        """Returns all series of a run, tag → series; empty if there is no such run.
-
-        Series with an unsupported schema have no steps, since the format of their frames is unknown.
-        """
-        listing = self._listing(ctx, experiment).get(run, {})
-        seen = {tag: (entry.max_step, entry.max_wall_time) for tag, entry in listing.items()}
         with self._lock:
-            for key in [key for key in self._series if key[:2] == (experiment, run) and key[2] not in listing]:
-                del self._series[key]
-            held = {tag: self._series.get((experiment, run, tag)) for tag in listing}
-        fresh = {tag for tag, series in held.items() if series is None or series.seen != seen[tag]}
-        identities = {tag: identity(listing[tag].plugin_content) for tag in fresh}
-        known = [tag for tag in fresh if identities[tag].get("schema") == SCHEMA]
-        data = self._points(ctx, experiment, run, known)
-        read = {}
-        for tag in fresh:
-            points = data.get(tag, [])
-            keys = {point.step: tuple(blob.blob_key for blob in point.values) for point in points}
-            written = {point.step: point.wall_time for point in points}
-            read[tag] = Series(identities[tag], keys, written, seen[tag])
-        with self._lock:
-            self._series.update({(experiment, run, tag): series for tag, series in read.items()})
-        return {tag: read[tag] if tag in fresh else held[tag] for tag in sorted(listing)}  # type: ignore[misc]
+            if not self._ends:
+                self._keep_up()
+            series = self._tags.get(tag)
+            found = [] if series is None else [(step, series.place(step)) for step in steps]
+            paths = list(self._paths)
+        with ExitStack() as stack:
+            files: dict[int, BinaryIO] = {}
+            for step, place in found:
+                if place is None:
+                    continue
+                number, offset = place >> FILE_SHIFT, place & (1 << FILE_SHIFT) - 1
+                try:
+                    if number not in files:
+                        files[number] = stack.enter_context(open_file(paths[number]))
+                    event = read_event(files[number], offset)
+                    value = next((value for value in event.summary.value if value.tag == tag), None)
+                    if value is None or event.step != step:
+                        raise DamagedRecordError("another one is in its place")
+                    yield step, event.wall_time, decode(value.tensor.string_val)
+                except (BrokenFrameError, DamagedRecordError) as error:
+                    yield step, 0.0, f"{tag} at step {step} is damaged: {error}"
+                except OSError:
+                    yield step, 0.0, f"{tag} at step {step} no longer exists"
 
-    def frames(
-        self, ctx: Any, experiment: str, run: str, tag: str, steps: Sequence[int]
-    ) -> Iterator[tuple[int, Frame | str]]:
-        """Yields step and frame, or step and error message, for each of the steps that the series has.
+    def _series(self) -> dict[str, Series]:
+        return {tag: series for tag, series in sorted(self._tags.items()) if series is not None}
 
-        Frames are read lazily, several at a time.
-        """
-        series = self.series(ctx, experiment, run).get(tag)
-        if series is None:
-            return
-        there = [step for step in steps if step in series.keys]
-        for start in range(0, len(there), CONCURRENT_READS):
-            batch = there[start : start + CONCURRENT_READS]
-            read = self._pool.map(partial(self._frame, ctx, experiment, run, tag, series), batch)
-            yield from zip(batch, read, strict=True)
+    def _begin_anew(self) -> None:
+        self.version += 1
+        self._tags: dict[str, Series | None] = {}
+        """Tag → its series; None for the tags of others."""
+        self._ends: dict[str, int] = {}
+        """Path → the end of the last record that was read."""
+        self._paths: list[str] = []
+        self._problems: dict[str, str] = {}
 
-    def _frame(self, ctx: Any, experiment: str, run: str, tag: str, series: Series, step: int) -> Frame | str:
-        key = (experiment, run, tag, step, series.written[step])
-        with self._lock:
-            if key in self._frames:
-                self._frames.move_to_end(key)
-                return self._frames[key]
-        frame: Frame | str
-        try:
-            frame = decode([self._provider.read_blob(ctx, blob_key=blob) for blob in series.keys[step]])
-        except BrokenFrameError as error:
-            frame = f"{tag} at step {step} is damaged: {error}"
-        except InvalidArgumentError:  # the data server cannot read back its own keys for such names
-            return f"{tag}: TensorBoard's fast loader cannot read names with quotes; start it with --load_fast=false"
-        except (PublicError, LookupError):
-            return f"{tag} at step {step} no longer exists"
-        with self._lock:
-            if key not in self._frames:
-                self._frames[key] = frame
-                self._bytes += _size(frame)
-            while self._bytes > CACHE_BYTES and len(self._frames) > 1:
-                self._bytes -= _size(self._frames.popitem(last=False)[1])
-        return frame
+    def _keep_up(self) -> None:
+        with ExitStack() as stack:
+            files = {}
+            for path in event_files(self._folder):
+                with suppress(OSError):  # deleted in the meantime
+                    files[path] = stack.enter_context(open_file(path))
+            if any(path not in files or files[path].seek(0, 2) < end for path, end in self._ends.items()):
+                self._begin_anew()  # the run was deleted, or trained anew
+            for path, file in files.items():
+                self._read_new(path, file)
 
-    def _listing(self, ctx: Any, experiment: str) -> Listing:
-        now = time.monotonic()
-        with self._lock:
-            read, held = self._listings.get(experiment, (-LISTING_TTL, {}))
-        if now - read < LISTING_TTL:
-            return held
-        listing: Listing = self._provider.list_blob_sequences(ctx, experiment_id=experiment, plugin_name=PLUGIN_NAME)
-        with self._lock:
-            self._listings[experiment] = (now, listing)
-        return listing
+    def _read_new(self, path: str, file: BinaryIO) -> None:
+        if path not in self._ends:
+            self._ends[path] = 0
+            self._paths.append(path)
+        number = self._paths.index(path)
+        at: int | None = self._ends[path]
+        while at is not None:
+            try:
+                for record in records(file, at):
+                    with suppress(DamagedRecordError):  # of whatever tag it was
+                        self._take(record, number << FILE_SHIFT | record.offset, file)
+                    self._ends[path] = record.end
+                return
+            except DamagedRecordError as error:
+                at = next_record(file, self._ends[path] + 1)
+                self._has_problem(path, f"{error}; {'some records are' if at else 'what follows is'} missing here.")
 
-    def _points(self, ctx: Any, experiment: str, run: str, tags: Sequence[str]) -> dict[str, Any]:
-        if not tags:
-            return {}
-        found = self._provider.read_blob_sequences(
-            ctx,
-            experiment_id=experiment,
-            plugin_name=PLUGIN_NAME,
-            downsample=ALL_STEPS,
-            run_tag_filter=RunTagFilter(runs=[run], tags=tags),
-        )
-        return dict(found.get(run, {}))
+    def _has_problem(self, path: str, problem: str) -> None:
+        self.version += self._problems.get(path) != problem
+        self._problems[path] = problem
+
+    def _take(self, record: Record, place: int, file: BinaryIO) -> None:
+        self.bytes_read += len(record.start)
+        seen = glimpse(record)
+        if seen is not None and seen.tag in self._tags:
+            series = self._tags[seen.tag]
+            if series is None:
+                return
+            if not series.steps or seen.step > series.steps[-1]:
+                self._add(series, seen.step, seen.wall_time, place)
+                return
+        event = read_event(file, record.offset)  # with its checksum, as it may drop others
+        self.bytes_read += record.length
+        if event.session_log.status == event.session_log.START:
+            self._forget(self._series().values(), event.step, event.wall_time, place)
+        for value in event.summary.value:
+            if value.tag not in self._tags and value.HasField("metadata"):
+                own = value.metadata.plugin_data.plugin_name == PLUGIN_NAME
+                self._tags[value.tag] = Series(identity(value.metadata.plugin_data.content)) if own else None
+            series = self._tags.get(value.tag)
+            if series is not None and value.HasField("tensor"):
+                self._add(series, event.step, event.wall_time, place)
+            elif series is not None:
+                self._forget([series], event.step, event.wall_time, place)
+            elif value.WhichOneof("value"):
+                self._tags[value.tag] = None
+
+    def _add(self, series: Series, step: int, wall_time: float, place: int) -> None:
+        if series.identity.get("schema") == SCHEMA:  # the format of others is not known
+            series.add(step, wall_time, place)
+            self.version += 1
+
+    def _forget(self, series: Iterable[Series], step: int, wall_time: float, place: int) -> None:
+        for each in series:
+            each.forget(step, wall_time, place)
+        self.version += 1
 
 
 def identity(content: bytes) -> dict[str, Any]:
@@ -165,11 +221,7 @@ def identity(content: bytes) -> dict[str, Any]:
         ({'schema': 1, 'kind': 'model'}, {})
     """
     try:
-        read = json.loads(content)
+        read = parse_json(content)
     except ValueError:
         return {}
     return read if isinstance(read, dict) else {}
-
-
-def _size(frame: Frame | str) -> int:
-    return 1000 + (0 if isinstance(frame, str) else frame.nbytes)

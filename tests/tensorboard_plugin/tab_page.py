@@ -7,6 +7,9 @@ import urllib.parse
 import numpy as np
 from PIL import Image
 
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+"""Of Chromium."""
+
 
 class Tab:
     """A page of TensorBoard that shows the tab; everything that a browser complains about is kept in `complaints`."""

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -9,8 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from tensorboard.backend.event_processing import data_provider, plugin_event_multiplexer
-from tensorboard.context import RequestContext
-from tensorboard.plugins.base_plugin import TBLoader
+from tensorboard.plugins.base_plugin import TBContext, TBLoader
 from tensorboard_plugin.synthetic_run import Run, corrupt, foreign, lenet, plane, single, thousand, write
 from werkzeug.test import Client
 
@@ -18,23 +18,20 @@ from lightning_cnnviz.tensorboard_plugin import plugin as plugin_module
 from lightning_cnnviz.tensorboard_plugin.frames import BrokenFrameError, decode, pack
 from lightning_cnnviz.tensorboard_plugin.loader import CNNVizLoader
 from lightning_cnnviz.tensorboard_plugin.plugin import CNNVizPlugin
-from lightning_cnnviz.tensorboard_plugin.series import Reader
-
-CTX = RequestContext()
+from lightning_cnnviz.tensorboard_plugin.series import RunIndex
 
 
 def provider(folder):
-    """TensorBoard's loader in Python, having read a log directory."""
+    """What TensorBoard gives to plugins, with its loader in Python having read a log directory."""
     multiplexer = plugin_event_multiplexer.EventMultiplexer(tensor_size_guidance={"cnnviz": 0})
     multiplexer.AddRunsFromDirectory(str(folder))
     multiplexer.Reload()
     found = data_provider.MultiplexerDataProvider(multiplexer, str(folder))
-    found.reload = multiplexer.Reload
-    return found
+    return TBContext(data_provider=found, multiplexer=multiplexer, logdir=str(folder))
 
 
 def ask(reads, route, **query):
-    plugin = CNNVizPlugin(SimpleNamespace(data_provider=reads))
+    plugin = CNNVizPlugin(reads)
     apps = plugin.get_plugin_apps()
     app = apps.get(route) or apps["/static/*"]
     return Client(app).get(route, query_string=query)
@@ -43,15 +40,17 @@ def ask(reads, route, **query):
 def unpacked(answer):
     """The frames of a binary answer, read as the documentation of `pack` says."""
     size = int.from_bytes(answer[:4], "little")
-    found = {}
+    found, info = {}, {}
     for entry in json.loads(answer[4 : 4 + size]):
         arrays = {}
+        if "info" in entry:
+            info = entry["info"] | {key: info[key] for key in entry["same"]}
         for array in entry.get("arrays", []):
             start = 4 + size + array["at"]
             count = int(np.prod(array["shape"]))
             assert start % 8 == 0
             arrays[array["name"]] = np.frombuffer(answer, array["dtype"], count, start).reshape(array["shape"])
-        found[entry["step"]] = arrays or entry.get("error") or entry["info"]
+        found[entry["step"]] = arrays or entry.get("error") or info
     return found
 
 
@@ -73,8 +72,8 @@ def test_a_backend_that_cannot_be_loaded_leaves_tensorboard_alive(monkeypatch):
     assert CNNVizLoader().load(SimpleNamespace(data_provider=None)) is None
 
 
-@pytest.mark.parametrize(("given", "kept"), [({}, 0), ({"cnnviz": 7}, 7), ({"images": 3}, 0)])
-def test_all_steps_are_kept_unless_the_user_wants_fewer(given, kept):
+@pytest.mark.parametrize(("given", "kept"), [({}, 1), ({"cnnviz": 7}, 7), ({"images": 3}, 1)])
+def test_tensorboard_itself_keeps_a_single_step_unless_the_user_wants_more(given, kept):
     flags = argparse.Namespace(samples_per_plugin=dict(given))
     CNNVizLoader().fix_flags(flags)
     assert flags.samples_per_plugin == {**given, "cnnviz": kept}
@@ -164,11 +163,77 @@ def test_damaged_frames_say_what_is_wrong_and_leave_the_others_alone(tmp_path):
 
 @pytest.mark.parametrize(
     "entry",
-    [7, {"name": "a"}, {"name": "a", "dtype": "object", "shape": []}, {"name": "a", "dtype": "int16", "shape": [-1]}],
+    [
+        *(7, {"name": "a"}, {"name": "a", "dtype": "object", "shape": []}, {"name": "a", "dtype": [], "shape": []}),
+        *({"name": "a", "dtype": "int16", "shape": shape} for shape in ([-1], [True], [0.5], "12", None)),
+    ],
 )
 def test_impossible_arrays_are_refused(entry):
     with pytest.raises(BrokenFrameError, match="expected"):
         decode([json.dumps({"arrays": [entry]}).encode(), b""])
+
+
+@pytest.mark.parametrize("shape", [[2**32, 2**32], [2**63, 2], [2**64], [2**62, 4], [3, 2**100]])
+def test_shapes_that_overflow_are_refused(shape):
+    header = {"arrays": [{"name": "a", "dtype": "float32", "shape": shape}]}
+    with pytest.raises(BrokenFrameError, match=f"before 'a', which ends at {4 * math.prod(shape)}"):
+        decode([json.dumps(header).encode(), b""])
+
+
+@pytest.mark.parametrize("shape", [[0, 2**70], [2**64, 0], [0] * 200])
+def test_empty_shapes_that_no_array_can_have_are_refused(shape):
+    header = {"arrays": [{"name": "a", "dtype": "float32", "shape": shape}]}
+    with pytest.raises(BrokenFrameError, match="no array 'a' can have the shape"):
+        decode([json.dumps(header).encode(), b""])
+
+
+@pytest.mark.parametrize("text", [b"[" * 10**6, b'{"a":' * 10**5, b"1" * 10**5])
+def test_a_header_that_python_cannot_parse_is_refused(text):
+    with pytest.raises(BrokenFrameError, match="not JSON"):
+        decode([text, b""])
+
+
+def test_numbers_that_are_not_finite_reach_no_browser(tmp_path):
+    run = Run(tmp_path / "run")
+    header = b'{"arrays": [], "a": 1e999, "b": [-1e999, {"c": Infinity}], "d": NaN, "e": 1e308}'
+    run.add_blobs("model", "cnnviz/model", 1, [header, b""])
+    content = b'{"schema": 1, "kind": "kernels", "layer": "x", "odd": 1e999}'
+    run.add_blobs("kernels", "cnnviz/kernels/x", 1, [header, b""], content=content)
+    run.close()
+    reads = provider(tmp_path)
+
+    def strictly(text):
+        return json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is not JSON"))
+
+    listed = strictly(ask(reads, "/series", run="run").data)["series"]
+    assert [series.get("odd", "none") for series in listed] == [None, "none"]
+    answer = ask(reads, "/frames", run="run", tag="cnnviz/model", steps="1").data
+    size = int.from_bytes(answer[:4], "little")
+    info = strictly(answer[4 : 4 + size])[0]["info"]
+    assert info == {"a": None, "b": [None, {"c": None}], "d": None, "e": 1e308}
+
+
+def test_what_frames_have_in_common_is_sent_once_and_is_theirs(tmp_path):
+    run = Run(tmp_path / "run")
+    headers = [{"a": [1, 2], "b": "x"}, {"a": [1, 2], "b": "y", "c": 0}, {"a": [1, 2]}, {"c": False, "a": [2]}]
+    for step, header in enumerate(headers):
+        run.add("model", "cnnviz/model", step, **header)
+    run.close()
+    answer = ask(provider(tmp_path), "/frames", run="run", tag="cnnviz/model", steps="0,1,2,3").data
+    assert list(unpacked(answer).values()) == headers
+    assert answer.count(b"[1, 2]") == 1
+
+
+def test_parts_of_frames(tmp_path):
+    lenet(tmp_path / "run")
+    reads = provider(tmp_path)
+    asked = {"run": "run", "tag": "cnnviz/projection/fc2/tsne", "steps": "100,700"}
+    whole, some = (unpacked(ask(reads, "/frames", rows=rows, **asked).data) for rows in ("", "7,599,0"))
+    for step in (100, 700):
+        for name in ("points", "predicted"):
+            np.testing.assert_array_equal(some[step][name], whole[step][name][[7, 599, 0]])
+    for rows in ("600", "-1"):
+        assert isinstance(unpacked(ask(reads, "/frames", rows=rows, **asked).data)[700], str)
 
 
 def test_an_empty_answer_has_an_empty_directory():
@@ -190,32 +255,19 @@ def test_other_schemas_are_named_and_not_read(tmp_path):
     assert "expected 1, got 'one'" in ask(reads, "/series", run="odd").json["problems"][0]
 
 
-def test_new_steps_are_seen_and_old_frames_are_not_read_again(tmp_path, monkeypatch):
+def test_new_steps_are_seen_and_only_they_are_read(tmp_path):
     run = write(tmp_path / "run", epochs=3, epoch_list=[1, 2], samples=20)
-    reads = provider(tmp_path)
-    reader = Reader(reads)
-    monkeypatch.setattr("lightning_cnnviz.tensorboard_plugin.series.LISTING_TTL", 0)
-    tag, count = "cnnviz/kernels/conv1", []
-    read_blob = reads.read_blob
-    reads.read_blob = lambda *arguments, **options: count.append(1) or read_blob(*arguments, **options)
-    assert [step for step, _ in reader.frames(CTX, "", "run", tag, [100, 200, 300])] == [100, 200]
-    assert len(count) == 4
+    index = RunIndex(str(tmp_path / "run"))
+    tag = "cnnviz/kernels/conv1"
+    assert index.series()[tag].steps.tolist() == [100, 200]
+    before, size = index.bytes_read, run.path.stat().st_size
+    assert index.series()[tag].steps.tolist() == [100, 200]
+    assert index.bytes_read == before
     write(None, epochs=3, epoch_list=[3], samples=20, run=run)
-    reads.reload()
-    assert [step for step, _ in reader.frames(CTX, "", "run", tag, [100, 200, 300])] == [100, 200, 300]
-    assert len(count) == 6
+    assert index.series()[tag].steps.tolist() == [100, 200, 300]
+    assert 0 < index.bytes_read - before < run.path.stat().st_size - size
+    assert [step for step, *_ in index.frames(tag, [100, 200, 300, 400])] == [100, 200, 300]
     run.close()
-
-
-def test_the_cache_of_frames_is_bounded(tmp_path, monkeypatch):
-    lenet(tmp_path / "run")
-    monkeypatch.setattr("lightning_cnnviz.tensorboard_plugin.series.CACHE_BYTES", 40_000)
-    reader = Reader(provider(tmp_path))
-    for _ in range(2):
-        frames = list(reader.frames(CTX, "", "run", "cnnviz/projection/fc1/tsne", list(range(100, 1300, 100))))
-        assert len(frames) == 12
-        assert reader._bytes <= 40_000
-        assert reader._bytes == sum(1000 + frame.nbytes for frame in reader._frames.values())
 
 
 def test_a_thousand_layers_share_one_list_of_steps(tmp_path):

@@ -95,12 +95,15 @@ def test_a_run_of_the_circles(tab):
 
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory):
-    """An environment with TensorBoard and a wheel of this package, and nothing else."""
+    """An environment with TensorBoard, fast checksums and a wheel of this package, and nothing else."""
     folder = tmp_path_factory.mktemp("clean")
     venv.create(folder / "env", with_pip=True)
     python = folder / "env" / ("Scripts" if os.name == "nt" else "bin") / "python"
     wheel = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, ROOT]
-    for command in (wheel, [python, "-m", "pip", "install", "--quiet", "tensorboard", "setuptools<81"]):
+    for command in (
+        wheel,
+        [python, "-m", "pip", "install", "--quiet", "tensorboard", "google-crc32c", "setuptools<81"],
+    ):
         run = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
         if run.returncode:
             lacking(f"no clean environment without a package index: {run.stderr[-300:]}")

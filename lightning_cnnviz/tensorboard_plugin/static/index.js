@@ -15,6 +15,7 @@ import { Timeline } from "./panels/timeline.js";
 import { Tour } from "./panels/tour.js";
 
 const POLL_INTERVAL = 3000; // milliseconds
+const MAX_OPENED = 4; // runs of which the frames are kept
 
 class App {
 	constructor() {
@@ -116,14 +117,21 @@ class App {
 		if (key === this.shown) return;
 		this.shown = key;
 		this.views = shown.map((name) => {
-			if (!this.opened.has(name)) this.opened.set(name, new RunData(name, this.updateSteps));
-			return new RunView(this.opened.get(name), this.state, this.clock, this.requestDraw, this.seek);
+			const run = this.opened.get(name) ?? new RunData(name, this.updateSteps, this.requestDraw);
+			this.opened.delete(name);
+			this.opened.set(name, run); // the last one that was looked at
+			return new RunView(run, this.state, this.clock, this.requestDraw, this.seek);
 		});
 		for (const view of this.views) view.runs = this.views.map(({ run: data }) => data);
+		for (const [name, run] of this.opened) {
+			if (this.opened.size <= MAX_OPENED) break;
+			this.opened.delete(name);
+			run.close();
+		}
 		this.main.replaceChildren(...this.views.map((view) => view.element));
 	}
 
-	/** New data are here: the time axis may have grown. */
+	/** There is a new list of steps: the time axis may have grown. */
 	updateSteps = () => {
 		const steps = mergeSteps(this.views.map(({ run }) => run.steps));
 		if (steps.join() !== this.clock.steps.join() && !this.clock.playing && !this.clock.dragging)

@@ -99,7 +99,7 @@ export class Clock {
 			return this.playing;
 		}
 		if (this.began === null) return false;
-		const passed = Math.min((now - this.began) / TRANSITION, 1);
+		const passed = clamp((now - this.began) / TRANSITION, 0, 1); // a picture may have begun before the transition
 		this.share = 1 - (1 - passed) ** 3;
 		this.time = this.from + (this.target - this.from) * this.share;
 		if (passed === 1) this.began = null;

@@ -74,14 +74,14 @@ export function projectionAt(run, series, time, { targets, classes }) {
 	return { ...projection, points, next, bounds: lerp(start.bounds, end.bounds, share), medians };
 }
 
-/** The positions of one sample in all frames that are here, up to a time: [[x, y], …]. */
-export function trajectory(series, sample, time) {
+/** The positions of one sample up to a time, [[x, y], …], from a series of some rows of a projection. */
+export function trajectory(past, sample, time) {
+	const row = past.part.rows.indexOf(sample);
 	const positions = [];
-	for (const step of series.steps) {
+	for (const step of past.steps) {
 		if (step > time) break;
-		const data = series.frames.get(step)?.arrays?.points.data;
-		const position = data && [data[2 * sample], data[2 * sample + 1]];
-		if (position?.every(Number.isFinite)) positions.push(position);
+		const position = past.frames.get(step)?.arrays?.points.data.slice(2 * row, 2 * row + 2);
+		if (position?.length && position.every(Number.isFinite)) positions.push(position);
 	}
 	return positions;
 }

@@ -1,16 +1,19 @@
 // One run: which series it has, and their frames as far as they have been fetched.
 import * as api from "./api.js";
-import { keepFrame } from "./frame_cache.js";
+import { Series } from "./series.js";
 import { mergeSteps } from "./steps.js";
 
-const BATCH = 25; // frames of a request
-const LOOKAHEAD = 8;
+const BATCH = 100; // frames of a request
+const MAX_REQUESTS = 2; // of a series at a time; the next ones are asked for when these are here
+const LOOKAHEAD = 12;
+const RETRY = 5000; // milliseconds
 
 export class RunData {
-	/** `onChange` is called when something new is here; `version` counts that. */
-	constructor(name, onChange) {
-		Object.assign(this, { name, onChange, series: new Map(), digest: "", problems: [], errors: new Map() });
-		Object.assign(this, { listed: false, slices: new Map(), version: 0 });
+	/** `onListing` is called when there is a new list of series or steps, `onChange` when frames have arrived. */
+	constructor(name, onListing, onChange) {
+		Object.assign(this, { name, onListing, onChange, digest: "", problems: [] });
+		Object.assign(this, { listed: false, series: new Map(), byKind: new Map(), byLayer: new Map(), versions: {} });
+		this.steps = []; // every step at which something is logged that changes in time
 	}
 
 	/** Asks what is there, and for what is always needed: model, samples, curves, gradients. */
@@ -18,105 +21,111 @@ export class RunData {
 		const answer = await api.series(this.name, this.digest);
 		this.listed = true;
 		if (answer.digest === this.digest) return;
-		this.digest = answer.digest;
-		this.problems = answer.problems;
+		Object.assign(this, { digest: answer.digest, problems: answer.problems });
 		const before = this.series;
 		this.series = new Map();
-		for (const { timeline, ...entry } of answer.series) {
-			const steps = answer.timelines[timeline];
-			const old = before.get(entry.tag);
-			const kept = old && old.written === entry.written && old.steps.every((step) => steps.includes(step));
-			if (!kept) this.slices.clear();
-			const id = `${this.name}\n${entry.tag}\n${entry.written}\n${Math.random()}`;
-			const series = kept ? old : { ...entry, id, frames: new Map(), requested: new Set() };
-			this.series.set(entry.tag, Object.assign(series, { steps }));
+		for (const { timeline, since, ...entry } of answer.series) {
+			const series = before.get(entry.tag) ?? new Series(entry);
+			if (series.update(answer.timelines[timeline], since)) this.hasChanged(series.kind);
+			this.series.set(entry.tag, series);
 		}
-		this.version++;
+		for (const [tag, series] of before) if (!this.series.has(tag)) series.close();
+		const all = [...this.series.values()];
+		if (all.length !== before.size || all.some((series) => before.get(series.tag) !== series)) {
+			this.byKind = Map.groupBy(all, ({ kind }) => kind);
+			this.byLayer = new Map([...this.byKind].map(([kind, list]) => [kind, Map.groupBy(list, ({ layer }) => layer)]));
+			this.hasChanged("series");
+		}
+		const changing = all.filter(({ kind }) => kind !== "model" && kind !== "samples");
+		this.steps = mergeSteps([...new Set(changing.map(({ steps }) => steps))]);
 		for (const kind of ["model", "samples", "curves", "gradients"]) this.framesOf(kind);
-		this.onChange();
+		this.onListing();
+	}
+
+	/** Forgets all frames. */
+	close() {
+		for (const series of this.series.values()) series.close();
+	}
+
+	/** A text that changes when what is known of some kinds changes; "series" is the list of all series. */
+	versionOf(...kinds) {
+		return kinds.map((kind) => this.versions[kind] ?? 0).join();
+	}
+
+	hasChanged(kind) {
+		this.versions[kind] = (this.versions[kind] ?? 0) + 1;
+	}
+
+	/** What is wrong with the frames that are here. */
+	get errors() {
+		return [...this.series.values()].flatMap((series) => [...series.errors.values()]);
 	}
 
 	seriesOf(kind) {
-		return [...this.series.values()].filter((series) => series.kind === kind);
+		return this.byKind.get(kind) ?? [];
 	}
 
 	/** The series of a kind and layer (and method, if one is given). */
 	findSeries(kind, layer, method) {
-		return this.seriesOf(kind).find(
-			(series) => series.layer === layer && (method === undefined || series.method === method),
-		);
-	}
-
-	/** Every step at which something is logged that changes in time. */
-	get steps() {
-		if (this.mergedAt !== this.version) {
-			const changing = [...this.series.values()].filter(({ kind }) => kind !== "model" && kind !== "samples");
-			this.merged = mergeSteps(changing.map((series) => series.steps));
-			this.mergedAt = this.version;
-		}
-		return this.merged;
+		const found = this.byLayer.get(kind)?.get(layer) ?? [];
+		return method === undefined ? found[0] : found.find((series) => series.method === method);
 	}
 
 	/** All frames of the only series of a kind that are here, asking for the others. */
 	framesOf(kind) {
 		const [series] = this.seriesOf(kind);
-		if (!series) return [];
-		this.request(series, series.steps);
-		return series.steps.map((step) => series.frames.get(step)).filter(Boolean);
+		return series ? this.framesAt(series, series.steps) : [];
+	}
+
+	/** The frames of a series at some steps that are here, asking for the others. */
+	framesAt(series, steps) {
+		this.request(series, steps);
+		const found = steps.map((step) => series.frames.get(step)).filter(Boolean);
+		for (const frame of found) series.touch(frame);
+		return found;
 	}
 
 	/** The frame of a series at one of its steps if it is here; asks for it if it is not. */
 	frame(series, step) {
-		if (!series || step === null) return null;
-		const frame = series.frames.get(step);
-		if (!frame) this.request(series, [step]);
-		else keepFrame(series, frame);
-		return frame ?? null;
+		return series && step !== null ? (this.framesAt(series, [step])[0] ?? null) : null;
 	}
 
-	/** Asks for the frames of a series at some steps that are not here. */
+	/** Asks for the frames of a series at some steps that are not here, for so many of them as is sensible at a time. */
 	request(series, steps) {
 		const missing = steps.filter((step) => !series.frames.has(step) && !series.requested.has(step));
-		for (let start = 0; start < missing.length; start += BATCH) this.fetch(series, missing.slice(start, start + BATCH));
+		for (let start = 0; start < missing.length; start += BATCH) {
+			if (steps.length > 1 && series.loading >= MAX_REQUESTS) break;
+			this.fetch(series, missing.slice(start, start + BATCH));
+		}
 	}
 
 	/** Asks for the frames after a step, which are needed next. */
 	prefetch(series, step) {
-		this.request(series, series.steps.filter((later) => later > step).slice(0, LOOKAHEAD));
+		const next = series.steps.indexOf(step) + 1;
+		const soon = series.steps[Math.min(next + LOOKAHEAD / 2, series.steps.length - 1)];
+		if (series.frames.has(soon) || series.requested.has(soon)) return;
+		this.request(series, series.steps.slice(next, next + LOOKAHEAD));
 	}
 
 	async fetch(series, steps) {
-		for (const step of steps) series.requested.add(step);
+		const { requested } = series;
+		series.loading++;
+		for (const step of steps) requested.add(step);
+		const release = () => {
+			for (const step of steps) requested.delete(step);
+		};
 		try {
-			const frames = await api.frames(this.name, series.tag, steps);
+			const frames = await api.frames(this.name, series.tag, steps, series.part);
+			if (frames.length) release(); // else none of them is there any more
 			for (const frame of frames) {
-				series.frames.set(frame.step, frame);
-				keepFrame(series, frame);
-				if (frame.error) this.errors.set(`${series.tag}@${frame.step}`, frame.error);
+				if (series.requested === requested) series.add(frame);
 			}
-			if (frames.length) {
-				for (const step of steps) series.requested.delete(step);
-				this.request(series, steps.slice(frames.length));
-			}
-		} catch {
-			for (const step of steps) setTimeout(() => series.requested.delete(step), 5000); // TensorBoard may come back
+		} catch (error) {
+			if (error instanceof api.SupersededError) release();
+			else setTimeout(release, RETRY); // TensorBoard may come back
 		}
-		this.version++;
+		series.loading--;
+		this.hasChanged(series.kind);
 		this.onChange();
-	}
-
-	/** One channel over several steps: an array of frames once it is here, else null. `place` is its index in a frame. */
-	slice(series, steps, place) {
-		const key = `${series.id}@${steps.join()}@${place.join()}`;
-		if (!this.slices.has(key)) {
-			if (this.slices.size > 200) this.slices.clear();
-			this.slices.set(key, null);
-			const keep = (frames) => {
-				this.slices.set(key, frames);
-				this.onChange();
-			};
-			api.frames(this.name, series.tag, steps, place).then(keep, () => this.slices.delete(key));
-		}
-		return this.slices.get(key);
 	}
 }

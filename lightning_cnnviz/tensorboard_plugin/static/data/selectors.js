@@ -1,20 +1,23 @@
-// What the frames of a run say, put together for the panels. Each is worked out once per version of the run.
+// What the frames of a run say, put together for the panels. Each is worked out again when what it is made of changes.
 import { NO_GRADIENT, NOT_FINITE, NOT_MEASURED } from "../draw/missing.js";
+import { isSameList } from "./series.js";
 
-function memoised(select) {
+/** `kinds` are those of the frames that `select` looks at; see `versionOf` of a run. */
+function memoised(kinds, select) {
 	const key = Symbol();
 	return (run) => {
-		if (run[key]?.version !== run.version) run[key] = { version: run.version, value: select(run) };
+		const version = run.versionOf(...kinds);
+		if (run[key]?.version !== version) run[key] = { version, value: select(run) };
 		return run[key].value;
 	};
 }
 
 const readable = (frames) => frames.filter((frame) => !frame.error);
 
-export const modelOf = memoised((run) => readable(run.framesOf("model")).at(-1)?.info ?? null);
+export const modelOf = memoised(["series", "model"], (run) => readable(run.framesOf("model")).at(-1)?.info ?? null);
 
 /** The layers in the order of the forward pass, then others that have series. */
-export const layersOf = memoised((run) => {
+export const layersOf = memoised(["series", "model"], (run) => {
 	const named = modelOf(run)?.layers ?? [];
 	const known = new Set(named.map((layer) => layer.name));
 	const others = [...run.series.values()].map((series) => series.layer).filter((name) => name && !known.has(name));
@@ -22,14 +25,14 @@ export const layersOf = memoised((run) => {
 });
 
 /** {classes, targets, thumbnails: {data, shape} or undefined} of the samples that are recorded. */
-export const samplesOf = memoised((run) => {
+export const samplesOf = memoised(["series", "model", "samples"], (run) => {
 	const frame = readable(run.framesOf("samples")).at(-1);
 	const classes = frame?.info.classes ?? modelOf(run)?.classes ?? [];
 	return { classes, targets: frame?.arrays.targets?.data ?? [], thumbnails: frame?.arrays.thumbnails };
 });
 
 /** Name → [[epoch, step, value], …] by rising step; a value is null where it was not finite. */
-export const curvesOf = memoised((run) => {
+export const curvesOf = memoised(["series", "curves"], (run) => {
 	const curves = {};
 	for (const frame of readable(run.framesOf("curves"))) {
 		for (const [name, points] of Object.entries(frame.info.points ?? {})) {
@@ -42,22 +45,37 @@ export const curvesOf = memoised((run) => {
 });
 
 /** The frames of the gradients and their steps, and all their layers and statistics. */
-export const gradientsOf = memoised((run) => {
+export const gradientsOf = memoised(["series", "model", "gradients"], (run) => {
 	const frames = readable(run.framesOf("gradients")).filter((frame) => frame.arrays.values);
-	const layers = [...new Set(frames.flatMap((frame) => frame.info.layers))];
+	const lists = new Set(frames.map((frame) => frame.info.layers)); // most often one that all of them share
+	const layers = [...new Set([...lists].flat())];
 	const order = new Map(layersOf(run).map((layer, index) => [layer.name, index]));
 	layers.sort((a, b) => (order.get(a) ?? Infinity) - (order.get(b) ?? Infinity) || 0);
 	return { layers, statistics: frames.at(-1)?.info.statistics ?? [], frames, steps: frames.map((frame) => frame.step) };
 });
 
-function rowOf(frame, layer) {
-	frame.rows ??= new Map(frame.info.layers.map((name, row) => [name, row]));
-	return frame.rows.get(layer);
+const rows = new WeakMap(); // list of layers → layer → its place in the list
+
+function rowsOf(frame) {
+	const { layers } = frame.info;
+	if (!rows.has(layers)) rows.set(layers, new Map(layers.map((name, row) => [name, row])));
+	return rows.get(layers);
+}
+
+const columns = new WeakMap(); // frame → the last column of it
+
+/** What `gradientAt` says of each of the `layers`. */
+export function gradientColumn(frame, layers, statistic) {
+	const known = columns.get(frame);
+	if (known?.statistic === statistic && isSameList(known.layers, layers)) return known.column;
+	const column = layers.map((name) => gradientAt(frame, name, statistic));
+	columns.set(frame, { statistic, layers, column });
+	return column;
 }
 
 /** {health, values: statistic → number} of a layer in a frame of the gradients, or null. */
 export function layerGradients(frame, layer) {
-	const row = rowOf(frame, layer);
+	const row = rowsOf(frame).get(layer);
 	if (row === undefined) return null;
 	const { data } = frame.arrays.values;
 	const { statistics, health } = frame.info;
@@ -68,7 +86,7 @@ export function layerGradients(frame, layer) {
 /** A statistic of a layer in a frame of the gradients: a finite number, or which kind of cell without one it is. */
 export function gradientAt(frame, layer, statistic) {
 	const { statistics, health } = frame.info;
-	const [row, column] = [rowOf(frame, layer), statistics.indexOf(statistic)];
+	const [row, column] = [rowsOf(frame).get(layer), statistics.indexOf(statistic)];
 	if (row === undefined || column < 0) return NOT_MEASURED;
 	const value = frame.arrays.values.data[row * statistics.length + column];
 	if (Number.isFinite(value)) return value;

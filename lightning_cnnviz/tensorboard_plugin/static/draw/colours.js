@@ -25,7 +25,13 @@ export function classColour(index, count) {
 	return appearance.dark ? colour.map((value) => value + (255 - value) * 0.2) : colour;
 }
 
-export const cssColour = (colour) => `rgb(${colour.map(Math.round).join(" ")})`;
+const texts = new WeakMap(); // those of maps are asked for again and again
+
+export function cssColour(colour) {
+	if (!texts.has(colour)) texts.set(colour, `rgb(${colour.map(Math.round).join(" ")})`);
+	return texts.get(colour);
+}
+
 export const cssClassColour = (index, count) => cssColour(classColour(index, count));
 
 /** A bar with the colours of a map, for legends. */

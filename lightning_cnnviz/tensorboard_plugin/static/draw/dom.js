@@ -23,9 +23,19 @@ export function updateChildren(element, key, make) {
 	element.replaceChildren(...present([make()].flat()));
 }
 
+/** Sets an attribute where it is another one: what is written anew is styled and laid out anew. */
+export function setAttribute(element, name, value) {
+	if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value);
+}
+
+/** Sets the text of an element where it is another one. */
+export function setText(element, text) {
+	if (element.textContent !== text) element.textContent = text;
+}
+
 /** Shows a message in an element, or hides it. */
 export function showMessage(element, message) {
-	element.textContent = message ?? "";
+	setText(element, message ?? "");
 	element.hidden = !message;
 }
 
@@ -41,7 +51,7 @@ export const dropdown = (label, onChoose) =>
 export function setOptions(select, values, chosen, labelOf = (value) => value) {
 	const pairs = values.map((value, k) => [value, labelOf(value, k)]);
 	updateChildren(select, JSON.stringify(pairs), () => pairs.map(([value, label]) => h("option", { value }, label)));
-	select.value = chosen ?? "";
+	if (select.value !== (chosen ?? "")) select.value = chosen ?? "";
 	select.disabled = values.length < 2;
 }
 
@@ -53,7 +63,7 @@ export function setSegments(element, pairs, chosen, onChoose) {
 	updateChildren(element, JSON.stringify(pairs), () =>
 		pairs.map(([value, label]) => h("button", { value, onclick: () => onChoose(value) }, label)),
 	);
-	for (const button of element.children) button.setAttribute("aria-pressed", button.value === chosen);
+	for (const button of element.children) setAttribute(button, "aria-pressed", button.value === chosen);
 }
 
 /** A small disc of a colour, perhaps with a sign in it. */

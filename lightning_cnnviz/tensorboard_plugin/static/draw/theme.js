@@ -23,22 +23,33 @@ const lowWindow = window.matchMedia("(max-height: 800px)");
 /** Whether the system replaces the colours of pages by a few of its own, for those who see little. */
 const forcedColours = window.matchMedia("(forced-colors: active)");
 
+const variables = new Map(); // as they are in this theme: to ask for one after a change styles the whole page at once
+
 /** The value of a variable of the style sheet, for canvases. */
-export const cssVariable = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+export function cssVariable(name) {
+	if (!variables.has(name)) {
+		variables.set(name, getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim());
+	}
+	return variables.get(name);
+}
 
 /** Keeps `data-theme` of the page right, and says when it changes. */
 export function followTheme(onChange) {
 	const system = window.matchMedia("(prefers-color-scheme: dark)");
 	const outer = host === window ? null : host.document.body;
+	const change = () => {
+		variables.clear();
+		onChange();
+	};
 	const apply = () => {
 		const dark = outer ? outer.classList.contains("dark-mode") : system.matches;
 		const theme = dark ? "dark" : "light";
 		if (document.documentElement.dataset.theme === theme) return;
 		document.documentElement.dataset.theme = theme;
-		onChange();
+		change();
 	};
 	if (outer) new MutationObserver(apply).observe(outer, { attributes: true, attributeFilter: ["class"] });
 	else system.addEventListener("change", apply);
-	for (const query of [forcedColours, lowWindow]) query.addEventListener("change", onChange);
+	for (const query of [forcedColours, lowWindow]) query.addEventListener("change", change);
 	apply();
 }

@@ -6,6 +6,7 @@ import { formatInteger } from "../draw/format.js";
 import { drawOutline, drawValues, GAP, imageHeight } from "../draw/images.js";
 import { clamp } from "../draw/scales.js";
 import { appearance, cssVariable } from "../draw/theme.js";
+import { widthOf } from "../draw/width.js";
 
 export class ChannelHistory {
 	constructor(view) {
@@ -32,17 +33,26 @@ export class ChannelHistory {
 	/** Draws what `shown` names, with the scale that `scaleAt` gives for a step; `unit` is what a channel is called. */
 	draw({ kind, series }, index, channels, sample, scaleAt, unit) {
 		const { run, clock } = this.view;
-		const width = this.element.clientWidth;
+		const width = widthOf(this.element, this.view.requestDraw);
 		const { steps } = series;
 		const side = clamp(Math.floor((width - 2) / steps.length) - GAP, 34, 46);
 		const most = Math.max(2, Math.floor((width + GAP) / (side + GAP)));
 		const spread = (_, k) => steps[Math.round((k * (steps.length - 1)) / (most - 1))];
 		const shown = steps.length <= most ? steps : Array.from({ length: most }, spread);
 		const place = isWeight(kind) ? [index] : [sample, index];
-		const frames = index < channels.count ? run.slice(series, shown, place) : [];
+		const frames = index < channels.count ? run.framesAt(series.partOf({ place }), shown) : [];
 		const current = clock.stepIn(shown);
 		const scales = shown.map(scaleAt);
-		const key = [series.id, index, sample, current, width, !frames, JSON.stringify(scales), appearance.key].join();
+		const key = [
+			series.id,
+			index,
+			sample,
+			current,
+			width,
+			frames.length,
+			JSON.stringify(scales),
+			appearance.key,
+		].join();
 		if (key === this.drawn) return;
 		Object.assign(this, { drawn: key, shown, side });
 		this.title.textContent = `${unit} ${channels.numbers[index] ?? index} over time`;
@@ -53,7 +63,7 @@ export class ChannelHistory {
 		const box = [columns * zoom, imageHeight(rows, zoom)];
 		const context = resizeCanvas(this.canvas, Math.max(width, 10), box[1] + 20);
 		Object.assign(context, { font: `10px ${cssVariable("font")}`, textAlign: "center" });
-		const readable = (frames ?? []).filter((frame) => !frame.error && frame.arrays.values);
+		const readable = frames.filter((frame) => !frame.error && frame.arrays.values);
 		const history = channelHistory(readable, kind);
 		for (const [k, step] of shown.entries()) {
 			const x = 2 + k * (side + GAP);

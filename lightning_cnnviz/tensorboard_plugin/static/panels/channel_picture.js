@@ -1,6 +1,7 @@
 // A picture of all channels of a layer, of which one can be pointed at and one selected, by mouse and by keys.
 import { h, tooltip } from "../draw/dom.js";
 import { clamp } from "../draw/scales.js";
+import { widthOf } from "../draw/width.js";
 
 /** What grids, matrices and bars have in common. Each has `draw(channels, scale, selected)` and `indexAt(x, y)`. */
 export class ChannelPicture {
@@ -18,7 +19,7 @@ export class ChannelPicture {
 	}
 
 	get width() {
-		return this.element.clientWidth - 2;
+		return widthOf(this.element, this.view.requestDraw) - 2;
 	}
 
 	/** How many channels on an arrow key goes. */

@@ -1,12 +1,14 @@
 // Gradients of every layer at every step.
-import { gradientAt, gradientsOf } from "../data/selectors.js";
+import { gradientAt, gradientColumn, gradientsOf } from "../data/selectors.js";
 import { resizeCanvas, truncateStart } from "../draw/canvas.js";
+import { drawCells } from "../draw/cells.js";
 import { colourAt, colourBar, colours, cssColour } from "../draw/colours.js";
 import { dropdown, h, panel, setOptions, tooltip } from "../draw/dom.js";
 import { formatInteger, formatNumber } from "../draw/format.js";
-import { missingFills, missingLegend, NOT_MEASURED } from "../draw/missing.js";
+import { missingFills, missingLegend, NO_GRADIENT, NOT_FINITE, NOT_MEASURED } from "../draw/missing.js";
 import { clamp, extent, ticks } from "../draw/scales.js";
 import { appearance, cssVariable } from "../draw/theme.js";
+import { widthOf } from "../draw/width.js";
 
 const NAMES = {
 	mean_abs: "mean |gradient|",
@@ -24,6 +26,18 @@ const [ROW_HEIGHT, MAX_HEIGHT, AXIS_HEIGHT, AROUND] = [20, 380, 34, 86];
 function usualGap(steps) {
 	const gaps = steps.slice(1).map((step, k) => step - steps[k]);
 	return gaps.sort((a, b) => a - b)[gaps.length >> 1] ?? 1;
+}
+
+const known = new WeakMap(); // column → its ranges
+
+/** {all, positive: [least, most] of the numbers, missing: the kinds of cells without one} of a column. */
+function rangesOf(column) {
+	if (!known.has(column)) {
+		const numbers = column.filter(Number.isFinite);
+		const [all, positive] = [numbers, numbers.filter((value) => value > 0)].map(extent);
+		known.set(column, { all, positive, missing: [...new Set(column.filter((value) => !Number.isFinite(value)))] });
+	}
+	return known.get(column);
 }
 
 export class GradientHeatMap {
@@ -62,9 +76,9 @@ export class GradientHeatMap {
 		const { statistics } = this.gradients;
 		this.statistic = statistics.includes(state.values.statistic) ? state.values.statistic : statistics[0];
 		setOptions(this.select, statistics, this.statistic, nameOf);
-		const width = this.stage.clientWidth;
+		const width = widthOf(this.stage, this.view.requestDraw);
 		const [from, to] = [clock.steps[0], clock.steps.at(-1)];
-		const versions = runs.map((one) => one.version);
+		const versions = runs.map((one) => one.versionOf("series", "model", "gradients"));
 		const key = [...versions, state.values.scale, this.statistic, width, room, layer, from, to, appearance.key].join();
 		if (key !== this.drawn) this.drawMap(width, Math.min(MAX_HEIGHT, room - AROUND - AXIS_HEIGHT), from, to);
 		this.drawn = key;
@@ -97,24 +111,19 @@ export class GradientHeatMap {
 		]);
 		Object.assign(this, { rowHeight, height, left });
 		resizeCanvas(this.canvas, width, height + AXIS_HEIGHT);
-		const table = frames.map((frame) => layers.map((name) => gradientAt(frame, name, this.statistic)));
+		const table = frames.map((frame) => gradientColumn(frame, layers, this.statistic));
 		const fills = missingFills(context);
 		const colour = this.colourScale();
 		const gapped = this.edges.some(([edge], k) => edge - (this.edges[k - 1]?.[1] ?? left) > 1);
-		const missing = new Set(table.flat().filter((value) => value in fills));
+		const missing = new Set(table.flatMap((column) => rangesOf(column).missing));
 		if (gapped || width - 4 - this.edges.at(-1)[1] > 1) missing.add(NOT_MEASURED);
 		this.legend.append(...missingLegend([...missing]));
 		context.fillStyle = fills[NOT_MEASURED];
 		context.fillRect(left, 0, width - left - 4, height);
-		let drawn = -1;
-		for (const [index, column] of table.entries()) {
-			const [start, end] = this.edges[index];
-			if (end - drawn < 0.5) continue; // thinner than a pixel
-			drawn = end;
-			for (const [row, value] of column.entries()) {
-				context.fillStyle = fills[value] ?? colour(value);
-				context.fillRect(start, row * rowHeight, Math.max(end - start, 1), rowHeight + 0.3);
-			}
+		const finite = (value) => (Number.isFinite(value) ? colour(value) : null);
+		drawCells(context, table, finite, this.edges, rowHeight);
+		for (const kind of [NO_GRADIENT, NOT_FINITE].filter((one) => missing.has(one))) {
+			drawCells(context, table, (value) => (value === kind ? "#000000" : null), this.edges, rowHeight, fills[kind]);
 		}
 		context.clearRect(left, height, width - left, 1);
 		this.drawAxes(context, x, ticks(Math.max(start, 0), end, width / 90), width);
@@ -139,18 +148,16 @@ export class GradientHeatMap {
 		context.fillText("optimizer step", left, height + 28);
 	}
 
-	/** The colour of a value, on a logarithmic scale, but for shares and counts: one scale for all runs shown. Draws its legend. */
+	/** The colour of a number, on a logarithmic scale, but for shares and counts: one scale for all runs shown. Draws its legend. */
 	colourScale() {
 		const { state, run, runs } = this.view;
 		const linear = LINEAR.includes(this.statistic);
 		const transform = linear ? (value) => value : Math.log;
 		const compared = state.values.scale === "own" ? [run] : runs;
-		const all = compared
+		const ranges = compared
 			.map(gradientsOf)
-			.flatMap(({ frames }) =>
-				frames.flatMap((frame) => frame.info.layers.map((name) => gradientAt(frame, name, this.statistic))),
-			);
-		const [least, most] = extent(all.filter((value) => linear || value > 0));
+			.flatMap(({ frames, layers }) => frames.map((frame) => rangesOf(gradientColumn(frame, layers, this.statistic))));
+		const [least, most] = extent(ranges.flatMap(({ all, positive }) => (linear ? all : positive)));
 		const [low, high] = linear ? [0, Math.max(most, 1)] : [least, most];
 		const kind = h("small", "", linear ? "linear" : "log");
 		const bar = [formatNumber(low), colourBar(colours.sequential), formatNumber(high), kind];

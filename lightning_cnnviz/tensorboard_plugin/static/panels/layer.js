@@ -110,6 +110,7 @@ export class LayerPanel {
 		const late = step === clock.step ? "" : ` · recorded at step ${formatInteger(step)}`;
 		const key = [
 			series.id,
+			frame.written,
 			step,
 			kind,
 			sample,
@@ -170,7 +171,7 @@ export class LayerPanel {
 		const { run, layer } = this.view;
 		const series = run.findSeries("feature_maps", layer);
 		const frame = series?.steps.includes(this.shown.step) ? run.frame(series, this.shown.step) : null;
-		const column = frame?.info?.channels.indexOf(channel) ?? -1;
+		const column = frame?.info?.channels?.indexOf(channel) ?? -1;
 		if (column < 0) return null;
 		const { data, shape } = frame.arrays.mean;
 		const [rows, columns] = shape;

@@ -1,6 +1,6 @@
 // The layers as a row of blocks; their colour is the health of the gradients at the current step.
 import { gradientsOf, layerGradients, layersOf, modelOf } from "../data/selectors.js";
-import { dot, h, panel, updateChildren } from "../draw/dom.js";
+import { dot, h, panel, setAttribute, setText, updateChildren } from "../draw/dom.js";
 import { formatCount, formatNumber } from "../draw/format.js";
 
 /** Health → sign in the block, words in the legend. */
@@ -39,16 +39,17 @@ export class NetworkPanel {
 		const layers = layersOf(run);
 		const model = modelOf(run);
 		const parameters = layers.reduce((sum, layer) => sum + (layer.parameters ?? 0), 0);
-		this.summary.textContent = joined([
+		const summary = joined([
 			model?.name,
 			layers.length && `${layers.length} layers`,
 			parameters && `${formatCount(parameters)} parameters`,
 			model?.input_shape && `input ${model.input_shape.join(" × ")}`,
 		]);
+		setText(this.summary, summary);
 		updateChildren(this.row, JSON.stringify([run.name, layers]), () => layers.map((layer) => this.block(layer)));
 		const gradients = gradientsOf(run);
 		const step = clock.stepIn(gradients.steps);
-		const key = `${run.version} ${step} ${open}`;
+		const key = `${run.versionOf("series", "model", "gradients")} ${step} ${open}`;
 		if (key === this.drawn) return;
 		this.drawn = key;
 		const frame = gradients.frames[gradients.steps.indexOf(step)];
@@ -58,16 +59,20 @@ export class NetworkPanel {
 			const found = frame && layerGradients(frame, layer.name);
 			const health = found?.health ?? "not-measured";
 			const box = block.querySelector(".box");
-			box.style.background = `var(--${HEALTH.has(health) ? health : "not-measured"})`;
-			box.textContent = HEALTH.get(health)?.[0] ?? "";
+			if (box.dataset.health !== health) {
+				box.dataset.health = health;
+				box.style.background = `var(--${HEALTH.has(health) ? health : "not-measured"})`;
+				box.textContent = HEALTH.get(health)?.[0] ?? "";
+			}
 			const words = found && `mean |gradient| ${formatNumber(found.values.mean_abs)} (${health})`;
-			block.title = joined([layer.name, words], "\n");
+			const title = joined([layer.name, words], "\n");
+			if (block.title !== title) block.title = title;
 			const selected = index === openIndex;
 			if (selected && block.getAttribute("aria-selected") !== "true") {
 				this.row.scrollTo({ left: block.offsetLeft - this.row.clientWidth / 2 + block.offsetWidth / 2 });
 			}
-			block.setAttribute("aria-selected", selected);
-			block.tabIndex = index === Math.max(openIndex, 0) ? 0 : -1;
+			setAttribute(block, "aria-selected", selected);
+			setAttribute(block, "tabindex", index === Math.max(openIndex, 0) ? 0 : -1);
 		}
 	}
 

@@ -26,7 +26,7 @@ export class PartitionPanel {
 		const series = all[tags.indexOf(tag)];
 		const step = clock.stepIn(series.steps);
 		const frame = run.frame(series, step);
-		run.prefetch(series, step);
+		if (clock.playing) run.prefetch(series, step);
 		showMessage(this.hint, step === null ? firstRecorded(series.steps) : frame?.error);
 		this.canvas.hidden = !this.hint.hidden;
 		const drawn = this.canvas.hidden ? null : this.drawn;

@@ -2,7 +2,17 @@
 import { commonBounds, projectionAt } from "../data/interpolation.js";
 import { samplesOf } from "../data/selectors.js";
 import { cssClassColour } from "../draw/colours.js";
-import { dot, dropdown, h, panel, setOptions, showMessage, updateChildren } from "../draw/dom.js";
+import {
+	dot,
+	dropdown,
+	h,
+	panel,
+	setAttribute,
+	setOptions,
+	setText,
+	showMessage,
+	updateChildren,
+} from "../draw/dom.js";
 import { firstRecorded, formatInteger, formatNumber, formatPercent, frameInWords } from "../draw/format.js";
 import { appearance } from "../draw/theme.js";
 import { FollowedSamples } from "./followed_samples.js";
@@ -16,6 +26,9 @@ const MEASURES = {
 	trustworthiness: (value) => `trustworthiness ${formatNumber(value)}`,
 	silhouette: (value) => `silhouette ${formatNumber(value)}`,
 };
+
+const MAX_FOLLOWED = 40; // of which the whole past is fetched
+const MAX_AHEAD = 2e6; // points of all frames that are fetched before they are looked at, for one scale through time
 
 const methodName = (method) => METHODS[method] ?? method;
 
@@ -65,7 +78,8 @@ export class ProjectionPanel {
 		const samples = samplesOf(run);
 		const time = clock.timeIn(series.steps);
 		let projection = projectionAt(run, series, time, samples);
-		run.request(series, series.steps); // after what is needed at once
+		if (samples.targets.length * series.steps.length <= MAX_AHEAD) run.request(series, series.steps);
+		else if (clock.playing) run.prefetch(series, clock.stepIn(series.steps));
 		showMessage(this.hint, projection ? projection.error : firstRecorded(series.steps));
 		if (projection?.waiting && this.series === series) return;
 		this.series = series;
@@ -76,11 +90,15 @@ export class ProjectionPanel {
 		const measured = Object.entries(numbers).filter(([name, value]) => MEASURES[name] && value !== null);
 		const written = measured.slice(0, 2).map(([name, value]) => MEASURES[name](value, numbers));
 		if (projection?.frame?.info.origin === "anew") written.push("begun anew");
-		this.measures.textContent = written.join(" · ");
+		setText(this.measures, written.join(" · "));
 		this.drawClasses(samples.classes);
-		this.plot.draw(this.drawn ? projection : null, time, series, samples, methodName(series.method));
-		this.frame.textContent = this.drawn ? this.frameInWords(projection) : "";
-		this.followed.draw(series, samples);
+		const count = (projection?.points?.length ?? 0) / 2;
+		const rows = state.values.followed.filter((k) => k >= 0 && k < count).slice(0, MAX_FOLLOWED);
+		const past = series.partOf({ rows });
+		if (rows.length) run.framesAt(past, series.steps);
+		this.plot.draw(this.drawn ? projection : null, time, past, samples, methodName(series.method));
+		setText(this.frame, this.drawn ? this.frameInWords(projection) : "");
+		this.followed.draw(past, samples);
 	}
 
 	/** Of which step the points are, and with them the numbers and the predictions. */
@@ -112,7 +130,7 @@ export class ProjectionPanel {
 		]);
 		for (const index of classes.keys()) {
 			const chip = this.classes.children[index];
-			chip.setAttribute("aria-pressed", isolated.includes(index));
+			setAttribute(chip, "aria-pressed", isolated.includes(index));
 			chip.classList.toggle("dimmed", isolated.length > 0 && !isolated.includes(index));
 		}
 	}

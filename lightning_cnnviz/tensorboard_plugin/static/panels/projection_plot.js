@@ -9,10 +9,11 @@ import { drawLabels } from "../draw/labels.js";
 import { clamp, niceFloor } from "../draw/scales.js";
 import { ScatterCanvas } from "../draw/scatter.js";
 import { appearance, cssVariable } from "../draw/theme.js";
+import { widthOf } from "../draw/width.js";
 
 const [MAX_HEIGHT, AROUND] = [440, 172]; // of the plot, and of what is above and below it
 const PADDING = 26;
-const [MAX_LABELS, MAX_TRAJECTORIES] = [20, 40];
+const MAX_LABELS = 20;
 const [OPACITY, DIMMED] = [205, 36]; // of the classes that are looked at, and of the others
 
 export class ProjectionPlot {
@@ -35,12 +36,15 @@ export class ProjectionPlot {
 		this.scatter = new ScatterCanvas(this.canvas);
 	}
 
-	/** Draws a projection at a time as `projectionAt` gives it, or nothing for null; `unit` is the name of its method. */
-	draw(projection, time, series, samples, unit) {
-		Object.assign(this, { projection, time, series, samples });
-		const width = this.element.clientWidth;
+	/**
+	 * Draws a projection at a time as `projectionAt` gives it, or nothing for null; `past` is the series of the samples
+	 * that are followed, `unit` the name of the method.
+	 */
+	draw(projection, time, past, samples, unit) {
+		Object.assign(this, { projection, time, past, samples });
+		const width = widthOf(this.element, this.view.requestDraw);
 		const height = Math.min(MAX_HEIGHT, Math.max(this.view.room - AROUND, 150));
-		this.element.style.height = `${height}px`;
+		if (height !== this.height) this.element.style.height = `${height}px`;
 		this.height = height;
 		this.scatter.resize(width, height);
 		const points = projection?.points ?? [];
@@ -94,8 +98,8 @@ export class ProjectionPlot {
 		}
 		const count = this.opacity.length;
 		const followed = values.followed.filter((k) => k < count);
-		for (const k of followed.slice(0, MAX_TRAJECTORIES)) {
-			const path = [...trajectory(this.series, k, this.time), projection.points.subarray(2 * k, 2 * k + 2)];
+		for (const k of this.past.part.rows) {
+			const path = [...trajectory(this.past, k, this.time), projection.points.subarray(2 * k, 2 * k + 2)];
 			drawLine(context, path.map(this.toScreen), cssClassColour(samples.targets[k], samples.classes.length), 1.5);
 		}
 		const isShown = (index) => !values.classes.length || values.classes.includes(index);

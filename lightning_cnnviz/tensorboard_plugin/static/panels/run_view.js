@@ -60,11 +60,22 @@ export class RunView {
 		);
 		this.grid.dataset.count = String(active.length);
 		this.network.element.hidden = !layersOf(this.run).length;
-		this.drawNotes();
-		for (const panel of [this.network, ...active]) panel.draw();
+		const failures = [this.network, ...active].map((panel) => this.drawPanel(panel));
+		this.drawNotes(failures);
 	}
 
-	drawNotes() {
+	/** Draws a panel; what is wrong in its data costs no other panel. Returns what to say of it. */
+	drawPanel(panel) {
+		try {
+			panel.draw();
+			return "";
+		} catch (error) {
+			console.error(error);
+			return `${panel.element.querySelector("h2").textContent} cannot be drawn: ${error.message}`;
+		}
+	}
+
+	drawNotes(failures) {
 		const { run } = this;
 		const { problems, errors, series } = run;
 		const has = (kind) => run.seriesOf(kind).length > 0;
@@ -72,8 +83,9 @@ export class RunView {
 		const listed = missing.map(([kind, callback]) => `${kind.replace("_", " ")} (add ${callback})`).join(", ");
 		const notes = [
 			...problems,
-			...[...new Set(errors.values())].slice(0, 3),
-			errors.size > 3 && `${errors.size - 3} more steps cannot be read.`,
+			...failures,
+			...[...new Set(errors)].slice(0, 3),
+			errors.length > 3 && `${errors.length - 3} more steps cannot be read.`,
 			run.listed && !series.size && !problems.length && `The run ${run.name} has no data for this tab any more.`,
 			series.size && missing.length && !run.seriesOf("partition").length && `Not in this run: ${listed}.`,
 		].filter(Boolean);

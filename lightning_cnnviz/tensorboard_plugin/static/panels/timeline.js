@@ -1,9 +1,10 @@
 // The time axis of everything: one slider, with the curves behind it, and the buttons that play.
 import { epochAt } from "../data/selectors.js";
-import { dropdown, h, iconButton } from "../draw/dom.js";
+import { dropdown, h, iconButton, setAttribute, updateChildren } from "../draw/dom.js";
 import { formatInteger } from "../draw/format.js";
 import { clamp } from "../draw/scales.js";
 import { appearance } from "../draw/theme.js";
+import { widthOf } from "../draw/width.js";
 import { Curves, LEFT, RIGHT } from "./curves.js";
 
 const RATES = [1, 2, 4, 8, 16];
@@ -108,21 +109,21 @@ export class Timeline {
 	draw(runs) {
 		const { clock } = this;
 		const { steps, step, playing, following } = clock;
-		this.width = this.slider.clientWidth;
+		this.width = widthOf(this.slider, this.requestDraw);
 		[this.low, this.high] = [steps[0] ?? 0, steps.at(-1) ?? 1];
-		const versions = runs.map((run) => run.name + run.version);
+		const versions = runs.map((run) => run.name + run.versionOf("series", "curves"));
 		const key = [this.width, this.low, this.high, steps.length, appearance.key, ...versions].join();
 		if (key !== this.drawn) this.curves.draw(runs, this, steps);
 		this.drawn = key;
 		this.playhead.style.transform = `translateX(${this.x(clock.reducedMotion.matches ? step : clock.time)}px)`;
 		this.rate.value = clock.rate;
-		this.play.textContent = playing ? "❚❚" : "▶";
-		this.play.setAttribute("aria-label", playing ? "Pause" : "Play");
-		this.follow.setAttribute("aria-pressed", following);
+		updateChildren(this.play, String(playing), () => (playing ? "❚❚" : "▶"));
+		setAttribute(this.play, "aria-label", playing ? "Pause" : "Play");
+		setAttribute(this.follow, "aria-pressed", following);
 		const epoch = epochAt(runs[0], step);
 		const words = epoch === null ? "" : ` · epoch ${Number(epoch.toFixed(1))}`;
-		this.position.replaceChildren(h("b", "", formatInteger(step)), ` step${words}`);
+		updateChildren(this.position, `${step}${words}`, () => [h("b", "", formatInteger(step)), ` step${words}`]);
 		const aria = { valuemin: this.low, valuemax: this.high, valuenow: step, valuetext: `step ${step}` };
-		for (const [name, value] of Object.entries(aria)) this.slider.setAttribute(`aria-${name}`, value);
+		for (const [name, value] of Object.entries(aria)) setAttribute(this.slider, `aria-${name}`, value);
 	}
 }
