@@ -123,7 +123,7 @@ def test_frames_arrive_as_they_were_written(tmp_path):
     part = unpacked(ask(reads, "/frames", steps="10", place="2", **asked).data)[10]
     np.testing.assert_array_equal(part["values"], (kernels[2] * 10).astype(np.float32))
     assert part["low"] == np.float32(-1)
-    for place in ("7", "-1"):
+    for place in ("7", "-1", "0,0,0,0,0", str(10**30)):
         assert isinstance(unpacked(ask(reads, "/frames", steps="10", place=place, **asked).data)[10], str)
 
 
@@ -232,7 +232,7 @@ def test_parts_of_frames(tmp_path):
     for step in (100, 700):
         for name in ("points", "predicted"):
             np.testing.assert_array_equal(some[step][name], whole[step][name][[7, 599, 0]])
-    for rows in ("600", "-1"):
+    for rows in ("600", "-1", str(10**30)):
         assert isinstance(unpacked(ask(reads, "/frames", rows=rows, **asked).data)[700], str)
 
 

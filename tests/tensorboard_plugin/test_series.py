@@ -254,6 +254,20 @@ def test_a_run_that_is_known_is_not_listed_again(logs):
     assert asked == [{"a", "b", "c/d", "bare"}, {"bare"}, {"bare"}]
 
 
+def test_several_log_directories_have_names(tmp_path):
+    found = plugin_event_multiplexer.EventMultiplexer()
+    for name, value in (("first", 1), ("second", 2)):
+        add(Run(tmp_path / f"logs of {name}" / "run"), [100], value).close()
+        found.AddRunsFromDirectory(str(tmp_path / f"logs of {name}"), name)
+    found.Reload()
+    provider = data_provider.MultiplexerDataProvider(found, "")
+    runs = Runs(TBContext(data_provider=provider, multiplexer=found))  # as with `--logdir_spec`
+    assert [run["name"] for run in runs.listed(RequestContext(), "")[0]] == ["first/run", "second/run"]
+    assert values(runs.index("second/run"))[100][0, 0, 0] == 102
+    with pytest.raises(NotFoundError):
+        runs.index("third/run")
+
+
 @pytest.mark.parametrize("name", ["../other", "a/../../other", "/etc", ".."])
 def test_no_name_leads_out_of_the_log_directory(logs, name):
     add(Run(logs.parent / "other"), [100]).close()

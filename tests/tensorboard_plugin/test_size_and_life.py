@@ -122,6 +122,18 @@ def test_the_cache_of_the_page_is_bounded_by_bytes(tab, fast):
     assert (first, last, second) == (True, True, False)
 
 
+def test_of_many_requests_the_oldest_are_given_up(tab, fast):
+    tab.open(fast, run="lenet").at(1200)
+    script = """async () => {
+      const { frames, SupersededError } = await import("./static/data/api.js");
+      const ask = (_, k) => frames("lenet", "cnnviz/kernels/conv1", [100 + k], { rows: [0] });
+      const found = await Promise.allSettled(Array.from({ length: 200 }, ask));
+      return found.map(({ reason }) => (reason instanceof SupersededError ? "given up" : (reason?.message ?? "here")));
+    }"""
+    found = tab.frame.evaluate(script)
+    assert found == ["here"] * 4 + ["given up"] * 148 + ["here"] * 48
+
+
 def test_the_page_keeps_the_frames_of_the_last_runs_only(tab, start, tmp_path):
     names = [f"run{number}" for number in range(6)]
     for name in names:

@@ -8,6 +8,15 @@ const MAX_REQUESTS = 2; // of a series at a time; the next ones are asked for wh
 const LOOKAHEAD = 12;
 const RETRY = 5000; // milliseconds
 
+function groupBy(list, name) {
+	const groups = new Map();
+	for (const item of list) {
+		if (!groups.has(item[name])) groups.set(item[name], []);
+		groups.get(item[name]).push(item);
+	}
+	return groups;
+}
+
 export class RunData {
 	/** `onListing` is called when there is a new list of series or steps, `onChange` when frames have arrived. */
 	constructor(name, onListing, onChange) {
@@ -32,8 +41,8 @@ export class RunData {
 		for (const [tag, series] of before) if (!this.series.has(tag)) series.close();
 		const all = [...this.series.values()];
 		if (all.length !== before.size || all.some((series) => before.get(series.tag) !== series)) {
-			this.byKind = Map.groupBy(all, ({ kind }) => kind);
-			this.byLayer = new Map([...this.byKind].map(([kind, list]) => [kind, Map.groupBy(list, ({ layer }) => layer)]));
+			this.byKind = groupBy(all, "kind");
+			this.byLayer = new Map([...this.byKind].map(([kind, list]) => [kind, groupBy(list, "layer")]));
 			this.hasChanged("series");
 		}
 		const changing = all.filter(({ kind }) => kind !== "model" && kind !== "samples");
