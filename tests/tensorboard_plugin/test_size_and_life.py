@@ -27,13 +27,13 @@ def loader(request):
 
 
 def asked(tab):
-    """How often each frame was asked for, by tag, step and part."""
+    """How often each frame was asked for, by tag, step and part: place, rows and names of arrays."""
     counts = Counter()
     for address in tab.addresses:
         url = urllib.parse.urlsplit(address)
         if url.path.endswith("/frames"):
             query = {name: value[0] for name, value in urllib.parse.parse_qs(url.query).items()}
-            part = query.get("place", ""), query.get("rows", "")
+            part = query.get("place", ""), query.get("rows", ""), query.get("arrays", "")
             counts.update((query["tag"], int(step), *part) for step in query["steps"].split(","))
     return counts
 
@@ -51,7 +51,11 @@ def cloud(run, steps, samples=3000):
         arrays = {"values": np.full((1, 1), 1 / step, np.float32)}
         run.add("gradients", "cnnviz/gradients", step, arrays, layers=["fc"], statistics=["norm"], health=["ok"])
         points = rng.normal(size=(samples, 2)).astype(np.float32)
-        arrays = {"points": points, "predicted": rng.integers(0, 10, samples).astype(np.int16)}
+        arrays = {
+            "points": points,
+            "bounds": np.stack([points.min(0), points.max(0)]),
+            "predicted": rng.integers(0, 10, samples).astype(np.int16),
+        }
         run.add("projection", "cnnviz/projection/fc/pca", step, arrays, identity=names, **names)
     return run
 
@@ -65,7 +69,7 @@ def test_a_page_that_stands_still_downloads_what_it_shows_once(tab, start, tmp_p
     counts, seen = asked(tab), polls(tab)
     shown = {tag for tag, *_ in counts}
     assert shown == {"cnnviz/curves", "cnnviz/gradients", "cnnviz/projection/fc/pca"}
-    assert [step for tag, step, *_ in counts if "projection" in tag] == [300]
+    assert [step for tag, step, *part in counts if "projection" in tag and not any(part)] == [300]
     assert sorted(step for tag, step, *_ in counts if "gradients" in tag) == list(range(1, 301))
     assert set(counts.values()) == {1}
     tab.page.wait_for_timeout(7000)
@@ -78,7 +82,8 @@ def test_a_page_that_stands_still_downloads_what_it_shows_once(tab, start, tmp_p
     cloud(run, [301])
     tab.at(301)
     tab.page.wait_for_timeout(1000)
-    assert asked(tab) - counts == {(tag, 301, "", ""): 1 for tag in shown}
+    bounds = {("cnnviz/projection/fc/pca", 301, "", "", "bounds"): 1}
+    assert asked(tab) - counts == {(tag, 301, "", "", ""): 1 for tag in shown} | bounds
     run.close()
 
 
@@ -89,14 +94,15 @@ def test_what_is_played_is_asked_for_once(tab, start, tmp_path):
     tab.find(".play").click()
     tab.at(60)
     counts = asked(tab)
-    assert sorted(step for tag, step, *_ in counts if "projection" in tag) == list(range(1, 61))
+    whole = [step for tag, step, *part in counts if "projection" in tag and not any(part)]
+    assert sorted(whole) == list(range(1, 61))
     assert set(counts.values()) == {1}
-    requests = sum("/frames?" in address and "projection" in address for address in tab.addresses)
+    requests = sum("projection" in address and address.endswith("arrays=") for address in tab.addresses)
     assert requests <= 60 / 5
     tab.page.mouse.click(*tab.mouse(".points", 300, 200))
     tab.find(".followed .row").wait_for()
     tab.page.wait_for_timeout(1000)
-    past = [(step, rows) for tag, step, _, rows in asked(tab) if rows]
+    past = [(step, rows) for tag, step, _, rows, _ in asked(tab) if rows]
     assert sorted(step for step, _ in past) == list(range(1, 61))
     assert len({rows for _, rows in past}) == 1
 
@@ -158,7 +164,7 @@ def kernel(tab):
 def test_an_open_page_drops_the_frames_of_a_lost_training(tab, start, tmp_path, loader):
     first = write(tmp_path / "logs" / "run", epochs=6, epoch_list=[1, 2, 3, 4], samples=50)
     server = start(tmp_path / "logs", fast=loader).wait_for("run", 4)
-    tab.open(server, run="run", layer="conv1", view="kernels", step=300).at(300)
+    tab.open(server, run="run", layer="conv1", view="kernels", step=300, scale="own").at(300)
     lost = kernel(tab)
     tab.find("h2 >> nth=0").click()
     tab.page.keyboard.press("ArrowLeft")
@@ -176,7 +182,7 @@ def test_an_open_page_drops_the_frames_of_a_lost_training(tab, start, tmp_path, 
     again = asked(tab) - before
     assert {step for tag, step, *_ in again if not tag.endswith(("model", "samples"))} == {300}
     fresh = Tab(tab.context.browser)
-    fresh.open(server, run="run", layer="conv1", view="kernels", step=300).at(300)
+    fresh.open(server, run="run", layer="conv1", view="kernels", step=300, scale="own").at(300)
     assert np.array_equal(kernel(fresh), kernel(tab))
     fresh.close()
     first.close()
@@ -213,7 +219,7 @@ def test_a_frame_without_arrays_costs_itself_only(tab, start, tmp_path, loader):
     tab.find("h2 >> nth=0").click()
     tab.page.keyboard.press("ArrowLeft")
     tab.at(200)
-    assert tab.find(".sheet canvas").is_visible()
+    assert tab.find(".sheet canvas >> nth=0").is_visible()
     assert not tab.find(".layer .hint").is_visible()
 
 
@@ -256,7 +262,7 @@ def test_names_in_any_script_beside_a_run_without_our_data(tab, start, tmp_path,
     assert tab.find(".classes .chip").all_inner_texts() == SCRIPTS
     for index in range(len(SCRIPTS)):
         tab.find(f".block >> nth={index}").click()
-        tab.find(".layer .sheet canvas").wait_for()
+        tab.find(".layer .sheet canvas >> nth=0").wait_for()
     tab.page.wait_for_timeout(500)
     assert f"p.cnnviz.layer={SCRIPTS[-1]}&" in urllib.parse.unquote(tab.page.url)
     assert not tab.find(".layer .hint").is_visible()

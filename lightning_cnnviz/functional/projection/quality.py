@@ -119,13 +119,18 @@ def projection_tab_data(
         predicted: Predicted class indices, shape (samples,); -1 if unknown.
         numbers: Quality metrics from `measure`.
 
+    Returns:
+        The points, their lowest and highest coordinates, and the predictions.
+
     Example:
         >>> layout = Layout(np.zeros((9, 2)), 2.0, 0.5, "anew")
         >>> projection_tab_data("fc1", "tsne", layout, np.zeros(9, int), LayoutQuality(movement=0.5)).info
         {'numbers': {'movement': 0.5}, 'origin': 'anew'}
     """
+    finite = layout.points[np.isfinite(layout.points).all(axis=1)]
     arrays: dict[str, npt.NDArray[Any]] = {
         "points": layout.points.astype(np.float32),
+        "bounds": np.float32([finite.min(axis=0), finite.max(axis=0)]),
         "predicted": predicted.astype(np.int16),
     }
     info = {"numbers": numbers.known(), "origin": layout.origin}

@@ -17,18 +17,15 @@ function boundsOf(frame) {
 	return frame.bounds;
 }
 
-const common = new WeakMap(); // series → bounds of all frames that have been here
+const union = (bounds, own) => bounds.map((value, k) => (k % 2 ? Math.max(value, own[k]) : Math.min(value, own[k])));
 
-/** The bounds of all frames of a series, as far as they have been fetched. */
-export function commonBounds(series) {
-	let bounds = common.get(series) ?? [Infinity, -Infinity, Infinity, -Infinity];
-	for (const frame of series.frames.values()) {
-		if (!frame.arrays?.points) continue;
-		const own = boundsOf(frame);
-		bounds = bounds.map((value, k) => (k % 2 ? Math.max(value, own[k]) : Math.min(value, own[k])));
-	}
-	common.set(series, bounds);
-	return bounds;
+/** The bounds of all frames of a series: as they are recorded, and where they are not, of those that are here. */
+export function commonBounds(run, series) {
+	const recorded = run.framesAt(series.partOf({ arrays: ["bounds"] }), series.steps);
+	const found = recorded.filter((frame) => frame.arrays?.bounds).map(({ arrays }) => arrays.bounds.data);
+	const here = [...series.frames.values()].filter((frame) => frame.arrays?.points).map(boundsOf);
+	const inOrder = found.map(([left, low, right, high]) => [left, right, low, high]);
+	return [...inOrder, ...here].reduce(union, [Infinity, -Infinity, Infinity, -Infinity]);
 }
 
 /** What is worked out once for a frame: bounds, and the median position of each class. */

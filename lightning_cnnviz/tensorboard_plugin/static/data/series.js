@@ -36,7 +36,8 @@ export class Series {
 
 	/** Keeps a frame that has arrived. */
 	add(frame) {
-		const missing = (this.part.arrays ?? ARRAYS[this.kind] ?? []).filter((name) => !frame.error && !frame.arrays[name]);
+		const needed = this.part.arrays ? [] : (ARRAYS[this.kind] ?? []); // older records lack what was added later
+		const missing = needed.filter((name) => !frame.error && !frame.arrays[name]);
 		if (missing.length) {
 			const error = `${this.tag} at step ${frame.step} is damaged: it has no ${missing.join(", ")}`;
 			Object.assign(frame, { error, info: undefined, arrays: undefined });

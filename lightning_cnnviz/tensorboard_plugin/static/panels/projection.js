@@ -28,7 +28,6 @@ const MEASURES = {
 };
 
 const MAX_FOLLOWED = 40; // of which the whole past is fetched
-const MAX_AHEAD = 2e6; // points of all frames that are fetched before they are looked at, for one scale through time
 
 const methodName = (method) => METHODS[method] ?? method;
 
@@ -78,13 +77,12 @@ export class ProjectionPanel {
 		const samples = samplesOf(run);
 		const time = clock.timeIn(series.steps);
 		let projection = projectionAt(run, series, time, samples);
-		if (samples.targets.length * series.steps.length <= MAX_AHEAD) run.request(series, series.steps);
-		else if (clock.playing) run.prefetch(series, clock.stepIn(series.steps));
+		if (clock.playing) run.prefetch(series, clock.stepIn(series.steps));
 		showMessage(this.hint, projection ? projection.error : firstRecorded(series.steps));
 		if (projection?.waiting && this.series === series) return;
 		this.series = series;
 		if (projection?.bounds && state.values.scale !== "own")
-			projection = { ...projection, bounds: commonBounds(series) };
+			projection = { ...projection, bounds: commonBounds(run, series) };
 		this.drawn = Boolean(projection?.points);
 		const numbers = projection?.frame?.info.numbers ?? {};
 		const measured = Object.entries(numbers).filter(([name, value]) => MEASURES[name] && value !== null);
