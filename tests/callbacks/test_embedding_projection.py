@@ -388,7 +388,11 @@ def test_predictions_are_those_of_the_layouts_step(tmp_path):
     for event in events(tmp_path).Tensors("cnnviz/projection/act/tsne"):
         header, payload = event.tensor_proto.string_val
         parts = {part["name"]: part for part in json.loads(header)["arrays"]}
-        predicted = np.frombuffer(payload, np.int16, offset=4 * int(np.prod(parts["points"]["shape"])))
+        count, _ = parts["points"]["shape"]
+        predicted = np.frombuffer(payload, np.int16, count, offset=8 * count)
         shown[event.step] = set(predicted.tolist())
+        points = np.frombuffer(payload, np.float32, 2 * count).reshape(count, 2)
+        bounds = np.frombuffer(payload, np.float32, 4, offset=10 * count).reshape(2, 2)
+        np.testing.assert_array_equal(bounds, [points.min(axis=0), points.max(axis=0)])
     assert len(shown) == 6
     assert shown == {step: {(step // 6 - 1) % 4} for step in shown}

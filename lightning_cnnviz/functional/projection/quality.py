@@ -130,8 +130,8 @@ def projection_tab_data(
     finite = layout.points[np.isfinite(layout.points).all(axis=1)]
     arrays: dict[str, npt.NDArray[Any]] = {
         "points": layout.points.astype(np.float32),
-        "bounds": np.float32([finite.min(axis=0), finite.max(axis=0)]),
         "predicted": predicted.astype(np.int16),
+        "bounds": np.float32([finite.min(axis=0), finite.max(axis=0)]),
     }
     info = {"numbers": numbers.known(), "origin": layout.origin}
     return TabData("projection", {"layer": layer, "method": method}, info, arrays)
