@@ -14,8 +14,9 @@ from werkzeug import wrappers
 
 from lightning_cnnviz.functional.tab.schema import PLUGIN_NAME, SCHEMA
 from lightning_cnnviz.tensorboard_plugin.frames import Frame, pack, pick
+from lightning_cnnviz.tensorboard_plugin.run_index import RunIndex
 from lightning_cnnviz.tensorboard_plugin.runs import Runs
-from lightning_cnnviz.tensorboard_plugin.series import RunIndex, Series
+from lightning_cnnviz.tensorboard_plugin.series import Series
 
 STATIC = Path(__file__).parent / "static"
 MIME_TYPES = {".js": "text/javascript", ".css": "text/css", ".json": "application/json"}

@@ -18,7 +18,7 @@ from lightning_cnnviz.tensorboard_plugin import plugin as plugin_module
 from lightning_cnnviz.tensorboard_plugin.frames import BrokenFrameError, decode, pack
 from lightning_cnnviz.tensorboard_plugin.loader import CNNVizLoader
 from lightning_cnnviz.tensorboard_plugin.plugin import CNNVizPlugin
-from lightning_cnnviz.tensorboard_plugin.series import RunIndex
+from lightning_cnnviz.tensorboard_plugin.run_index import RunIndex
 
 
 def provider(folder):
