@@ -14,8 +14,9 @@ from werkzeug import wrappers
 
 from lightning_cnnviz.functional.tab.schema import PLUGIN_NAME, SCHEMA
 from lightning_cnnviz.tensorboard_plugin.frames import Frame, pack, pick
+from lightning_cnnviz.tensorboard_plugin.run_index import RunIndex
 from lightning_cnnviz.tensorboard_plugin.runs import Runs
-from lightning_cnnviz.tensorboard_plugin.series import RunIndex, Series
+from lightning_cnnviz.tensorboard_plugin.series import Series
 
 STATIC = Path(__file__).parent / "static"
 MIME_TYPES = {".js": "text/javascript", ".css": "text/css", ".json": "application/json"}
@@ -38,7 +39,7 @@ class CNNVizPlugin(TBPlugin):  # type: ignore[misc]
 
     def __init__(self, context: Any) -> None:
         self._data = Runs(context)
-        self._answers: WeakKeyDictionary[RunIndex, tuple[int, dict[str, Any]]] = WeakKeyDictionary()
+        self._answers: WeakKeyDictionary[RunIndex, tuple[int, dict[str, tuple[str, list[Any]]]]] = WeakKeyDictionary()
 
     def get_plugin_apps(self) -> dict[str, App]:
         """Routes below `data/plugin/cnnviz`."""
@@ -70,15 +71,16 @@ class CNNVizPlugin(TBPlugin):  # type: ignore[misc]
         return _json(request, {"runs": ours, "others": others})
 
     def _series(self, request: wrappers.Request) -> Any:
-        """Lists the series of a run and their steps, unless the page has this list already: that of digest `known`."""
+        """Lists the series of a run and their steps; what the page has already, by the digest `known`, is left out."""
         index = self._data.index(request.args.get("run", ""))
         found = index.series()
-        version, answer = self._answers.get(index, (None, {}))
+        version, parts = self._answers.get(index, (None, {}))
         if version != index.version:
-            version, answer = index.version, _listing(found, index.problems)
-            self._answers[index] = version, answer
-        known = request.args.get("known") == answer["digest"]
-        return _json(request, {"digest": answer["digest"]} if known else answer)
+            version, parts = index.version, _listing(found, index.problems)
+            self._answers[index] = version, parts
+        known = request.args.get("known", "").split(".")
+        new = {name: part for name, (digest, part) in parts.items() if digest not in known}
+        return _json(request, {"digest": ".".join(digest for digest, _ in parts.values()), **new})
 
     def _frames(self, request: wrappers.Request) -> Any:
         """Returns frames of one series (`run`, `tag`) at `steps`, or parts of them: see `pick`.
@@ -107,8 +109,8 @@ class CNNVizPlugin(TBPlugin):  # type: ignore[misc]
         return http_util.Respond(request, pack(answer), "application/octet-stream")
 
 
-def _listing(found: Mapping[str, Series], problems: Sequence[str]) -> dict[str, Any]:
-    """Returns the series and their steps; `timelines` holds each distinct list of steps once."""
+def _listing(found: Mapping[str, Series], problems: Sequence[str]) -> dict[str, tuple[str, list[Any]]]:
+    """Returns series, timelines (each distinct list of steps, once) and problems, each of them with its digest."""
     timelines: dict[bytes, tuple[int, list[int]]] = {}
     listed, unsupported = [], set()
     for tag, series in found.items():
@@ -121,8 +123,12 @@ def _listing(found: Mapping[str, Series], problems: Sequence[str]) -> dict[str, 
             timelines[key] = len(timelines), series.steps.tolist()
         listed.append({**series.identity, "tag": tag, "timeline": timelines[key][0], "since": series.since})
     steps = [each for _, each in timelines.values()]
-    answer = {"series": listed, "timelines": steps, "problems": [*problems, *sorted(unsupported)]}
-    return {"digest": hashlib.sha1(json.dumps(answer).encode(), usedforsecurity=False).hexdigest(), **answer}
+    parts: dict[str, list[Any]] = {"series": listed, "timelines": steps, "problems": [*problems, *sorted(unsupported)]}
+    return {name: (_digest(name, part), part) for name, part in parts.items()}
+
+
+def _digest(name: str, part: list[Any]) -> str:
+    return hashlib.sha1(f"{name}{json.dumps(part)}".encode(), usedforsecurity=False).hexdigest()
 
 
 def _numbers(request: wrappers.Request, name: str) -> list[int]:

@@ -11,7 +11,7 @@ from tensorboard.errors import NotFoundError
 
 from lightning_cnnviz.functional.tab.schema import PLUGIN_NAME
 from lightning_cnnviz.tensorboard_plugin.event_files import event_files
-from lightning_cnnviz.tensorboard_plugin.series import RunIndex
+from lightning_cnnviz.tensorboard_plugin.run_index import RunIndex
 
 MAX_INDEX_BYTES = 64 * 2**20
 """Maximum memory of the indices together; beyond it, the least recently used ones are dropped."""

@@ -18,7 +18,7 @@ from lightning_cnnviz.tensorboard_plugin import plugin as plugin_module
 from lightning_cnnviz.tensorboard_plugin.frames import BrokenFrameError, decode, pack
 from lightning_cnnviz.tensorboard_plugin.loader import CNNVizLoader
 from lightning_cnnviz.tensorboard_plugin.plugin import CNNVizPlugin
-from lightning_cnnviz.tensorboard_plugin.series import RunIndex
+from lightning_cnnviz.tensorboard_plugin.run_index import RunIndex
 
 
 def provider(folder):
@@ -96,6 +96,20 @@ def test_series_of_a_run_and_runs_without_any(tmp_path):
     assert (tsne["kind"], tsne["layer"], tsne["method"]) == ("projection", "fc2", "tsne")
     assert ask(reads, "/series", run="a", known=answer["digest"]).json == {"digest": answer["digest"]}
     assert ask(reads, "/series", run="nobody").json["series"] == []
+
+
+def test_of_a_new_step_only_the_steps_are_sent(tmp_path):
+    run = write(tmp_path / "run", epochs=4, epoch_list=[1, 2, 3], samples=20)
+    plugin = CNNVizPlugin(provider(tmp_path))
+    client = Client(plugin.get_plugin_apps()["/series"])
+    whole = client.get("/series", query_string={"run": "run"}).json
+    assert set(whole) == {"digest", "series", "timelines", "problems"}
+    write(None, epochs=4, epoch_list=[4], samples=20, run=run).close()
+    new = client.get("/series", query_string={"run": "run", "known": whole["digest"]}).json
+    assert set(new) == {"digest", "timelines"}
+    assert sorted(new["timelines"]) == [[100], [100, 200, 300, 400]]
+    assert client.get("/series", query_string={"run": "run", "known": new["digest"]}).json == {"digest": new["digest"]}
+    assert client.get("/series", query_string={"run": "run"}).json == {**whole, **new}
 
 
 def test_frames_arrive_as_they_were_written(tmp_path):

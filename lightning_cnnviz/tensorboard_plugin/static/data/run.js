@@ -20,22 +20,22 @@ function groupBy(list, name) {
 export class RunData {
 	/** `onListing` is called when there is a new list of series or steps, `onChange` when frames have arrived. */
 	constructor(name, onListing, onChange) {
-		Object.assign(this, { name, onListing, onChange, digest: "", problems: [] });
-		Object.assign(this, { listed: false, series: new Map(), byKind: new Map(), byLayer: new Map(), versions: {} });
+		Object.assign(this, { name, onListing, onChange, listing: null, versions: {} });
+		Object.assign(this, { series: new Map(), byKind: new Map(), byLayer: new Map() });
 		this.steps = []; // every step at which something is logged that changes in time
 	}
 
 	/** Asks what is there, and for what is always needed: model, samples, curves, gradients. */
 	async refresh() {
-		const answer = await api.series(this.name, this.digest);
-		this.listed = true;
-		if (answer.digest === this.digest) return;
-		Object.assign(this, { digest: answer.digest, problems: answer.problems });
+		const known = this.listing;
+		const answer = await api.series(this.name, known?.digest ?? "");
+		if (answer.digest === known?.digest || this.listing !== known) return; // nothing is new, or another was faster
+		this.listing = { ...known, ...answer }; // what is as before is not sent again
 		const before = this.series;
 		this.series = new Map();
-		for (const { timeline, since, ...entry } of answer.series) {
+		for (const { timeline, since, ...entry } of this.listing.series) {
 			const series = before.get(entry.tag) ?? new Series(entry);
-			if (series.update(answer.timelines[timeline], since)) this.hasChanged(series.kind);
+			if (series.update(this.listing.timelines[timeline], since)) this.hasChanged(series.kind);
 			this.series.set(entry.tag, series);
 		}
 		for (const [tag, series] of before) if (!this.series.has(tag)) series.close();

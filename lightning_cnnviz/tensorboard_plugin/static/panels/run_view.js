@@ -77,7 +77,8 @@ export class RunView {
 
 	drawNotes(failures) {
 		const { run } = this;
-		const { problems, errors, series } = run;
+		const { listing, errors, series } = run;
+		const problems = listing?.problems ?? [];
 		const has = (kind) => run.seriesOf(kind).length > 0;
 		const missing = CALLBACKS.filter(([kind]) => !has(kind) && !(kind === "kernels" && has("weights")));
 		const listed = missing.map(([kind, callback]) => `${kind.replace("_", " ")} (add ${callback})`).join(", ");
@@ -86,7 +87,7 @@ export class RunView {
 			...failures,
 			...[...new Set(errors)].slice(0, 3),
 			errors.length > 3 && `${errors.length - 3} more steps cannot be read.`,
-			run.listed && !series.size && !problems.length && `The run ${run.name} has no data for this tab any more.`,
+			listing && !series.size && !problems.length && `The run ${run.name} has no data for this tab any more.`,
 			series.size && missing.length && !run.seriesOf("partition").length && `Not in this run: ${listed}.`,
 		].filter(Boolean);
 		updateChildren(this.notes, notes.join("\n"), () => notes.map((note) => h("p", "", note)));

@@ -17,8 +17,8 @@ from tensorboard_plugin.synthetic_run import Run, record, without, write
 
 from lightning_cnnviz.output.run_history import replacing
 from lightning_cnnviz.tensorboard_plugin.frames import Frame
+from lightning_cnnviz.tensorboard_plugin.run_index import RunIndex
 from lightning_cnnviz.tensorboard_plugin.runs import Runs
-from lightning_cnnviz.tensorboard_plugin.series import RunIndex
 
 TAG = "cnnviz/kernels/conv1"
 
