@@ -30,7 +30,7 @@ export function recordedOf(run) {
 export function graphOf(run) {
 	const { nodes = [], levels = [], folded = [], notes = [] } = modelOf(run)?.graph ?? {};
 	const known = new Set(nodes.filter((node) => node.module).map((node) => node.name));
-	const others = layersOf(run).filter((layer) => !known.has(layer.name));
+	const others = layersOf(run).filter(({ name }) => name && !known.has(name));
 	const top = levels.find((level) => level.group === null) ?? { group: null, items: [], edges: [] };
 	const column = Math.max(-1, ...top.items.map((item) => item.column)) + 1;
 	const added = others.map((_, k) => ({ nodes: [nodes.length + k], column: column + k, lane: 0 }));
@@ -38,7 +38,7 @@ export function graphOf(run) {
 		nodes: [
 			...nodes,
 			...others.map((layer) => ({
-				label: layer.name || "(the model itself)",
+				label: layer.name,
 				role: "other",
 				module: true,
 				parent: null,

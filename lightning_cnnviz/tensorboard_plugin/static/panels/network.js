@@ -36,7 +36,7 @@ export class NetworkPanel {
 		this.notes = h("p", "info");
 		this.element = panel("network", "Network", [this.summary, this.key], this.scroller, this.notes, this.info);
 		this.toggled = new Set();
-		new ResizeObserver(() => this.graph?.drawEdges()).observe(this.scroller);
+		this.sizes = new ResizeObserver(() => this.graph.drawEdges());
 	}
 
 	/** Arrow keys go from button to button; a node is chosen, too. */
@@ -122,8 +122,9 @@ export class NetworkPanel {
 			(index, open) => this.toggle(index, open),
 		);
 		this.scroller.replaceChildren(this.graph.element);
-		this.graph.drawEdges();
 		this.states = new Map();
+		this.sizes.disconnect();
+		this.sizes.observe(this.graph.element);
 	}
 
 	toggle(group, open) {
@@ -168,6 +169,7 @@ export class NetworkPanel {
 
 	/** Colours the nodes by the health of their gradients; a group by the worst of its layers. */
 	colour(frame) {
+		let changed = false;
 		for (const [index, button] of this.graph.buttons) {
 			const found = this.parts[index].map((name) => frame && layerGradients(frame, name)).filter(Boolean);
 			const healths = found.map(({ health }) => (HEALTH.has(health) ? health : "none"));
@@ -177,11 +179,13 @@ export class NetworkPanel {
 			const words = state && joined([values, HEALTH.get(state)[1]], ", ");
 			if (this.states.get(index) === words) continue;
 			this.states.set(index, words);
+			changed = true;
 			button.dataset.health = state;
 			button.firstChild.dataset.sign = state ? ` ${HEALTH.get(state)[0]}` : "";
 			button.title = this.describe(index);
 			button.setAttribute("aria-label", button.title);
 		}
+		if (changed) this.graph.drawEdges(); // the signs take room
 	}
 
 	/** A node in words. */
