@@ -116,9 +116,10 @@ class Architecture(ProbingCallback):
         with own_pass(trainer, module):
             graph = network_graph(module, precision.convert_input(inputs.to(module.device)), self.layers)
         self._table = architecture_table(graph.infos, count_parameters(module))
-        self._model_data = model_tab_data(type(module).__name__, arranged(graph), tuple(inputs.shape[1:]))
+        arrangement = arranged(graph)
+        self._model_data = model_tab_data(type(module).__name__, arrangement, tuple(inputs.shape[1:]))
         title = self.title(type(module).__name__, trainer)
-        yield f"{self.tag}/diagram", partial(architecture_diagram, graph.infos, inputs.shape[1:], title=title)
+        yield f"{self.tag}/diagram", partial(architecture_diagram, arrangement, title=title)
 
     @override
     def tab_data(self) -> Iterable[TabData]:

@@ -259,7 +259,7 @@ def test_pointing_at_a_channel_tells_its_numbers_and_its_past(tab, fast, folder)
     tab.page.wait_for_timeout(300)
     payload = written(folder / "lenet", "cnnviz/feature_maps/conv1", 1200)
     low, high, mean = np.frombuffer(payload[6 * 6 * 28 * 28 :], np.float32).reshape(3, 6, 6)[:, 0, 0]
-    told = tab.words(".info")
+    told = tab.words(".layer .info")
     assert told.startswith("Channel 0 · range ")
     ends = told.replace("−", "-").split("range ")[1].split(" · ")
     assert [float(end) for end in ends[0].split(" … ")] == pytest.approx([low, high], rel=0.01)
@@ -276,7 +276,7 @@ def test_a_layer_is_opened_from_the_network_and_a_step_from_the_heat_map(tab, fa
     tab.find(".block >> nth=1").click()
     tab.page.wait_for_timeout(200)
     assert tab.find(".layer select >> nth=0").input_value() == "conv2"
-    assert "16 × 10 × 10" in tab.words(".block >> nth=1")
+    assert "16×10×10" in tab.words(".block >> nth=1")
     box = tab.box(".gradients canvas")
     tab.page.mouse.click(*tab.mouse(".gradients canvas", box["width"] / 2, 20))
     tab.page.wait_for_timeout(600)

@@ -7,8 +7,8 @@ from math import prod
 from typing import NamedTuple, TypeVar
 
 from lightning_cnnviz.functional.model_summary.folding import folded_at_first, stacked
+from lightning_cnnviz.functional.model_summary.layer_info import GraphNode, NetworkGraph
 from lightning_cnnviz.functional.model_summary.layered_layout import layered_layout
-from lightning_cnnviz.functional.model_summary.network_graph import GraphNode, NetworkGraph
 
 T = TypeVar("T")
 ATTACHED_ROLES = ("normalisation", "activation", "dropout")

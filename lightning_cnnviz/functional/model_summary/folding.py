@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
 
-from lightning_cnnviz.functional.model_summary.network_graph import GraphNode, NetworkGraph
+from lightning_cnnviz.functional.model_summary.layer_info import GraphNode, NetworkGraph
 
 FEWEST_STACKED = 3
 """So many equal blocks in a row are put together."""
@@ -59,6 +59,13 @@ def folded_at_first(graph: NetworkGraph, columns: Sequence[int]) -> set[int]:
         ):
             return folded
         folded.add(max(open_groups, key=lambda group: width[group]))
+
+
+def structure(graph: NetworkGraph, group: int) -> tuple[object, ...]:
+    """What two groups have in common that are built alike, whatever the shapes in them."""
+    end = _end(graph, group)
+    parts = tuple((node.kind, (node.parent or 0) - group) for node in graph.nodes[group + 1 : end])
+    return graph.nodes[group].kind, parts, _inner_edges(graph, group, end)
 
 
 def _visible_columns(graph: NetworkGraph, folded: set[int], columns: Sequence[int]) -> list[int]:
@@ -121,5 +128,8 @@ def _signature(graph: NetworkGraph, index: int, end: int) -> tuple[object, ...] 
         (node.kind, node.shape, node.parameters, None if i == index else (node.parent or 0) - index)
         for i, node in enumerate(graph.nodes[index:end], start=index)
     )
-    inner = tuple((source - index, target - index) for source, target in graph.edges if index <= source < target < end)
-    return parts, inner
+    return parts, _inner_edges(graph, index, end)
+
+
+def _inner_edges(graph: NetworkGraph, start: int, end: int) -> tuple[tuple[int, int], ...]:
+    return tuple((source - start, target - start) for source, target in graph.edges if start <= source < target < end)

@@ -41,6 +41,8 @@ def layered_layout(nodes: int, edges: Sequence[tuple[int, int]], *, ends: bool =
     """
     columns = _columns(nodes, edges, ends)
     lanes = _lanes(columns, edges)
+    if ends:
+        lanes[-1] = 0  # alone in its column
     taken = set(zip(columns, lanes, strict=True))
     reach: dict[int, int] = {}
     for source, target in edges:

@@ -1,59 +1,14 @@
 """A network as a graph: the modules and functions that ran, and which read what others computed."""
 
 from collections.abc import Collection, Iterator, Sequence
-from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from lightning_cnnviz.functional.model_summary.layer_info import LayerInfo
+from lightning_cnnviz.functional.model_summary.layer_info import GraphNode, LayerInfo, NetworkGraph
 from lightning_cnnviz.functional.model_summary.layer_table import layer_infos
-from lightning_cnnviz.functional.model_summary.roles import NodeRole, function_role, plain_name
+from lightning_cnnviz.functional.model_summary.roles import function_role, plain_name
 from lightning_cnnviz.model.data_flow import Call, Step
 from lightning_cnnviz.model.execution_trace import ExecutionTrace, trace_execution
-
-
-class GraphNode(NamedTuple):
-    """A call of a module or function, the input, or a group of calls.
-
-    Attributes:
-        name: Module path as in `named_modules`; for a function, that of the module that called it.
-        kind: Class name of a module, name of a function, or `"input"`.
-        role: Type of layer.
-        is_module: Whether it is a call of a module.
-        shape: Shape of its output for one sample; None if it returned no tensor.
-        parameters: Number of parameters in it, as in `LayerInfo`.
-        run: The number of the call, from 1, of a module that ran several times; otherwise 0.
-        parent: Index of the group that it is in, or None.
-        is_group: Whether other nodes are in it.
-        blocks: The number of equal blocks that a group puts together, see `stacked`; otherwise 0.
-    """
-
-    name: str
-    kind: str
-    role: NodeRole
-    is_module: bool
-    shape: tuple[int, ...] | None
-    parameters: int = 0
-    run: int = 0
-    parent: int | None = None
-    is_group: bool = False
-    blocks: int = 0
-
-
-class NetworkGraph(NamedTuple):
-    """What ran in a forward pass, and what flowed between.
-
-    Attributes:
-        nodes: The input, then calls and groups in order of execution; a group precedes what is in it.
-        edges: Pairs of indices of nodes that are no groups: the second read what the first computed.
-        notes: What could not be followed, in words.
-        infos: The layers.
-    """
-
-    nodes: tuple[GraphNode, ...]
-    edges: tuple[tuple[int, int], ...]
-    notes: tuple[str, ...]
-    infos: tuple[LayerInfo, ...]
 
 
 def network_graph(model: nn.Module, inputs: Tensor, layers: str | Sequence[str] | None = None) -> NetworkGraph:

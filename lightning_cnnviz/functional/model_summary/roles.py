@@ -1,13 +1,10 @@
 """What type of layer a module or a function is."""
 
 import re
-from typing import Literal, TypeAlias
 
 from torch import nn
 
 from lightning_cnnviz.functional.model_summary.layer_info import Role
-
-NodeRole: TypeAlias = Role | Literal["input"]
 
 # By the torch.nn module that defines a layer or its base class.
 _MODULE_ROLES: dict[str, Role] = {
