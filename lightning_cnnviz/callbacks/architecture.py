@@ -26,9 +26,9 @@ from lightning_cnnviz.output.writer import Drawing
 class Architecture(ProbingCallback):
     """Draws the model as a block diagram and a table: image `architecture/diagram`, text `architecture/table`.
 
-    Layers appear in the order in which they run for one sample, with their output shapes; the table adds parameters
-    and multiply-adds. Both are logged once, when training starts (with a stream such as an `IterableDataset`, at the
-    first training batch), unless an interval is given.
+    The diagram shows the layers and functions that run for one sample, with their output shapes, and what flows from
+    each to the next; the table adds parameters and multiply-adds. Both are logged once, when training starts (with a
+    stream such as an `IterableDataset`, at the first training batch), unless an interval is given.
 
     Args:
         every_n_epochs: Draw at the end of every n-th epoch instead of at the start of training.

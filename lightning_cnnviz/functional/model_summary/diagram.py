@@ -28,6 +28,7 @@ from lightning_cnnviz.functional.model_summary.boxes import (
     Stand,
     draw_boxes,
 )
+from lightning_cnnviz.functional.model_summary.channel_order import channels_last
 from lightning_cnnviz.functional.model_summary.folding import structure
 from lightning_cnnviz.functional.model_summary.layer_info import GraphNode, NodeRole
 
@@ -121,7 +122,9 @@ class _Painter:
         self.graph, self.labels = arrangement.graph, arrangement.labels
         self.levels = {level.group: level for level in arrangement.levels}
         self.folded = set(arrangement.folded)
-        self.largest = max((side for node in self.graph.nodes for side in _size(node)), default=1)
+        self.last = channels_last(self.graph)
+        sizes = [self._channels_and_size(index)[1] for index in range(len(self.graph.nodes))]
+        self.largest = max((side for size in sizes for side in size), default=1)
         top = self.levels[None]
         self.zoom = 1.5 if len(top.items) <= MAX_ENLARGED_COLUMNS and len(self.levels) == 1 else 1.0
         self.left_out = 0
@@ -220,9 +223,10 @@ class _Painter:
         if inside:
             parts = inside if len(inside) <= MAX_SLICES else inside[:MAX_SLICES]
         self.roles |= {part.role for part in parts}
-        shapes = [first._replace(role=part.role) for part in parts] if inside else parts
-        boxes = [self._cuboid(part, slim=bool(inside) or k > 0) for k, part in enumerate(shapes)]
-        channels, size = _channels_and_size(first)
+        channels, size = self._channels_and_size(item.nodes[0])
+        bare = first.role == "other" and not first.parameters and not inside
+        slim = [bool(inside) or bare or k > 0 for k in range(len(parts))]
+        boxes = [self._cuboid(channels, size, part.role, thin) for part, thin in zip(parts, slim, strict=True)]
         names = [self.labels[index] for index in item.nodes]
         if first.blocks:
             names = [names[0].removesuffix(f" {first.kind}"), f"{first.kind} ×{first.blocks}"]
@@ -242,10 +246,14 @@ class _Painter:
                 if self.graph.nodes[group].blocks:
                     return
 
-    def _cuboid(self, node: GraphNode, slim: bool) -> Cuboid:
-        colour, zoom = ROLE_COLOURS[node.role], self.zoom
-        channels, size = _channels_and_size(node)
-        slim = slim or (node.role == "other" and not node.parameters and not node.is_group)
+    def _channels_and_size(self, index: int) -> tuple[int, tuple[int, ...]]:
+        shape = self.graph.nodes[index].shape or ()
+        if not shape:
+            return 1, ()
+        return (shape[-1], shape[:-1]) if self.last[index] else (shape[0], shape[1:])
+
+    def _cuboid(self, channels: int, size: tuple[int, ...], role: NodeRole, slim: bool) -> Cuboid:
+        colour, zoom = ROLE_COLOURS[role], self.zoom
         if not size:
             height = min(30 + 10 * log2(max(channels, 1)), 1.3 * MAX_BOX_SIDE)
             return Cuboid(height * zoom, DEFAULT_DEPTH * zoom, (SLICE_THICKNESS if slim else 9) * zoom, colour)
@@ -255,22 +263,6 @@ class _Painter:
         )
         thickness = SLICE_THICKNESS if slim else 2 + 3 * channels**0.4
         return Cuboid(height * zoom, (depth or [DEFAULT_DEPTH])[0] * zoom, thickness * zoom, colour)
-
-
-def _size(node: GraphNode) -> tuple[int, ...]:
-    return _channels_and_size(node)[1]
-
-
-def _channels_and_size(node: GraphNode) -> tuple[int, tuple[int, ...]]:
-    """Channels and size of the maps: of vectors and sequences, features are the last dimension, else the first."""
-    shape = node.shape or ()
-    if not shape:
-        return 1, ()
-    return (shape[-1], shape[:-1]) if len(shape) <= 2 and not _is_signal(node) else (shape[0], shape[1:])
-
-
-def _is_signal(node: GraphNode) -> bool:
-    return node.kind in ("Conv1d", "ConvTranspose1d", "BatchNorm1d") or "1d" in node.kind.lower()
 
 
 def _shelves(pictures: Sequence[Picture]) -> list[Picture]:

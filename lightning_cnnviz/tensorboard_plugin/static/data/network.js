@@ -23,6 +23,14 @@ export function recordedOf(run) {
 	return found;
 }
 
+/** The health of a layer's gradients in a frame of them; null where they were not measured. */
+export function healthOf(frame, layer) {
+	if (!frame) return null;
+	frame.rows ??= new Map(frame.info.layers.map((name, row) => [name, row]));
+	const row = frame.rows.get(layer);
+	return row === undefined ? null : (frame.info.health?.[row] ?? "none");
+}
+
 /**
  * The graph: {nodes, levels, folded, notes}. Layers that it lacks stand behind it, without edges; older records have
  * no graph at all.

@@ -1,11 +1,10 @@
 // The edges of a graph whose nodes stand in the columns and lanes of a CSS grid.
 
-const SVG = "http://www.w3.org/2000/svg";
+const SVG = new DOMParser().parseFromString("<svg></svg>", "text/html").querySelector("svg").namespaceURI;
 
-const svg = (tag, attributes, ...children) => {
+const svg = (tag, attributes) => {
 	const element = document.createElementNS(SVG, tag);
 	for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-	element.append(...children);
 	return element;
 };
 

@@ -1,30 +1,12 @@
 // The network: what ran and what flowed between; colours are the health of the gradients at the current step.
 import { graphOf, recordedOf, signOf } from "../data/network.js";
 import { gradientsOf, layerGradients, layersOf, modelOf } from "../data/selectors.js";
-import { dot, h, panel, showMessage, updateChildren } from "../draw/dom.js";
+import { h, panel, showMessage, updateChildren } from "../draw/dom.js";
 import { formatCount, formatNumber } from "../draw/format.js";
+import { healthSign, healthWords, legend, makeBlock, worstHealth } from "./network_block.js";
 import { NetworkGraph } from "./network_graph.js";
 
-/** Health, the worst first → sign in the block, words in the legend. */
-const HEALTH = new Map([
-	["non-finite", ["✕", "not finite"]],
-	["exploding", ["▴", "exploding"]],
-	["vanishing", ["▾", "vanishing"]],
-	["none", ["○", "no gradient"]],
-	["unmeasured", ["?", "not measured"]],
-	["ok", ["", "gradients flow"]],
-]);
-
-const healthDot = (name, sign) => {
-	const disc = dot(`var(--${name})`, sign);
-	disc.classList.add(name);
-	return disc;
-};
 const joined = (parts, separator = " · ") => parts.filter(Boolean).join(separator);
-
-/** A shape whose parts may stand in two lines. */
-const sizeOf = ([first, ...rest]) =>
-	rest.length ? [String(first), h("i", "times", "×"), h("span", "", rest.join("×"))] : [String(first)];
 
 export class NetworkPanel {
 	constructor(view) {
@@ -74,18 +56,19 @@ export class NetworkPanel {
 		const [model, layers] = [modelOf(run), layersOf(run)];
 		this.recorded = recordedOf(run);
 		const told = [...this.recorded].map(([layer, kinds]) => [layer, ...kinds]);
-		const contents = JSON.stringify([run.name, model, layers.length, told]);
-		if (contents === this.contents) return;
+		const contents = JSON.stringify([run.name, layers.length, told]);
+		if (contents === this.contents && this.model === model) return;
 		this.contents = contents;
-		if (this.model !== model) this.open = null; // the numbers of the nodes are others
+		if (this.model !== model) Object.assign(this, { open: null, toggled: new Set() }); // nodes have other numbers
 		this.model = model;
 		this.data = graphOf(run);
 		this.nodes = this.data.nodes;
 		this.names = new Set(layers.map((layer) => layer.name));
-		this.parts = this.nodes.map((node) => [node.name].filter(() => node.module));
-		for (const [index, node] of this.nodes.entries()) {
-			for (let up = node.parent; up !== null && up !== undefined; up = this.nodes[up].parent) {
-				this.parts[up].push(...this.parts[index].slice(0, 1));
+		this.parts = this.nodes.map(() => new Map()); // name of a layer → whether it has weights, of each node
+		for (const [index, { name, module, parameters }] of this.nodes.entries()) {
+			const learns = parameters > 0 && !this.data.levels.has(index);
+			for (let at = index; module && at !== null && at !== undefined; at = this.nodes[at].parent) {
+				this.parts[at].set(name, learns);
 			}
 		}
 		const parameters = layers.reduce((sum, layer) => sum + (layer.parameters ?? 0), 0);
@@ -104,10 +87,7 @@ export class NetworkPanel {
 			),
 		);
 		const kinds = [...new Set([...this.recorded.values()].flatMap((found) => [...found]))];
-		updateChildren(this.key, kinds.join(), () => [
-			...kinds.map((kind) => h("span", "", h("i", "badge", signOf(kind)[0]), signOf(kind)[1])),
-			...[...HEALTH].map(([name, [sign, words]]) => h("span", "", healthDot(name, sign), words)),
-		]);
+		updateChildren(this.key, kinds.join(), () => legend(kinds));
 		this.arrange();
 	}
 
@@ -118,11 +98,12 @@ export class NetworkPanel {
 		this.graph = new NetworkGraph(
 			this.data,
 			folded,
-			(index, withShape) => this.block(index, withShape),
+			(index, options) => this.block(index, options),
 			(index, open) => this.toggle(index, open),
 		);
 		this.scroller.replaceChildren(this.graph.element);
 		this.states = new Map();
+		this.marked = undefined;
 		this.sizes.disconnect();
 		this.sizes.observe(this.graph.element);
 	}
@@ -140,24 +121,13 @@ export class NetworkPanel {
 		return h("button", { ...properties, onclick }, open ? "−" : "+");
 	}
 
-	block(index, withShape) {
-		const { label, kind, shape, blocks } = this.nodes[index];
-		const [, number, rest] = label.match(/^([\d.…]+) (.*)$/) ?? [];
-		const kinds = this.kindsOf(index);
-		const badges = h("span", "badges", ...kinds.map((name) => h("i", "badge", signOf(name)[0])));
-		return h(
-			"button",
-			{ class: "block", value: index, onclick: () => this.choose(index) },
-			h("b", "", h("bdi", "", number ?? label)),
-			rest || blocks ? h("small", "", blocks ? `${kind} ×${blocks}` : rest) : null,
-			withShape && shape?.length ? h("small", "shape", ...sizeOf(shape)) : null,
-			kinds.length && withShape !== null ? badges : null,
-		);
+	block(index, options) {
+		return makeBlock(this.nodes[index], index, this.kindsOf(index), { ...options, onclick: () => this.choose(index) });
 	}
 
 	/** What is recorded of a node; of a group, of any of its parts. */
 	kindsOf(index) {
-		return [...new Set(this.parts[index].flatMap((name) => [...(this.recorded.get(name) ?? [])]))];
+		return [...new Set([...this.parts[index].keys()].flatMap((name) => [...(this.recorded.get(name) ?? [])]))];
 	}
 
 	choose(index) {
@@ -169,23 +139,28 @@ export class NetworkPanel {
 
 	/** Colours the nodes by the health of their gradients; a group by the worst of its layers. */
 	colour(frame) {
+		this.frame = frame;
 		let changed = false;
 		for (const [index, button] of this.graph.buttons) {
-			const found = this.parts[index].map((name) => frame && layerGradients(frame, name)).filter(Boolean);
-			const healths = found.map(({ health }) => (HEALTH.has(health) ? health : "none"));
-			const measurable = this.nodes[index].parameters > 0;
-			const state = [...HEALTH.keys()].find((name) => healths.includes(name)) ?? (measurable ? "unmeasured" : "");
-			const values = found.length === 1 ? `mean |gradient| ${formatNumber(found[0].values.mean_abs)}` : "";
-			const words = state && joined([values, HEALTH.get(state)[1]], ", ");
-			if (this.states.get(index) === words) continue;
-			this.states.set(index, words);
-			changed = true;
-			button.dataset.health = state;
-			button.firstChild.dataset.sign = state ? ` ${HEALTH.get(state)[0]}` : "";
+			const state = worstHealth(frame, this.parts[index]);
+			const before = this.states.get(index);
+			if (before?.health === state.health && before.unmeasured === state.unmeasured) continue;
+			changed ||= before?.health !== state.health;
+			this.states.set(index, state);
+			button.dataset.health = state.health;
+			button.firstChild.dataset.sign = healthSign(state.health);
 			button.title = this.describe(index);
 			button.setAttribute("aria-label", button.title);
 		}
 		if (changed) this.graph.drawEdges(); // the signs take room
+	}
+
+	/** What is known of a node's gradients at the current step. */
+	gradientsOf(index) {
+		const { health, unmeasured } = this.states.get(index) ?? {};
+		if (!health) return "";
+		if (!this.data.levels.has(index) || health === "unmeasured") return healthWords(health);
+		return joined([`worst of its layers: ${healthWords(health)}`, unmeasured && `${unmeasured} not measured`], ", ");
 	}
 
 	/** A node in words. */
@@ -193,14 +168,13 @@ export class NetworkPanel {
 		const { name, label, kind, shape, parameters, module, blocks, parent } = this.nodes[index];
 		const kinds = this.kindsOf(index).map((found) => signOf(found)[1]);
 		const place = module ? name : name && `in ${name}`;
-		const group = this.data.levels.has(index);
 		return joined([
 			module && !blocks ? place : label,
 			module ? kind : place,
 			blocks && `${blocks} equal blocks`,
 			shape && `output ${shape.join(" × ")}`,
 			parameters && `${formatCount(parameters)} parameters`,
-			this.states.get(index) && (group ? `worst: ${this.states.get(index)}` : this.states.get(index)),
+			this.gradientsOf(index),
 			kinds.length ? `recorded: ${kinds.join(", ")}` : parent !== undefined && "nothing recorded",
 		]);
 	}
@@ -208,14 +182,18 @@ export class NetworkPanel {
 	/** Marks what is chosen, or the folded group that it is in. */
 	mark() {
 		const chosen = this.graph.visible(this.chosen);
-		for (const button of this.graph.buttons.values()) {
-			button.setAttribute("aria-pressed", button === chosen);
-			button.tabIndex = button === (chosen ?? this.graph.buttons.values().next().value) ? 0 : -1;
-		}
-		for (const toggle of this.scroller.querySelectorAll(".toggle")) toggle.tabIndex = -1;
-		this.info.textContent = this.nodes[this.chosen] ? this.describe(this.chosen) : "";
-		if (chosen && chosen !== this.marked) this.reveal(chosen);
+		const node = this.nodes[this.chosen];
+		const found = node?.module && this.frame && layerGradients(this.frame, node.name);
+		const number = found && `mean |gradient| ${formatNumber(found.values.mean_abs)}`;
+		this.info.textContent = node ? joined([this.describe(this.chosen), number]) : "";
+		if (chosen === this.marked && chosen) return;
 		this.marked = chosen;
+		const buttons = [...this.graph.buttons.values()];
+		for (const button of buttons) button.setAttribute("aria-pressed", button === chosen);
+		for (const button of this.scroller.querySelectorAll("button")) button.tabIndex = -1;
+		const stop = chosen ?? buttons[0];
+		if (stop) stop.tabIndex = 0;
+		if (chosen) this.reveal(chosen);
 	}
 
 	reveal(button) {

@@ -61,15 +61,19 @@ export class NetworkGraph {
 		if (!nodes.length) return h("div", { class: "port", style });
 		const [first] = nodes;
 		if (!this.graph.levels.has(first)) {
-			return h("div", { class: "unit", style }, ...nodes.map((index, k) => this.button(index, k === 0)));
+			return h(
+				"div",
+				{ class: "unit", style },
+				...nodes.map((index, k) => this.button(index, { shape: k === 0, badges: true })),
+			);
 		}
 		const open = this.isOpen(first);
-		const head = h("div", "head", this.makeToggle(first, open), this.button(first, open ? null : true));
+		const head = h("div", "head", this.makeToggle(first, open), this.button(first, { shape: !open, badges: !open }));
 		return h("div", { class: open ? "frame" : "unit stack", style }, head, open ? this.level(first) : null);
 	}
 
-	button(index, withShape) {
-		const button = this.makeNode(index, withShape);
+	button(index, options) {
+		const button = this.makeNode(index, options);
 		this.buttons.set(index, button);
 		return button;
 	}
