@@ -96,7 +96,7 @@ class DataFlow:
         self.steps: list[Step] = []
         self.returned: set[int] = set()
         self._first: list[int] = []  # for each module that runs, the number of its first step
-        self._memory = MemoryHistory[int]()
+        self._memory = MemoryHistory()
         self._passing = False
 
     @contextmanager
@@ -160,7 +160,7 @@ class DataFlow:
 
     def _end(self, result: Any) -> None:
         first = first_tensor(result)
-        self._call.shape = None if first is None else tuple(first.shape)
+        self._call.shape = None if first is None else _shape_of(first)
         if self._call.parent is not None:
             self._call = self._call.parent
 
@@ -187,7 +187,7 @@ class DataFlow:
         changed = [*operation.made, *operation.written]
         if not changed:
             return
-        self.steps.append(Step(name, self._call, tuple(sources), tuple(changed[0].shape)))
+        self.steps.append(Step(name, self._call, tuple(sources), _shape_of(changed[0])))
         for tensor in operation.written:
             memory.wrote(tensor, len(self.steps) - 1)
         for tensor in operation.made:
@@ -213,6 +213,13 @@ def _name_of(function: Callable[..., Any]) -> str:
     if name == "__get__":  # of a property such as `Tensor.mT`
         name = (resolve_name(function) or name).split(".")[-2]
     return name
+
+
+def _shape_of(tensor: Tensor) -> tuple[int, ...] | None:
+    try:
+        return tuple(tensor.shape)
+    except RuntimeError:  # of a nested tensor
+        return None
 
 
 def _shares(one: Tensor, other: Tensor) -> bool:

@@ -1,7 +1,7 @@
 """Which operation computed the values that a tensor holds now, through views and operations in place."""
 
 from collections.abc import MutableMapping
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -10,8 +10,6 @@ from torch.utils.weak import WeakIdKeyDictionary, WeakTensorKeyDictionary
 
 MAX_MASK_BYTES = 2**27
 """Memory beyond which parts that overlap in an irregular way are not told apart."""
-
-Writer = TypeVar("Writer")
 
 
 class Region(NamedTuple):
@@ -64,54 +62,54 @@ class Region(NamedTuple):
         return mask
 
 
-class Sources(NamedTuple, Generic[Writer]):
+class Sources(NamedTuple):
     """Where a tensor's values come from.
 
     Attributes:
-        writers: What computed them; empty for weights and constants.
+        writers: Numbers of the operations that computed them; empty for weights and constants.
         certain: False if they may come from an operation that was not seen.
     """
 
-    writers: tuple[Writer, ...]
+    writers: tuple[int, ...]
     certain: bool
 
 
-class _Write(NamedTuple, Generic[Writer]):
+class _Write(NamedTuple):
     region: Region | None  # None for all
-    writer: Writer | None  # None: memory that was only allocated
+    writer: int | None  # None: memory that was only allocated
 
 
-class _View(NamedTuple, Generic[Writer]):
-    writer: Writer
+class _View(NamedTuple):
+    writer: int
     writes: int  # to the memory before the view was made
 
 
-class MemoryHistory(Generic[Writer]):
-    """Follows values in memory; forgets tensors that are gone, and keeps none alive.
+class MemoryHistory:
+    """Follows values in memory, of which operations tell by their numbers; keeps no tensor alive.
 
     Example:
         >>> import torch
         >>> history, x = MemoryHistory(), torch.zeros(2, 3)
-        >>> history.allocated(x, "conv")
-        >>> history.wrote(x[0], "copy_")
+        >>> history.allocated(x, 1)
+        >>> history.wrote(x[0], 2)
         >>> history.sources(x).writers, history.sources(x[1]).writers, history.sources(x[:1]).writers
-        (('copy_', 'conv'), ('conv',), ('copy_',))
+        ((2, 1), (1,), (2,))
     """
 
     def __init__(self) -> None:
-        self._writes: MutableMapping[object, list[_Write[Writer]]] = WeakIdKeyDictionary()
-        self._views: MutableMapping[Tensor, _View[Writer]] = WeakTensorKeyDictionary()
+        self._writes: MutableMapping[object, list[_Write]] = WeakIdKeyDictionary()
+        self._views: MutableMapping[Tensor, _View] = WeakTensorKeyDictionary()
 
-    def allocated(self, tensor: Tensor, writer: Writer | None) -> None:
+    def allocated(self, tensor: Tensor, writer: int | None) -> None:
         """Records that a tensor is new; without a writer it has no values yet."""
         self._writes_to(tensor)[:] = [_Write(None, writer)]
 
-    def wrote(self, tensor: Tensor, writer: Writer) -> None:
+    def wrote(self, tensor: Tensor, writer: int) -> None:
         """Records that all values of a tensor were overwritten in place."""
         writes = self._writes_to(tensor)
         writes.append(_Write(_region(tensor), writer))
 
-    def viewed(self, tensor: Tensor, writer: Writer) -> None:
+    def viewed(self, tensor: Tensor, writer: int) -> None:
         """Records that a tensor was made as a view of another."""
         self._views[tensor] = _View(writer, len(self._writes_to(tensor)))
 
@@ -124,12 +122,12 @@ class MemoryHistory(Generic[Writer]):
         """Whether anything has been recorded of a tensor's memory."""
         return _key(tensor) in self._writes
 
-    def sources(self, tensor: Tensor, part: Tensor | None = None) -> Sources[Writer]:
+    def sources(self, tensor: Tensor, part: Tensor | None = None) -> Sources:
         """Returns what computed the present values of a tensor, or of a part of its memory, the last first."""
         writes = self._writes.get(_key(tensor), [])
         view = self._views.get(tensor)
         later = writes[view.writes :] if view else writes
-        found, certain = list[Writer](), True
+        found, certain = list[int](), True
         rest = _Rest(_region(tensor if part is None else part))
         for write in reversed(later):
             taken = rest.take(write.region)
@@ -143,7 +141,7 @@ class MemoryHistory(Generic[Writer]):
             found.append(view.writer)
         return Sources(tuple(found), certain)
 
-    def _writes_to(self, tensor: Tensor) -> list[_Write[Writer]]:
+    def _writes_to(self, tensor: Tensor) -> list[_Write]:
         key = _key(tensor)
         if key not in self._writes:
             self._writes[key] = []
