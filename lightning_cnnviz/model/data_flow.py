@@ -98,6 +98,7 @@ class DataFlow:
         self._first: list[int] = []  # for each module that runs, the number of its first step
         self._memory = MemoryHistory()
         self._passing = False
+        self._looking = False  # what is called then is called by ourselves
 
     @contextmanager
     def listening(self, inputs: Tensor) -> Iterator[None]:
@@ -119,11 +120,15 @@ class DataFlow:
         to tell whether later calls use the input or the result.
         """
         first = self._first.pop()
-        if self._call.parent is self.root:
-            self.returned.update(*(self._memory.sources(tensor).writers for tensor in tensors_in(result)))
-        if not self._call.holds_modules:
-            result = self._handed_on(result, first)
-        self._end(result)
+        self._looking = True
+        try:
+            if self._call.parent is self.root:
+                self.returned.update(*(self._memory.sources(tensor).writers for tensor in tensors_in(result)))
+            if not self._call.holds_modules:
+                result = self._handed_on(result, first)
+            self._end(result)
+        finally:
+            self._looking = False
         return result
 
     def _handed_on(self, result: Any, first: int) -> Any:
@@ -140,10 +145,16 @@ class DataFlow:
             self._passing = False
 
     def _run(self, function: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        if self._looking:
+            return function(*arguments, **options)
         called = _name_of(function)
         before, outer = len(self.steps), self._call
         self._begin(called, is_module=False)
-        result = function(*arguments, **options)
+        try:
+            result = function(*arguments, **options)
+        except Exception:  # which the model may expect
+            self._call = outer
+            raise
         if called in LEAVING and arguments and isinstance(arguments[0], Tensor):
             self._call.left = self._memory.sources(arguments[0]).writers
         if called in TESTING and arguments and isinstance(arguments[0], Tensor):

@@ -116,6 +116,35 @@ def test_what_hands_its_input_on_is_told_from_its_input():
     assert [step.sources for step in flow.steps[1:]] == [(0,), (1,), (2,), (3, 2)]
 
 
+def test_a_call_that_fails_is_over():
+    def tries(x):
+        try:
+            x.view(7)
+        except RuntimeError:
+            return x.cos()
+
+    flow, x = DataFlow(), torch.rand(2, 3)
+    with torch.no_grad(), flow.listening(x):
+        tries(x)
+    assert [call.name for call in flow.root.calls] == ["view", "cos"]
+
+
+def test_what_runs_sample_by_sample_is_followed_as_a_whole():
+    class Each(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(4, 4)
+
+        def forward(self, x):
+            return torch.func.vmap(lambda row: self.layer(row))(x) + 1
+
+    flow = trace_execution(Each(), torch.rand(3, 4)).flow
+    (model,) = flow.root.calls
+    assert [call.name for call in model.calls] == ["layer", "add"]
+    assert flow.steps[-1].call is model.calls[1]
+    assert flow.steps[flow.steps[-1].sources[0]].call is model.calls[0]
+
+
 @pytest.mark.parametrize(
     "leave",
     [lambda x: x.numpy(), lambda x: x.tolist(), lambda x: x.sum().item(), lambda x: float(x.sum()), np.asarray],

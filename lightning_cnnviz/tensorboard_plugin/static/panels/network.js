@@ -150,14 +150,13 @@ export class NetworkPanel {
 			button.dataset.health = state.health;
 			button.firstChild.dataset.sign = healthSign(state.health);
 			button.title = this.describe(index);
-			button.setAttribute("aria-label", button.title);
 		}
 		if (changed) this.graph.drawEdges(); // the signs take room
 	}
 
 	/** What is known of a node's gradients at the current step. */
 	gradientsOf(index) {
-		const { health, unmeasured } = this.states.get(index) ?? {};
+		const { health, unmeasured } = this.states.get(index) ?? worstHealth(this.frame, this.parts[index]);
 		if (!health) return "";
 		if (!this.data.levels.has(index) || health === "unmeasured") return healthWords(health);
 		return joined([`worst of its layers: ${healthWords(health)}`, unmeasured && `${unmeasured} not measured`], ", ");

@@ -13,7 +13,7 @@ const HEALTH = new Map([
 ]);
 const SEVERITY = [...HEALTH.keys()];
 
-const badge = (kind) => h("i", "badge", signOf(kind)[0]);
+const badge = (kind) => h("i", { class: "badge", "aria-hidden": "true" }, signOf(kind)[0]); // the title says it, too
 
 /** A shape whose parts may stand in two lines. */
 const sizeOf = ([first, ...rest]) =>
