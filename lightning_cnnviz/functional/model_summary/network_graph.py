@@ -120,6 +120,8 @@ class _Builder:
         """Adds nodes and their groups; returns the index of each owner's node."""
         inner = {id(owner) for owner in owners}
         members: dict[int, set[int]] = {}  # group → what is directly in it
+        around = [{id(call) for call in self._groups(owner)} for owner in owners[1:]]
+        whole = set.intersection(*around) if around else set()  # which hold everything but the input
         for owner in owners:
             child = id(owner)
             for call in self._groups(owner):
@@ -128,7 +130,9 @@ class _Builder:
         places: dict[int, int] = {}
         for owner in owners:
             parent = None
-            for call in reversed([call for call in self._groups(owner) if len(members[id(call)]) > 1]):
+            for call in reversed(self._groups(owner)):
+                if len(members[id(call)]) == 1 or id(call) in whole:
+                    continue
                 if id(call) not in places and id(call) not in inner:
                     places[id(call)] = self._add(call, parent, is_group=True)
                 parent = places[id(call)]

@@ -257,6 +257,23 @@ def test_a_module_that_runs_again_is_another_node():
     }
 
 
+def test_what_holds_everything_is_no_group():
+    class Wrapper(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = torchvision.models.resnet18()
+
+        def forward(self, x):
+            return self.net(x)
+
+    inner, outer = (network_graph(net, torch.rand(1, 3, 32, 32)) for net in (torchvision.models.resnet18(), Wrapper()))
+    assert outer.edges == inner.edges
+    assert [node.name.removeprefix("net.").removeprefix("net") for node in outer.nodes] == [
+        n.name for n in inner.nodes
+    ]
+    assert [node.parent for node in outer.nodes] == [node.parent for node in inner.nodes]
+
+
 def test_with_a_choice_of_layers_edges_go_through_what_is_left_out():
     net = torchvision.models.resnet18()
     graph = network_graph(net, torch.rand(1, 3, 64, 64), ["layer1", "layer2.0.conv*", "layer2.0.downsample", "fc"])

@@ -14,6 +14,14 @@ const KINDS = {
 /** [sign, name] of a kind of series. */
 export const signOf = (kind) => KINDS[kind] ?? [kind[0].toUpperCase(), kind.replaceAll("_", " ")];
 
+const ORDER = Object.keys(KINDS);
+
+/** Kinds, each once, in the order of the legend. */
+export function sorted(kinds) {
+	const unknown = [...new Set(kinds)].filter((kind) => !ORDER.includes(kind));
+	return [...ORDER.filter((kind) => kinds.includes(kind)), ...unknown.sort()];
+}
+
 /** Layer → kinds of series that it has, gradients among them. */
 export function recordedOf(run) {
 	const found = new Map();

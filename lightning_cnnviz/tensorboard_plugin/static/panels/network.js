@@ -1,5 +1,5 @@
 // The network: what ran and what flowed between; colours are the health of the gradients at the current step.
-import { graphOf, recordedOf, signOf } from "../data/network.js";
+import { graphOf, recordedOf, signOf, sorted } from "../data/network.js";
 import { gradientsOf, layerGradients, layersOf, modelOf } from "../data/selectors.js";
 import { h, panel, showMessage, updateChildren } from "../draw/dom.js";
 import { formatCount, formatNumber } from "../draw/format.js";
@@ -86,7 +86,7 @@ export class NetworkPanel {
 				" ",
 			),
 		);
-		const kinds = [...new Set([...this.recorded.values()].flatMap((found) => [...found]))];
+		const kinds = sorted([...this.recorded.values()].flatMap((found) => [...found]));
 		updateChildren(this.key, kinds.join(), () => legend(kinds));
 		this.arrange();
 	}
@@ -127,7 +127,7 @@ export class NetworkPanel {
 
 	/** What is recorded of a node; of a group, of any of its parts. */
 	kindsOf(index) {
-		return [...new Set([...this.parts[index].keys()].flatMap((name) => [...(this.recorded.get(name) ?? [])]))];
+		return sorted([...this.parts[index].keys()].flatMap((name) => [...(this.recorded.get(name) ?? [])]));
 	}
 
 	choose(index) {
