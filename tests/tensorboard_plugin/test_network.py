@@ -243,6 +243,21 @@ def test_folding_hides_what_is_within_and_marks_the_group_that_holds_the_chosen_
     assert tab.find(".toggle:focus").get_attribute("title") == "Unfold 0 BasicBlock"
 
 
+def test_what_is_unfolded_is_in_the_address(tab, networks):
+    look_at(tab, networks, "resnet18")
+    before = tab.find(".block").count()
+    tab.find('.toggle[title="Unfold 0 BasicBlock"] >> nth=1').click()
+    tab.find('.toggle[title="Fold layer4"]').click()
+    after = tab.find(".block").count()
+    assert after == before + 10 - 2
+    tab.page.wait_for_timeout(500)  # the address is written a moment later
+    tab.page.reload()
+    tab.settle()
+    tab.find(".edges path").first.wait_for(state="attached")
+    assert tab.find(".block").count() == after
+    assert tab.find('.toggle[title="Unfold layer4"]').count() == 1
+
+
 def test_signs_say_what_is_recorded_and_how_gradients_are(tab, networks, graphs):
     look_at(tab, networks, "vgg16")
     tab.find(".badge").first.wait_for()

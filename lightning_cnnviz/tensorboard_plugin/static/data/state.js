@@ -3,7 +3,7 @@
 import { host } from "../draw/host.js";
 
 const PREFIX = "p.cnnviz.";
-const TEXT = ["run", "compare", "layer", "view", "plot", "method", "statistic", "cells"];
+const TEXT = ["run", "compare", "layer", "view", "plot", "method", "statistic", "cells", "toggled"];
 const NUMBERS = ["step", "sample", "channel"];
 const LISTS = ["classes", "followed"];
 

@@ -17,7 +17,6 @@ export class NetworkPanel {
 		this.info = h("p", "info");
 		this.notes = h("p", "info");
 		this.element = panel("network", "Network", [this.summary, this.key], this.scroller, this.notes, this.info);
-		this.toggled = new Set();
 		this.sizes = new ResizeObserver(() => this.graph.drawEdges());
 	}
 
@@ -37,10 +36,12 @@ export class NetworkPanel {
 		const { run, clock, layer: open } = this.view;
 		const gradients = gradientsOf(run);
 		const step = clock.stepIn(gradients.steps);
-		const key = `${run.version} ${step} ${open}`;
+		const { toggled = "" } = this.view.state.values;
+		const key = `${run.version} ${step} ${open} ${toggled}`;
 		if (key === this.drawn) return;
 		this.drawn = key;
 		if (this.version !== run.version) this.build();
+		if (toggled !== this.toggled) this.arrange(toggled);
 		this.colour(gradients.frames[gradients.steps.indexOf(step)]);
 		if (open !== this.open && (this.open === null || this.nodes[this.chosen]?.name !== open)) {
 			this.chosen = this.nodes.findIndex((node) => node.module && node.name === open);
@@ -59,7 +60,7 @@ export class NetworkPanel {
 		const contents = JSON.stringify([run.name, layers.length, told]);
 		if (contents === this.contents && this.model === model) return;
 		this.contents = contents;
-		if (this.model !== model) Object.assign(this, { open: null, toggled: new Set() }); // nodes have other numbers
+		if (this.model !== model) this.open = null; // the nodes have other numbers
 		this.model = model;
 		this.data = graphOf(run);
 		this.nodes = this.data.nodes;
@@ -88,13 +89,15 @@ export class NetworkPanel {
 		);
 		const kinds = sorted([...this.recorded.values()].flatMap((found) => [...found]));
 		updateChildren(this.key, kinds.join(), () => legend(kinds));
-		this.arrange();
+		this.toggled = null; // to be arranged anew
 	}
 
-	/** Makes the buttons of what is unfolded. */
-	arrange() {
-		const folded = new Set(this.data.folded);
-		for (const group of this.toggled) folded[folded.has(group) ? "delete" : "add"](group);
+	/** Makes the buttons of what is unfolded; `toggled` names the groups that are not as they were at first. */
+	arrange(toggled) {
+		this.toggled = toggled;
+		const changed = new Set(toggled.split(","));
+		const groups = [...this.data.levels.keys()].filter((group) => group !== null);
+		const folded = new Set(groups.filter((group) => this.data.folded.has(group) !== changed.has(this.nameOf(group))));
 		this.graph = new NetworkGraph(
 			this.data,
 			folded,
@@ -111,14 +114,21 @@ export class NetworkPanel {
 	toggle(group, open) {
 		const words = `${open ? "Fold" : "Unfold"} ${this.nodes[group].label}`;
 		const onclick = () => {
-			if (!this.toggled.delete(group)) this.toggled.add(group);
-			this.arrange();
-			this.drawn = null;
+			const { state } = this.view;
+			const changed = new Set(this.toggled.split(",").filter(Boolean));
+			if (!changed.delete(this.nameOf(group))) changed.add(this.nameOf(group));
+			state.set({ toggled: [...changed].join() || undefined });
 			this.draw();
 			this.scroller.querySelector(`.toggle[value="${group}"]`)?.focus();
 		};
 		const properties = { class: "toggle", value: group, title: words, "aria-label": words, "aria-expanded": open };
 		return h("button", { ...properties, onclick }, open ? "−" : "+");
+	}
+
+	/** What tells a group from others, also in the next run: its name, and which of its calls it is. */
+	nameOf(group) {
+		const { name, label, blocks } = this.nodes[group];
+		return `${name}${label.match(/ \(\d+\)$/)?.[0].trim() ?? ""}${blocks ? "…" : ""}`;
 	}
 
 	block(index, options) {
