@@ -10,9 +10,11 @@ from typing_extensions import override
 from lightning_cnnviz.callbacks.base import Guide, LayerPatterns, OnError
 from lightning_cnnviz.callbacks.probing import ProbingCallback
 from lightning_cnnviz.data.probe import Probe
+from lightning_cnnviz.functional.model_summary.arrangement import arranged
 from lightning_cnnviz.functional.model_summary.diagram import architecture_diagram
-from lightning_cnnviz.functional.model_summary.layer_info import model_tab_data
-from lightning_cnnviz.functional.model_summary.layer_table import architecture, architecture_table, count_parameters
+from lightning_cnnviz.functional.model_summary.layer_table import architecture_table, count_parameters
+from lightning_cnnviz.functional.model_summary.model_record import model_tab_data
+from lightning_cnnviz.functional.model_summary.network_graph import network_graph
 from lightning_cnnviz.functional.tab.data import TabData
 from lightning_cnnviz.lightning import logged_step
 from lightning_cnnviz.model.evaluation import awaits_input
@@ -24,9 +26,9 @@ from lightning_cnnviz.output.writer import Drawing
 class Architecture(ProbingCallback):
     """Draws the model as a block diagram and a table: image `architecture/diagram`, text `architecture/table`.
 
-    Layers appear in the order in which they run for one sample, with their output shapes; the table adds parameters
-    and multiply-adds. Both are logged once, when training starts (with a stream such as an `IterableDataset`, at the
-    first training batch), unless an interval is given.
+    The diagram shows the layers and functions that run for one sample, with their output shapes, and what flows from
+    each to the next; the table adds parameters and multiply-adds. Both are logged once, when training starts (with a
+    stream such as an `IterableDataset`, at the first training batch), unless an interval is given.
 
     Args:
         every_n_epochs: Draw at the end of every n-th epoch instead of at the start of training.
@@ -112,11 +114,12 @@ class Architecture(ProbingCallback):
         if inputs is None:
             return
         with own_pass(trainer, module):
-            infos = architecture(module, precision.convert_input(inputs.to(module.device)), self.layers)
-        self._table = architecture_table(infos, count_parameters(module))
-        self._model_data = model_tab_data(type(module).__name__, infos, tuple(inputs.shape[1:]))
+            graph = network_graph(module, precision.convert_input(inputs.to(module.device)), self.layers)
+        self._table = architecture_table(graph.infos, count_parameters(module))
+        arrangement = arranged(graph)
+        self._model_data = model_tab_data(type(module).__name__, arrangement, tuple(inputs.shape[1:]))
         title = self.title(type(module).__name__, trainer)
-        yield f"{self.tag}/diagram", partial(architecture_diagram, infos, inputs.shape[1:], title=title)
+        yield f"{self.tag}/diagram", partial(architecture_diagram, arrangement, title=title)
 
     @override
     def tab_data(self) -> Iterable[TabData]:

@@ -38,12 +38,17 @@ if TYPE_CHECKING:  # `as` the same name: exported
     from lightning_cnnviz.functional.kernels import conv_weight as conv_weight
     from lightning_cnnviz.functional.kernels import kernel_grid as kernel_grid
     from lightning_cnnviz.functional.kernels import select_kernels as select_kernels
+    from lightning_cnnviz.functional.model_summary.arrangement import Arrangement as Arrangement
+    from lightning_cnnviz.functional.model_summary.arrangement import arranged as arranged
     from lightning_cnnviz.functional.model_summary.diagram import architecture_diagram as architecture_diagram
+    from lightning_cnnviz.functional.model_summary.layer_info import GraphNode as GraphNode
     from lightning_cnnviz.functional.model_summary.layer_info import LayerInfo as LayerInfo
+    from lightning_cnnviz.functional.model_summary.layer_info import NetworkGraph as NetworkGraph
     from lightning_cnnviz.functional.model_summary.layer_table import ParameterCount as ParameterCount
     from lightning_cnnviz.functional.model_summary.layer_table import architecture as architecture
     from lightning_cnnviz.functional.model_summary.layer_table import architecture_table as architecture_table
     from lightning_cnnviz.functional.model_summary.layer_table import count_parameters as count_parameters
+    from lightning_cnnviz.functional.model_summary.network_graph import network_graph as network_graph
     from lightning_cnnviz.functional.notebook import Pictures as Pictures
     from lightning_cnnviz.functional.notebook import look as look
     from lightning_cnnviz.functional.projection.animation import Animation as Animation
@@ -94,9 +99,11 @@ _MODULES = {
     ".input_partition.views": ["PartitionViews"],
     ".input_partition.weight_history": ["load_weights", "redraw"],
     ".kernels": ["KernelSelection", "conv_weight", "kernel_grid", "select_kernels"],
+    ".model_summary.arrangement": ["Arrangement", "arranged"],
     ".model_summary.diagram": ["architecture_diagram"],
-    ".model_summary.layer_info": ["LayerInfo"],
+    ".model_summary.layer_info": ["GraphNode", "LayerInfo", "NetworkGraph"],
     ".model_summary.layer_table": ["ParameterCount", "architecture", "architecture_table", "count_parameters"],
+    ".model_summary.network_graph": ["network_graph"],
     ".notebook": ["Pictures", "look"],
     ".projection.animation": ["Animation", "apng", "projection_animation", "projection_film"],
     ".projection.chart": ["projection_chart"],

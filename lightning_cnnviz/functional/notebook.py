@@ -19,8 +19,9 @@ from lightning_cnnviz.functional.drawing.image_sheet import prediction_sheet
 from lightning_cnnviz.functional.escaping import file_name
 from lightning_cnnviz.functional.feature_map_grid import feature_maps, mean_maps
 from lightning_cnnviz.functional.kernels import conv_weight, kernel_grid
+from lightning_cnnviz.functional.model_summary.arrangement import arranged
 from lightning_cnnviz.functional.model_summary.diagram import architecture_diagram
-from lightning_cnnviz.functional.model_summary.layer_table import architecture
+from lightning_cnnviz.functional.model_summary.network_graph import network_graph
 from lightning_cnnviz.functional.projection.chart import projection_chart
 from lightning_cnnviz.functional.projection.layout import FEWEST_SAMPLES, project
 from lightning_cnnviz.model.capture import Activations, check_one_input, record
@@ -121,7 +122,7 @@ def look(
         shown = [convolved[i] for i in np.linspace(0, len(convolved) - 1, MAX_LAYERS).round().astype(int)]
         notes.append(f"{len(shown)} of {len(convolved)} convolutions are shown; choose others with layers=[...]")
     pictures: dict[str, Picture] = {}
-    diagram = architecture_diagram(architecture(model, images[:1]), images.shape[1:], title=type(model).__name__)
+    diagram = architecture_diagram(arranged(network_graph(model, images[:1])), title=type(model).__name__)
     pictures["architecture/diagram"] = diagram
 
     recorded = record(model, images[:MAX_PREDICTIONS], [])

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from lightning_cnnviz.model.data_flow import DataFlow
 from lightning_cnnviz.model.evaluation import evaluating
 from lightning_cnnviz.model.hooks import takes_hooks
 from lightning_cnnviz.model.outputs import first_tensor
@@ -28,14 +29,17 @@ class ExecutionTrace:
         shapes: Module name → shape of its first output, without the batch dimension; None if it was not a tensor.
         flops: Call stack of module names, outermost first → floating-point operations in the innermost module, as
             counted by `torch.utils.flop_counter`, for the whole batch.
+        flow: Its operations and what they read.
+        samples: Size of the batch.
     """
 
     def __init__(self, counter: FlopCounterMode, samples: int) -> None:
         self.runs = Counter[str]()
         self.shapes: dict[str, tuple[int, ...] | None] = {}
         self.flops = Counter[tuple[str, ...]]()
+        self.flow = DataFlow()
+        self.samples = samples
         self._counter = counter
-        self._samples = samples
         self._running: list[str] = []
         self._settled = 0
 
@@ -44,14 +48,19 @@ class ExecutionTrace:
         self._settle()
         self._running.append(name)
         self.runs[name] += 1
+        self.flow.enter(name)
 
-    def leave(self, name: str, result: Any) -> None:
-        """Records that the module called last has returned."""
+    def leave(self, name: str, result: Any) -> Any:
+        """Records that the module called last has returned; returns its result, see `DataFlow.leave`."""
         self._settle()
         self._running.pop()
         tensor = first_tensor(result)
-        shape = None if tensor is None else tuple(tensor.shape)
-        self.shapes.setdefault(name, shape[1:] if shape and shape[0] == self._samples else shape)
+        self.shapes.setdefault(name, None if tensor is None else self.of_one_sample(tensor.shape))
+        return self.flow.leave(result)
+
+    def of_one_sample(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """Returns a shape without the batch dimension, if it has one."""
+        return tuple(shape[1:] if shape and shape[0] == self.samples else shape)
 
     def _settle(self) -> None:
         total = self._counter.get_total_flops()
@@ -86,7 +95,9 @@ def trace_execution(model: nn.Module, inputs: Tensor) -> ExecutionTrace:
             if owner_of(name) == name and takes_hooks(module):
                 module.register_forward_pre_hook(lambda _, __, name=name: trace.enter(name))
                 module.register_forward_hook(lambda _, __, result, name=name: trace.leave(name, result))
-        copied(inputs.clone())
+        given = inputs.clone()
+        with trace.flow.listening(given):
+            copied(given)
     return trace
 
 

@@ -31,7 +31,7 @@ def first_tensor(value: Any) -> Tensor | None:
         >>> first_tensor((None, {"hidden": torch.zeros(2)}))
         tensor([0., 0.])
     """
-    return value if isinstance(value, Tensor) else next(_tensors(value), None)
+    return value if isinstance(value, Tensor) else next(tensors_in(value), None)
 
 
 def scores_in(value: Any, samples: int) -> Tensor | None:
@@ -50,7 +50,7 @@ def scores_in(value: Any, samples: int) -> Tensor | None:
     if isinstance(value, Tensor):  # as most models do
         return value if are_scores(value, samples) else None
     named = value.get("logits") if isinstance(value, Mapping) else getattr(value, "logits", None)
-    for tensor in _tensors((named, value)):
+    for tensor in tensors_in((named, value)):
         if are_scores(tensor, samples):
             return tensor
     return None
@@ -64,7 +64,7 @@ def input_in(value: Any, samples: int) -> Tensor | None:
         >>> input_in((torch.arange(5), {"image": torch.rand(5, 1, 8, 8)}), samples=5).shape
         torch.Size([5, 1, 8, 8])
     """
-    found = (part for part in _tensors(value) if part.ndim and len(part) == samples and may_be_inputs(part))
+    found = (part for part in tensors_in(value) if part.ndim and len(part) == samples and may_be_inputs(part))
     return next(found, None)
 
 
@@ -77,7 +77,7 @@ def shares_memory(tensor: Tensor, value: Any) -> bool:
         >>> shares_memory(images, ({"x": images.view(5, 2, 2)},)), shares_memory(images, (images + 1,))
         (True, False)
     """
-    parts = [part for part in _tensors(value) if part.numel() == tensor.numel()]
+    parts = [part for part in tensors_in(value) if part.numel() == tensor.numel()]
     return any(part is tensor or _same_memory(part, tensor) for part in parts)
 
 
@@ -88,13 +88,20 @@ def _same_memory(one: Tensor, other: Tensor) -> bool:
         return False
 
 
-def _tensors(value: Any) -> Iterator[Tensor]:
+def tensors_in(value: Any) -> Iterator[Tensor]:
+    """Yields the tensors in any nesting of tuples, lists, mappings and data classes.
+
+    Example:
+        >>> import torch
+        >>> [tensor.shape for tensor in tensors_in((None, {"hidden": torch.zeros(2)}))]
+        [torch.Size([2])]
+    """
     if isinstance(value, Tensor):
         yield value
     elif is_dataclass(value) and not isinstance(value, (type, Mapping)):
-        yield from _tensors([getattr(value, field.name) for field in fields(value)])
+        yield from tensors_in([getattr(value, field.name) for field in fields(value)])
     else:
         mapping = isinstance(value, Mapping) or callable(getattr(value, "values", None))
         parts = value if isinstance(value, (tuple, list)) else value.values() if mapping else ()
         for part in parts:
-            yield from _tensors(part)
+            yield from tensors_in(part)

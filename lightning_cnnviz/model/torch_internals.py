@@ -6,7 +6,7 @@ PyTorch has changed.
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -227,6 +227,59 @@ class WritesRefused(TorchDispatchMode):  # type: ignore[no-untyped-call]
                     if isinstance(tensor, Tensor) and _memory_of(tensor) in self._memory:
                         raise NotRunAgainError("its forward() writes into a tensor that is too large to be copied")
         return function(*args, **options)
+
+
+class Operation(NamedTuple):
+    """What an operation did with tensors.
+
+    Attributes:
+        name: Without namespace and overload, e.g. `"add_"`.
+        given: Its arguments, without those that it overwrites only by keyword (`out`).
+        written: The arguments that it writes to.
+        made: The results, without those that are arguments.
+    """
+
+    name: str
+    given: list[Tensor]
+    written: list[Tensor]
+    made: list[Tensor]
+
+
+class OperationsHeard(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Context in which a function is told of every operation on tensors, after it has run.
+
+    Hooks of modules do not see what runs between modules, and only an operator's schema tells what it writes to.
+
+    Example:
+        >>> with OperationsHeard(lambda operation: print(operation.name, len(operation.made))):
+        ...     _ = torch.ones(2).add_(1)
+        ones 1
+        add_ 0
+    """
+
+    def __init__(self, tell: Callable[[Operation], None]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._tell = tell
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Runs an operation and tells of it."""
+        options = kwargs or {}
+        result = function(*args, **options)
+        given, written = list[Tensor](), list[Tensor]()
+        for position, argument in enumerate(function._schema.arguments):
+            value = args[position] if position < len(args) else options.get(argument.name)
+            tensors = _tensors_in(value)
+            writes = argument.alias_info is not None and argument.alias_info.is_write
+            written += tensors if writes else []
+            given += [] if writes and argument.kwarg_only else tensors
+        made = [part for part in _tensors_in(result) if not any(part is other for other in written)]
+        self._tell(Operation(function._schema.name.rpartition("::")[2], given, written, made))
+        return result
+
+
+def _tensors_in(value: object) -> list[Tensor]:
+    parts = value if isinstance(value, (list, tuple)) else [value]
+    return [part for part in parts if isinstance(part, Tensor)]
 
 
 def _memory_of(tensor: Tensor) -> int | None:

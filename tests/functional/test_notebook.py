@@ -14,13 +14,14 @@ from torch import nn
 
 from lightning_cnnviz import look
 from lightning_cnnviz.functional import (
-    architecture,
     architecture_diagram,
+    arranged,
     conv_weight,
     feature_maps,
     kernel_grid,
     last_hidden_layer,
     mean_maps,
+    network_graph,
     prediction_sheet,
     project,
     projection_chart,
@@ -94,7 +95,7 @@ def test_each_picture_is_what_its_function_draws(shown):
     layout = project(record(net, images, [hidden]).layers[hidden])
     assert len(everything) == len(layout.points)
     expected = {
-        "architecture/diagram": architecture_diagram(architecture(net, images[:1]), (1, 8, 8), title="Net"),
+        "architecture/diagram": architecture_diagram(arranged(network_graph(net, images[:1])), title="Net"),
         "class_report/samples": prediction_sheet(
             images[:20], labels[:20], predicted, probabilities.amax(dim=1), NAMES, title="predictions"
         ),

@@ -10,6 +10,7 @@ from helpers.internals import broken_by
 from torch import nn
 
 from lightning_cnnviz.model.torch_internals import (
+    OperationsHeard,
     Uncompiled,
     compared_tensors,
     compiled_original,
@@ -274,3 +275,35 @@ def test_what_takes_the_place_of_a_compiled_module_in_a_copy_computes_the_same_u
     assert plain.__getattr__("forward") is not None
     with pytest.raises(AttributeError):
         _ = plain.nothing
+
+
+@pytest.mark.parametrize(
+    ("run", "heard"),
+    [
+        (lambda x: x + x, ("add", [True, True], [], 1)),
+        (lambda x: x.relu_(), ("relu_", [True], [True], 0)),
+        (lambda x: torch.add(x, x, out=torch.empty(2)), ("add", [True, True], [False], 0)),
+        (lambda x: torch.stack([x, x]), ("stack", [True, True], [], 1)),
+        (lambda x: x.chunk(2), ("split", [True], [], 2)),
+        (lambda x: x.view(1, 2), ("view", [True], [], 1)),
+        (lambda x: torch.zeros(3), ("zeros", [], [], 1)),
+        (lambda x: x.sum().item(), ("_local_scalar_dense", [False], [], 0)),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_operations_tell_what_they_were_given_wrote_to_and_made(run, heard):
+    x, told = torch.rand(2), []
+    with torch.no_grad(), OperationsHeard(told.append):
+        run(x)
+    last = [operation for operation in told if operation.name != "detach"][-1]  # which some factories add
+    found = last.name, [part is x for part in last.given], [part is x for part in last.written], len(last.made)
+    assert found == heard
+
+
+def test_operations_are_heard_within_the_context_only():
+    told = []
+    with OperationsHeard(told.append):
+        torch.zeros(1)
+    torch.ones(1)
+    assert "zeros" in [operation.name for operation in told]
+    assert "ones" not in [operation.name for operation in told]

@@ -113,9 +113,8 @@ def test_not_measured_and_no_gradient_differ_by_pattern_and_the_axis_is_as_long_
 
 def test_the_blocks_of_the_network_tell_not_measured_from_no_gradient(tab, fast):
     tab.open(fast, run="sparse", step=1200).at(1200)
-    grounds = [
-        tab.find(f".block >> nth={k} >> .box").evaluate("(box) => getComputedStyle(box).backgroundImage")
-        for k in (1, 2)
-    ]
-    assert grounds[0] == "none"
-    assert grounds[1].startswith("repeating-linear-gradient")
+    blocks = [tab.find(f".block >> nth={k}") for k in (1, 2)]
+    borders = [block.evaluate("(block) => getComputedStyle(block).borderStyle") for block in blocks]
+    signs = [block.locator("b").evaluate("(name) => getComputedStyle(name, '::after').content") for block in blocks]
+    assert borders == ["solid", "dashed"]
+    assert signs == ['" ○"', '" ?"']

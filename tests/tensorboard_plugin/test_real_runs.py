@@ -61,9 +61,9 @@ def tab(request, browser, real, start):
 def test_a_run_of_the_fashion_cnn(tab, real):
     _, model, _ = real
     tab.open(tab.server, run="fashion", layer="conv1", view="kernels", scale="own").at(180)
-    assert tab.find(".block b").all_inner_texts() == [
-        name for name, _ in model.named_children() if "accuracy" not in name
-    ]
+    modules = [name for name, _ in model.named_children() if "accuracy" not in name]
+    flattened = modules.index("fc1")
+    assert tab.find(".block b").all_inner_texts() == ["input", *modules[:flattened], "flatten", *modules[flattened:]]
     weight = model.conv1.weight.detach().numpy()[:, 0]
     expected = colormaps["RdBu_r"](weight[0] / abs(weight).max() / 2 + 0.5)[..., :3] * 255
     picture = tab.pixels(".sheet:not([hidden]) canvas").astype(float)

@@ -128,7 +128,8 @@ def test_compared_runs_show_the_selected_layer_in_both_strips(tab, start, folder
     server = start(tmp_path / "logs", fast=True).wait_for("one", 5)
     tab.open(server, run="one", compare="two", layer="encoder.blocks.700.mlp.fc").at(500)
     for view in (0, 1):
-        row = tab.box(f".network .row >> nth={view}")
-        block = tab.box(f".view >> nth={view} >> [aria-selected=true]")
-        assert row["x"] <= block["x"]
-        assert block["x"] + block["width"] <= row["x"] + row["width"]
+        frame = tab.box(f".network .scroller >> nth={view}")
+        block = tab.box(f".view >> nth={view} >> .block[aria-pressed=true]")
+        for start_of, length in (("x", "width"), ("y", "height")):
+            assert frame[start_of] <= block[start_of]
+            assert block[start_of] + block[length] <= frame[start_of] + frame[length]

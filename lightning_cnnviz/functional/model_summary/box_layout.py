@@ -1,157 +1,145 @@
-"""Layout of the boxes of a diagram: side by side in rows, with space for the text under them."""
+"""Layout of a network's picture in pixels: the columns and lanes of each group get sizes, and rows have an end."""
 
-from collections.abc import Sequence
-from itertools import groupby, pairwise
-from typing import NamedTuple, TypeAlias
+from collections.abc import Mapping, Sequence
+from math import inf
+from typing import NamedTuple
 
-from lightning_cnnviz.functional.drawing.caption import text_width
+from lightning_cnnviz.functional.model_summary.arrangement import Level
 
-Colour: TypeAlias = tuple[int, int, int]
-
-DEPTH_RIGHT, DEPTH_UP = 0.30, 0.24
-"""Horizontal and vertical pixels for each pixel of depth, in oblique projection."""
-HIDDEN_SHARES = (0.0, 0.25, 0.5)
-"""Shares of a box's side that the next box may hide; a larger one is used only if it saves a row."""
-BLOCK_GAP, LABEL_GAP = 14, 8
-MAX_LABEL_WIDTH = 120
-"""In pixels."""
+COLUMN_GAPS, LANE_GAP = (26, 20, 14), 10
+"""In pixels: between columns, where edges change their lane (a smaller one only if it saves a row), and lanes."""
+FRAME_PADDING, FRAME_TITLE = 6, 16
+"""In pixels: between a frame and what is in it, and the height of the name above."""
+ROW_GAP, ROW_END = 18, 12
+"""In pixels: between rows, and what edges extend beyond a row that they leave."""
 
 
-class Cuboid(NamedTuple):
-    """A cuboid; lengths in pixels.
+class Cell(NamedTuple):
+    """The space of an item; lengths in pixels.
 
     Attributes:
-        height: Height of the front.
-        depth: Extent to the back; drawn foreshortened, to the upper right.
-        thickness: Width of the front.
-        colour: Colour of the front; the top is lighter, the side darker.
+        width: Its width; edges begin and end at its sides.
+        above: From the height at which edges begin and end to the top.
+        below: From there to the bottom.
     """
 
-    height: float
-    depth: float
-    thickness: float
-    colour: Colour
+    width: float
+    above: float
+    below: float
 
 
-class Block(NamedTuple):
-    """Adjoining boxes, and the text under them.
+class Edge(NamedTuple):
+    """A part of an edge.
 
     Attributes:
-        boxes: The boxes, from left to right.
-        number: Text directly under the first box.
-        size: Text below, aligned with that of the other blocks.
-        names: Lines below that; the first is emphasised.
-        group: Adjacent blocks with the same group get a bracket with its name; empty for none.
+        points: Corners from left to right, which are joined by curves where they differ in height.
+        target: Index of the item that it leads to; None at the end of a row.
     """
 
-    boxes: tuple[Cuboid, ...]
-    number: str
-    size: str
-    names: tuple[str, ...]
-    group: str
-
-    @property
-    def thickness(self) -> float:
-        """Total thickness of the boxes."""
-        return sum(box.thickness for box in self.boxes)
-
-    @property
-    def reach(self) -> float:
-        """Horizontal pixels from the middle of the depth to the front (leftwards) and to the back (rightwards)."""
-        return max(box.depth for box in self.boxes) * DEPTH_RIGHT / 2
-
-    @property
-    def half_height(self) -> float:
-        """Vertical pixels from the middle to the lowest and to the highest point."""
-        return max(box.height + box.depth * DEPTH_UP for box in self.boxes) / 2
+    points: tuple[tuple[float, float], ...]
+    target: int | None
 
 
-class Slot(NamedTuple):
-    """The space of a block in a row.
-
-    Positions are horizontal, in pixels; the `place` of a slot is that of the left side of its block, at half depth.
+class Placed(NamedTuple):
+    """A level in pixels.
 
     Attributes:
-        block: The block.
-        half_label: Half the width of the text under it.
-        hidden: Share of its side that the next block may hide.
+        cell: The space that it takes.
+        items: Left end and height of the edges' ends, of each item.
+        edges: The edges, those that cross the end of a row in several parts.
     """
 
-    block: Block
-    half_label: float
-    hidden: float
-
-    def left(self, place: float) -> float:
-        """Returns the left end of the slot."""
-        return min(place - self.block.reach, self.number(place) - self._digits, self.middle(place) - self.half_label)
-
-    def right(self, place: float) -> float:
-        """Returns the right end of the slot."""
-        end = place + self.block.thickness + self.block.reach
-        return max(end, self.number(place) + self._digits, self.middle(place) + self.half_label)
-
-    def middle(self, place: float) -> float:
-        """Returns the centre of the text."""
-        return place + self.block.thickness / 2
-
-    def span(self, place: float) -> tuple[float, float]:
-        """Returns the left and right end of the text and the block, at half depth."""
-        half = max(self.half_label, self.block.thickness / 2)
-        return self.middle(place) - half, self.middle(place) + half
-
-    def front(self, place: float) -> float:
-        """Returns the left side of the first box's front."""
-        return place - self.block.boxes[0].depth * DEPTH_RIGHT / 2
-
-    def number(self, place: float) -> float:
-        """Returns the centre of the number, under the first box's front."""
-        return self.front(place) + self.block.boxes[0].thickness / 2
-
-    def after(self, before: "Slot", place: float) -> float:
-        """Returns the place of this slot to the right of another slot at a given place."""
-        side = place + before.block.thickness + before.block.reach * (1 - 2 * before.hidden)
-        digits = before.number(place) + before._digits + LABEL_GAP / 2
-        return max(
-            side + BLOCK_GAP + self.block.reach,
-            digits + self.block.reach,
-            digits + self._digits - self.number(0),
-            before.middle(place) + before.half_label + LABEL_GAP + self.half_label - self.middle(0),
-        )
-
-    @property
-    def _digits(self) -> float:
-        return text_width(self.block.number) / 2
+    cell: Cell
+    items: tuple[tuple[float, float], ...]
+    edges: tuple[Edge, ...]
 
 
-def to_slots(blocks: Sequence[Block], hidden: float) -> list[Slot]:
-    """Computes the slot of each block."""
-    slots = []
-    for group, members in groupby(blocks, key=lambda block: block.group):
-        same = list(members)
-        share = (min(text_width(group), MAX_LABEL_WIDTH) + 4) / len(same)  # space for the name of the bracket
-        for block in same:
-            own = max(text_width(line) for line in (block.size, *block.names))
-            slots.append(Slot(block, max(min(own, MAX_LABEL_WIDTH), share) / 2, hidden))
-    return slots
+def place(level: Level, cells: Sequence[Cell], length: float | None = None) -> Placed:
+    """Gives the columns and lanes of a level the sizes of what is in them.
+
+    Args:
+        level: Items and edges.
+        cells: The space of each item.
+        length: Maximum length of a row, unless a column is longer; further columns stand in further rows, as few as
+            possible, of about equal length. Default: one row.
+
+    Example:
+        >>> from lightning_cnnviz.functional.model_summary.arrangement import Item
+        >>> level = Level(None, (Item((0,), 0, 0), Item((1,), 1, 0)), ((0, 1, 0),))
+        >>> place(level, [Cell(30, 10, 20), Cell(40, 10, 20)]).items
+        ((0.0, 10.0), (56.0, 10.0))
+    """
+    widths: dict[int, float] = {}
+    for item, cell in zip(level.items, cells, strict=True):
+        widths[item.column] = max(widths.get(item.column, 0.0), cell.width)
+    rows, lefts = _best_rows(widths, length)
+    heights = [_heights(level, cells, row) for row in rows]
+    tops = [0.0]
+    for row in heights:
+        tops.append(tops[-1] + row[1] + ROW_GAP)
+    row_of = {column: index for index, row in enumerate(rows) for column in row}
+
+    def height(column: int, lane: int) -> float:
+        return tops[row_of[column]] + heights[row_of[column]][0][lane]
+
+    whole = max((lefts[column] + widths[column] for column in widths), default=0.0)
+    items = tuple(
+        (lefts[item.column] + (widths[item.column] - cell.width) / 2, height(item.column, item.lane))
+        for item, cell in zip(level.items, cells, strict=True)
+    )
+    edges: list[Edge] = []
+    for source, target, lane in level.edges:
+        first, last = level.items[source].column, level.items[target].column
+        points = [
+            (items[source][0] + cells[source].width, items[source][1]),
+            (lefts[first] + widths[first], items[source][1]),
+        ]
+        for column in range(first + 1, last + 1):
+            own = items[target][1] if column == last else height(column, lane)
+            if row_of[column] != row_of[column - 1]:
+                before = points[-1][1] if column == first + 1 else height(column - 1, lane)
+                edges.append(Edge((*points, (whole + ROW_END, before)), None))
+                points = [(-ROW_END, height(column, lane))]
+            points += [(lefts[column], own)]
+            points += [(lefts[column] + widths[column], own)] if column < last else [(items[target][0], own)]
+        edges.append(Edge(tuple(points), target))
+    above = heights[0][0][0] if heights else 0.0
+    return Placed(Cell(whole, above, max(tops[-1] - ROW_GAP, 0.0) - above), items, tuple(edges))
 
 
-def places_of(slots: Sequence[Slot]) -> list[float]:
-    """Returns the places of the slots in a row that starts at 0."""
-    places = [-slots[0].left(0)]
-    for before, slot in pairwise(slots):
-        places.append(slot.after(before, places[-1]))
-    return places
+def _best_rows(widths: Mapping[int, float], length: float | None) -> tuple[list[list[int]], dict[int, float]]:
+    """The columns in each row, and the left end of each column."""
+    if length is None:
+        return _rows(widths, inf, COLUMN_GAPS[0])
+    fewest = len(_rows(widths, length, COLUMN_GAPS[-1])[0])
+    gap = next(gap for gap in COLUMN_GAPS if len(_rows(widths, length, gap)[0]) == fewest)
+    lengths = [*range(100, int(length), 20), length]
+    return next(found for end in lengths if len((found := _rows(widths, end, gap))[0]) == fewest)
 
 
-def wrap(slots: Sequence[Slot], length: int) -> list[list[Slot]]:
-    """Splits slots into rows of at most `length` pixels, unless a single block is longer."""
-    rows: list[list[Slot]] = []
-    place = 0.0
-    for slot in slots:
-        if rows and slot.right(following := slot.after(rows[-1][-1], place)) <= length:
-            rows[-1].append(slot)
-            place = following
-        else:
-            rows.append([slot])
-            place = -slot.left(0)
-    return rows
+def _rows(widths: Mapping[int, float], length: float, gap: float) -> tuple[list[list[int]], dict[int, float]]:
+    rows: list[list[int]] = []
+    lefts: dict[int, float] = {}
+    end = 0.0
+    for column in sorted(widths):
+        if not rows or end + gap + widths[column] > length:
+            rows.append([])
+            end = -gap
+        lefts[column] = end + gap
+        rows[-1].append(column)
+        end = lefts[column] + widths[column]
+    return rows, lefts
+
+
+def _heights(level: Level, cells: Sequence[Cell], row: Sequence[int]) -> tuple[dict[int, float], float]:
+    """The height of the edges' ends in each lane of a row, and that of the row."""
+    lanes = {item.lane for item in level.items} | {lane for _, _, lane in level.edges} | {0}
+    heights: dict[int, float] = {}
+    top = 0.0
+    for lane in range(min(lanes), max(lanes) + 1):
+        here = [
+            cell for item, cell in zip(level.items, cells, strict=True) if item.lane == lane and item.column in row
+        ]
+        heights[lane] = top + max((cell.above for cell in here), default=0.0)
+        top = heights[lane] + max((cell.below for cell in here), default=0.0) + LANE_GAP
+    return heights, max(top - LANE_GAP, 0.0)

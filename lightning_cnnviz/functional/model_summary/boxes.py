@@ -1,100 +1,177 @@
-"""Rows of boxes in oblique projection with text under them, for the diagram of a network."""
+"""Boxes in oblique projection with text under them, and edges between them, for the diagram of a network."""
 
-from collections.abc import Sequence
-from itertools import groupby
-from math import ceil
+from itertools import pairwise
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from lightning_cnnviz.functional.drawing.caption import TEXT_SIZE, pad, shorten, stack, text_line
+from lightning_cnnviz.functional.drawing.caption import TEXT_SIZE, shorten, text_line, text_width
 from lightning_cnnviz.functional.drawing.image import OUTLINE, Picture
-from lightning_cnnviz.functional.model_summary.box_layout import (
-    DEPTH_RIGHT,
-    DEPTH_UP,
-    HIDDEN_SHARES,
-    MAX_LABEL_WIDTH,
-    Block,
-    Colour,
-    Cuboid,
-    Slot,
-    places_of,
-    to_slots,
-    wrap,
-)
+from lightning_cnnviz.functional.model_summary.box_layout import Cell
 
-LINE_HEIGHT, ARROW_LENGTH = TEXT_SIZE + 4, 22
-"""In pixels: the height of a line of text, and the length of an arrow at the end of a row."""
-OVERSAMPLE = 3
+Colour: TypeAlias = tuple[int, int, int]
+
+DEPTH_RIGHT, DEPTH_UP = 0.30, 0.24
+"""Horizontal and vertical pixels for each pixel of depth, in oblique projection."""
+MAX_LABEL_WIDTH, LINE_HEIGHT = 140, TEXT_SIZE + 4
+"""In pixels."""
+OVERSAMPLE = 2
 """Sub-pixels in each direction, for anti-aliasing."""
+ARROW = 5
 
 
-def box_rows(blocks: Sequence[Block], width: int) -> Picture:
-    """Draws blocks from left to right with arrows between them, in as few rows as possible, of about equal length.
+class Cuboid(NamedTuple):
+    """A cuboid; lengths in pixels.
 
-    Args:
-        blocks: At least one.
-        width: Maximum width of a row in pixels, unless a single block is wider.
+    Attributes:
+        height: Height of the front.
+        depth: Extent to the back; drawn foreshortened, to the upper right.
+        thickness: Width of the front.
+        colour: Colour of the front; the top is lighter, the side darker.
+    """
+
+    height: float
+    depth: float
+    thickness: float
+    colour: Colour
+
+
+class Block(NamedTuple):
+    """Adjoining boxes, and the text under them.
+
+    Attributes:
+        boxes: The boxes, from left to right.
+        number: First line of text.
+        size: Second line, faint; empty for none.
+        names: Lines below; the first is emphasised.
+    """
+
+    boxes: tuple[Cuboid, ...]
+    number: str
+    size: str
+    names: tuple[str, ...]
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines of text, shortened."""
+        lines = [self.number, *([self.size] if self.size else []), *self.names]
+        return [shorten(line, MAX_LABEL_WIDTH, keep_end=True) for line in lines]
+
+    @property
+    def thickness(self) -> float:
+        """Total thickness of the boxes."""
+        return sum(box.thickness for box in self.boxes)
+
+    @property
+    def reach(self) -> float:
+        """Horizontal pixels from the middle of the depth to the front (leftwards) and to the back (rightwards)."""
+        return max(box.depth for box in self.boxes) * DEPTH_RIGHT / 2
+
+    @property
+    def half_height(self) -> float:
+        """Vertical pixels from the middle to the lowest and to the highest point."""
+        return max(box.height + box.depth * DEPTH_UP for box in self.boxes) / 2
+
+    def cell(self) -> Cell:
+        """Returns the space of the block with its text."""
+        width = max(self.thickness + 2 * self.reach, *map(text_width, self.lines))
+        return Cell(width, self.half_height, self.half_height + 2 + LINE_HEIGHT * len(self.lines))
+
+
+class Frame(NamedTuple):
+    """A frame around a group, with its name; lengths in pixels."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+    name: str
+
+
+class Stand(NamedTuple):
+    """A block at its place; lengths in pixels.
+
+    Attributes:
+        left: Left end of its cell.
+        middle: Height at which edges begin and end.
+        block: The block.
+        reads: Whether an edge ends at it.
+        feeds: Whether an edge begins at it.
+    """
+
+    left: float
+    middle: float
+    block: Block
+    reads: bool
+    feeds: bool
+
+
+class Line(NamedTuple):
+    """A line through points, bent where these differ in height.
+
+    Attributes:
+        points: From left to right.
+        arrow: Whether there is an arrow at its end.
+    """
+
+    points: tuple[tuple[float, float], ...]
+    arrow: bool
+
+
+class Drawing(NamedTuple):
+    """What is drawn, in pixels from the upper left corner."""
+
+    blocks: list[Stand]
+    lines: list[Line]
+    frames: list[Frame]
+
+
+def draw_boxes(drawing: Drawing, width: int, height: int) -> Picture:
+    """Draws blocks with their text, edges and frames on white.
 
     Example:
-        >>> box = Cuboid(height=100, depth=100, thickness=20, colour=(63, 144, 218))
-        >>> box_rows([Block((box,), "6", "24×24", ("conv1",), "")] * 3, width=800).shape
-        (174, 178, 3)
+        >>> block = Block((Cuboid(100, 100, 20, (63, 144, 218)),), "6", "24×24", ("conv1",))
+        >>> draw_boxes(Drawing([Stand(0, 80, block, reads=False, feeds=False)], [], []), 60, 220).shape
+        (220, 60, 3)
     """
-    limit = width - 2 * ARROW_LENGTH
-    candidates = [to_slots(blocks, hidden) for hidden in HIDDEN_SHARES]
-    fewest = len(wrap(candidates[-1], limit))
-    slots = next(slots for slots in candidates if len(wrap(slots, limit)) == fewest)
-    length = next(length for length in range(100, limit + 20, 20) if len(wrap(slots, min(length, limit))) == fewest)
-    rows = wrap(slots, min(length, limit))
-    pictures = [_draw(row, follows_row=row is not rows[0], precedes_row=row is not rows[-1]) for row in rows]
-    return stack(*pictures, gap=24)
-
-
-def _draw(row: Sequence[Slot], follows_row: bool, precedes_row: bool) -> Picture:
-    """Draws one row, with an arrow on the left if it follows another row and on the right if it precedes another."""
-    places = [place + follows_row * ARROW_LENGTH for place in places_of(row)]
-    middle = ceil(max(slot.block.half_height for slot in row)) + 1
-    width = ceil(max(slot.right(place) for slot, place in zip(row, places, strict=True)))
-    picture = _draw_boxes(row, places, (2 * middle, width + precedes_row * ARROW_LENGTH), follows_row, precedes_row)
-    lines = 1 + max(len(slot.block.names) for slot in row)
-    grouped = any(slot.block.group for slot in row)
-    picture = pad(picture, 2 * middle + (1 + lines) * LINE_HEIGHT + grouped * (LINE_HEIGHT + 8), 0)
-    for slot, place in zip(row, places, strict=True):
-        block, first = slot.block, slot.block.boxes[0]
-        _write(picture, block.number, slot.number(place), middle + (first.height + first.depth * DEPTH_UP) / 2 + 2)
-        for index, line in enumerate((block.size, *block.names), start=1):
-            shown = shorten(line, MAX_LABEL_WIDTH, keep_end=True)
-            _write(picture, shown, slot.middle(place), 2 * middle + index * LINE_HEIGHT, faint=index != 2)
-    top = 2 * middle + (1 + lines) * LINE_HEIGHT + 4
-    for group, members in groupby(zip(row, places, strict=True), key=lambda pair: pair[0].block.group):
-        spans = [slot.span(place) for slot, place in members]
-        if group:
-            _bracket(picture, group, spans[0][0], spans[-1][1], top)
+    image = Image.new("RGB", (width * OVERSAMPLE, height * OVERSAMPLE), "white")
+    draw = ImageDraw.Draw(image)
+    for frame in drawing.frames:
+        corners = [(frame.left, frame.top), (frame.left + frame.width, frame.top + frame.height)]
+        scaled = [(x * OVERSAMPLE, y * OVERSAMPLE) for x, y in corners]
+        draw.rounded_rectangle([scaled[0], scaled[1]], 6 * OVERSAMPLE, outline=(190,) * 3, width=OVERSAMPLE)
+    for line in drawing.lines:
+        _draw_line(draw, line)
+    for stand in drawing.blocks:
+        _draw_block(draw, stand)
+    picture = np.array(image.resize((width, height), Image.Resampling.BOX))
+    for frame in drawing.frames:
+        name = shorten(frame.name, round(frame.width) - 12, keep_end=True)
+        _write(picture, name, frame.left + 8 + text_width(name) / 2, frame.top + 2, faint=True)
+    for left, middle, block, *_ in drawing.blocks:
+        centre, top = left + block.cell().width / 2, middle + block.half_height + 2
+        for index, text in enumerate(block.lines):
+            emphasised = index in (0, 1 + bool(block.size))
+            _write(picture, text, centre, top + index * LINE_HEIGHT, faint=not emphasised)
     return picture
 
 
-def _draw_boxes(
-    row: Sequence[Slot], places: Sequence[float], size: tuple[int, int], follows_row: bool, precedes_row: bool
-) -> Picture:
-    height, width = size
-    image = Image.new("RGB", (width * OVERSAMPLE, height * OVERSAMPLE), "white")
-    draw = ImageDraw.Draw(image)
-    start = 0.0 if follows_row else None
-    for slot, place in zip(row, places, strict=True):  # from the left, because boxes further right are in front
-        if start is not None:
-            _arrow(draw, start, slot.front(place), height / 2)
-        left = place
-        for box in slot.block.boxes:
-            _draw_box(draw, box, left, height / 2)
-            left += box.thickness
-        start = left
-    if precedes_row and start is not None:
-        _arrow(draw, start, width, height / 2)
-    return np.array(image.resize((width, height), Image.Resampling.BOX))
+def _draw_block(draw: ImageDraw.ImageDraw, stand: Stand) -> None:
+    left, middle, block = stand[:3]
+    width = block.cell().width
+    place = left + (width - block.thickness) / 2
+    front = place - block.boxes[0].depth * DEPTH_RIGHT / 2
+    if stand.reads:
+        _draw_line(draw, Line(((left, middle), (front, middle)), arrow=True))
+    if stand.feeds:
+        _draw_line(draw, Line(((place + block.thickness, middle), (left + width, middle)), arrow=False))
+    for box in block.boxes:
+        _draw_cuboid(draw, box, place, middle)
+        place += box.thickness
 
 
-def _draw_box(draw: ImageDraw.ImageDraw, box: Cuboid, place: float, middle: float) -> None:
+def _draw_cuboid(draw: ImageDraw.ImageDraw, box: Cuboid, place: float, middle: float) -> None:
     right, up = box.depth * DEPTH_RIGHT, box.depth * DEPTH_UP
     left, bottom = place - right / 2, middle + (box.height + up) / 2
     front = [(left, bottom), (left + box.thickness, bottom)]
@@ -111,15 +188,19 @@ def _draw_box(draw: ImageDraw.ImageDraw, box: Cuboid, place: float, middle: floa
         draw.line([*scaled, scaled[0]], fill=edge, width=OVERSAMPLE - 1)
 
 
-def _arrow(draw: ImageDraw.ImageDraw, start: float, end: float, middle: float) -> None:
-    head, colour = 5, (OUTLINE,) * 3
-    draw.line(
-        [(start * OVERSAMPLE, middle * OVERSAMPLE), ((end - head) * OVERSAMPLE, middle * OVERSAMPLE)],
-        colour,
-        OVERSAMPLE,
-    )
-    tip = [(end, middle), (end - head, middle - head / 2), (end - head, middle + head / 2)]
-    draw.polygon([(x * OVERSAMPLE, y * OVERSAMPLE) for x, y in tip], fill=colour)
+def _draw_line(draw: ImageDraw.ImageDraw, line: Line) -> None:
+    shares = np.linspace(0, 1, 13)
+    corners = [line.points[0]]
+    for (x, y), (to_x, to_y) in pairwise(line.points):
+        bend = shares**2 * (3 - 2 * shares) if y != to_y else shares[[0, -1]]
+        along = np.linspace(0, 1, len(bend))
+        corners += [(x + (to_x - x) * a, y + (to_y - y) * b) for a, b in zip(along, bend, strict=True)]
+    colour = (OUTLINE,) * 3
+    draw.line([(x * OVERSAMPLE, y * OVERSAMPLE) for x, y in corners], fill=colour, width=OVERSAMPLE)
+    if line.arrow:
+        x, y = line.points[-1]
+        tip = [(x, y), (x - ARROW, y - ARROW / 2), (x - ARROW, y + ARROW / 2)]
+        draw.polygon([(x * OVERSAMPLE, y * OVERSAMPLE) for x, y in tip], fill=colour)
 
 
 def _mixed(colour: Colour, other: int, share: float) -> Colour:
@@ -134,10 +215,3 @@ def _write(picture: Picture, text: str, middle: float, top: float, faint: bool =
     y, x = round(top), max(round(middle - line.shape[1] / 2), 0)
     area = picture[y : y + len(line), x : x + line.shape[1]]
     np.minimum(area, line[: area.shape[0], : area.shape[1]], out=area)
-
-
-def _bracket(picture: Picture, name: str, left: float, right: float, top: int) -> None:
-    start, end = max(round(left), 0), min(round(right), picture.shape[1]) - 1
-    picture[top, start:end] = OUTLINE
-    picture[top - 3 : top, [start, end - 1]] = OUTLINE
-    _write(picture, shorten(name, end - start, keep_end=True), (start + end) / 2, top + 1, faint=True)

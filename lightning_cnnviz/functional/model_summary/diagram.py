@@ -1,20 +1,36 @@
-"""Diagram of a network: the outputs of its layers as boxes, in order of execution."""
+"""Diagram of a network: the outputs of its layers as boxes, and what flows between."""
 
-from collections.abc import Sequence
-from itertools import takewhile
-from math import log2, prod, sqrt
-from typing import Literal, NamedTuple, TypeAlias
+from collections.abc import Iterator, Sequence
+from math import ceil, inf, log2, sqrt
+from typing import NamedTuple
 
 import numpy as np
 
-from lightning_cnnviz.functional.drawing.caption import beside, text_line, titled
+from lightning_cnnviz.functional.drawing.caption import beside, stack, text_line, titled
 from lightning_cnnviz.functional.drawing.colours import CLASSES
 from lightning_cnnviz.functional.drawing.image import Picture, tile
-from lightning_cnnviz.functional.model_summary.box_layout import Block, Colour, Cuboid
-from lightning_cnnviz.functional.model_summary.boxes import box_rows
-from lightning_cnnviz.functional.model_summary.layer_info import LayerInfo, Role
-
-BoxRole: TypeAlias = Role | Literal["input"]
+from lightning_cnnviz.functional.model_summary.arrangement import Arrangement, Item, Level
+from lightning_cnnviz.functional.model_summary.box_layout import (
+    FRAME_PADDING,
+    FRAME_TITLE,
+    ROW_END,
+    Cell,
+    Placed,
+    place,
+)
+from lightning_cnnviz.functional.model_summary.boxes import (
+    Block,
+    Colour,
+    Cuboid,
+    Drawing,
+    Frame,
+    Line,
+    Stand,
+    draw_boxes,
+)
+from lightning_cnnviz.functional.model_summary.channel_order import channels_last
+from lightning_cnnviz.functional.model_summary.folding import structure
+from lightning_cnnviz.functional.model_summary.layer_info import GraphNode, NodeRole
 
 MAX_DIAGRAM_WIDTH = 1584
 """Maximum width of a row of boxes, in pixels."""
@@ -24,11 +40,12 @@ SLICE_THICKNESS, DEFAULT_DEPTH = 5, 24
 """In pixels: the thickness of slices, and the depth of outputs without a width."""
 MIN_REFERENCE_SIZE = 16
 """Minimum size of feature maps that are drawn with `MAX_BOX_SIDE`, so that small maps stay small."""
-MAX_ENLARGED_BLOCKS = 12
-"""Up to this number of blocks, the diagram is enlarged."""
-SLICE_ROLES = ("normalisation", "activation", "dropout")
-MAX_BLOCKS_WITH_ALL_NAMES, MAX_BLOCKS_WITH_SLICES, MAX_BLOCKS = 36, 100, 300
-"""Beyond these numbers of blocks, slices are not named, slices are not drawn, and further blocks are not drawn."""
+PART_GAP = 24
+"""Pixels between pictures of what is in blocks."""
+MAX_ENLARGED_COLUMNS = 12
+"""Up to this number of columns, the diagram is enlarged."""
+MAX_COLUMNS, MAX_SLICES, MAX_KINDS = 300, 12, 8
+"""Beyond these numbers, further columns, slices of a folded block and kinds of blocks are not drawn."""
 
 
 def _colour(index: int) -> Colour:
@@ -36,7 +53,7 @@ def _colour(index: int) -> Colour:
     return red, green, blue
 
 
-ROLE_COLOURS: dict[BoxRole, Colour] = {
+ROLE_COLOURS: dict[NodeRole, Colour] = {
     "input": (236, 236, 236),
     "convolution": _colour(0),
     "normalisation": _colour(7),
@@ -49,167 +66,221 @@ ROLE_COLOURS: dict[BoxRole, Colour] = {
 }
 
 
-class _Layer(NamedTuple):
-    """A layer to be drawn, with its output shape split into channels and size."""
-
-    name: str
-    kind: str
-    role: BoxRole
-    learns: bool
-    channels: int
-    size: tuple[int, ...]
-
-
-def architecture_diagram(infos: Sequence[LayerInfo], input_shape: Sequence[int], *, title: str = "") -> Picture:
-    """Draws the output of each layer as a box in oblique projection, starting with the input on the left.
+def architecture_diagram(arrangement: Arrangement, *, title: str = "") -> Picture:
+    """Draws the output of each layer as a box in oblique projection, and what flows from layer to layer as lines.
 
     Height and depth of a box show height and width of the feature maps: they grow with the square root of the size
-    relative to the largest map of the network. The thickness grows with the number of channels to the power of 0.4.
-    Vectors are tall bars whose height grows with the logarithm of their length. Normalisation, activation and dropout
-    are thin slices attached to the layer before them if they keep its output shape, otherwise separate boxes. The text
-    under each box states the number of channels, the size of the maps, and the names of the layer and its slices.
-    Branches are not drawn.
+    relative to the largest map of the network. The thickness grows with the number of channels to the power of 0.4;
+    functions without weights, such as an addition, are thin. Vectors are tall bars whose height grows with the
+    logarithm of their length. Layers that only normalise, activate or reshape are thin slices attached to the one that
+    they read from. The text under each box states the number of channels, the size of the maps, and the names of the
+    layer and its slices. Blocks that the network repeats are drawn as one box with a slice for each of their parts;
+    what is in a block of each kind is shown below.
 
     Args:
-        infos: From `architecture`. Modules that contain other listed modules, or returned no tensor, are skipped. For
-            very deep networks, only layers with weights and pooling are drawn; the number left out is stated.
-        input_shape: Shape of one sample.
+        arrangement: From `arranged`.
         title: Written above the diagram.
 
     Returns:
         Height × width × 3, uint8; up to 1600 pixels wide, in as many rows as necessary.
 
     Example:
-        >>> conv = LayerInfo("conv1", "Conv2d", "convolution", (6, 24, 24), 156, 156, 86400, 1)
-        >>> architecture_diagram([conv], (1, 28, 28), title="LeNet-5").shape
-        (432, 470, 3)
+        >>> import torch
+        >>> from lightning_cnnviz.functional import arranged, network_graph
+        >>> graph = network_graph(torch.nn.Conv2d(1, 6, 5), torch.rand(1, 1, 28, 28))
+        >>> architecture_diagram(arranged(graph), title="one layer").shape[2]
+        3
     """
-    drawable = [info for info in infos if info.output_shape is not None and not _contains(info, infos)]
-    blocks = _blocks(drawable, tuple(input_shape))
-    if len(blocks) > MAX_BLOCKS_WITH_SLICES:
-        essential = [block for block in blocks if _is_essential(block[0])]
-        blocks = [block[:1] for block in essential[:MAX_BLOCKS]]
-    shown = [layer for block in blocks for layer in block]
-    groups = [_split(block[0].name)[0].split(".") for block in blocks[1:]]
-    shared = ".".join(parts[0] for parts in takewhile(lambda parts: len(set(parts)) == 1, zip(*groups, strict=False)))
-    left_out = len(drawable) + 1 - len(shown)
-    largest = max((side for layer in shown for side in layer.size), default=1)
-    zoom = 1.5 if len(blocks) <= MAX_ENLARGED_BLOCKS else 1.0
-    named = len(blocks) <= MAX_BLOCKS_WITH_ALL_NAMES
+    painter = _Painter(arrangement)
+    network = painter.picture(None)
+    parts, further = painter.parts()
+    infos = arrangement.graph.infos
     return titled(
-        box_rows([_block(block, largest, zoom, shared, named) for block in blocks], MAX_DIAGRAM_WIDTH),
+        stack(network, *_shelves(parts), gap=16),
         title,
         f"{len(infos)} layers with {sum(info.parameters for info in infos):,} parameters · "
         f"{sum(info.multiply_adds for info in infos):,} multiply-adds per sample",
-        "in order of execution, branches are not drawn · sizes on compressed scales"
-        + (f' · names are within "{shared}"' if shared else "")
-        + (f" · {left_out} layers left out" if left_out else ""),
-        scale=_legend([layer.role for layer in shown]),
+        "as data flowed in one pass · sizes on compressed scales"
+        + (f' · names are within "{arrangement.within}"' if arrangement.within else "")
+        + (f" · {painter.left_out} columns left out" if painter.left_out else "")
+        + (f" · {further} further kinds of blocks not shown" if further else ""),
+        *(f"not drawn: {note}" for note in arrangement.graph.notes),
+        scale=_legend(painter.roles),
     )
 
 
-def _blocks(infos: Sequence[LayerInfo], input_shape: tuple[int, ...]) -> list[list[_Layer]]:
-    """Groups each layer with the slices that follow it."""
-    first_last = bool(infos) and _channels_last(infos[0], input_shape, 0)
-    blocks = [[_Layer("input", "", "input", False, *_channels_and_size(input_shape, first_last))]]
-    before = input_shape
-    for info in infos:
-        shape = info.output_shape or ()
-        channels, size = _channels_and_size(shape, _channels_last(info, shape, blocks[-1][0].channels))
-        learns = info.parameters > 0 or info.multiply_adds > 0
-        layer = _Layer(info.name, info.kind, info.role, learns, channels, size)
-        reshapes = info.role == "other" and not learns and prod(shape) == prod(before)
-        if reshapes or (info.role in SLICE_ROLES and shape == before):
-            blocks[-1].append(layer)
-        else:
-            blocks.append([layer])
-        before = shape
-    return blocks
+class _Measured(NamedTuple):
+    """A level, the pixels of its items, and what is in those that are frames."""
+
+    level: Level
+    placed: Placed
+    inner: dict[int, "_Measured"]
 
 
-def _is_essential(layer: _Layer) -> bool:
-    """Whether a layer is drawn even in very deep networks."""
-    return layer.role in ("input", "pooling") or (layer.learns and layer.role not in SLICE_ROLES)
+class _Painter:
+    def __init__(self, arrangement: Arrangement) -> None:
+        self.graph, self.labels = arrangement.graph, arrangement.labels
+        self.levels = {level.group: level for level in arrangement.levels}
+        self.folded = set(arrangement.folded)
+        self.last = channels_last(self.graph)
+        sizes = [self._channels_and_size(index)[1] for index in range(len(self.graph.nodes))]
+        self.largest = max((side for size in sizes for side in size), default=1)
+        top = self.levels[None]
+        self.zoom = 1.5 if len(top.items) <= MAX_ENLARGED_COLUMNS and len(self.levels) == 1 else 1.0
+        self.left_out = 0
+        self.roles: set[NodeRole] = set()
+        self.shown: list[int] = []  # folded groups that have been drawn
+        self.alike: dict[object, list[int]] = {}
+        for index, node in enumerate(self.graph.nodes):
+            if node.is_group and not node.blocks:
+                self.alike.setdefault(structure(self.graph, index), []).append(index)
+
+    def picture(self, group: int | None) -> Picture:
+        measured = self._measure(self._within_bounds(self.levels[group]), MAX_DIAGRAM_WIDTH - 2 * ROW_END)
+        drawing = Drawing([], [], [])
+        self._emit(measured, ROW_END, 2, drawing)
+        cell = measured.placed.cell
+        return draw_boxes(drawing, ceil(cell.width) + 2 * ROW_END, ceil(cell.above + cell.below) + 6)
+
+    def parts(self) -> tuple[list[Picture], int]:
+        """A picture of one folded group of each kind that has been drawn, and the number of further kinds."""
+        drawn: dict[object, Picture] = {}
+        further = set[object]()
+        for group in self.shown:  # which grows by what is folded in these groups
+            if self.graph.nodes[group].blocks:  # the first of the equal blocks
+                group = next(index for index, node in enumerate(self.graph.nodes) if node.parent == group)
+            kind = structure(self.graph, group)
+            if kind in drawn:
+                continue
+            if len(drawn) == MAX_KINDS:
+                further.add(kind)
+                continue
+            others, node = len(self.alike[kind]) - 1, self.graph.nodes[group]
+            heading = f"in {node.name}" + (f" and {others} more" if others else "") + f" · {node.kind}"
+            drawn[kind] = stack(text_line(heading), self.picture(group), gap=2)
+        return list(drawn.values()), len(further)
+
+    def _is_group(self, item: Item) -> bool:
+        return bool(item.nodes) and self.graph.nodes[item.nodes[0]].is_group
+
+    def _within_bounds(self, level: Level) -> Level:
+        """A level without the columns that are too many."""
+        kept = [k for k, item in enumerate(level.items) if item.column < MAX_COLUMNS]
+        if len(kept) == len(level.items):
+            return level
+        self.left_out += max(item.column for item in level.items) + 1 - MAX_COLUMNS
+        place_of = {k: index for index, k in enumerate(kept)}
+        edges = [(place_of[s], place_of[t], lane) for s, t, lane in level.edges if s in place_of and t in place_of]
+        return level._replace(items=tuple(level.items[k] for k in kept), edges=tuple(edges))
+
+    def _measure(self, level: Level, length: float | None) -> _Measured:
+        cells: list[Cell] = []
+        inner: dict[int, _Measured] = {}
+        for index, item in enumerate(level.items):
+            if self._is_group(item) and item.nodes[0] not in self.folded:
+                within = self._measure(self.levels[item.nodes[0]], None)
+                space = within.placed.cell
+                if space.width + 2 * FRAME_PADDING <= MAX_DIAGRAM_WIDTH - 2 * ROW_END:
+                    inner[index] = within
+                    above = space.above + FRAME_PADDING + FRAME_TITLE
+                    cells.append(Cell(space.width + 2 * FRAME_PADDING, above, space.below + FRAME_PADDING))
+                    continue
+                self.folded.add(item.nodes[0])
+            cells.append(self._block(item).cell() if item.nodes else Cell(0, 0, 0))
+        return _Measured(level, place(level, cells, length), inner)
+
+    def _emit(self, measured: _Measured, left: float, top: float, drawing: Drawing) -> None:
+        """Adds a level to a drawing, at a place."""
+        edges = measured.level.edges
+        for edge in measured.placed.edges:
+            points = tuple((left + x, top + y) for x, y in edge.points)
+            drawing.lines.append(Line(points, arrow=edge.target is None))
+        for index, (item, (x, y)) in enumerate(zip(measured.level.items, measured.placed.items, strict=True)):
+            if (within := measured.inner.get(index)) is not None:
+                space = within.placed.cell
+                inner_left, inner_top = left + x + FRAME_PADDING, top + y - space.above
+                height = space.above + space.below + FRAME_TITLE + 2 * FRAME_PADDING
+                frame_top = inner_top - FRAME_TITLE - FRAME_PADDING
+                label = self.labels[item.nodes[0]]
+                drawing.frames.append(Frame(left + x, frame_top, space.width + 2 * FRAME_PADDING, height, label))
+                entered = any(source == 0 for source, _, _ in within.level.edges)
+                left_again = any(target == len(within.level.items) - 1 for _, target, _ in within.level.edges)
+                ends = [left + x] * entered + [inner_left + space.width] * left_again
+                for end in ends:
+                    drawing.lines.append(Line(((end, top + y), (end + FRAME_PADDING, top + y)), arrow=False))
+                self._emit(within, inner_left, inner_top, drawing)
+            elif item.nodes:
+                reads = any(target == index for _, target, _ in edges)
+                feeds = any(source == index for source, _, _ in edges)
+                drawing.blocks.append(Stand(left + x, top + y, self._block(item), reads, feeds))
+                self.shown += item.nodes if self._is_group(item) else []
+
+    def _block(self, item: Item) -> Block:
+        nodes = [self.graph.nodes[index] for index in item.nodes]
+        first = nodes[0]
+        inside = list(self._leaves(item.nodes[0])) if first.is_group else []
+        parts = [first, *nodes[1:]]
+        if inside:
+            parts = inside if len(inside) <= MAX_SLICES else inside[:MAX_SLICES]
+        self.roles |= {part.role for part in parts}
+        channels, size = self._channels_and_size(item.nodes[0])
+        bare = first.role == "other" and not first.parameters and not inside
+        slim = [bool(inside) or bare or k > 0 for k in range(len(parts))]
+        boxes = [self._cuboid(channels, size, part.role, thin) for part, thin in zip(parts, slim, strict=True)]
+        names = [self.labels[index] for index in item.nodes]
+        if first.blocks:
+            names = [names[0].removesuffix(f" {first.kind}"), f"{first.kind} ×{first.blocks}"]
+        elif inside and first.kind not in names[0]:
+            names.append(first.kind)
+        return Block(tuple(boxes), str(channels), "×".join(map(str, size)), tuple(names))
+
+    def _leaves(self, group: int) -> Iterator[GraphNode]:
+        """The nodes in a group that are no groups; of equal blocks, those in the first."""
+        for index in range(group + 1, len(self.graph.nodes)):
+            node = self.graph.nodes[index]
+            if node.parent == group:
+                if node.is_group:
+                    yield from self._leaves(index)
+                else:
+                    yield node
+                if self.graph.nodes[group].blocks:
+                    return
+
+    def _channels_and_size(self, index: int) -> tuple[int, tuple[int, ...]]:
+        shape = self.graph.nodes[index].shape or ()
+        if not shape:
+            return 1, ()
+        return (shape[-1], shape[:-1]) if self.last[index] else (shape[0], shape[1:])
+
+    def _cuboid(self, channels: int, size: tuple[int, ...], role: NodeRole, slim: bool) -> Cuboid:
+        colour, zoom = ROLE_COLOURS[role], self.zoom
+        if not size:
+            height = min(30 + 10 * log2(max(channels, 1)), 1.3 * MAX_BOX_SIDE)
+            return Cuboid(height * zoom, DEFAULT_DEPTH * zoom, (SLICE_THICKNESS if slim else 9) * zoom, colour)
+        height, *depth = (
+            MIN_BOX_SIDE + (MAX_BOX_SIDE - MIN_BOX_SIDE) * sqrt(side / max(self.largest, MIN_REFERENCE_SIZE))
+            for side in size[-2:]
+        )
+        thickness = SLICE_THICKNESS if slim else 2 + 3 * channels**0.4
+        return Cuboid(height * zoom, (depth or [DEFAULT_DEPTH])[0] * zoom, thickness * zoom, colour)
 
 
-def _block(layers: Sequence[_Layer], largest: int, zoom: float, shared: str, named: bool) -> Block:
-    first, *slices = layers
-    group, _ = _split(first.name)
-    return Block(
-        boxes=(
-            _box(first, largest, zoom),
-            *(_box(part, largest, zoom)._replace(thickness=SLICE_THICKNESS * zoom) for part in slices),
-        ),
-        number=str(first.channels),
-        size="×".join(map(str, first.size)),
-        names=tuple(_label(layer, group, shared) for layer in (layers if named else layers[:1])),
-        group=_without(group, shared),
-    )
+def _shelves(pictures: Sequence[Picture]) -> list[Picture]:
+    """Puts pictures side by side as far as there is room, in as many rows as necessary."""
+    rows: list[list[Picture]] = []
+    for picture in pictures:
+        width = sum(other.shape[1] + PART_GAP for other in rows[-1]) + picture.shape[1] if rows else inf
+        if width > MAX_DIAGRAM_WIDTH:
+            rows.append([])
+        rows[-1].append(picture)
+    return [beside(*row, gap=PART_GAP) for row in rows]
 
 
-def _channels_last(info: LayerInfo, shape: tuple[int, ...], before: int) -> bool:
-    """Whether features are the last dimension of a shape (as for linear layers and transformers), not the first."""
-    if info.role in ("linear", "attention") or info.kind in (
-        "LayerNorm",
-        "RMSNorm",
-        "Embedding",
-        "LSTM",
-        "GRU",
-        "RNN",
-    ):
-        return True
-    if info.role in ("convolution", "pooling", "normalisation"):
-        return False
-    return bool(shape) and shape[-1] == before != shape[0]
-
-
-def _channels_and_size(shape: tuple[int, ...], channels_last: bool) -> tuple[int, tuple[int, ...]]:
-    if not shape:
-        return 1, ()
-    return (shape[-1], shape[:-1]) if channels_last else (shape[0], shape[1:])
-
-
-def _box(layer: _Layer, largest: int, zoom: float) -> Cuboid:
-    colour = ROLE_COLOURS[layer.role]
-    if not layer.size:
-        height = min(30 + 10 * log2(max(layer.channels, 1)), 1.3 * MAX_BOX_SIDE)
-        return Cuboid(height * zoom, DEFAULT_DEPTH * zoom, 9 * zoom, colour)
-    height, *depth = (
-        MIN_BOX_SIDE + (MAX_BOX_SIDE - MIN_BOX_SIDE) * sqrt(side / max(largest, MIN_REFERENCE_SIZE))
-        for side in layer.size[-2:]
-    )
-    thickness = 2 + 3 * layer.channels**0.4
-    return Cuboid(height * zoom, (depth or [DEFAULT_DEPTH])[0] * zoom, thickness * zoom, colour)
-
-
-def _split(name: str) -> tuple[str, str]:
-    """Splits a name into its parent and the rest, which starts with the last part that is not a number."""
-    parts = name.split(".")
-    cut = len(parts) - 1
-    while cut and parts[cut].isdigit():
-        cut -= 1
-    return ".".join(parts[:cut]), ".".join(parts[cut:])
-
-
-def _label(layer: _Layer, group: str, shared: str) -> str:
-    """Returns the text for a layer under a block, without the parts of its name that are shown elsewhere."""
-    parent, rest = _split(layer.name)
-    name = rest if parent == group else _without(layer.name, shared)
-    return name if any(map(str.isalpha, name)) else f"{name} {layer.kind}".strip()
-
-
-def _without(name: str, shared: str) -> str:
-    return name.removeprefix(f"{shared}.") if name != shared else ""
-
-
-def _contains(info: LayerInfo, infos: Sequence[LayerInfo]) -> bool:
-    return any(other is not info and other.name.startswith(info.name and f"{info.name}.") for other in infos)
-
-
-def _legend(roles: Sequence[BoxRole]) -> Picture:
-    present = set(roles)
-    parts = []
-    for role, colour in ROLE_COLOURS.items():
-        if role in present:
-            parts += [tile(np.full((1, 12, 12, 3), colour, dtype=np.uint8), 1), text_line(role)]
+def _legend(roles: set[NodeRole]) -> Picture:
+    parts: Sequence[Picture] = [
+        picture
+        for role, colour in ROLE_COLOURS.items()
+        if role in roles
+        for picture in (tile(np.full((1, 12, 12, 3), colour, dtype=np.uint8), 1), text_line(role))
+    ]
     return beside(*parts)

@@ -1,13 +1,11 @@
-"""Description of a layer that has run."""
+"""Description of the layers that have run, and of the graph that they form."""
 
-from collections.abc import Sequence
 from typing import Literal, NamedTuple, TypeAlias
-
-from lightning_cnnviz.functional.tab.data import TabData
 
 Role: TypeAlias = Literal[
     "convolution", "normalisation", "activation", "pooling", "linear", "attention", "dropout", "other"
 ]
+NodeRole: TypeAlias = Role | Literal["input"]
 
 
 class LayerInfo(NamedTuple):
@@ -34,22 +32,45 @@ class LayerInfo(NamedTuple):
     runs: int
 
 
-def model_tab_data(name: str, layers: Sequence[LayerInfo], input_shape: Sequence[int]) -> TabData:
-    """Returns the layers of a model, in order of execution, as data for the tab.
+class GraphNode(NamedTuple):
+    """A call of a module or function, the input, or a group of calls.
 
-    Example:
-        >>> info = LayerInfo("fc", "Linear", "linear", (10,), 110, 110, 100, 1)
-        >>> model_tab_data("Net", [info], (1, 28, 28)).info["layers"][0]["parameters"]
-        110
+    Attributes:
+        name: Module path as in `named_modules`; for a function, that of the module that called it.
+        kind: Class name of a module, name of a function, or `"input"`.
+        role: Type of layer.
+        is_module: Whether it is a call of a module.
+        shape: Shape of its output for one sample; None if it returned no tensor.
+        parameters: Number of parameters in it, as in `LayerInfo`.
+        run: The number of the call, from 1, of a module that ran several times; otherwise 0.
+        parent: Index of the group that it is in, or None.
+        is_group: Whether other nodes are in it.
+        blocks: The number of equal blocks that a group puts together, see `stacked`; otherwise 0.
     """
-    rows = [
-        {
-            "name": info.name,
-            "kind": info.kind,
-            "shape": None if info.output_shape is None else list(info.output_shape),
-            "parameters": info.parameters,
-            "trainable": info.trainable,
-        }
-        for info in layers
-    ]
-    return TabData("model", {}, {"name": name, "input_shape": list(input_shape), "layers": rows}, {})
+
+    name: str
+    kind: str
+    role: NodeRole
+    is_module: bool
+    shape: tuple[int, ...] | None
+    parameters: int = 0
+    run: int = 0
+    parent: int | None = None
+    is_group: bool = False
+    blocks: int = 0
+
+
+class NetworkGraph(NamedTuple):
+    """What ran in a forward pass, and what flowed between.
+
+    Attributes:
+        nodes: The input, then calls and groups in order of execution; a group precedes what is in it.
+        edges: Pairs of indices of nodes that are no groups: the second read what the first computed.
+        notes: What could not be followed, in words.
+        infos: The layers.
+    """
+
+    nodes: tuple[GraphNode, ...]
+    edges: tuple[tuple[int, int], ...]
+    notes: tuple[str, ...]
+    infos: tuple[LayerInfo, ...]

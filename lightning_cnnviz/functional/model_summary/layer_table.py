@@ -10,21 +10,10 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from lightning_cnnviz.functional.escaping import markdown
-from lightning_cnnviz.functional.model_summary.layer_info import LayerInfo, Role
+from lightning_cnnviz.functional.model_summary.layer_info import LayerInfo
+from lightning_cnnviz.functional.model_summary.roles import module_role
 from lightning_cnnviz.model.execution_trace import ExecutionTrace, owner_of, trace_execution
 from lightning_cnnviz.model.layers import select_layers
-
-# By the torch.nn module that defines a layer or its base class.
-_ROLES: dict[str, Role] = {
-    "torch.nn.modules.conv": "convolution",
-    "torch.nn.modules.batchnorm": "normalisation",
-    "torch.nn.modules.instancenorm": "normalisation",
-    "torch.nn.modules.normalization": "normalisation",
-    "torch.nn.modules.activation": "activation",
-    "torch.nn.modules.pooling": "pooling",
-    "torch.nn.modules.linear": "linear",
-    "torch.nn.modules.dropout": "dropout",
-}
 
 
 class ParameterCount(NamedTuple):
@@ -69,8 +58,12 @@ def architecture(model: nn.Module, inputs: torch.Tensor, layers: str | Sequence[
         LayerInfo(name='3', kind='Linear', role='linear', output_shape=(10,), parameters=34570, \
 trainable=34570, multiply_adds=34560, runs=1)
     """
+    return layer_infos(model, trace_execution(model, inputs), layers)
+
+
+def layer_infos(model: nn.Module, trace: ExecutionTrace, layers: str | Sequence[str] | None = None) -> list[LayerInfo]:
+    """Describes the layers that ran in a traced pass, as `architecture` does."""
     modules = dict(model.named_modules())
-    trace = trace_execution(model, inputs)
     rows = [name for name in trace.runs if _is_layer(name, modules[name], trace)]
     if layers is not None:
         chosen = set(select_layers(model, layers, [name for name in modules if name], "layer")) & set(trace.runs)
@@ -86,11 +79,11 @@ trainable=34570, multiply_adds=34560, runs=1)
         LayerInfo(
             name=name,
             kind=type(modules[name]).__name__,
-            role=_role(modules[name]),
+            role=module_role(modules[name]),
             output_shape=trace.shapes[name],
             parameters=sum(parameter.numel() for parameter in parameters[name]),
             trainable=sum(parameter.numel() for parameter in parameters[name] if parameter.requires_grad),
-            multiply_adds=multiply_adds[name] // (2 * len(inputs)),
+            multiply_adds=multiply_adds[name] // (2 * trace.samples),
             runs=trace.runs[name],
         )
         for name in rows
@@ -182,14 +175,6 @@ def _parameters_by_row(model: nn.Module, trace: ExecutionTrace, rows: Sequence[s
         held[name] = [parameter for parameter in dict.fromkeys(parameters) if parameter not in counted]
         counted.update(parameters)
     return held
-
-
-def _role(module: nn.Module) -> Role:
-    if isinstance(module, nn.MultiheadAttention):
-        return "attention"
-    if isinstance(module, nn.Identity):  # defined in torch.nn.modules.linear
-        return "other"
-    return next((_ROLES[kind.__module__] for kind in type(module).__mro__ if kind.__module__ in _ROLES), "other")
 
 
 def _upwards(name: str) -> Iterator[str]:

@@ -1,121 +1,127 @@
-"""Where the boxes of a diagram stand: nothing overlaps, and rows are as long as they may be."""
+"""Pixels of columns and lanes: nothing overlaps, rows are as long as they may be, and edges keep clear of boxes."""
 
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from lightning_cnnviz.functional.drawing.caption import text_width
-from lightning_cnnviz.functional.model_summary.box_layout import (
-    BLOCK_GAP,
-    DEPTH_RIGHT,
-    DEPTH_UP,
-    MAX_LABEL_WIDTH,
-    Block,
-    Cuboid,
-    places_of,
-    to_slots,
-    wrap,
-)
-
-BLUE = (63, 144, 218)
+from lightning_cnnviz.functional.model_summary.arrangement import Item, Level
+from lightning_cnnviz.functional.model_summary.box_layout import COLUMN_GAPS, LANE_GAP, ROW_END, Cell, place
+from lightning_cnnviz.functional.model_summary.layered_layout import layered_layout
 
 
-def block(height=100.0, depth=80.0, thickness=20.0, number="16", size="24×24", names=("conv1",), group="", slices=0):
-    boxes = (Cuboid(height, depth, thickness, BLUE), *[Cuboid(height, depth, 4.0, BLUE)] * slices)
-    return Block(boxes, number, size, names, group)
+@st.composite
+def levels(draw):
+    nodes = draw(st.integers(1, 14))
+    pairs = [(source, target) for target in range(nodes) for source in range(target)]
+    edges = sorted(draw(st.sets(st.sampled_from(pairs), max_size=25))) if pairs else []
+    columns, lanes, tracks = layered_layout(nodes, edges)
+    size = st.floats(0, 120).map(round)
+    cells = [Cell(draw(size), draw(size), draw(size)) for _ in range(nodes)]
+    items = tuple(Item((k,), columns[k], lanes[k]) for k in range(nodes))
+    level = Level(None, items, tuple((*edge, track) for edge, track in zip(edges, tracks, strict=True)))
+    return level, cells, draw(st.sampled_from([None, 150, 400, 1000]))
 
 
-MIXED = [
-    block(),
-    block(depth=200, height=220, number="512"),
-    block(thickness=70, names=("a_very_long_name_of_a_layer_that_is_wider_than_anything",)),
-    block(depth=8, height=60, number="4096", size="", names=("fc", "relu", "dropout"), slices=2),
-    block(number="1", names=("x",), group="features"),
-    block(number="2", names=("y",), group="features"),
-    block(number="3", names=("z",), group="a_group_with_a_name_that_is_long"),
-]
+def rectangles(cells, placed):
+    return [
+        (x, x + cell.width, y - cell.above, y + cell.below) for cell, (x, y) in zip(cells, placed.items, strict=True)
+    ]
 
 
-def test_a_block_is_as_thick_as_its_boxes_together_and_as_high_as_the_highest():
-    one = Block((Cuboid(100, 50, 20, BLUE), Cuboid(40, 200, 4, BLUE)), "", "", (), "")
-    assert one.thickness == 24
-    assert one.reach == 200 * DEPTH_RIGHT / 2
-    assert one.half_height == max(100 + 50 * DEPTH_UP, 40 + 200 * DEPTH_UP) / 2
+@given(levels())
+def test_boxes_do_not_overlap_and_stand_within_the_space_that_is_told(drawn):
+    level, cells, length = drawn
+    placed = place(level, cells, length)
+    for (left, right, top, bottom), (left2, right2, top2, bottom2) in combinations(rectangles(cells, placed), 2):
+        assert right <= left2 or right2 <= left or bottom <= top2 or bottom2 <= top
+    for left, right, top, bottom in rectangles(cells, placed):
+        assert left >= 0
+        assert right <= placed.cell.width
+        assert top >= 0
+        assert bottom <= placed.cell.above + placed.cell.below + 1e-9
 
 
-@pytest.mark.parametrize("hidden", [0.0, 0.25, 0.5])
-def test_words_and_numbers_of_neighbours_do_not_touch(hidden):
-    slots = to_slots(MIXED, hidden)
-    places = places_of(slots)
-    for (one, here), (other, there) in pairwise(zip(slots, places, strict=True)):
-        assert one.middle(here) + one.half_label < other.middle(there) - other.half_label
-        digits = text_width(one.block.number) / 2, text_width(other.block.number) / 2
-        assert one.number(here) + digits[0] < other.number(there) - digits[1]
-        assert other.front(there) > one.front(here) + one.block.thickness, "fronts lie over one another"
+@given(levels())
+def test_edges_begin_at_their_source_end_at_their_target_and_run_through_no_box(drawn):
+    level, cells, length = drawn
+    placed = place(level, cells, length)
+    boxes = rectangles(cells, placed)
+    ends = [(edge.points[-1], edge.target) for edge in placed.edges if edge.target is not None]
+    targets = [target for _, target, _ in level.edges]
+    assert ends == [(placed.items[target], target) for target in targets]
+    starts = [placed.edges[0].points[0]] if placed.edges else []
+    starts += [after.points[0] for before, after in pairwise(placed.edges) if before.target is not None]
+    sources = [source for source, _, _ in level.edges]
+    assert starts == [(boxes[source][1], placed.items[source][1]) for source in sources]
+    for edge in placed.edges:
+        for (x, y), (to_x, to_y) in pairwise(edge.points):
+            assert to_x >= x - 1e-9 or x < 0
+            for left, right, top, bottom in boxes:  # bends are between columns, where there are no boxes
+                inside = max(x, left) + 1e-9 < min(to_x, right)
+                low, high = min(y, to_y), max(y, to_y)
+                assert not (inside and max(low, top) < min(high, bottom)), "a bend in a box"
+                assert not (inside and y == to_y and top < y < bottom), "an edge through a box"
 
 
-def test_without_hidden_sides_whole_boxes_stand_apart():
-    slots = to_slots(MIXED, 0.0)
-    for (one, here), (other, there) in pairwise(zip(slots, places_of(slots), strict=True)):
-        right = here + one.block.thickness + one.block.reach
-        assert there - other.block.reach >= right + BLOCK_GAP - 1e-9
+@given(levels())
+def test_rows_are_as_few_as_possible_and_no_longer_than_allowed(drawn):
+    level, cells, length = drawn
+    placed = place(level, cells, length)
+    columns = {}
+    for item, cell in zip(level.items, cells, strict=True):
+        columns[item.column] = max(columns.get(item.column, 0), cell.width)
+    middles = {
+        item.column: x + cell.width / 2 for item, cell, (x, _) in zip(level.items, cells, placed.items, strict=True)
+    }
+    breaks = sum(middles[column + 1] < middles[column] for column in range(max(columns)))
+    if length is None:
+        assert breaks == 0
+        return
+    assert placed.cell.width <= max(length, *columns.values())
+    fewest, end = 1, -COLUMN_GAPS[-1]
+    for _, width in sorted(columns.items()):
+        if end + COLUMN_GAPS[-1] + width > length and end >= 0:
+            fewest, end = fewest + 1, width
+        else:
+            end += COLUMN_GAPS[-1] + width
+    assert breaks <= fewest - 1
 
 
-@pytest.mark.parametrize("hidden", [0.0, 0.25, 0.5])
-def test_of_a_boxs_side_no_more_is_covered_than_allowed(hidden):
-    wide = [block(depth=200, number="", size="", names=("",)) for _ in range(4)]
-    slots = to_slots(wide, hidden)
-    for (one, here), (other, there) in pairwise(zip(slots, places_of(slots), strict=True)):
-        side = 2 * one.block.reach
-        covered = (here + one.block.thickness + one.block.reach) - (there - other.block.reach - BLOCK_GAP)
-        assert covered <= hidden * side + 1e-9
-        assert covered == pytest.approx(hidden * side)
+def chain(count):
+    return Level(
+        None,
+        tuple(Item((k,), k, 0) for k in range(count)),
+        tuple((k, k + 1, 0) for k in range(count - 1)),
+    )
 
 
-def test_a_row_begins_at_zero_and_every_slot_holds_what_is_in_it():
-    slots = to_slots(MIXED, 0.25)
-    places = places_of(slots)
-    assert slots[0].left(places[0]) == pytest.approx(0)
-    for slot, place in zip(slots, places, strict=True):
-        left, right = slot.span(place)
-        assert slot.left(place) <= left
-        assert right <= slot.right(place)
-        assert slot.left(place) <= place - slot.block.reach
-        assert place + slot.block.thickness + slot.block.reach <= slot.right(place)
-        assert slot.front(place) >= slot.left(place)
+def test_rows_are_of_about_equal_length():
+    placed = place(chain(23), [Cell(50, 10, 10)] * 23, 1000)
+    heights = [y for _, y in placed.items]
+    counts = [heights.count(height) for height in sorted(set(heights))]
+    assert counts == [12, 11]
 
 
-def test_words_take_their_width_but_no_more_than_the_widest_label():
-    short, long = to_slots([block(size="", names=("ab",)), block(names=("m" * 200,))], 0.0)
-    assert 2 * short.half_label == pytest.approx(text_width("ab"))
-    assert 2 * long.half_label == MAX_LABEL_WIDTH
+@pytest.mark.parametrize(("width", "gap"), [(50, 26), (56, 20), (62, 14)])
+def test_a_smaller_gap_is_taken_if_it_saves_a_row(width, gap):
+    placed = place(chain(10), [Cell(width, 10, 10)] * 10, 750)
+    assert [x for x, _ in placed.items] == [k * (width + gap) for k in range(10)]
 
 
-def test_the_name_of_a_group_has_room_over_its_members_together():
-    name = "encoder_stage"
-    members = [block(thickness=5, depth=5, number="", size="", names=("",), group=name) for _ in range(3)]
-    slots = to_slots(members, 0.0)
-    places = places_of(slots)
-    assert slots[-1].span(places[-1])[1] - slots[0].span(places[0])[0] >= text_width(name)
+def test_lanes_take_the_height_of_what_is_in_them():
+    level = Level(None, (Item((0,), 0, 0), Item((1,), 1, 0), Item((2,), 1, 1)), ((0, 1, 0), (0, 2, 0)))
+    placed = place(level, [Cell(10, 30, 5), Cell(10, 10, 20), Cell(10, 7, 8)])
+    assert [y for _, y in placed.items] == [30, 30, 30 + 20 + LANE_GAP + 7]
+    assert placed.cell == Cell(10 + COLUMN_GAPS[0] + 10, 30, 20 + LANE_GAP + 7 + 8)
 
 
-@pytest.mark.parametrize("length", [100, 200, 400, 700, 5000])
-@pytest.mark.parametrize("hidden", [0.0, 0.5])
-def test_rows_hold_all_blocks_in_their_order_and_as_many_as_fit(length, hidden):
-    slots = to_slots(MIXED * 3, hidden)
-    rows = wrap(slots, length)
-    assert [slot for row in rows for slot in row] == slots
-    for row, following in pairwise([*rows, []]):
-        places = places_of(row)
-        end = max(slot.right(place) for slot, place in zip(row, places, strict=True))
-        assert end <= length or len(row) == 1
-        if following:
-            longer = [*row, following[0]]
-            assert longer[-1].right(places_of(longer)[-1]) > length, "one more would have fitted"
-
-
-def test_longer_rows_are_never_more():
-    slots = to_slots(MIXED * 4, 0.25)
-    counts = [len(wrap(slots, length)) for length in range(100, 3000, 100)]
-    assert counts == sorted(counts, reverse=True)
-    assert counts[0] > counts[-1] == 1
+def test_an_edge_over_the_end_of_a_row_is_in_two_parts_in_its_own_lane():
+    items = tuple(Item((k,), k, 0) for k in range(4))
+    level = Level(None, items, ((0, 1, 0), (1, 2, 0), (2, 3, 0), (0, 3, -1)))
+    placed = place(level, [Cell(100, 20, 20)] * 4, 230)
+    skip = placed.edges[-2:]
+    assert [edge.target for edge in skip] == [None, 3]
+    assert skip[0].points[-1] == (placed.cell.width + ROW_END, 0)
+    assert skip[1].points[0] == (-ROW_END, placed.items[2][1] - 20 - LANE_GAP)

@@ -3,7 +3,7 @@
 import { host } from "../draw/host.js";
 
 const PREFIX = "p.cnnviz.";
-const TEXT = ["run", "compare", "layer", "view", "plot", "method", "statistic", "cells", "scale"];
+const TEXT = ["run", "compare", "layer", "view", "plot", "method", "statistic", "cells", "scale", "toggled"];
 const NUMBERS = ["step", "sample", "channel", "zoom", "rate"];
 const LISTS = ["classes", "followed"];
 

@@ -1,96 +1,219 @@
-// The layers as a row of blocks; their colour is the health of the gradients at the current step.
+// The network: what ran and what flowed between; colours are the health of the gradients at the current step.
+import { graphOf, recordedOf, signOf, sorted } from "../data/network.js";
 import { gradientsOf, layerGradients, layersOf, modelOf } from "../data/selectors.js";
-import { dot, h, panel, setAttribute, setText, updateChildren } from "../draw/dom.js";
+import { h, panel, showMessage, updateChildren } from "../draw/dom.js";
 import { formatCount, formatNumber } from "../draw/format.js";
+import { healthSign, healthWords, legend, makeBlock, worstHealth } from "./network_block.js";
+import { NetworkGraph } from "./network_graph.js";
 
-/** Health → sign in the block, words in the legend. */
-const HEALTH = new Map([
-	["ok", ["", "gradients flow"]],
-	["vanishing", ["▾", "vanishing"]],
-	["exploding", ["▴", "exploding"]],
-	["non-finite", ["✕", "not finite"]],
-	["none", ["", "no gradient"]],
-	["not-measured", ["", "not measured"]],
-]);
+const KINDS = ["series", "model", "gradients"]; // of frames that the panel looks at
 
 const joined = (parts, separator = " · ") => parts.filter(Boolean).join(separator);
 
 export class NetworkPanel {
 	constructor(view) {
 		this.view = view;
-		this.row = h("div", { class: "row", role: "listbox", "aria-label": "Layers", onkeydown: this.navigate });
 		this.summary = h("span", "aside");
-		const legend = [...HEALTH].map(([name, [sign, words]]) => h("span", "", dot(`var(--${name})`, sign), words));
-		this.element = panel("network", "Network", [this.summary, h("div", "key", ...legend)], this.row);
+		this.key = h("div", "key");
+		this.scroller = h("div", { class: "scroller", onkeydown: this.navigate });
+		this.info = h("p", "info");
+		this.notes = h("p", "info");
+		this.element = panel("network", "Network", [this.summary, this.key], this.scroller, this.notes, this.info);
+		this.sizes = new ResizeObserver(() => this.graph.drawEdges());
 	}
 
+	/** Arrow keys go from button to button; a node is chosen, too. */
 	navigate = (event) => {
-		const sibling = { ArrowRight: "nextElementSibling", ArrowLeft: "previousElementSibling" }[event.key];
-		const block = event.target.closest(".block");
-		if (!sibling || !block) return;
+		const move = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+		if (!move) return;
 		event.stopPropagation();
 		event.preventDefault();
-		block[sibling]?.focus();
-		block[sibling]?.click();
+		const buttons = [...this.scroller.querySelectorAll("button")];
+		const next = buttons[buttons.indexOf(event.target.closest("button")) + move];
+		if (next?.classList.contains("block")) next.click();
+		next?.focus();
 	};
 
 	draw() {
 		const { run, clock, layer: open } = this.view;
-		const layers = layersOf(run);
-		const model = modelOf(run);
+		const gradients = gradientsOf(run);
+		const step = clock.stepIn(gradients.steps);
+		const { toggled = "" } = this.view.state.values;
+		const key = `${run.versionOf(...KINDS)} ${step} ${open} ${toggled}`;
+		if (key === this.drawn) return;
+		this.drawn = key;
+		if (this.version !== run.versionOf(...KINDS)) this.build();
+		if (toggled !== this.toggled) this.arrange(toggled);
+		this.colour(gradients.frames[gradients.steps.indexOf(step)]);
+		if (open !== this.open && (this.open === null || this.nodes[this.chosen]?.name !== open)) {
+			this.chosen = this.nodes.findIndex((node) => node.module && node.name === open);
+		}
+		this.open = open;
+		this.mark();
+	}
+
+	/** Makes the buttons anew if something is new of which they tell. */
+	build() {
+		const { run } = this.view;
+		this.version = run.versionOf(...KINDS);
+		const [model, layers] = [modelOf(run), layersOf(run)];
+		this.recorded = recordedOf(run);
+		const told = [...this.recorded].map(([layer, kinds]) => [layer, ...kinds]);
+		const contents = JSON.stringify([run.name, layers.length, told]);
+		if (contents === this.contents && this.model === model) return;
+		this.contents = contents;
+		if (this.model !== model) this.open = null; // the nodes have other numbers
+		this.model = model;
+		this.data = graphOf(run);
+		this.nodes = this.data.nodes;
+		this.names = new Set(layers.map((layer) => layer.name));
+		this.parts = this.nodes.map(() => new Map()); // name of a layer → whether it has weights, of each node
+		for (const [index, { name, module, parameters }] of this.nodes.entries()) {
+			const learns = parameters > 0 && !this.data.levels.has(index);
+			for (let at = index; module && at !== null && at !== undefined; at = this.nodes[at].parent) {
+				this.parts[at].set(name, learns);
+			}
+		}
 		const parameters = layers.reduce((sum, layer) => sum + (layer.parameters ?? 0), 0);
-		const summary = joined([
+		this.summary.textContent = joined([
 			model?.name,
 			layers.length && `${layers.length} layers`,
 			parameters && `${formatCount(parameters)} parameters`,
 			model?.input_shape && `input ${model.input_shape.join(" × ")}`,
+			this.data.within && `names are within ${this.data.within}`,
 		]);
-		setText(this.summary, summary);
-		updateChildren(this.row, JSON.stringify([run.name, layers]), () => layers.map((layer) => this.block(layer)));
-		const gradients = gradientsOf(run);
-		const step = clock.stepIn(gradients.steps);
-		const key = `${run.versionOf("series", "model", "gradients")} ${step} ${open}`;
-		if (key === this.drawn) return;
-		this.drawn = key;
-		const frame = gradients.frames[gradients.steps.indexOf(step)];
-		const openIndex = layers.findIndex((layer) => layer.name === open);
-		for (const [index, layer] of layers.entries()) {
-			const block = this.row.children[index];
-			const found = frame && layerGradients(frame, layer.name);
-			const health = found?.health ?? "not-measured";
-			const box = block.querySelector(".box");
-			if (box.dataset.health !== health) {
-				box.dataset.health = health;
-				box.style.background = `var(--${HEALTH.has(health) ? health : "not-measured"})`;
-				box.textContent = HEALTH.get(health)?.[0] ?? "";
-			}
-			const words = found && `mean |gradient| ${formatNumber(found.values.mean_abs)} (${health})`;
-			const title = joined([layer.name, words], "\n");
-			if (block.title !== title) block.title = title;
-			const selected = index === openIndex;
-			if (selected && block.getAttribute("aria-selected") !== "true") {
-				this.row.scrollTo({ left: block.offsetLeft - this.row.clientWidth / 2 + block.offsetWidth / 2 });
-			}
-			setAttribute(block, "aria-selected", selected);
-			setAttribute(block, "tabindex", index === Math.max(openIndex, 0) ? 0 : -1);
-		}
+		showMessage(
+			this.notes,
+			joined(
+				this.data.notes.map((note) => `Not drawn: ${note}.`),
+				" ",
+			),
+		);
+		const kinds = sorted([...this.recorded.values()].flatMap((found) => [...found]));
+		updateChildren(this.key, kinds.join(), () => legend(kinds));
+		this.toggled = null; // to be arranged anew
 	}
 
-	block({ name, kind, shape, parameters }) {
-		const open = () => this.view.state.set({ layer: name });
-		const onkeydown = (event) => {
-			if (event.key === "Enter") open();
-		};
-		const [channels = 1, side = 1] = shape ?? [];
-		const width = `${Math.min(14 + 6 * Math.log2(channels + 1), 76)}px`;
-		const height = `${Math.min(8 + 6.5 * Math.log2(side), 52)}px`;
-		return h(
-			"div",
-			{ class: "block", role: "option", onclick: open, onkeydown },
-			h("div", "stage", h("div", { class: "box", style: { width, height } })),
-			h("b", "", h("bdi", "", name)),
-			h("small", "", shape?.join(" × ") ?? kind ?? ""),
-			h("small", "", joined([shape && kind, parameters && formatCount(parameters)])),
+	/** Makes the buttons of what is unfolded; `toggled` names the groups that are not as they were at first. */
+	arrange(toggled) {
+		this.toggled = toggled;
+		const changed = new Set(toggled.split(","));
+		const groups = [...this.data.levels.keys()].filter((group) => group !== null);
+		const folded = new Set(groups.filter((group) => this.data.folded.has(group) !== changed.has(this.nameOf(group))));
+		this.graph = new NetworkGraph(
+			this.data,
+			folded,
+			(index, options) => this.block(index, options),
+			(index, open) => this.toggle(index, open),
 		);
+		this.scroller.replaceChildren(this.graph.element);
+		this.states = new Map();
+		this.marked = undefined;
+		this.sizes.disconnect();
+		this.sizes.observe(this.graph.element);
+	}
+
+	toggle(group, open) {
+		const words = `${open ? "Fold" : "Unfold"} ${this.nodes[group].label}`;
+		const onclick = () => {
+			const { state } = this.view;
+			const changed = new Set(this.toggled.split(",").filter(Boolean));
+			if (!changed.delete(this.nameOf(group))) changed.add(this.nameOf(group));
+			state.set({ toggled: [...changed].join() || undefined });
+			this.draw();
+			this.scroller.querySelector(`.toggle[value="${group}"]`)?.focus();
+		};
+		const properties = { class: "toggle", value: group, title: words, "aria-label": words, "aria-expanded": open };
+		return h("button", { ...properties, onclick }, open ? "−" : "+");
+	}
+
+	/** What tells a group from others, also in the next run: its name, and which of its calls it is. */
+	nameOf(group) {
+		const { name, label, blocks } = this.nodes[group];
+		return `${name}${label.match(/ \(\d+\)$/)?.[0].trim() ?? ""}${blocks ? "…" : ""}`;
+	}
+
+	block(index, options) {
+		return makeBlock(this.nodes[index], index, this.kindsOf(index), { ...options, onclick: () => this.choose(index) });
+	}
+
+	/** What is recorded of a node; of a group, of any of its parts. */
+	kindsOf(index) {
+		return sorted([...this.parts[index].keys()].flatMap((name) => [...(this.recorded.get(name) ?? [])]));
+	}
+
+	choose(index) {
+		const { name, module } = this.nodes[index];
+		this.chosen = index;
+		if (module && this.names.has(name)) this.view.state.set({ layer: name });
+		this.mark();
+	}
+
+	/** Colours the nodes by the health of their gradients; a group by the worst of its layers. */
+	colour(frame) {
+		this.frame = frame;
+		let changed = false;
+		for (const [index, button] of this.graph.buttons) {
+			const state = worstHealth(frame, this.parts[index]);
+			const before = this.states.get(index);
+			if (before?.health === state.health && before.unmeasured === state.unmeasured) continue;
+			changed ||= before?.health !== state.health;
+			this.states.set(index, state);
+			button.dataset.health = state.health;
+			button.firstChild.dataset.sign = healthSign(state.health);
+			button.title = this.describe(index);
+		}
+		if (changed) this.graph.drawEdges(); // the signs take room
+	}
+
+	/** What is known of a node's gradients at the current step. */
+	gradientsOf(index) {
+		const { health, unmeasured } = this.states.get(index) ?? worstHealth(this.frame, this.parts[index]);
+		if (!health) return "";
+		if (!this.data.levels.has(index) || health === "unmeasured") return healthWords(health);
+		return joined([`worst of its layers: ${healthWords(health)}`, unmeasured && `${unmeasured} not measured`], ", ");
+	}
+
+	/** A node in words. */
+	describe(index) {
+		const { name, label, kind, shape, parameters, module, blocks, parent } = this.nodes[index];
+		const kinds = this.kindsOf(index).map((found) => signOf(found)[1]);
+		const place = module ? name : name && `in ${name}`;
+		return joined([
+			module && !blocks ? place : label,
+			module ? kind : place,
+			blocks && `${blocks} equal blocks`,
+			shape && `output ${shape.join(" × ")}`,
+			parameters && `${formatCount(parameters)} parameters`,
+			this.gradientsOf(index),
+			kinds.length ? `recorded: ${kinds.join(", ")}` : parent !== undefined && "nothing recorded",
+		]);
+	}
+
+	/** Marks what is chosen, or the folded group that it is in. */
+	mark() {
+		const chosen = this.graph.visible(this.chosen);
+		const node = this.nodes[this.chosen];
+		const found = node?.module && this.frame && layerGradients(this.frame, node.name);
+		const number = found && `mean |gradient| ${formatNumber(found.values.mean_abs)}`;
+		this.info.textContent = node ? joined([this.describe(this.chosen), number]) : "";
+		if (chosen === this.marked && chosen) return;
+		this.marked = chosen;
+		const buttons = [...this.graph.buttons.values()];
+		for (const button of buttons) button.setAttribute("aria-pressed", button === chosen);
+		for (const button of this.scroller.querySelectorAll("button")) button.tabIndex = -1;
+		const stop = chosen ?? buttons[0];
+		if (stop) stop.tabIndex = 0;
+		if (chosen) this.reveal(chosen);
+	}
+
+	reveal(button) {
+		const [outer, inner] = [this.scroller.getBoundingClientRect(), button.getBoundingClientRect()];
+		if (inner.left < outer.left || inner.right > outer.right) {
+			this.scroller.scrollLeft += (inner.left + inner.right - outer.left - outer.right) / 2;
+		}
+		if (inner.top < outer.top || inner.bottom > outer.bottom) {
+			this.scroller.scrollTop += (inner.top + inner.bottom - outer.top - outer.bottom) / 2;
+		}
 	}
 }
