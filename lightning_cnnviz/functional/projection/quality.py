@@ -131,7 +131,7 @@ def projection_tab_data(
     arrays: dict[str, npt.NDArray[Any]] = {
         "points": layout.points.astype(np.float32),
         "predicted": predicted.astype(np.int16),
-        "bounds": np.float32([finite.min(axis=0), finite.max(axis=0)]),
+        "bounds": np.stack([finite.min(axis=0), finite.max(axis=0)]).astype(np.float32),
     }
     info = {"numbers": numbers.known(), "origin": layout.origin}
     return TabData("projection", {"layer": layer, "method": method}, info, arrays)
