@@ -1,15 +1,15 @@
 """Diagram of a network: the outputs of its layers as boxes, and what flows between."""
 
-from collections.abc import Iterator, Sequence
-from math import ceil, inf, log2, sqrt
+from collections.abc import Sequence
+from math import ceil, inf
 from typing import NamedTuple
 
 import numpy as np
 
 from lightning_cnnviz.functional.drawing.caption import beside, stack, text_line, titled
-from lightning_cnnviz.functional.drawing.colours import CLASSES
 from lightning_cnnviz.functional.drawing.image import Picture, tile
 from lightning_cnnviz.functional.model_summary.arrangement import Arrangement, Item, Level
+from lightning_cnnviz.functional.model_summary.block_style import ROLE_COLOURS, BlockStyle
 from lightning_cnnviz.functional.model_summary.box_layout import (
     FRAME_PADDING,
     FRAME_TITLE,
@@ -19,51 +19,23 @@ from lightning_cnnviz.functional.model_summary.box_layout import (
     place,
 )
 from lightning_cnnviz.functional.model_summary.boxes import (
-    Block,
-    Colour,
-    Cuboid,
     Drawing,
     Frame,
     Line,
     Stand,
     draw_boxes,
 )
-from lightning_cnnviz.functional.model_summary.channel_order import channels_last
 from lightning_cnnviz.functional.model_summary.folding import structure
-from lightning_cnnviz.functional.model_summary.layer_info import GraphNode, NodeRole
+from lightning_cnnviz.functional.model_summary.layer_info import NodeRole
 
 MAX_DIAGRAM_WIDTH = 1584
 """Maximum width of a row of boxes, in pixels."""
-MIN_BOX_SIDE, MAX_BOX_SIDE = 10, 150
-"""Range of the height and depth of a box, in pixels."""
-SLICE_THICKNESS, DEFAULT_DEPTH = 5, 24
-"""In pixels: the thickness of slices, and the depth of outputs without a width."""
-MIN_REFERENCE_SIZE = 16
-"""Minimum size of feature maps that are drawn with `MAX_BOX_SIDE`, so that small maps stay small."""
 PART_GAP = 24
 """Pixels between pictures of what is in blocks."""
 MAX_ENLARGED_COLUMNS = 12
 """Up to this number of columns, the diagram is enlarged."""
-MAX_COLUMNS, MAX_SLICES, MAX_KINDS = 300, 12, 8
-"""Beyond these numbers, further columns, slices of a folded block and kinds of blocks are not drawn."""
-
-
-def _colour(index: int) -> Colour:
-    red, green, blue = CLASSES[index].tolist()
-    return red, green, blue
-
-
-ROLE_COLOURS: dict[NodeRole, Colour] = {
-    "input": (236, 236, 236),
-    "convolution": _colour(0),
-    "normalisation": _colour(7),
-    "activation": _colour(1),
-    "pooling": _colour(2),
-    "linear": _colour(4),
-    "attention": _colour(9),
-    "dropout": _colour(3),
-    "other": _colour(8),
-}
+MAX_COLUMNS, MAX_KINDS = 300, 8
+"""Beyond these numbers, further columns and kinds of blocks are not drawn."""
 
 
 def architecture_diagram(arrangement: Arrangement, *, title: str = "") -> Picture:
@@ -105,7 +77,7 @@ def architecture_diagram(arrangement: Arrangement, *, title: str = "") -> Pictur
         + (f" · {painter.left_out} columns left out" if painter.left_out else "")
         + (f" · {further} further kinds of blocks not shown" if further else ""),
         *(f"not drawn: {note}" for note in arrangement.graph.notes),
-        scale=_legend(painter.roles),
+        scale=_legend(painter.style.roles),
     )
 
 
@@ -122,13 +94,10 @@ class _Painter:
         self.graph, self.labels = arrangement.graph, arrangement.labels
         self.levels = {level.group: level for level in arrangement.levels}
         self.folded = set(arrangement.folded)
-        self.last = channels_last(self.graph)
-        sizes = [self._channels_and_size(index)[1] for index in range(len(self.graph.nodes))]
-        self.largest = max((side for size in sizes for side in size), default=1)
         top = self.levels[None]
-        self.zoom = 1.5 if len(top.items) <= MAX_ENLARGED_COLUMNS and len(self.levels) == 1 else 1.0
+        enlarged = len(top.items) <= MAX_ENLARGED_COLUMNS and len(self.levels) == 1
+        self.style = BlockStyle(arrangement, 1.5 if enlarged else 1.0)
         self.left_out = 0
-        self.roles: set[NodeRole] = set()
         self.shown: list[int] = []  # folded groups that have been drawn
         self.alike: dict[object, list[int]] = {}
         for index, node in enumerate(self.graph.nodes):
@@ -186,7 +155,7 @@ class _Painter:
                     cells.append(Cell(space.width + 2 * FRAME_PADDING, above, space.below + FRAME_PADDING))
                     continue
                 self.folded.add(item.nodes[0])
-            cells.append(self._block(item).cell() if item.nodes else Cell(0, 0, 0))
+            cells.append(self.style.block(item).cell() if item.nodes else Cell(0, 0, 0))
         return _Measured(level, place(level, cells, length), inner)
 
     def _emit(self, measured: _Measured, left: float, top: float, drawing: Drawing) -> None:
@@ -212,57 +181,8 @@ class _Painter:
             elif item.nodes:
                 reads = any(target == index for _, target, _ in edges)
                 feeds = any(source == index for source, _, _ in edges)
-                drawing.blocks.append(Stand(left + x, top + y, self._block(item), reads, feeds))
+                drawing.blocks.append(Stand(left + x, top + y, self.style.block(item), reads, feeds))
                 self.shown += item.nodes if self._is_group(item) else []
-
-    def _block(self, item: Item) -> Block:
-        nodes = [self.graph.nodes[index] for index in item.nodes]
-        first = nodes[0]
-        inside = list(self._leaves(item.nodes[0])) if first.is_group else []
-        parts = [first, *nodes[1:]]
-        if inside:
-            parts = inside if len(inside) <= MAX_SLICES else inside[:MAX_SLICES]
-        self.roles |= {part.role for part in parts}
-        channels, size = self._channels_and_size(item.nodes[0])
-        bare = first.role == "other" and not first.parameters and not inside
-        slim = [bool(inside) or bare or k > 0 for k in range(len(parts))]
-        boxes = [self._cuboid(channels, size, part.role, thin) for part, thin in zip(parts, slim, strict=True)]
-        names = [self.labels[index] for index in item.nodes]
-        if first.blocks:
-            names = [names[0].removesuffix(f" {first.kind}"), f"{first.kind} ×{first.blocks}"]
-        elif inside and first.kind not in names[0]:
-            names.append(first.kind)
-        return Block(tuple(boxes), str(channels), "×".join(map(str, size)), tuple(names))
-
-    def _leaves(self, group: int) -> Iterator[GraphNode]:
-        """The nodes in a group that are no groups; of equal blocks, those in the first."""
-        for index in range(group + 1, len(self.graph.nodes)):
-            node = self.graph.nodes[index]
-            if node.parent == group:
-                if node.is_group:
-                    yield from self._leaves(index)
-                else:
-                    yield node
-                if self.graph.nodes[group].blocks:
-                    return
-
-    def _channels_and_size(self, index: int) -> tuple[int, tuple[int, ...]]:
-        shape = self.graph.nodes[index].shape or ()
-        if not shape:
-            return 1, ()
-        return (shape[-1], shape[:-1]) if self.last[index] else (shape[0], shape[1:])
-
-    def _cuboid(self, channels: int, size: tuple[int, ...], role: NodeRole, slim: bool) -> Cuboid:
-        colour, zoom = ROLE_COLOURS[role], self.zoom
-        if not size:
-            height = min(30 + 10 * log2(max(channels, 1)), 1.3 * MAX_BOX_SIDE)
-            return Cuboid(height * zoom, DEFAULT_DEPTH * zoom, (SLICE_THICKNESS if slim else 9) * zoom, colour)
-        height, *depth = (
-            MIN_BOX_SIDE + (MAX_BOX_SIDE - MIN_BOX_SIDE) * sqrt(side / max(self.largest, MIN_REFERENCE_SIZE))
-            for side in size[-2:]
-        )
-        thickness = SLICE_THICKNESS if slim else 2 + 3 * channels**0.4
-        return Cuboid(height * zoom, (depth or [DEFAULT_DEPTH])[0] * zoom, thickness * zoom, colour)
 
 
 def _shelves(pictures: Sequence[Picture]) -> list[Picture]:

@@ -6,13 +6,12 @@ import torch
 import torchvision
 from helpers.networks import UNet
 from helpers.reading import written
-from matplotlib import color_sequences
-from matplotlib.colors import to_rgb
 from scipy import ndimage
 from torch import nn
 
 from lightning_cnnviz.functional.model_summary.arrangement import arranged
-from lightning_cnnviz.functional.model_summary.diagram import MAX_DIAGRAM_WIDTH, ROLE_COLOURS, architecture_diagram
+from lightning_cnnviz.functional.model_summary.block_style import ROLE_COLOURS
+from lightning_cnnviz.functional.model_summary.diagram import MAX_DIAGRAM_WIDTH, architecture_diagram
 from lightning_cnnviz.functional.model_summary.layer_info import GraphNode, NetworkGraph
 from lightning_cnnviz.functional.model_summary.network_graph import network_graph
 from recipes.lenet5 import LeNet5
@@ -41,12 +40,6 @@ def fronts(picture, role):
     areas, _ = ndimage.label((picture == ROLE_COLOURS[role]).all(-1))
     found = [(y.stop - y.start, x.stop - x.start, x.start) for y, x in ndimage.find_objects(areas)[1:]]
     return sorted((size for size in found if min(size[:2]) > 1), key=lambda size: size[2])
-
-
-def test_colours_are_made_for_colour_blind_readers_and_all_differ():
-    known = [tuple(round(255 * part) for part in to_rgb(colour)) for colour in color_sequences["petroff10"]]
-    assert set(ROLE_COLOURS.values()) - set(known) == {ROLE_COLOURS["input"]}
-    assert len(set(ROLE_COLOURS.values())) == len(ROLE_COLOURS) == 9
 
 
 def test_boxes_grow_with_maps_and_channels_on_the_documented_scales():
