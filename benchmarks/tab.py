@@ -163,7 +163,9 @@ def write(
             for name in names if shape else []:
                 run.add(kind, f"cnnviz/{kind}/{name}", step, arrays, identity={"layer": name}, **shown)
         if points:
-            arrays = {"points": positions * np.float32(1 + step / 100), "predicted": targets.astype(np.int16)}
+            moved = positions * np.float32(1 + step / 100)
+            bounds = np.stack([moved.min(axis=0), moved.max(axis=0)])
+            arrays = {"points": moved, "predicted": targets.astype(np.int16), "bounds": bounds}
             identity = {"layer": "fc", "method": "tsne"}
             run.add("projection", "cnnviz/projection/fc/tsne", step, arrays, identity=identity)
     return run

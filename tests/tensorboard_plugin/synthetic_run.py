@@ -240,9 +240,11 @@ def write(
             for method in ("tsne", "pca"):
                 own = np.random.default_rng([seed, number, len(method)])
                 apart = share * (0.5 + 0.5 * number / max(len(projected) - 1, 1)) * (1 if method == "tsne" else 0.6)
-                points = layout(targets, apart, len(classes), own)
+                points = bad(layout(targets, apart, len(classes), own))
+                finite = points[np.isfinite(points).all(axis=1)]
+                bounds = np.stack([finite.min(axis=0), finite.max(axis=0)]) if len(finite) else np.full((2, 2), np.nan)
                 run.add("projection", f"cnnviz/projection/{name}/{method}", step,
-                        {"points": bad(points), "predicted": predicted},
+                        {"points": points, "predicted": predicted, "bounds": bounds.astype(np.float32)},
                         identity={"layer": name, "method": method}, layer=name, method=method,
                         origin="anew",
                         numbers={"knn_accuracy": value(0.1 + 0.85 * apart), "trustworthiness": value(0.98),

@@ -173,7 +173,7 @@ def test_those_who_want_no_motion_see_recorded_frames_only(browser, fast):
     tab.find(".play").click()
     seen = set()
     for _ in range(60):
-        seen.add(tab.words(".projection .frame").split(",")[0])
+        seen.add(tab.words(".projection .which").split(",")[0])
         tab.page.wait_for_timeout(20)
     assert tab.words(".now b") == "1,200"
     assert {"Step 400", "Step 800"} <= seen

@@ -40,7 +40,7 @@ def test_at_rest_the_projection_is_a_recorded_frame_with_its_numbers_and_predict
         tab.page.mouse.down()
         tab.page.mouse.move(x, box["y"] + 60, steps=5)
         tab.page.wait_for_timeout(300)
-        assert tab.words(".projection .frame") == "Between steps 800 and 1,200; numbers and predictions of step 800"
+        assert tab.words(".projection .which") == "Between steps 800 and 1,200; numbers and predictions of step 800"
         assert layout_shown(tab, folder, 800) < 0.97  # on the way, points are in between
         tab.page.mouse.up()
     elif way == "pause":
@@ -52,7 +52,7 @@ def test_at_rest_the_projection_is_a_recorded_frame_with_its_numbers_and_predict
         if tab.words(".now b") == "1,200":  # nearer than 1,100 when the button was pressed
             tab.page.keyboard.press("ArrowLeft")
     tab.at(1100)
-    assert tab.words(".projection .frame") == "Step 800, the last recorded before step 1,100"
+    assert tab.words(".projection .which") == "Step 800, the last recorded before step 1,100"
     assert layout_shown(tab, folder, 800) > 0.98
     assert layout_shown(tab, folder, 1200) < 0.97
     accuracy = read(folder / "sparse", TAG, 800)["info"]["numbers"]["knn_accuracy"]
@@ -77,7 +77,7 @@ def test_the_prediction_of_a_sample_at_rest_is_that_of_the_recorded_frame(tab, f
 
 def test_a_recorded_step_is_named_alone(tab, fast):
     tab.open(fast, run="sparse", step=800).at(800)
-    assert tab.words(".projection .frame") == "Step 800"
+    assert tab.words(".projection .which") == "Step 800"
     tab.open(fast, run="sparse", step=300).at(300)
     assert tab.words(".projection .hint") == "First recorded at step 400."
 

@@ -40,8 +40,8 @@ export class ProjectionPanel {
 		this.hint = h("p", "hint");
 		this.plot = new ProjectionPlot(view);
 		this.classes = h("div", "classes");
-		this.frame = h("p", "frame");
-		this.plot.element.append(this.frame);
+		this.which = h("p", "which");
+		this.plot.element.append(this.which);
 		this.followed = new FollowedSamples(view);
 		this.element = panel(
 			"projection",
@@ -95,7 +95,7 @@ export class ProjectionPanel {
 		const past = series.partOf({ rows });
 		if (rows.length) run.framesAt(past, series.steps);
 		this.plot.draw(this.drawn ? projection : null, time, past, samples, methodName(series.method));
-		setText(this.frame, this.drawn ? this.frameInWords(projection) : "");
+		setText(this.which, this.drawn ? this.frameInWords(projection) : "");
 		this.followed.draw(past, samples);
 	}
 
