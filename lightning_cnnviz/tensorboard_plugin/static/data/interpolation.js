@@ -22,7 +22,7 @@ const union = (bounds, own) => bounds.map((value, k) => (k % 2 ? Math.max(value,
 /** The bounds of all frames of a series: as they are recorded, and where they are not, of those that are here. */
 export function commonBounds(run, series) {
 	const recorded = run.framesAt(series.partOf({ arrays: ["bounds"] }), series.steps);
-	const found = recorded.filter((frame) => frame.arrays?.bounds).map(({ arrays }) => arrays.bounds.data);
+	const found = recorded.map((frame) => frame.arrays?.bounds?.data).filter((data) => data?.every(Number.isFinite));
 	const here = [...series.frames.values()].filter((frame) => frame.arrays?.points).map(boundsOf);
 	const inOrder = found.map(([left, low, right, high]) => [left, right, low, high]);
 	return [...inOrder, ...here].reduce(union, [Infinity, -Infinity, Infinity, -Infinity]);
