@@ -67,7 +67,8 @@ nitpick_ignore = [
         "collections.abc.Sequence",
         "pathlib.Path",
         # those of packages that this one builds on
-        "Figure",  # imported for type checking only
+        "ArrayLike",  # an alias of types that are imported for type checking only, as is
+        "Figure",
         "matplotlib.figure.Figure",
         "numpy.ndarray",
         "pytorch_lightning.Callback",
