@@ -241,7 +241,7 @@ def test_what_frames_have_in_common_is_sent_once_and_is_theirs(tmp_path):
 def test_parts_of_frames(tmp_path):
     lenet(tmp_path / "run")
     reads = provider(tmp_path)
-    asked = {"run": "run", "tag": "cnnviz/projection/fc2/tsne", "steps": "100,700"}
+    asked = {"run": "run", "tag": "cnnviz/projection/fc2/tsne", "steps": "100,700", "arrays": "points,predicted"}
     whole, some = (unpacked(ask(reads, "/frames", rows=rows, **asked).data) for rows in ("", "7,599,0"))
     for step in (100, 700):
         for name in ("points", "predicted"):

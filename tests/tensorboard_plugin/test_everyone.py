@@ -145,6 +145,13 @@ def test_keys_go_from_sample_to_sample_and_follow_one(tab, fast, folder):
     assert (np.diff(x) > 0).all()
     tab.page.keyboard.press("Enter")
     assert tab.find(".followed .row").inner_text().startswith(f"#{seen[-1]} ")
+    steps = range(100, 1201, 100)
+    guessed = [read(folder / "lenet", "cnnviz/projection/fc2/tsne", step)["predicted"][seen[-1]] for step in steps]
+    tab.frame.wait_for_function(
+        "![...document.querySelectorAll('.predictions i')].some((i) => i.title.endsWith('unknown'))"
+    )
+    titles = tab.find(".predictions i").evaluate_all("(cells) => cells.map((cell) => cell.title)")
+    assert [title.split(": ")[1] for title in titles] == [CLASSES[index] for index in guessed]
 
 
 def luminance(colour):

@@ -102,7 +102,7 @@ def test_what_is_played_is_asked_for_once(tab, start, tmp_path):
     tab.page.mouse.click(*tab.mouse(".points", 300, 200))
     tab.find(".followed .row").wait_for()
     tab.page.wait_for_timeout(1000)
-    past = [(step, rows) for tag, step, _, rows, _ in asked(tab) if rows]
+    past = [(step, rows) for tag, step, _, rows, names in asked(tab) if rows and names == "points,predicted"]
     assert sorted(step for step, _ in past) == list(range(1, 61))
     assert len({rows for _, rows in past}) == 1
 

@@ -92,7 +92,7 @@ export class ProjectionPanel {
 		this.drawClasses(samples.classes);
 		const count = (projection?.points?.length ?? 0) / 2;
 		const rows = state.values.followed.filter((k) => k >= 0 && k < count).slice(0, MAX_FOLLOWED);
-		const past = series.partOf({ rows });
+		const past = series.partOf({ rows, arrays: ["points", "predicted"] });
 		if (rows.length) run.framesAt(past, series.steps);
 		this.plot.draw(this.drawn ? projection : null, time, past, samples, methodName(series.method));
 		setText(this.which, this.drawn ? this.frameInWords(projection) : "");
