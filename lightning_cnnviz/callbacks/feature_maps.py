@@ -116,7 +116,10 @@ class FeatureMaps(ProbingCallback):
         yield from self._tab_samples()
         classes = None if predicted is None else predicted.tolist()
         samples: dict[str, Any] = {"known": self._tab_shows_samples(self.num_images), "predicted": classes}
-        self._linear = [name for name in self._linear if name in seen.layers and seen.layers[name].ndim == 2]
+        flat = {
+            name: seen.layers[name] for name in self._linear if name in seen.layers and seen.layers[name].ndim == 2
+        }
+        self._linear = [name for name in self._linear if name in flat or name not in seen.layers]  # not tokens' layers
         for name in [name for name in self.selected if name in seen.layers]:
             maps, most = seen.layers[name], self.max_channels
             facts, statistics = map_facts(maps, most), channel_statistics(maps, most)
@@ -128,10 +131,10 @@ class FeatureMaps(ProbingCallback):
                 f"cnnviz/feature_maps/{name}",
                 partial(map_tab_data, maps, name, max_channels=most, statistics=statistics, **samples),
             )
-        for name in [name for name in self._linear if name not in self.selected]:
+        for name, activations in flat.items():
             yield (
                 f"cnnviz/feature_maps/{name}",
-                partial(map_tab_data, seen.layers[name], name, max_channels=MAX_UNITS, **samples),
+                partial(map_tab_data, activations, name, max_channels=MAX_UNITS, **samples),
             )
         convolved = {name: seen.layers[name] for name in self._convolutions if name in seen.layers}
         if convolved:

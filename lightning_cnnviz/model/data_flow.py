@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode, resolve_name
 
-from lightning_cnnviz.model.memory_history import MemoryHistory
+from lightning_cnnviz.model.memory_history import MemoryHistory, memory_of
 from lightning_cnnviz.model.outputs import first_tensor, tensors_in
 from lightning_cnnviz.model.torch_internals import Operation, OperationsHeard
 
@@ -191,7 +191,7 @@ class DataFlow:
         for tensor in [] if name in SHAPE_ONLY else operation.given:
             if any(tensor is other for other in overwritten):
                 continue
-            views = [other for other in operation.made if _shares(other, tensor)]
+            views = [other for other in operation.made if memory_of(other) is memory_of(tensor)]
             for part in views or [tensor]:
                 read = memory.sources(tensor, part)
                 sources |= dict.fromkeys(read.writers)
@@ -203,7 +203,7 @@ class DataFlow:
         for tensor in operation.written:
             memory.wrote(tensor, len(self.steps) - 1)
         for tensor in operation.made:
-            if memory.known(tensor) or any(_shares(tensor, other) for other in operation.given):
+            if memory.known(tensor) or any(memory_of(tensor) is memory_of(other) for other in operation.given):
                 memory.viewed(tensor, len(self.steps) - 1)
             else:
                 memory.allocated(tensor, len(self.steps) - 1)
@@ -232,10 +232,3 @@ def _shape_of(tensor: Tensor) -> tuple[int, ...] | None:
         return tuple(tensor.shape)
     except RuntimeError:  # of a nested tensor
         return None
-
-
-def _shares(one: Tensor, other: Tensor) -> bool:
-    try:
-        return one.untyped_storage() is other.untyped_storage()
-    except (RuntimeError, NotImplementedError):
-        return False

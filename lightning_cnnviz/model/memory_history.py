@@ -120,11 +120,11 @@ class MemoryHistory:
 
     def known(self, tensor: Tensor) -> bool:
         """Whether anything has been recorded of a tensor's memory."""
-        return _key(tensor) in self._writes
+        return memory_of(tensor) in self._writes
 
     def sources(self, tensor: Tensor, part: Tensor | None = None) -> Sources:
         """Returns what computed the present values of a tensor, or of a part of its memory, the last first."""
-        writes = self._writes.get(_key(tensor), [])
+        writes = self._writes.get(memory_of(tensor), [])
         view = self._views.get(tensor)
         later = writes[view.writes :] if view else writes
         found, certain = list[int](), True
@@ -142,7 +142,7 @@ class MemoryHistory:
         return Sources(tuple(found), certain)
 
     def _writes_to(self, tensor: Tensor) -> list[_Write]:
-        key = _key(tensor)
+        key = memory_of(tensor)
         if key not in self._writes:
             self._writes[key] = []
         return self._writes[key]
@@ -183,7 +183,15 @@ class _Rest:
         return True
 
 
-def _key(tensor: Tensor) -> object:
+def memory_of(tensor: Tensor) -> object:
+    """Returns what stands for the memory of a tensor, and is the same object for its views.
+
+    Example:
+        >>> import torch
+        >>> x = torch.zeros(2, 3)
+        >>> memory_of(x) is memory_of(x[0]), memory_of(x) is memory_of(x.clone())
+        (True, False)
+    """
     try:
         return tensor.untyped_storage()
     except (RuntimeError, NotImplementedError):  # no memory of its own, as of sparse tensors

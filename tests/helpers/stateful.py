@@ -3,6 +3,7 @@
 import random
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -78,3 +79,17 @@ def frozen(net):
     net.train()
     net.norm.eval()
     return net
+
+
+def assert_leaves_no_trace(run, fail):
+    """Of a function of a model and inputs, also where the model fails."""
+    net = frozen(Net())
+    net(X)
+    before = traces(net)
+    net.fail = fail
+    if fail:
+        with pytest.raises(RuntimeError, match="out of memory"):
+            run(net, X)
+    else:
+        run(net, X)
+    assert traces(net) == before

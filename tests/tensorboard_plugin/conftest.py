@@ -9,7 +9,7 @@ from importlib import metadata
 import pytest
 from tensorboard_plugin.server import Server
 from tensorboard_plugin.synthetic_run import SCENES
-from tensorboard_plugin.tab_page import ARGUMENTS
+from tensorboard_plugin.tab_page import ARGUMENTS, Tab
 
 AXE_VERSION = "4.14.1"
 
@@ -92,3 +92,10 @@ def browser():
         browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def tab(browser):
+    tab = Tab(browser)
+    yield tab
+    tab.close()

@@ -6,6 +6,7 @@ import urllib.parse
 
 import numpy as np
 from PIL import Image
+from tensorboard_plugin.synthetic_run import camera, read
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 """Of Chromium."""
@@ -82,3 +83,12 @@ class Tab:
         self.context.close()
         assert not self.complaints, self.complaints
         assert not elsewhere, elsewhere
+
+
+def share_drawn(tab, folder, tag, steps, step):
+    """The share of the points of a recorded layout that are on the page where they belong, with room for all `steps`."""
+    picture = tab.pixels(".points").astype(int)
+    height, width = picture.shape[:2]
+    place = camera(folder, tag, steps, width, height)
+    x, y = place(read(folder, tag, step)["points"]).astype(int).T
+    return (np.abs(picture[y, x, :3] - picture[0, 0, :3]).sum(-1) > 60).mean()

@@ -18,13 +18,6 @@ STATES = {
 }
 
 
-@pytest.fixture
-def tab(browser):
-    tab = Tab(browser)
-    yield tab
-    tab.close()
-
-
 def faults(tab, axe):
     """What axe-core finds: rule and place."""
     tab.page.wait_for_timeout(800)

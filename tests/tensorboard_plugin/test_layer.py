@@ -5,17 +5,10 @@ import re
 import numpy as np
 import pytest
 from matplotlib import colormaps
-from tensorboard_plugin.synthetic_run import CLASSES, camera, read
-from tensorboard_plugin.tab_page import Tab
+from tensorboard_plugin.synthetic_run import CLASSES, read
+from tensorboard_plugin.tab_page import share_drawn
 
 STEPS = {"lenet": range(100, 1201, 100), "lenet_other": range(150, 1351, 150)}
-
-
-@pytest.fixture
-def tab(browser):
-    tab = Tab(browser)
-    yield tab
-    tab.close()
 
 
 def every(folder, run, tag, name="values"):
@@ -143,8 +136,4 @@ def test_the_projection_stays_where_it_is_through_time(tab, fast, folder):
     for scale, steps in (("", STEPS["lenet"]), ("own", [100])):
         tab.open(fast, run="lenet", step=100, scale=scale).at(100)
         tab.page.wait_for_timeout(800)
-        picture = tab.pixels(".points").astype(int)
-        height, width = picture.shape[:2]
-        place = camera(folder / "lenet", tag, steps, width, height)
-        x, y = place(read(folder / "lenet", tag, 100)["points"]).astype(int).T
-        assert (np.abs(picture[y, x, :3] - picture[0, 0, :3]).sum(-1) > 60).mean() > 0.98
+        assert share_drawn(tab, folder / "lenet", tag, steps, 100) > 0.98

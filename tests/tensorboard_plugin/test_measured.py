@@ -4,27 +4,14 @@ import numpy as np
 import pytest
 from matplotlib import colormaps
 from tensorboard_plugin.synthetic_run import camera, read
-from tensorboard_plugin.tab_page import Tab
-
-
-@pytest.fixture
-def tab(browser):
-    tab = Tab(browser)
-    yield tab
-    tab.close()
-
+from tensorboard_plugin.tab_page import share_drawn
 
 TAG = "cnnviz/projection/fc2/tsne"
 STEPS = (400, 800, 1200)
 
 
 def layout_shown(tab, folder, step):
-    """The share of the points of a recorded layout that are on the page where they belong."""
-    picture = tab.pixels(".points").astype(int)
-    height, width = picture.shape[:2]
-    place = camera(folder / "sparse", TAG, STEPS, width, height)
-    x, y = place(read(folder / "sparse", TAG, step)["points"]).astype(int).T
-    return (np.abs(picture[y, x, :3] - picture[0, 0, :3]).sum(-1) > 60).mean()
+    return share_drawn(tab, folder / "sparse", TAG, STEPS, step)
 
 
 @pytest.mark.parametrize("way", ["address", "keys", "drag", "pause"])

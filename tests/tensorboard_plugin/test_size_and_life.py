@@ -14,13 +14,6 @@ from lightning_cnnviz.output.run_history import replacing
 SCRIPTS = ["卷积层", "свёртка", "الطبقة", "कन्वोल्यूशन", "畳み込み層", "합성곱", "שכבה", "🦊"]
 
 
-@pytest.fixture
-def tab(browser):
-    tab = Tab(browser)
-    yield tab
-    tab.close()
-
-
 @pytest.fixture(params=[True, False], ids=["fast", "slow"])
 def loader(request):
     return request.param

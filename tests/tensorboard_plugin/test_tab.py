@@ -9,16 +9,9 @@ from matplotlib.colors import to_rgb
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.util import tensor_util
 from tensorboard_plugin.synthetic_run import CLASSES, HOSTILE, camera, lenet, read, without, write
-from tensorboard_plugin.tab_page import Tab
+from tensorboard_plugin.tab_page import Tab, share_drawn
 
 CLASS_COLOURS = np.array([to_rgb(colour) for colour in color_sequences["petroff10"]]) * 255
-
-
-@pytest.fixture
-def tab(browser):
-    tab = Tab(browser)
-    yield tab
-    tab.close()
 
 
 def written(folder, tag, step):
@@ -48,12 +41,7 @@ STEPS = range(100, 1201, 100)
 
 
 def points_shown(tab, folder, step):
-    """The share of the points that are on the page where they belong."""
-    picture = tab.pixels(".points").astype(int)
-    height, width = picture.shape[:2]
-    place = camera(folder / "lenet", LAYOUT, STEPS, width, height)
-    x, y = place(read(folder / "lenet", LAYOUT, step)["points"]).astype(int).T
-    return (np.abs(picture[y, x, :3] - picture[0, 0, :3]).sum(-1) > 60).mean()
+    return share_drawn(tab, folder / "lenet", LAYOUT, STEPS, step)
 
 
 def cursor_place(tab):

@@ -4,13 +4,6 @@ import pytest
 from tensorboard_plugin.tab_page import Tab
 
 
-@pytest.fixture
-def tab(browser):
-    tab = Tab(browser)
-    yield tab
-    tab.close()
-
-
 def test_keys_need_no_click(tab, server):
     tab.open(server, run="lenet").at(1200)
     for key, step in [("Home", 100), ("ArrowRight", 200), ("End", 1200), ("ArrowLeft", 1100)]:
