@@ -86,7 +86,7 @@ class Tab:
 
 
 def share_drawn(tab, folder, tag, steps, step):
-    """The share of the points of a recorded layout that are on the page where they belong, with room for all `steps`."""
+    """The share of a layout's points that are on the page where they belong, with room for those of all `steps`."""
     picture = tab.pixels(".points").astype(int)
     height, width = picture.shape[:2]
     place = camera(folder, tag, steps, width, height)
