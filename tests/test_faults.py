@@ -19,6 +19,6 @@ def test_whatever_breaks_training_is_what_it_is_without_us_and_nothing_is_left(t
     assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-2000:]
     found = json.loads(figures.read_text())["all"]
     assert found["runs"] == 8
-    assert found["faults injected"] >= 6
+    assert found["faults injected"] >= 4  # a drawn function may not be called, and a signal may come after the end
     assert found["trained to the end"] >= 3
     assert [found[name] for name in ("pictures lost", "changed results", "orphans", "temporary files")] == [0, 0, 0, 0]

@@ -6,7 +6,7 @@ import urllib.parse
 
 import numpy as np
 from PIL import Image
-from tensorboard_plugin.synthetic_run import camera, read
+from .synthetic_run import camera, read
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 """Of Chromium."""
