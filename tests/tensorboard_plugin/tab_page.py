@@ -6,6 +6,7 @@ import urllib.parse
 
 import numpy as np
 from PIL import Image
+
 from .synthetic_run import camera, read
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
