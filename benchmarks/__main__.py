@@ -18,7 +18,21 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from benchmarks import epochs, gpu, gradient_flow, helper, images, kernels, live, memory, peak, projection, runs, tab
+from benchmarks import (
+    deep,
+    epochs,
+    gpu,
+    gradient_flow,
+    helper,
+    images,
+    kernels,
+    live,
+    memory,
+    peak,
+    projection,
+    runs,
+    tab,
+)
 from benchmarks.models import fashion
 from benchmarks.rows import HEADER, Row, summary
 from benchmarks.settings import Settings
@@ -27,6 +41,7 @@ GROUPS: dict[str, Callable[[Settings], Iterator[Row]]] = {
     "runs": runs.rows,
     "epochs": epochs.rows,
     "live": live.rows,
+    "deep": deep.rows,
     "images": images.rows,
     "kernels": kernels.rows,
     "projection": projection.rows,
