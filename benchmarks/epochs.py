@@ -22,6 +22,7 @@ from benchmarks.variants import (
     POINTS,
     PROJECTED,
     QUICK_POINTS,
+    activation_stats,
     gradient_flow,
     standard_with_three_projections,
     standard_without_projection,
@@ -29,12 +30,14 @@ from benchmarks.variants import (
 from recipes.fashion_cnn import FashionCNN
 
 NOTHING, AGAIN, FLOW, STANDARD, PROJECTION = "nothing", "nothing again", "GradientFlow", "standard", "projection"
+STATS = "ActivationStats"
 NAMES = {
     FLOW: "GradientFlow, drawn every epoch",
+    STATS: "ActivationStats, drawn every epoch",
     STANDARD: "standard set every epoch, no projection",
     PROJECTION: f"standard set and t-SNE of {POINTS:,} × {len(PROJECTED)} layers",
 }
-BOUNDS = {FLOW: 1.02, STANDARD: 1.02, PROJECTION: 1.10}
+BOUNDS = {FLOW: 1.02, STATS: 1.003, STANDARD: 1.02, PROJECTION: 1.10}
 CYCLES = 6
 LEDGER_EPOCHS = 3
 
@@ -106,6 +109,7 @@ def _accounts(most: Variant, part: dict[str, int]) -> dict[str, Account]:
     variants: dict[str, Variant] = {
         NOTHING: list,
         FLOW: gradient_flow,
+        STATS: activation_stats,
         STANDARD: standard_without_projection,
         PROJECTION: most,
         AGAIN: list,

@@ -2,7 +2,7 @@
 
 import pytorch_lightning as pl
 
-from lightning_cnnviz import EmbeddingProjection, GradientFlow, Probe, cnnviz_callbacks
+from lightning_cnnviz import ActivationStats, EmbeddingProjection, GradientFlow, Probe, cnnviz_callbacks
 
 PROJECTED = ["pool1", "pool2", "relu3"]
 """Layers of the FashionMNIST CNN that are laid out by t-SNE: 3,136, 1,568 and 24 features."""
@@ -13,6 +13,11 @@ POINTS, QUICK_POINTS = 2000, 100
 def gradient_flow(interval: int = 1) -> list[pl.Callback]:
     """Gradients of every step, or of every n-th."""
     return [GradientFlow(watch_every_n_steps=interval)]
+
+
+def activation_stats() -> list[pl.Callback]:
+    """Statistics of activations over 1,000 validation samples."""
+    return [ActivationStats()]
 
 
 def standard_without_projection(**options: int) -> list[pl.Callback]:

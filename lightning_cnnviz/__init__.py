@@ -7,6 +7,7 @@ from lightning_cnnviz import callbacks as _callbacks
 
 if TYPE_CHECKING:  # `as` marks a name as re-exported
     from lightning_cnnviz.callbacks import ActivationMaximization as ActivationMaximization
+    from lightning_cnnviz.callbacks import ActivationStats as ActivationStats
     from lightning_cnnviz.callbacks import Architecture as Architecture
     from lightning_cnnviz.callbacks import ClassReport as ClassReport
     from lightning_cnnviz.callbacks import CostLimit as CostLimit

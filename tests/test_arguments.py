@@ -9,6 +9,7 @@ from torch import nn
 import lightning_cnnviz
 from lightning_cnnviz import (
     ActivationMaximization,
+    ActivationStats,
     Architecture,
     ClassReport,
     EmbeddingProjection,
@@ -74,6 +75,8 @@ def test_a_single_layer_may_be_a_name_of_numpys(kind):
 
 
 NUMBERS = [
+    (ActivationStats, "max_layers", lambda one: one.max_layers),
+    (ActivationStats, "num_samples", lambda one: one.num_samples),
     (ActivationMaximization, "max_units", lambda one: one.max_units),
     (ActivationMaximization, "steps", lambda one: one.ascent.steps),
     (ClassReport, "max_mistakes", lambda one: one.max_mistakes),

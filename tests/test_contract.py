@@ -373,7 +373,7 @@ def test_7_two_processes_write_every_picture_once(tmp_path):
     steps = image_steps(tmp_path)
     assert steps.pop("architecture/diagram") == [0]
     drawn = {tag.split("/")[0] for tag in steps}
-    maps = {"kernels", "feature_maps", "filter_response", "projection", "activation_maximization"}
+    maps = {"kernels", "feature_maps", "filter_response", "projection", "activation_maximization", "activations"}
     assert drawn == maps | {"gradient_flow", "curves", "class_report"}
     assert all(found == ([6] if tag.endswith("/film") else [3, 6]) for tag, found in steps.items()), steps
     weights = [torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
@@ -404,8 +404,8 @@ def test_9_nothing_is_lost_that_could_be_kept(kind, tmp_path):
     # There are no mistakes to show where the model makes none.
     assert all(steps == due for tag, steps in pictures.items() if not tag.endswith("/mistakes")), pictures
     records = {tag: [one.step for one in reader.Tensors(tag)] for tag in reader.Tags()["tensors"]}
-    for tag in ("cnnviz/kernels", "cnnviz/feature_maps", "cnnviz/filter_response", "cnnviz/projection"):
-        assert all(steps == due for name, steps in records.items() if name.startswith(tag)), records
+    for tag in ("kernels", "feature_maps", "filter_response", "projection", "activations"):
+        assert all(steps == due for name, steps in records.items() if name.startswith(f"cnnviz/{tag}")), records
     assert callback.account.dropped == 0
 
 

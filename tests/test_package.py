@@ -64,6 +64,7 @@ for picture in (
     f.curve_chart([f.Point(1, 10, 0.5)], [], quantity="loss"),
     f.gradient_bars(names, np.ones(2), np.ones(2)),
     f.gradient_heat_map(names, [1], np.ones((2, 1))),
+    f.activation_heat_map(names, [1], np.ones((2, 1))),
     f.confusion_matrix_chart(np.eye(2, dtype=int), names),
     f.prediction_sheet(ones, [0, 1], [0, 1], [0.5, 0.5], names),
     f.kernel_grid(ones),
@@ -116,9 +117,9 @@ def test_every_public_name_is_there_once(name):
 
 def test_the_public_names_hold_the_documented_ones():
     documented = {
-        "ActivationMaximization", "Architecture", "ClassReport", "CostLimit", "EmbeddingProjection", "FeatureMaps",
-        "FilterResponse", "GradientFlow", "InputPartition", "KernelGrid", "LossAccuracy", "Probe", "cnnviz_callbacks",
-        "look",
+        "ActivationMaximization", "ActivationStats", "Architecture", "ClassReport", "CostLimit", "EmbeddingProjection",
+        "FeatureMaps", "FilterResponse", "GradientFlow", "InputPartition", "KernelGrid", "LossAccuracy", "Probe",
+        "cnnviz_callbacks", "look",
     }  # fmt: skip
     assert documented <= set(lightning_cnnviz.__all__)
     assert {"VisualCallback", "ListeningCallback", "ProbingCallback"} < set(lightning_cnnviz.callbacks.__all__)

@@ -6,6 +6,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_cnnviz import (
+    ActivationStats,
     Architecture,
     ClassReport,
     EmbeddingProjection,
@@ -18,7 +19,10 @@ from lightning_cnnviz import (
     cnnviz_callbacks,
 )
 
-STANDARD = [LossAccuracy, GradientFlow, Architecture, ClassReport, KernelGrid, FeatureMaps, EmbeddingProjection]
+STANDARD = [
+    *(LossAccuracy, GradientFlow, Architecture, ClassReport, KernelGrid, FeatureMaps, ActivationStats),
+    EmbeddingProjection,
+]
 PRESETS = ["minimal", "standard", "full"]
 
 

@@ -47,7 +47,7 @@ def test_every_record_names_plugin_kind_and_class_of_data(tmp_path):
         kinds.add(content["kind"])
     assert kinds == {
         "model", "samples", "curves", "gradients", "kernels", "weights", "feature_maps", "filter_response",
-        "projection",
+        "projection", "activations",
     }  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # `as` marks a name as re-exported
     from lightning_cnnviz.callbacks.activation_maximization import ActivationMaximization as ActivationMaximization
+    from lightning_cnnviz.callbacks.activation_stats import ActivationStats as ActivationStats
     from lightning_cnnviz.callbacks.architecture import Architecture as Architecture
     from lightning_cnnviz.callbacks.base import VisualCallback as VisualCallback
     from lightning_cnnviz.callbacks.class_report import ClassReport as ClassReport

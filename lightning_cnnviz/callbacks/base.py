@@ -9,6 +9,7 @@ from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 
 from lightning_cnnviz.callbacks.guarded import GuardedCallback
 from lightning_cnnviz.errors import ConfigurationError, names_list
+from lightning_cnnviz.functional.activations.histogram import Histogram
 from lightning_cnnviz.functional.tab.data import TabData
 from lightning_cnnviz.lightning import averages_weights, logged_step
 from lightning_cnnviz.model.layers import spread
@@ -43,9 +44,10 @@ class VisualCallback(GuardedCallback):
     Draws when an interval is due, and the last state as training ends, unless an exception or Ctrl-C ends it.
 
     A subclass implements `drawings` and, as needed, `choose_layers`, `prepare`, `untrained`, `computation`, `scalars`,
-    `tab_data` and `texts`. These names, and `title`, `epoch`, `guard`, `draw`, `selected` and `writer`, are stable. A
-    subclass that overrides Lightning hooks must call `super()` in them and do its work inside `with self.guard():`,
-    which measures its time, and only while `self.writer` is not None (it is None in a run without a logger).
+    `texts`, `histograms` and `tab_data`. These names, and `title`, `epoch`, `guard`, `draw`, `selected` and `writer`,
+    are stable. A subclass that overrides Lightning hooks must call `super()` in them and do its work inside
+    `with self.guard():`, which measures its time, and only while `self.writer` is not None (it is None in a run
+    without a logger).
 
     Args:
         every_n_epochs: Draw at the end of every n-th epoch. Default: every epoch.
@@ -70,7 +72,7 @@ class VisualCallback(GuardedCallback):
 
     guide: ClassVar[Guide | None] = None
     """Where to find the pictures in TensorBoard; recipes print it at the end of a run."""
-    weights: ClassVar[Literal["training", "averaged"]] = "training"
+    weights: Literal["training", "averaged"] = "training"
     """Which weights the pictures show where the module validates with averaged ones: those that the training updates,
     or those that validate."""
     cumulative: ClassVar[Collection[str]] = ()
@@ -162,6 +164,10 @@ class VisualCallback(GuardedCallback):
         """Returns the texts to log with the pictures, tag → Markdown; called after `scalars`."""
         return {}
 
+    def histograms(self) -> Mapping[str, Histogram]:
+        """Returns the distributions to log with the pictures, tag → histogram; called after `texts`."""
+        return {}
+
     def tab_data(self) -> Iterable[TabData]:
         """Returns the data to log for the CNN Viz tab, which are never dropped; called after `drawings`."""
         return ()
@@ -191,6 +197,11 @@ class VisualCallback(GuardedCallback):
         """Returns the number of the epoch that runs or has just ended, from 1."""
         return trainer.current_epoch + (not self._ended)
 
+    def due_after_validation(self, trainer: Trainer) -> bool:
+        """Whether a picture is due at the end of the validation that begins, with which the epoch ends."""
+        last = trainer.current_epoch + 1 == trainer.max_epochs
+        return trainer.is_last_batch and (last or self.schedule.epoch_due(trainer.current_epoch, self.stretch))
+
     def other_weights_validate(self, trainer: Trainer) -> bool:
         """Whether the module validates with other weights than it trains, as far as that is known."""
         return averages_weights(trainer)
@@ -217,6 +228,7 @@ class VisualCallback(GuardedCallback):
                 self.writer.compute(computation, step, account, synchronous)
             self.writer.scalars(self.scalars(), step, account)
             self.writer.texts(self.texts(), step, account)
+            self.writer.histograms(self.histograms(), step, account)
             for data in self.tab_data():
                 self.writer.tab_data(data, step, account)
         self.writer.scalars(self._cost(), step, account)

@@ -23,16 +23,13 @@ from lightning_cnnviz.functional.gradients.gradient_flow import (
     gradient_tab_data,
 )
 from lightning_cnnviz.functional.tab.data import TabData
-from lightning_cnnviz.functional.thinning import most_dispensable
 from lightning_cnnviz.lightning import logged_step
 from lightning_cnnviz.model.layers import layers_with_weights, select_layers, weights_of
 from lightning_cnnviz.model.raw_steps import RawSteps
 from lightning_cnnviz.model.torch_internals import unscales_in_step
 from lightning_cnnviz.output.writer import Drawing
+from lightning_cnnviz.statistics.column_history import ColumnHistory
 from lightning_cnnviz.statistics.gradient_window import GradientWindow
-
-MAX_HEAT_MAP_COLUMNS = 1000
-"""Maximum number of columns of the heat map; beyond it, one after the other is dropped, evenly over the run."""
 
 
 class GradientFlow(VisualCallback):
@@ -102,8 +99,7 @@ class GradientFlow(VisualCallback):
         self._window: GradientWindow | None = None
         self._steps: Counter[int] = Counter()
         self._latest: dict[str, dict[str, float]] = {}
-        self._history: list[tuple[int, dict[str, float]]] = []
-        self._start = 0
+        self._history = ColumnHistory()
         self._reported: set[tuple[str, str]] = set()
         self._names: list[str] = []
         self._window_pending = False
@@ -112,12 +108,11 @@ class GradientFlow(VisualCallback):
 
     def state_dict(self) -> dict[str, Any]:
         """Returns the columns of the heat map, so that a resumed run continues it."""
-        return {"start": self._start, "history": [(step, dict(column)) for step, column in self._history]}
+        return self._history.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restores the heat map from a checkpoint."""
-        self._history = [(step, dict(column)) for step, column in state_dict["history"]]
-        self._start = state_dict.get("start", 0)  # checkpoints of earlier versions have none
+        self._history.load_state_dict(state_dict)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_window": None, "_raw_steps": None, "_scale": None}
@@ -132,10 +127,7 @@ class GradientFlow(VisualCallback):
 
     @override
     def prepare(self, trainer: Trainer, module: LightningModule) -> None:
-        # Drops columns of later steps, in case this run starts over or from an earlier checkpoint.
-        self._history = [(step, column) for step, column in self._history if step <= logged_step(trainer)]
-        if not self._history:
-            self._start = logged_step(trainer)
+        self._history.begin(logged_step(trainer))
         self._reported.clear()
         self._window = None
         self._window_pending = True
@@ -212,20 +204,18 @@ class GradientFlow(VisualCallback):
         if not self._latest:
             return
         self._warn_of_problems(trainer)
-        self._history.append((logged_step(trainer), {name: row["mean_abs"] for name, row in self._latest.items()}))
-        if len(self._history) > MAX_HEAT_MAP_COLUMNS:
-            del self._history[most_dispensable([step for step, _ in self._history])]
-        steps = [step for step, _ in self._history]
+        self._history.add(logged_step(trainer), {name: row["mean_abs"] for name, row in self._latest.items()})
+        steps = self._history.steps
         empty = dict.fromkeys(STATISTICS, float("nan"))
         rows = [self._latest.get(name, empty) for name in self._names]
-        columns = np.array([[column.get(name, np.nan) for _, column in self._history] for name in self._names])
+        columns = self._history.table(self._names)
         mean_abs, max_abs = (np.array([row[key] for row in rows]) for key in ("mean_abs", "max_abs"))
         private = any(hasattr(weight, "grad_sample") for weight in module.parameters())  # as Opacus stores them
         title = self.title("gradient flow", trainer) + (" · before clipping per sample and noise" if private else "")
         yield f"{self.tag}/bars", partial(gradient_bars, self._names, mean_abs, max_abs, title=title)
         yield (
             f"{self.tag}/heatmap",
-            partial(gradient_heat_map, self._names, steps, columns, start=self._start, title=title),
+            partial(gradient_heat_map, self._names, steps, columns, start=self._history.start, title=title),
         )
 
     @override

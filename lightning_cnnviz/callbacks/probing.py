@@ -139,11 +139,7 @@ class ProbingCallback(ListeningCallback):
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Prepares to capture the probe's samples if a picture is due at the end of this validation."""
         self._heard = self._weights = None
-        by_epoch = self.schedule.every_n_train_steps is None
-        last = trainer.current_epoch + 1 == trainer.max_epochs
-        due = trainer.is_last_batch and (
-            last or (by_epoch and self.schedule.epoch_due(trainer.current_epoch, self.stretch))
-        )
+        due = self.due_after_validation(trainer)
         samples, places = self.probe.samples if self.probe.places else None, self.probe.places
         if self.writer is not None and due and not trainer.sanity_checking and samples and self._asked:
             layers, count = self._asked

@@ -4,6 +4,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # `as` the same name: exported
+    from lightning_cnnviz.functional.activations.activation_stats import ActivationStatistics as ActivationStatistics
+    from lightning_cnnviz.functional.activations.activation_stats import activation_heat_map as activation_heat_map
+    from lightning_cnnviz.functional.activations.effective_rank import effective_rank as effective_rank
+    from lightning_cnnviz.functional.activations.histogram import Histogram as Histogram
+    from lightning_cnnviz.functional.activations.value_sums import value_sums as value_sums
     from lightning_cnnviz.functional.class_report import class_accuracies as class_accuracies
     from lightning_cnnviz.functional.class_report import confusion_matrix_chart as confusion_matrix_chart
     from lightning_cnnviz.functional.curves import Point as Point
@@ -85,6 +90,10 @@ _MODULES = {
     ".input_partition.nonlinearities": ["Nonlinearity"],
     "..model.capture": ["Activations", "record"],
     "..model.layers": ["convolutions", "last_hidden_layer", "layers_with_weights", "weights_of"],
+    ".activations.activation_stats": ["ActivationStatistics", "activation_heat_map"],
+    ".activations.effective_rank": ["effective_rank"],
+    ".activations.histogram": ["Histogram"],
+    ".activations.value_sums": ["value_sums"],
     ".class_report": ["class_accuracies", "confusion_matrix_chart"],
     ".curves": ["Point", "best_point", "curve_chart", "find_metric"],
     ".drawing.image_sheet": ["image_sheet", "prediction_sheet"],

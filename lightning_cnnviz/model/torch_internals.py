@@ -74,6 +74,16 @@ def is_compiled(module: nn.Module) -> bool:
     return hasattr(module, "_orig_mod") or getattr(module, "_compiler_ctx", None) is not None
 
 
+def calls_compiled_code(module: nn.Module) -> bool:
+    """Whether calls of a module run compiled code, also that of `Module.compile`.
+
+    Example:
+        >>> calls_compiled_code(nn.Linear(4, 3))
+        False
+    """
+    return is_compiled(module) or vars(module).get("_compiled_call_impl") is not None
+
+
 def filtered_hooks(
     module: nn.Module, wanted: Callable[[object], bool]
 ) -> list[tuple[OrderedDict[int, Any], OrderedDict[int, Any]]]:

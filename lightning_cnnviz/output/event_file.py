@@ -13,6 +13,7 @@ import google_crc32c
 from lightning_fabric.utilities.cloud_io import get_filesystem
 from torch.utils.tensorboard import SummaryWriter
 
+from lightning_cnnviz.functional.activations.histogram import Histogram
 from lightning_cnnviz.functional.drawing.encode import Encoded
 from lightning_cnnviz.functional.escaping import file_name
 from lightning_cnnviz.functional.tab.data import TabData
@@ -23,6 +24,7 @@ from lightning_cnnviz.output.tensorboard_internals import (
     DATA_CLASS_BLOB_SEQUENCE,
     DT_STRING,
     Event,
+    HistogramProto,
     Layout,
     Summary,
     SummaryMetadata,
@@ -232,6 +234,15 @@ def tab_data_summary(data: TabData) -> Summary:
     shape = TensorShapeProto(dim=[TensorShapeProto.Dim(size=2)])
     tensor = TensorProto(dtype=DT_STRING, string_val=data.packed(), tensor_shape=shape)
     return Summary(value=[Summary.Value(tag=data.tag, metadata=metadata, tensor=tensor)])
+
+
+def histogram_summary(tag: str, histogram: Histogram) -> Summary:
+    """Returns a distribution as a TensorBoard histogram, whose first bin begins at the smallest value."""
+    low, high, number, total, squares = histogram[1:]
+    proto = HistogramProto(min=low, max=high, num=number, sum=total, sum_squares=squares)
+    proto.bucket_limit.extend(histogram.edges()[1:].tolist())
+    proto.bucket.extend(histogram.counts.tolist())
+    return Summary(value=[Summary.Value(tag=tag, histo=proto)])
 
 
 def scalar_summary(values: Mapping[str, float]) -> Summary:

@@ -10,7 +10,7 @@ from typing import Any
 # TensorBoard's protocol buffers, which PyTorch's writer, the one that Lightning's logger has open, accepts. The public
 # API would choose the format of each summary and the thread on which it is encoded.
 from tensorboard.compat.proto.event_pb2 import Event
-from tensorboard.compat.proto.summary_pb2 import DATA_CLASS_BLOB_SEQUENCE, Summary, SummaryMetadata
+from tensorboard.compat.proto.summary_pb2 import DATA_CLASS_BLOB_SEQUENCE, HistogramProto, Summary, SummaryMetadata
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
 from tensorboard.compat.proto.types_pb2 import DT_STRING
@@ -25,6 +25,7 @@ __all__ = [
     "DATA_CLASS_BLOB_SEQUENCE",
     "DT_STRING",
     "Event",
+    "HistogramProto",
     "Layout",
     "Summary",
     "SummaryMetadata",

@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 from pytorch_lightning import Trainer
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 
+from lightning_cnnviz.functional.activations.histogram import Histogram
 from lightning_cnnviz.functional.drawing.encode import Encoded
 from lightning_cnnviz.functional.tab.data import TabData
 from lightning_cnnviz.functional.tab.drawn import Drawn, draw_encoded
@@ -202,6 +203,11 @@ class Writer:
         for tag, text in values.items():
             self._put(partial(_write_text, tag, text, step), account, tag, step)
 
+    def histograms(self, values: Mapping[str, Histogram], step: int, account: Account) -> None:
+        """Logs distributions, tag → histogram."""
+        for tag, histogram in values.items():
+            self._put(partial(_write_histogram, tag, histogram, step), account, tag, step)
+
     def chart_layout(self, layout: Mapping[str, Mapping[str, list[Any]]], account: Account) -> None:
         """Sets the charts of TensorBoard's Custom Scalars tab: category → chart → [kind, tags]."""
         self._put(lambda sink: sink.chart_layout(layout), account, "the layout of the Custom Scalars tab", 0)
@@ -300,6 +306,10 @@ def _run_guarded(work: Callable[[], object], account: Account, lost: str = "") -
 
 def _write_text(tag: str, text: str, step: int, sink: Sink) -> int:
     return sink.text(tag, text, step)
+
+
+def _write_histogram(tag: str, histogram: Histogram, step: int, sink: Sink) -> int:
+    return sink.histogram(tag, histogram, step)
 
 
 def _write_part(tag: str, part: Encoded | TabData, step: int, sink: Sink) -> int:

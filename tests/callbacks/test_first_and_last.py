@@ -9,6 +9,7 @@ from helpers.tiny import TinyData, TinyNet, events, fit, image_steps, loaders, s
 from PIL import Image
 
 from lightning_cnnviz import (
+    ActivationStats,
     ClassReport,
     EmbeddingProjection,
     FeatureMaps,
@@ -21,6 +22,7 @@ from lightning_cnnviz import (
 from lightning_cnnviz.functional.kernels import kernel_grid
 
 LAST = {
+    ActivationStats: "activations/heatmap",
     FeatureMaps: "feature_maps/conv1",
     FilterResponse: "filter_response/conv1",
     EmbeddingProjection: "projection/act/pca",

@@ -237,23 +237,23 @@ def test_the_heat_map_goes_on_after_a_resume(tmp_path):
     run.save_checkpoint(tmp_path / "last.ckpt")
     second = GradientFlow()
     second.load_state_dict(torch.load(tmp_path / "last.ckpt", weights_only=True)["callbacks"][first.state_key])
-    assert [step for step, _ in second._history] == [6, 12]
+    assert [step for step, _ in second._history.columns] == [6, 12]
 
 
 def test_the_heat_map_keeps_columns_that_are_even_in_time(tmp_path, monkeypatch):
-    monkeypatch.setattr("lightning_cnnviz.callbacks.gradient_flow.MAX_HEAT_MAP_COLUMNS", 5)
+    monkeypatch.setattr("lightning_cnnviz.statistics.column_history.MAX_HEAT_MAP_COLUMNS", 5)
     watching = GradientFlow(every_n_train_steps=1, on_error="raise")
     fit(tmp_path, [watching], model=Plain(), data=data(), max_epochs=3)
-    steps = [step for step, _ in watching._history]
+    steps = [step for step, _ in watching._history.columns]
     logged = dict(scalars(tmp_path, "gradient_flow/conv/mean_abs"))
     assert len(logged) == 18
     assert (steps[0], steps[-1], len(steps)) == (1, 18, 5)
     gaps = np.diff(steps[:-1])
     assert gaps.max() <= 2 * gaps.min()
-    for step, column in watching._history:
+    for step, column in watching._history.columns:
         assert column["conv"] == pytest.approx(logged[step], rel=1e-6)
     (*_, last) = events(tmp_path).Images("gradient_flow/heatmap")
-    columns = np.array([[column[name] for _, column in watching._history] for name in ("conv", "fc")])
+    columns = np.array([[column[name] for _, column in watching._history.columns] for name in ("conv", "fc")])
     expected = gradient_heat_map(["conv", "fc"], steps, columns, title="gradient flow · epoch 3 · step 18")
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(last.encoded_image_string)).convert("RGB")), expected)
 
@@ -399,7 +399,7 @@ def test_of_a_run_that_is_resumed_the_heat_map_begins_where_the_first_one_did(tm
     later = GradientFlow()
     again = trainer(tmp_path / "b", [later, second], max_epochs=3)
     again.fit(TinyNet(), *loaders(), ckpt_path=tmp_path / "last.ckpt")
-    assert [step for step, _ in later._history] == [6, 12, 18]
+    assert [step for step, _ in later._history.columns] == [6, 12, 18]
     assert (later._start, second._start) == (0, 12), (
         "one that the first run did not have begins with its own first step"
     )

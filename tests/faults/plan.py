@@ -38,7 +38,14 @@ PHASES = (
 LATEST = 3.0
 """Seconds after the beginning of `fit`, about when a run ends."""
 CALLBACKS = (
-    *("ActivationMaximization", "Architecture", "ClassReport", "EmbeddingProjection", "FeatureMaps"),
+    *(
+        "ActivationMaximization",
+        "ActivationStats",
+        "Architecture",
+        "ClassReport",
+        "EmbeddingProjection",
+        "FeatureMaps",
+    ),
     *("FilterResponse", "GradientFlow", "KernelGrid", "LossAccuracy"),
 )
 ON_THE_PLANE = ("ClassReport", "GradientFlow", "InputPartition", "LossAccuracy")

@@ -11,9 +11,9 @@ from PIL import Image
 from pytorch_lightning.loggers import CSVLogger, MLFlowLogger, TensorBoardLogger, WandbLogger
 
 from helpers.tiny import events, fit
-from lightning_cnnviz import Architecture, EmbeddingProjection, GradientFlow, KernelGrid
+from lightning_cnnviz import ActivationStats, Architecture, EmbeddingProjection, GradientFlow, KernelGrid
 
-OURS = ("cnnviz/", "gradient_flow/", "projection/")
+OURS = ("cnnviz/", "gradient_flow/", "projection/", "activations/")
 
 
 FILM = "projection/act/pca/film"
@@ -143,7 +143,8 @@ def same_numbers(found, expected):
 def fit_beside_tensorboard(kind, folder):
     """A run with TensorBoard's logger and another one; returns the other."""
     other, board = make(kind, folder), TensorBoardLogger(folder, name="run", version="")
-    visuals = [KernelGrid(), GradientFlow(), Architecture(), EmbeddingProjection(method="pca", num_samples=20)]
+    visuals = [KernelGrid(), GradientFlow(), Architecture(), ActivationStats()]
+    visuals.append(EmbeddingProjection(method="pca", num_samples=20))
     fit(folder, visuals, logger=[board, other])
     if kind == "wandb":
         finish()

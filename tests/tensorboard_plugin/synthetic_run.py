@@ -149,12 +149,13 @@ def write(
     frozen=(),
     unmeasured=(),
     linear=1,
+    measured=True,
 ):
     """A run as a CNN would write it.
 
     `spoil` makes every number NaN; `every` tells of some kinds that only every n-th epoch has them; layers that are
     `frozen` have no gradient, those that are `unmeasured` are not among the gradients. The weights
-    and activations of the first `linear` of the hidden layers are there.
+    and activations of the first `linear` of the hidden layers are there, if `measured` statistics of activations.
     """
     rng = np.random.default_rng(seed)
     run = run or Run(folder)
@@ -206,6 +207,8 @@ def write(
         wrong = each.random(samples) > 0.1 + 0.84 * share
         predicted = np.where(wrong, each.integers(0, len(classes), samples), targets).astype(np.int16)
         some = list(range(min(shown, samples)))
+        for name, width in [(name, width) for name, width, *_ in layers] + list(hidden) if measured else ():
+            _add_activations(run, name, width, step, share, spoil)
         for number, (name, width, size, _) in enumerate(layers):
             channels = list(range(min(width, 32)))
             turn = np.array(channels)[:, None, None] * 2.4 + number
@@ -257,6 +260,20 @@ def write(
                             identity={"layer": name, "view": view}, layer=name, view=view, width=360, height=360,
                             )  # fmt: skip
     return run
+
+
+def _add_activations(run, name, width, step, share, spoil):
+    """Values that spread as `share` rises, of a layer of which one unit after the other dies."""
+    dead = round(share * width / 2)
+    values = np.random.default_rng(len(name)).normal(share, 0.2 + share, 4000).clip(0 if dead else None)
+    info = {"mean": values.mean(), "std": values.std(), "dead": dead / width, "saturated": None, "units": width,
+            "non_finite": 0, "low": values.min(), "high": values.max(), "number": 4000}  # fmt: skip
+    counts = np.histogram(values, 64)[0].astype(np.float32)
+    if spoil:
+        info = {"mean": None, "std": None, "dead": None, "saturated": None, "units": 0, "non_finite": 4000}
+        counts = np.zeros(0, np.float32)
+    run.add("activations", f"cnnviz/activations/{name}", step, {"counts": counts}, identity={"layer": name},
+            layer=name, split="validation", samples=1000, **info)  # fmt: skip
 
 
 def _maps(images, kernels, size):

@@ -10,6 +10,7 @@ STATES = {
     "a class alone, samples followed": {"run": "lenet", "classes": "1,2", "followed": "3,4"},
     "two runs": {"run": "lenet", "compare": "lenet_other", "view": "feature_maps"},
     "weights": {"run": "lenet", "layer": "fc1"},
+    "statistics alone": {"run": "lenet", "layer": "fc2"},
     "nothing recorded": {"run": "sparse", "layer": "fc2", "step": 300},
     "nothing finite": {"run": "nan"},
     "a plane": {"run": "plane"},

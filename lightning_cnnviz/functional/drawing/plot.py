@@ -47,7 +47,7 @@ class Key(NamedTuple):
 
     text: str
     colour: Colour
-    shape: Literal["line", "box", "ring"]
+    shape: Literal["line", "box", "ring", "hatch"]
 
 
 def headed(width: int, height: int, title: str, keys: Sequence[Key]) -> tuple[Picture, int]:
@@ -178,6 +178,17 @@ def draw_ring(picture: Picture, column: float, row: float, colour: Colour = INK)
     _paint(part, image, colour)
 
 
+def hatching(height: int, width: int) -> Picture:
+    """Returns white with dark diagonal lines, which no colour scale has.
+
+    Example:
+        >>> hatching(4, 8).shape
+        (4, 8, 3)
+    """
+    dark = np.add.outer(np.arange(height), np.arange(width)) % 8 < 3
+    return np.where(dark[..., None], np.array(INK, dtype=np.uint8), np.uint8(255))
+
+
 def _pen(picture: Picture) -> tuple[ImageDraw.ImageDraw, Image.Image]:
     image = Image.new("L", (picture.shape[1] * FINER, picture.shape[0] * FINER))
     return ImageDraw.Draw(image), image
@@ -201,6 +212,8 @@ def _swatch(part: Picture, key: Key) -> None:
         draw_line(part, np.array([[1.0, middle], [part.shape[1] - 2.0, middle]]), key.colour, marked=False)
     elif key.shape == "ring":
         draw_ring(part, part.shape[1] / 2, middle + 0.5, key.colour)
+    elif key.shape == "hatch":
+        part[4:-4, 2:-2] = hatching(len(part) - 8, part.shape[1] - 4)
     else:
         part[4:-4, 2:-2] = key.colour
 

@@ -1,11 +1,13 @@
 """Charts with a named row for each layer: bars, and a heat map."""
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
+import numpy.typing as npt
 
-from lightning_cnnviz.functional.drawing.caption import PICTURE_MARGIN, TEXT_SIZE, shorten, text_line, text_width
+from lightning_cnnviz.functional.drawing.caption import INK, PICTURE_MARGIN, TEXT_SIZE, shorten, text_line, text_width
 from lightning_cnnviz.functional.drawing.colours import CLASSES, SEQUENTIAL
 from lightning_cnnviz.functional.drawing.image import FloatArray, Picture, sequential
 from lightning_cnnviz.functional.drawing.plot import (
@@ -14,6 +16,7 @@ from lightning_cnnviz.functional.drawing.plot import (
     Key,
     draw_axis,
     draw_frame,
+    hatching,
     headed,
     label_room,
     paste,
@@ -22,10 +25,13 @@ from lightning_cnnviz.functional.drawing.point_canvas import PlotArea
 from lightning_cnnviz.functional.drawing.ticks import Axis, fitting, log_axis
 from lightning_cnnviz.functional.escaping import one_line
 
+IntArray = npt.NDArray[np.int_]
 WIDTH, ROW_HEIGHT = 900, 25
 MAX_ROW_LABELS = 120
 """Maximum number of row labels; with more rows, they get thinner, and only every second, third, … is labelled."""
 MAX_NAME_WIDTH = 300
+MAX_COLUMNS = 2000
+"""Maximum number of columns of a heat map that differ in width before they are drawn."""
 BAR_SHARE = 0.7
 """Height of a bar, as a share of its row."""
 SCALE_WIDTH = 16
@@ -85,17 +91,25 @@ def bar_chart(
 
 
 def heat_map(
-    values: FloatArray, rows: Sequence[str], columns: Sequence[int], *, title: str, x_label: str, value_label: str
+    values: FloatArray,
+    rows: Sequence[str],
+    columns: Sequence[int],
+    *,
+    title: str,
+    x_label: str,
+    value_label: str,
+    zero: str = "",
 ) -> Picture:
     """Draws a matrix of positive values on a logarithmic colour scale, with row names on the left.
 
     Args:
-        values: Shape (rows, columns). NaN (no value) is light grey, zero the darkest colour.
+        values: Shape (rows, columns). NaN (no value) is light grey, zero the darkest colour or hatched.
         rows: Names of the rows, from the top.
         columns: The coordinate of each column, e.g. its step; some are shown as tick labels.
         title: Title of the chart.
         x_label: Label of the x axis.
         value_label: Label of the colour scale.
+        zero: What a zero means, for the legend; if given, zeros are hatched.
 
     Example:
         >>> heat_map(np.ones((2, 3)), ["a", "b"], [1, 2, 3], title="", x_label="", value_label="").shape
@@ -105,16 +119,21 @@ def heat_map(
     positive = logs[np.isfinite(logs)]
     low, high = (float(positive.min()), float(positive.max())) if positive.size else (-8.0, 0.0)
     high = max(high, low + np.log10(1.01))
-    picture, top = _headed(rows, title, [])
+    zeros = np.asarray(values) == 0
+    keys = [Key(zero, INK, "hatch")] if zero and zeros.any() else []
+    picture, top = _headed(rows, title, keys)
     height = len(picture) - BELOW - top
     scale_axis = log_axis(low, high, most=int(np.clip(height // (2 * LINE_HEIGHT), 2, 12)))
     right = 2 * PICTURE_MARGIN + SCALE_WIDTH + label_room(scale_axis, value_label)
     box = _named_rows(picture, top, rows, right)
     width = box.right - box.left
-    logs = np.where(np.asarray(values) == 0, low, logs)
+    logs = np.where(zeros, low, logs)
     shown = _resampled(_resampled(logs, height).T, width).T
     cells = sequential(shown, low, high)
     cells[~np.isfinite(shown)] = NO_VALUE
+    if keys:
+        marked = _resampled(_resampled(zeros.astype(np.float64), height).T, width).T > 0
+        cells[marked] = hatching(height, width)[marked]
     picture[box.top : box.bottom, box.left : box.right] = cells
     draw_frame(picture, box)
     steps = fitting(partial(_column_axis, columns), room=width)
@@ -125,6 +144,29 @@ def heat_map(
     draw_frame(picture, scale)
     draw_axis(picture, scale, scale_axis, "right", value_label)
     return picture
+
+
+def even_columns(edges: Sequence[int]) -> tuple[IntArray, IntArray]:
+    """Divides an axis into columns of one width, for a heat map that is true to scale.
+
+    Args:
+        edges: Where the given columns, of different widths, begin and end, ascending.
+
+    Returns:
+        The index of the given column in the middle of each of the new ones, and the end of each.
+
+    Example:
+        >>> columns, ends = even_columns([0, 10, 30])
+        >>> columns.tolist(), ends.tolist()
+        ([0, 1, 1], [10, 20, 30])
+    """
+    length = max(1, edges[-1] - edges[0])
+    width = max(math.gcd(*(end - edges[0] for end in edges)), 1)
+    count = min(length // width, MAX_COLUMNS)  # exact, unless that takes more columns than a picture has pixels
+    bounds = edges[0] + length * np.arange(count + 1) / count
+    middles = (bounds[:-1] + bounds[1:]) / 2
+    columns = np.searchsorted(edges[1:], middles).clip(max=len(edges) - 2)
+    return columns, bounds[1:].round().astype(int)
 
 
 def _logarithm(values: FloatArray) -> FloatArray:

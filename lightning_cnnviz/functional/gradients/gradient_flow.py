@@ -1,22 +1,17 @@
 """Gradient statistics per layer: diagnosis, bar chart and heat map."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, overload
 
 import numpy as np
-import numpy.typing as npt
 
 from lightning_cnnviz.functional.drawing.image import FloatArray, Picture
-from lightning_cnnviz.functional.drawing.row_chart import bar_chart, heat_map
+from lightning_cnnviz.functional.drawing.row_chart import bar_chart, even_columns, heat_map
 from lightning_cnnviz.functional.tab.data import TabData
 
 if TYPE_CHECKING:  # imported where a figure is asked for: it takes three tenths of a second
     from matplotlib.figure import Figure
 
-IntArray = npt.NDArray[np.int_]
-MAX_COLUMNS = 2000
-"""Maximum number of columns of the heat map that differ in width before they are drawn."""
 STATISTICS = ("mean_abs", "max_abs", "norm", "zero_share", "non_finite", "update_ratio")
 """Mean |g|; max |g|; L2 norm ‖g‖; share of exact zeros, 0…1; number of NaN or infinite entries;
 ‖Δw‖ / ‖w‖ of an optimizer step. The first three have the unit of loss / weight."""
@@ -171,7 +166,7 @@ def gradient_heat_map(
         >>> gradient_heat_map(["conv1", "fc"], [10, 20], np.array([[1e-3, 1e-4], [1e-2, 1e-2]])).shape
         (200, 900, 3)
     """
-    columns, ends = _even_columns([start, *steps])
+    columns, ends = even_columns([start, *steps])
     values = np.asarray(mean_abs)[:, columns]
     note = "grey: no finite gradient" if np.isnan(values).any() else ""
     full_title = " · ".join(filter(None, [title, note]))
@@ -181,21 +176,3 @@ def gradient_heat_map(
     from lightning_cnnviz.functional.drawing.figure import heat_map_figure
 
     return heat_map_figure(values, names, labels, title=full_title, x_label=x_label, value_label="mean |g|")
-
-
-def _even_columns(edges: Sequence[int]) -> tuple[IntArray, IntArray]:
-    """Divides an axis into columns of one width.
-
-    Args:
-        edges: Where the given columns, of different widths, begin and end, ascending.
-
-    Returns:
-        The index of the given column in the middle of each of the new ones, and the end of each.
-    """
-    length = max(1, edges[-1] - edges[0])
-    width = max(math.gcd(*(end - edges[0] for end in edges)), 1)
-    count = min(length // width, MAX_COLUMNS)  # exact, unless that takes more columns than a picture has pixels
-    bounds = edges[0] + length * np.arange(count + 1) / count
-    middles = (bounds[:-1] + bounds[1:]) / 2
-    columns = np.searchsorted(edges[1:], middles).clip(max=len(edges) - 2)
-    return columns, bounds[1:].round().astype(int)

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
+from lightning_cnnviz.functional.activations.histogram import Histogram
 from lightning_cnnviz.functional.drawing.encode import Encoded
 from lightning_cnnviz.functional.tab.data import TabData
 
@@ -43,6 +44,10 @@ class Sink:
 
     def text(self, tag: str, text: str, step: int) -> int:
         """Logs Markdown; returns the bytes written."""
+        return 0
+
+    def histogram(self, tag: str, histogram: Histogram, step: int) -> int:
+        """Logs a distribution; returns the bytes written."""
         return 0
 
     def chart_layout(self, layout: Mapping[str, Mapping[str, list[Any]]]) -> int:

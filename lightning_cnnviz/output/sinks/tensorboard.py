@@ -8,9 +8,16 @@ from typing import Any
 import torch.utils.tensorboard.summary as summary
 from pytorch_lightning.utilities import rank_zero_info
 
+from lightning_cnnviz.functional.activations.histogram import Histogram
 from lightning_cnnviz.functional.drawing.encode import Encoded
 from lightning_cnnviz.functional.tab.data import TabData
-from lightning_cnnviz.output.event_file import EventFile, image_summary, scalar_summary, tab_data_summary
+from lightning_cnnviz.output.event_file import (
+    EventFile,
+    histogram_summary,
+    image_summary,
+    scalar_summary,
+    tab_data_summary,
+)
 from lightning_cnnviz.output.sinks.base import Sink
 from lightning_cnnviz.output.tensorboard_internals import Summary
 
@@ -23,7 +30,7 @@ TAB_ADDRESS = "http://localhost:6006/#cnnviz"
 
 
 class TensorBoardSink(Sink):
-    """Writes images, scalars, texts and chart layouts to the event file; animations also to files next to it."""
+    """Writes images, scalars, texts, histograms and chart layouts to the event file; animations also next to it."""
 
     takes_pictures = True
     defers_numbers = False
@@ -60,6 +67,10 @@ class TensorBoardSink(Sink):
     def text(self, tag: str, text: str, step: int) -> int:
         """Adds a text."""
         return self._write(summary.text(tag, text), step)  # type: ignore[no-untyped-call]
+
+    def histogram(self, tag: str, histogram: Histogram, step: int) -> int:
+        """Adds a distribution."""
+        return self._write(histogram_summary(tag, histogram), step)
 
     def chart_layout(self, layout: Mapping[str, Mapping[str, list[Any]]]) -> int:
         """Adds to what is arranged in the Custom Scalars tab."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import mkstemp
 from typing import Any, NamedTuple
 
+from lightning_cnnviz.functional.activations.histogram import Histogram
 from lightning_cnnviz.functional.drawing.encode import Encoded
 from lightning_cnnviz.output.sinks.base import Sink
 
@@ -72,6 +73,13 @@ class WandbSink(Sink):
 
         self._later(tag, wandb.Html(f"<pre>{escape(text)}</pre>", inject=False), step)
         return len(text.encode())
+
+    def histogram(self, tag: str, histogram: Histogram, step: int) -> int:
+        """Logs a distribution."""
+        import wandb
+
+        self._later(tag, wandb.Histogram(np_histogram=(histogram.counts, histogram.edges())), step)
+        return histogram.counts.nbytes
 
     def close(self) -> None:
         """Logs what still waits for a row."""

@@ -36,6 +36,22 @@ def test_weights_and_biases_has_pictures_and_numbers(folder):
     assert table.tensor_proto.string_val[0].decode() in html.read_text()
 
 
+def test_weights_and_biases_has_the_bins_of_histograms(folder):
+    found = {
+        (key, row["cnnviz/step/pictures/activations"]): value
+        for _, row in rows_of_wandb(folder)
+        for key, value in row.items()
+        if isinstance(value, dict) and value.get("_type") == "histogram"
+    }
+    tags = events(folder).Tags()["histograms"]
+    expected = {(tag, event.step): event.histogram_value for tag in tags for event in events(folder).Histograms(tag)}
+    assert found.keys() == expected.keys()
+    assert len({tag for tag, _ in found}) == 6
+    for key, histogram in expected.items():
+        assert found[key]["values"] == pytest.approx(histogram.bucket)
+        assert found[key]["bins"] == pytest.approx([histogram.min, *histogram.bucket_limit])
+
+
 def test_steps_of_weights_and_biases_never_go_back_though_pictures_come_late(folder):
     steps = [step for step, _ in rows_of_wandb(folder)]
     assert steps == sorted(set(steps))

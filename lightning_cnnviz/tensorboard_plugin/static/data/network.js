@@ -8,6 +8,7 @@ const KINDS = {
 	filter_response: ["R", "filter responses"],
 	projection: ["P", "projection"],
 	partition: ["C", "input partition"],
+	activations: ["A", "activation statistics"],
 	gradients: ["∇", "gradients"],
 };
 

@@ -9,6 +9,7 @@ const ARRAYS = {
 	filter_response: ["values", "low", "high", "mean"],
 	projection: ["points"],
 	gradients: ["values"],
+	activations: ["counts"],
 	partition: ["png"],
 };
 let count = 0;

@@ -16,7 +16,7 @@ export function emptyPage(runs) {
 		h(
 			"p",
 			"",
-			"or single ones: KernelGrid(), FeatureMaps(), FilterResponse(), EmbeddingProjection(), GradientFlow(), LossAccuracy(), InputPartition().",
+			"or single ones: KernelGrid(), FeatureMaps(), FilterResponse(), EmbeddingProjection(), GradientFlow(), ActivationStats(), LossAccuracy(), InputPartition().",
 		),
 		h("p", "", "This page updates by itself as soon as the first step is written."),
 		h("p", "aside", runs.length ? listed : "There are no runs in the log directory."),

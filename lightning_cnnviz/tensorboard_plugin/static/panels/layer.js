@@ -1,4 +1,5 @@
-// What one layer has learnt: kernels or weights, feature maps or activations, filter responses at the current step.
+// What one layer has learnt: kernels or weights, feature maps or activations, filter responses at the current step, and
+// the distribution of what it returns over time.
 import { channelsOf, isWeight } from "../data/channels.js";
 import { layerScale } from "../data/layer_scale.js";
 import { layersOf } from "../data/selectors.js";
@@ -8,6 +9,7 @@ import { firstRecorded, formatInteger, formatNumber } from "../draw/format.js";
 import { appearance } from "../draw/theme.js";
 import { ChannelGrid } from "./channel_grid.js";
 import { ChannelHistory } from "./channel_history.js";
+import { Distribution } from "./distribution.js";
 import { SampleStrip } from "./sample_strip.js";
 import { UnitBars } from "./unit_bars.js";
 import { WeightMatrix } from "./weight_matrix.js";
@@ -19,7 +21,7 @@ const NAMES = {
 	feature_maps: "Feature maps",
 	filter_response: "Filter responses",
 };
-const CALLBACKS = "KernelGrid(), FeatureMaps() and FilterResponse()";
+const CALLBACKS = "KernelGrid(), FeatureMaps(), FilterResponse() and ActivationStats()";
 const UNITS = { kernels: "weight", weights: "weight", feature_maps: "activation", filter_response: "response" };
 const MODES = { mean: ", mean over input channels", slice: ", first input channel", rgb: ", as red, green, blue" };
 const [MAX_HEIGHT, AROUND] = [330, 186]; // of a picture, and of what is above and below it
@@ -36,6 +38,7 @@ export class LayerPanel {
 		this.legend = h("div", "legend");
 		this.info = h("p", "info");
 		this.history = new ChannelHistory(view);
+		this.distribution = new Distribution(view);
 		this.foot = h("div", "foot", this.legend, this.info);
 		this.element = panel(
 			"layer",
@@ -46,11 +49,12 @@ export class LayerPanel {
 			...this.pictures.map(({ element }) => element),
 			this.foot,
 			this.history.element,
+			this.distribution.element,
 		);
 	}
 
 	get active() {
-		return KINDS.some((kind) => this.view.run.seriesOf(kind).length);
+		return [...KINDS, "activations"].some((kind) => this.view.run.seriesOf(kind).length);
 	}
 
 	draw() {
@@ -73,14 +77,18 @@ export class LayerPanel {
 		if (series && clock.playing) run.prefetch(series, step);
 		if (frame && !frame.error) this.shown = { frame, kind, step, series };
 		else if (!series || step === null || frame?.error || this.shown?.series !== series) this.shown = null;
+		const statistics = run.findSeries("activations", layer);
 		let hint = frame?.error;
-		if (!series) hint = `Nothing was recorded of ${layer}. ${CALLBACKS} show the layers that they are given.`;
-		else if (step === null) hint = firstRecorded(series.steps);
+		if (!series && !statistics)
+			hint = `Nothing was recorded of ${layer}. ${CALLBACKS} show the layers that they are given.`;
+		else if (series && step === null) hint = firstRecorded(series.steps);
 		showMessage(this.hint, hint);
 		for (const part of [this.foot, this.history.element]) part.hidden = !this.shown;
 		if (!this.shown) for (const { element } of this.pictures) element.hidden = true;
+		this.pictures[0].controls.hidden = !this.shown;
 		this.samples.element.hidden = !this.shown || isWeight(kind);
 		if (this.shown) this.drawFrame();
+		this.distribution.draw(statistics);
 	}
 
 	/** The picture that fits the frame, made visible. */

@@ -13,6 +13,7 @@ const CALLBACKS = [
 	["feature_maps", "FeatureMaps()"],
 	["projection", "EmbeddingProjection()"],
 	["gradients", "GradientFlow()"],
+	["activations", "ActivationStats()"],
 ];
 
 export class RunView {

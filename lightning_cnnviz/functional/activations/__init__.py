@@ -1,0 +1,1 @@
+"""Statistics of activations: sums, distributions, effective rank, and how they are drawn."""
