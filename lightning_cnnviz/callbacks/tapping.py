@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from lightning_cnnviz.callbacks.probing import ProbingCallback
 from lightning_cnnviz.data.batch import split_batch
+from lightning_cnnviz.data.colours import Colours
 from lightning_cnnviz.data.probe import MAX_CLASS_INDEX
 from lightning_cnnviz.functional.tab.gradient_maps import gradient_map_tab_data
 from lightning_cnnviz.functional.tab.stored_maps import stored_side
@@ -124,9 +125,10 @@ class TappingCallback(ProbingCallback):
         if tapped is None or tapped.step != logged_step(trainer) or samples is None:
             return
         heard = tapped.heard
-        images = samples.colours.images(heard.inputs)
+        alike = heard.inputs.ndim == samples.inputs.ndim and heard.inputs.shape[1:2] == samples.inputs.shape[1:2]
+        colours = samples.colours if alike else Colours.of(heard.inputs)
         predicted = self.predicted(heard.scores, len(heard.inputs))
-        batch: dict[str, Any] = {"images": images, "targets": tapped.targets}
+        batch: dict[str, Any] = {"images": colours.images(heard.inputs), "targets": tapped.targets}
         batch["predicted"] = None if predicted is None else predicted.tolist()
         certain = self._by_sample.union(convolutions(module))
         for name in layers:
@@ -161,6 +163,8 @@ class TappingCallback(ProbingCallback):
         assert self._tapped_pair is not None
         tap, self._gradient_tap = self._gradient_tap, None
         (inputs, targets), self._tapped_pair = self._tapped_pair, None
+        self.account.seconds += tap.seconds
+        self.account.flexible += tap.seconds
         heard = tap.close()
         if heard is None or not heard.layers or not heard.inputs.numel():
             return

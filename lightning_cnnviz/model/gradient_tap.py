@@ -1,5 +1,6 @@
 """Capturing activations of a training batch, and the gradients that the training's own backward pass gives them."""
 
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
@@ -65,18 +66,21 @@ class GradientTap:
         rows: int,
         scores: str | None = None,
     ) -> None:
-        self._inputs, self._rows, self._parts = inputs, min(rows, len(inputs)), dict(layers)
+        self.seconds = 0.0
+        """Time that copying took within the passes, in seconds."""
+        parts = {name: part for name, part in module.named_modules() if takes_hooks(part)}
+        self._parts = {name: keep for name, keep in layers.items() if name.removesuffix(INPUT) in parts}
+        self._inputs, self._rows = inputs, min(rows, len(inputs))
         self._scale: Tensor | None = None
         self._in_backward = False
         self._gradients: dict[str, list[Tensor]] = {}
         self._calls: dict[str, list[bool]] = {}  # of modules: whether each received the batch's inputs
         self._error: Exception | None = None
         self._handles: list[RemovableHandle] = []
-        for name in {name for layer in layers for name in _around(layer)}:
-            part = module.get_submodule(name)
-            if takes_hooks(part):
-                self._handles.append(part.register_forward_pre_hook(partial(self._enter, name), with_kwargs=True))
-        self._forward = ForwardTap(module, inputs, list(layers), list(range(self._rows)), scores, self._keep)
+        self._forward = ForwardTap(module, inputs, list(self._parts), list(range(self._rows)), scores, self._keep)
+        for name in {name for layer in self._parts for name in _around(layer) if name in parts}:
+            hook = partial(self._enter, name)
+            self._handles.append(parts[name].register_forward_pre_hook(hook, with_kwargs=True))
 
     def begin_backward(self, scale: Tensor | None = None) -> None:
         """Says that a loss is about to be propagated back.
@@ -126,6 +130,7 @@ class GradientTap:
         empty: dict[str, Any] = dict.fromkeys(("_inputs", "_scale", "_error", "_forward"))
         return {
             **empty,
+            "seconds": 0.0,
             "_rows": 0,
             "_parts": {},
             "_in_backward": False,
@@ -150,8 +155,8 @@ class GradientTap:
         if not tensor.requires_grad or tensor.is_complex() or is_shard(tensor):
             return None
         received = self._gradients[name] = []  # that of an earlier run is let go
-        hook = unserializable_hook(partial(self._receive, name, received))
-        self._handles.append(tensor.register_hook(hook))
+        hook = unserializable_hook(partial(self._receive, name, received))  # type: ignore[no-untyped-call]
+        self._handles.append(tensor.register_hook(hook))  # type: ignore[no-untyped-call]
         return self._copy(name, tensor)
 
     def _receive(self, name: str, received: list[Tensor], gradient: Tensor | None) -> None:
@@ -164,8 +169,11 @@ class GradientTap:
             self._error = error
 
     def _copy(self, name: str, tensor: Tensor) -> Tensor:
+        start = time.perf_counter()
         rows = plain(tensor.detach())[: self._rows].float()
-        return self._parts[name](rows).to("cpu", copy=True)
+        copy = self._parts[name](rows).to("cpu", copy=True)
+        self.seconds += time.perf_counter() - start
+        return copy
 
 
 def _around(layer: str) -> list[str]:

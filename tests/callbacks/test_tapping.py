@@ -180,7 +180,11 @@ def test_bf16_is_as_exact_as_the_training_itself(tmp_path):
     by_hand.steps[-1] = net, x, y
     for name in (*CONVOLUTIONS, *LINEAR):
         check(shown(tmp_path, name)[0], same, name, rel=1e-2)
-        check(shown(tmp_path, name)[0], by_hand.at(6)[0], name, rel=0.05)
+        _, gradients, _ = decoded(shown(tmp_path, name)[0][2])
+        exact = by_hand.at(6)[0][name][1].reshape(
+            gradients.shape
+        )  # some units are on the other side of the ReLU there
+        assert np.linalg.norm(gradients - exact) < 0.1 * np.linalg.norm(exact)
 
 
 def test_a_scaled_loss_has_its_gradients_unscaled(tmp_path):
@@ -241,8 +245,8 @@ def test_a_batch_without_a_loss_and_a_layer_without_a_gradient_have_no_maps(tmp_
             self.conv1.requires_grad_(False)
 
     train(tmp_path, Skipping)
-    assert [step for step, *_ in shown(tmp_path, "conv2")] == [11]
-    assert [step for step, *_ in records(tmp_path, "feature_maps/conv2")] == [5, 11]
+    assert [step for step, *_ in shown(tmp_path, "conv2")] == [12]
+    assert [step for step, *_ in records(tmp_path, "feature_maps/conv2")] == [6, 12]
     assert shown(tmp_path, "conv1") == []
 
 
@@ -328,7 +332,7 @@ class Keeping(Net):
     """Keeps outputs and their graph for later, and propagates back through it again."""
 
     def training_step(self, batch, batch_idx):
-        self.kept = self(batch[0])
+        self.kept = self(batch[0]).float()
         loss = F.cross_entropy(self.kept, batch[1])
         if batch_idx % 2:
             (slope,) = torch.autograd.grad(loss, self.conv1.weight, create_graph=True)
@@ -358,7 +362,10 @@ class Failing(pl.Callback):
             raise RuntimeError(f"crash in {self.place}")
 
 
-@pytest.mark.parametrize("place", ["on_train_batch_start", "on_before_backward", "on_after_backward", "on_train_batch_end"])
+PLACES = ["on_train_batch_start", "on_before_backward", "on_after_backward", "on_train_batch_end"]
+
+
+@pytest.mark.parametrize("place", PLACES)
 def test_nothing_stays_behind_where_the_training_fails(place, tmp_path):
     model, callback = Net(), tapping()
     with pytest.raises(RuntimeError, match=f"crash in {place}"):

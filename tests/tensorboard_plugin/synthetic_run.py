@@ -155,8 +155,8 @@ def write(
 
     `spoil` makes every number NaN; `every` tells of some kinds that only every n-th epoch has them; layers that are
     `frozen` have no gradient, those that are `unmeasured` are not among the gradients. The weights
-    and activations of the first `linear` of the hidden layers are there. If it is `mapped`, there are gradient maps of these
-    and of the convolutions, at each step of four other samples.
+    and activations of the first `linear` of the hidden layers are there. If it is `mapped`, these and the convolutions
+    have gradient maps, at each step of four other samples.
     """
     rng = np.random.default_rng(seed)
     run = run or Run(folder)
@@ -229,9 +229,9 @@ def write(
                         layer=name, channels=channels, samples=some, predicted=predicted[some].tolist())  # fmt: skip
             if mapped:
                 maps = np.maximum(_maps(pictures(batch, drawn), kernels.astype(float), size), 0)
-                run.add("gradient_maps", f"cnnviz/gradient_maps/{name}", step, _with_gradients(maps, drawn, batch, bad),
-                        identity={"layer": name}, layer=name, channels=channels, samples=[0, 1, 2, 3],
-                        predicted=[1, 2, 3, 4])  # fmt: skip
+                arrays = _with_gradients(maps, drawn, batch, bad)
+                run.add("gradient_maps", f"cnnviz/gradient_maps/{name}", step, arrays, identity={"layer": name},
+                        layer=name, channels=channels, samples=[0, 1, 2, 3], predicted=[1, 2, 3, 4])  # fmt: skip
         for name, width in hidden[:linear]:
             own = np.random.default_rng([seed, width])
             start, end = own.normal(0, 0.1, (2, width, 40))
@@ -247,8 +247,9 @@ def write(
                     predicted=predicted[some].tolist())  # fmt: skip
             if mapped:
                 units = drawn.normal(0, 1, (4, width, 1, 1))
-                run.add("gradient_maps", f"cnnviz/gradient_maps/{name}", step, _with_gradients(units, drawn, batch, bad),
-                        identity={"layer": name}, layer=name, channels=list(range(width)), samples=[0, 1, 2, 3],
+                arrays = _with_gradients(units, drawn, batch, bad)
+                run.add("gradient_maps", f"cnnviz/gradient_maps/{name}", step, arrays, identity={"layer": name},
+                        layer=name, channels=list(range(width)), samples=[0, 1, 2, 3],
                         predicted=[1, 2, 3, 4])  # fmt: skip
         for number, name in enumerate(projected if due.get("projection", True) else ()):
             for method in ("tsne", "pca"):

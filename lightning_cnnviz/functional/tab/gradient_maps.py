@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lightning_cnnviz.functional.drawing.image import Array, ArrayLike
-from lightning_cnnviz.functional.tab.data import TabData, map_tab_data, sample_tab_data, stored_maps
+from lightning_cnnviz.functional.tab.data import TabData, map_tab_data, sample_tab_data
+from lightning_cnnviz.functional.tab.stored_maps import stored_maps
 
 ZERO, LARGEST = 128, 127
 """The byte of a gradient of exactly zero, and how far from it that of the largest magnitude of a map is."""
@@ -63,4 +64,4 @@ def gradient_map_tab_data(
 def _signed_bytes(maps: Array, largest: Array) -> npt.NDArray[np.uint8]:
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.nan_to_num(maps / largest[..., None, None], nan=0, posinf=0, neginf=0)
-    return (np.rint(LARGEST * share) + ZERO).astype(np.uint8)
+    return np.asarray(np.rint(LARGEST * share) + ZERO, dtype=np.uint8)

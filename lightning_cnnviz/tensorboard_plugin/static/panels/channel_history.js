@@ -59,7 +59,7 @@ export class ChannelHistory {
 		if (key === this.drawn) return;
 		Object.assign(this, { drawn: key, shown, side });
 		const name = `${unit} ${channels.numbers[index] ?? index}`;
-		const several = parts.length > 1 ? `: ${part.name}, each time of another batch` : "";
+		const several = parts.length > 1 ? `: ${part.name} of the batch's loss, each time another batch` : "";
 		this.title.textContent = `${name} over time${several}`;
 		const label = `${this.title.textContent}, now at step ${current}. Left and right choose a step.`;
 		this.canvas.setAttribute("aria-label", label);

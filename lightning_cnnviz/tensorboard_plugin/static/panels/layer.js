@@ -65,7 +65,7 @@ export class LayerPanel {
 		const recorded = KINDS.filter((kind) => run.findSeries(kind, layer));
 		const kind = recorded.find((name) => name === state.values.view) ?? recorded[0];
 		const isFlat = layers.find(({ name }) => name === layer)?.shape?.length === 1;
-		const nameOf = (name) => ((isFlat && FLAT[name]) || NAMES[name]);
+		const nameOf = (name) => (isFlat && FLAT[name]) || NAMES[name];
 		const pairs = recorded.map((name) => [name, nameOf(name)]);
 		setSegments(this.kinds, pairs, kind, (view) => state.set({ view }));
 		const series = run.findSeries(kind, layer);

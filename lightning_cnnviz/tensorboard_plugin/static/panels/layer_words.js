@@ -5,7 +5,6 @@ import { h } from "../draw/dom.js";
 import { formatNumber } from "../draw/format.js";
 
 const MODES = { mean: ", mean over input channels", slice: ", first input channel", rgb: ", as red, green, blue" };
-const OF = { gradient_maps: " of the batch's loss" };
 
 /** The legend of a frame: of each part its name and its scale; `late` says which step it is of, if it is an earlier one. */
 export function legendOf({ kind, frame }, channels, scales, late) {
@@ -18,8 +17,8 @@ export function legendOf({ kind, frame }, channels, scales, late) {
 		const bar = channels.planes === 3 ? "…" : colourBar(signed ? colours.diverging : colours.sequential);
 		const finite = high !== 0 || Number.isFinite(channels.parts[k].high[0]);
 		const range = finite ? [formatNumber(signed ? -high : low), bar, formatNumber(high)] : ["no finite value"];
-		const told = k === parts.length - 1 ? `${OF[kind] ?? ""}${MODES[mode] ?? means}${late}` : "";
-		return [h("span", "", `${name}${told}`), h("span", "scale", ...range)];
+		const told = k === parts.length - 1 ? `${MODES[mode] ?? means}${late}` : "";
+		return [h("span", "", `${name}${told}`), h("span", parts.length > 1 ? "scale short" : "scale", ...range)];
 	});
 }
 

@@ -3,11 +3,11 @@ import { drawLine, resizeCanvas } from "../draw/canvas.js";
 import { colourAt, colours, cssColour } from "../draw/colours.js";
 import { formatNumber } from "../draw/format.js";
 import { missingFills, NOT_FINITE } from "../draw/missing.js";
-import { ticks } from "../draw/scales.js";
+import { clamp, ticks } from "../draw/scales.js";
 import { cssVariable } from "../draw/theme.js";
 import { ChannelPicture } from "./channel_picture.js";
 
-const [LEFT, TOP, BOTTOM, MAX_BAR, BETWEEN] = [48, 8, 22, 28, 12];
+const [LEFT, TOP, BOTTOM, MAX_BAR, BETWEEN] = [48, 8, 22, 28, 8];
 
 export class UnitBars extends ChannelPicture {
 	constructor(view) {
@@ -28,7 +28,10 @@ export class UnitBars extends ChannelPicture {
 		for (const [k, part] of parts.entries()) this.drawPart(context, part, scales[k], TOP + k * (tall + BETWEEN), tall);
 		const every = Math.ceil(26 / step);
 		for (let index = 0; index < count; index += every) {
-			Object.assign(context, { fillStyle: cssVariable(marked.includes(index) ? "accent" : "quiet"), textAlign: "center" });
+			Object.assign(context, {
+				fillStyle: cssVariable(marked.includes(index) ? "accent" : "quiet"),
+				textAlign: "center",
+			});
 			context.fillText(this.number(index), LEFT + (index + 0.5) * step, height - 10);
 		}
 	}
@@ -40,7 +43,7 @@ export class UnitBars extends ChannelPicture {
 		const [low, high] = [Math.min(scale.low, 0), Math.max(scale.high, 0)];
 		const y = (value) => top + ((high - value) / (high - low || 1)) * tall;
 		context.textAlign = "right";
-		for (const value of ticks(low, high, 4)) {
+		for (const value of ticks(low, high, clamp(Math.floor(tall / 16), 1, 4))) {
 			const [line, colour] = [[LEFT, LEFT + step * count].map((x) => [x, y(value)]), value ? "grid" : "rule"];
 			drawLine(context, line, cssVariable(colour));
 			context.fillStyle = cssVariable("quiet");
