@@ -10,9 +10,19 @@ from typing import TYPE_CHECKING
 
 import lightning_utilities.core.rank_zero as rank_zero
 import pytorch_lightning
+import torch
 from pytorch_lightning import LightningModule, Trainer
+from torch import Tensor
 
-__all__ = ["Callback", "averages_weights", "evaluation_stage", "logged_step", "step_only_metrics"]
+__all__ = [
+    "Callback",
+    "averages_weights",
+    "evaluation_stage",
+    "logged_step",
+    "loss_scale",
+    "step_after_batch",
+    "step_only_metrics",
+]
 
 if TYPE_CHECKING:
     from pytorch_lightning import Callback
@@ -70,6 +80,29 @@ def logged_step(trainer: Trainer) -> int:
     if module is None or module.automatic_optimization:
         return trainer.global_step
     return trainer.fit_loop.epoch_loop.total_batch_idx + 1
+
+
+def step_after_batch(trainer: Trainer, batch_idx: int) -> int:
+    """The step under which the run logs as the training batch that begins now ends.
+
+    Args:
+        trainer: The trainer, in `on_train_batch_start`.
+        batch_idx: Number of the batch in its epoch, from 0.
+    """
+    step = logged_step(trainer)
+    if not trainer.lightning_module.automatic_optimization:  # batches are counted as they begin
+        return step
+    return step + ((batch_idx + 1) % trainer.accumulate_grad_batches == 0 or trainer.is_last_batch)
+
+
+def loss_scale(trainer: Trainer) -> Tensor | None:
+    """The factor by which mixed precision scales losses, a scalar on its device.
+
+    None without a scaler, or before its first loss.
+    """
+    scaler = getattr(trainer.precision_plugin, "scaler", None)
+    scale = None if scaler is None else scaler.scale(torch.ones((), device=trainer.strategy.root_device))
+    return scale if isinstance(scale, Tensor) else None
 
 
 def step_only_metrics(trainer: Trainer) -> set[str]:

@@ -13,12 +13,13 @@ import torch
 import yaml
 from helpers.internals import broken_by
 from helpers.tiny import TinyNet, fit, image_steps, loaders, scalars, trainer
+from pytorch_lightning.plugins import MixedPrecision
 from torch.nn import functional as F
 
 import lightning_cnnviz
 from lightning_cnnviz import KernelGrid, LossAccuracy, cnnviz_callbacks
 from lightning_cnnviz.auto import SWITCH
-from lightning_cnnviz.lightning import evaluation_stage, logged_step, step_only_metrics
+from lightning_cnnviz.lightning import evaluation_stage, logged_step, loss_scale, step_after_batch, step_only_metrics
 
 KINDS = [thing for name in lightning_cnnviz.__all__ if isinstance(thing := getattr(lightning_cnnviz, name), type)]
 CALLBACKS = [kind for kind in KINDS if issubclass(kind, pytorch_lightning.Callback)]
@@ -320,3 +321,52 @@ def test_pictures_stand_at_the_steps_of_the_users_own_values(raw, count, tmp_pat
 def test_with_automatic_optimization_they_are_optimizer_steps(accumulate, tmp_path):
     run = fit(tmp_path, [KernelGrid()], accumulate_grad_batches=accumulate)
     assert image_steps(tmp_path)["kernels/conv1"][-1] == run.global_step == logged_step(run)
+
+
+class Foreseeing(pytorch_lightning.Callback):
+    """Keeps the step that was foretold as each batch began, and the one under which the run logs as it ends."""
+
+    def __init__(self):
+        self.foretold, self.found = [], []
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        self.foretold.append(step_after_batch(trainer, batch_idx))
+
+    def on_train_batch_end(self, trainer, *_):
+        self.found.append(logged_step(trainer))
+
+
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [
+        (TinyNet, {}),
+        (TinyNet, {"accumulate_grad_batches": 4}),
+        (TinyNet, {"accumulate_grad_batches": 4, "limit_train_batches": 5}),
+        (lambda: ByHand(False, 2), {}),
+    ],
+    ids=["each batch", "accumulated", "accumulated, limited", "two optimizers by hand"],
+)
+def test_the_step_after_a_batch_is_known_as_it_begins(model, options, tmp_path):
+    seen = Foreseeing()
+    fit(tmp_path, [seen], model=model(), **options)
+    assert seen.foretold == seen.found
+    assert seen.found[-1] >= 4
+
+
+class Scales(pytorch_lightning.Callback):
+    def __init__(self):
+        self.scales = []
+
+    def on_before_backward(self, trainer, pl_module, loss):
+        scale = loss_scale(trainer)
+        self.scales.append(None if scale is None else (float(scale), trainer.precision_plugin.scaler.get_scale()))
+
+
+def test_the_scale_of_a_loss_is_that_of_the_scaler(tmp_path):
+    bare, scaled = Scales(), Scales()
+    fit(tmp_path / "bare", [bare], max_epochs=1)
+    assert bare.scales == [None] * 6
+    scaler = torch.amp.GradScaler("cpu", init_scale=256.0, growth_interval=2)
+    fit(tmp_path / "scaled", [scaled], plugins=MixedPrecision("16-mixed", "cpu", scaler=scaler), max_epochs=1)
+    assert all(found == right for found, right in scaled.scales)
+    assert len({found for found, _ in scaled.scales}) > 1

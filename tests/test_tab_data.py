@@ -5,6 +5,7 @@ import json
 import numpy as np
 import torch
 from helpers.plane import PlaneNet, plane_loaders
+from helpers.tab_records import records
 from helpers.tiny import TinyNet, fit
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -21,21 +22,6 @@ from lightning_cnnviz import (
 )
 
 
-def records(folder, tag):
-    """(step, header, arrays) of each record."""
-    reader = EventAccumulator(str(folder / "run"), size_guidance={"tensors": 0}).Reload()
-    found = []
-    for event in reader.Tensors(f"cnnviz/{tag}"):
-        header, payload = event.tensor_proto.string_val
-        described, arrays, at = json.loads(header), {}, 0
-        for one in described.pop("arrays"):
-            count = int(np.prod(one["shape"]))
-            arrays[one["name"]] = np.frombuffer(payload, one["dtype"], count, at).reshape(one["shape"])
-            at += arrays[one["name"]].nbytes
-        found.append((event.step, described, arrays))
-    return found
-
-
 def test_every_record_names_plugin_kind_and_class_of_data(tmp_path):
     fit(tmp_path, cnnviz_callbacks("full", on_error="raise"), max_epochs=1)
     reader = EventAccumulator(str(tmp_path / "run")).Reload()
@@ -46,8 +32,8 @@ def test_every_record_names_plugin_kind_and_class_of_data(tmp_path):
         assert (metadata.plugin_data.plugin_name, metadata.data_class, content["schema"]) == ("cnnviz", 3, 1)
         kinds.add(content["kind"])
     assert kinds == {
-        "model", "samples", "curves", "gradients", "kernels", "weights", "feature_maps", "filter_response",
-        "projection", "activations",
+        "model", "samples", "curves", "gradients", "kernels", "weights", "feature_maps", "gradient_maps",
+        "filter_response", "projection", "activations",
     }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from lightning_cnnviz.callbacks.guarded import GuardedCallback
 from lightning_cnnviz.errors import ConfigurationError, names_list
 from lightning_cnnviz.functional.activations.histogram import Histogram
 from lightning_cnnviz.functional.tab.data import TabData
-from lightning_cnnviz.lightning import averages_weights, logged_step
+from lightning_cnnviz.lightning import averages_weights, logged_step, step_after_batch
 from lightning_cnnviz.model.layers import spread
 from lightning_cnnviz.output.costs import Guard
 from lightning_cnnviz.output.writer import Computation, Drawing, Writer
@@ -201,6 +201,23 @@ class VisualCallback(GuardedCallback):
         """Whether a picture is due at the end of the validation that begins, with which the epoch ends."""
         last = trainer.current_epoch + 1 == trainer.max_epochs
         return trainer.is_last_batch and (last or self.schedule.epoch_due(trainer.current_epoch, self.stretch))
+
+    def due_after_batch(self, trainer: Trainer, batch_idx: int) -> bool:
+        """Whether a picture is due after the training batch that begins now, with no other one in between.
+
+        A training that is stopped early, or by the clock, may draw its last state after another batch.
+
+        Args:
+            trainer: The trainer, in `on_train_batch_start`.
+            batch_idx: Number of the batch in its epoch, from 0.
+        """
+        ends, by_epoch = trainer.is_last_batch, self.schedule.every_n_train_steps is None
+        if by_epoch and not ends and trainer.max_steps < 0:  # the most frequent case; this runs at every batch
+            return False
+        step = step_after_batch(trainer, batch_idx)
+        over = step == trainer.max_steps or (ends and trainer.current_epoch + 1 == trainer.max_epochs)
+        at_epoch_end = ends and self.schedule.epoch_due(trainer.current_epoch, self.stretch)
+        return over or at_epoch_end or self.schedule.step_due(self._last_step, step, self.stretch)
 
     def other_weights_validate(self, trainer: Trainer) -> bool:
         """Whether the module validates with other weights than it trains, as far as that is known."""

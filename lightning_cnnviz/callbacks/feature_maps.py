@@ -1,6 +1,6 @@
 """Feature maps of a few fixed samples during training."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -9,12 +9,13 @@ from pytorch_lightning.utilities import rank_zero_warn
 from typing_extensions import override
 
 from lightning_cnnviz.callbacks.base import MAX_LAYERS, Guide, LayerPatterns, OnError
-from lightning_cnnviz.callbacks.probing import ProbingCallback
+from lightning_cnnviz.callbacks.tapping import TappingCallback
 from lightning_cnnviz.data.probe import Probe
 from lightning_cnnviz.errors import whole_number
 from lightning_cnnviz.functional.drawing.image import channel_mean, planes, to_array
 from lightning_cnnviz.functional.feature_map_grid import feature_maps, map_facts, map_size, mean_maps
-from lightning_cnnviz.functional.tab.data import MAX_STORED_MAP_SIZE, channel_statistics, map_tab_data
+from lightning_cnnviz.functional.tab.data import channel_statistics, map_tab_data
+from lightning_cnnviz.functional.tab.stored_maps import MAX_STORED_MAP_SIZE
 from lightning_cnnviz.model.layers import convolutions, linear_layers, select_layers, spread
 from lightning_cnnviz.model.shown_maps import shown_maps
 from lightning_cnnviz.output.writer import Drawing
@@ -23,12 +24,13 @@ MAX_UNITS = 512
 """Units of a linear layer that the tab shows."""
 
 
-class FeatureMaps(ProbingCallback):
+class FeatureMaps(TappingCallback):
     """Draws feature maps of fixed samples: images `feature_maps/<layer>` and `feature_maps/overview`.
 
     There is one picture per layer, with its channels next to each sample and the sample's true and predicted class,
     and an overview with one map per convolution, the mean over its channels. The CNN Viz tab shows the activations of
-    linear layers, too, as bars, unless `layers` is given.
+    linear layers, too, as bars, unless `layers` is given; and of the last training batch before a picture, activations
+    beside the gradient of its loss with respect to them.
 
     Args:
         every_n_epochs: Draw at the end of every n-th epoch. Default: every epoch.
@@ -69,6 +71,7 @@ class FeatureMaps(ProbingCallback):
     ) -> None:
         num_images = whole_number(num_images, "num_images", at_least=1)
         super().__init__(
+            num_images,
             every_n_epochs=every_n_epochs,
             every_n_train_steps=every_n_train_steps,
             layers=layers,
@@ -77,7 +80,6 @@ class FeatureMaps(ProbingCallback):
             probe=probe or Probe(num_images),
         )
         self.max_layers = whole_number(max_layers, "max_layers", at_least=1)
-        self.num_images = num_images
         self.max_channels = whole_number(max_channels, "max_channels", at_least=1)
         self._convolutions: Sequence[str] = []
         self._linear: Sequence[str] = []
@@ -101,6 +103,10 @@ class FeatureMaps(ProbingCallback):
         return self.given_samples(module)
 
     @override
+    def tapped_layers(self) -> Mapping[str, int]:
+        return {**dict.fromkeys(self._linear, MAX_UNITS), **dict.fromkeys(self.selected, self.max_channels)}
+
+    @override
     def drawings(self, trainer: Trainer, module: LightningModule) -> Iterable[Drawing]:
         names = list(dict.fromkeys([*self._convolutions, *self.selected, *self._linear]))
         if not names or self.probe.samples is None:
@@ -120,7 +126,8 @@ class FeatureMaps(ProbingCallback):
             name: seen.layers[name] for name in self._linear if name in seen.layers and seen.layers[name].ndim == 2
         }
         self._linear = [name for name in self._linear if name in flat or name not in seen.layers]  # not tokens' layers
-        for name in [name for name in self.selected if name in seen.layers]:
+        drawn = [name for name in self.selected if name in seen.layers]
+        for name in drawn:
             maps, most = seen.layers[name], self.max_channels
             facts, statistics = map_facts(maps, most), channel_statistics(maps, most)
             size = max(map_size(min(facts.channels, most), shown.images), MAX_STORED_MAP_SIZE)
@@ -136,6 +143,7 @@ class FeatureMaps(ProbingCallback):
                 f"cnnviz/feature_maps/{name}",
                 partial(map_tab_data, activations, name, max_channels=MAX_UNITS, **samples),
             )
+        yield from self.gradient_drawings(trainer, module, [*drawn, *flat])
         convolved = {name: seen.layers[name] for name in self._convolutions if name in seen.layers}
         if convolved:
             means = {name: channel_mean(planes(to_array(maps)), axis=1)[:, None] for name, maps in convolved.items()}

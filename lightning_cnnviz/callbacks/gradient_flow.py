@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
@@ -23,7 +22,7 @@ from lightning_cnnviz.functional.gradients.gradient_flow import (
     gradient_tab_data,
 )
 from lightning_cnnviz.functional.tab.data import TabData
-from lightning_cnnviz.lightning import logged_step
+from lightning_cnnviz.lightning import logged_step, loss_scale
 from lightning_cnnviz.model.layers import layers_with_weights, select_layers, weights_of
 from lightning_cnnviz.model.raw_steps import RawSteps
 from lightning_cnnviz.model.torch_internals import unscales_in_step
@@ -173,7 +172,7 @@ class GradientFlow(VisualCallback):
                 self._window.end_update(self._skipped(trainer))
                 if due:
                     # Fused optimizers divide by the scale within their step; for others the gradients are unscaled.
-                    self._scale = self._current_scale(trainer)
+                    self._scale = loss_scale(trainer)
                     owned = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
                     self._window.add(owned, self._scale if unscales_in_step(optimizer) else None)
 
@@ -183,16 +182,9 @@ class GradientFlow(VisualCallback):
         self._names = list(weights)
         self._window = GradientWindow(weights)
 
-    @staticmethod
-    def _current_scale(trainer: Trainer) -> Tensor | None:
-        """The loss scale, a scalar on its device; None without a scaler, or before its first step."""
-        scaler = getattr(trainer.precision_plugin, "scaler", None)
-        scale = None if scaler is None else scaler.scale(torch.ones((), device=trainer.strategy.root_device))
-        return scale if isinstance(scale, Tensor) else None
-
     def _skipped(self, trainer: Trainer) -> Tensor | None:
         """Whether the loss scaler has skipped the last step; it then lowers the scale."""
-        scale = self._current_scale(trainer)
+        scale = loss_scale(trainer)
         return None if scale is None or self._scale is None else scale < self._scale
 
     @override

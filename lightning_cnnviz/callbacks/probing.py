@@ -179,6 +179,22 @@ class ProbingCallback(ListeningCallback):
         split = SPLITS.get(self.probe.origin or "")
         return self.title(name, trainer) + (f" · {split} samples" if split else "")
 
+    def certain_targets(self, batch: Any, inputs: Tensor, targets: Tensor | None) -> Tensor | None:
+        """Returns the class indices of a batch, shape (samples,), if it is certain what they are.
+
+        Args:
+            batch: The batch.
+            inputs: Its inputs, shape (samples, ...).
+            targets: What is taken for its class indices; see `split_batch`.
+        """
+        verdict = self.verdict
+        if verdict.targets is not None:
+            targets = class_indices_at(batch, verdict.targets, len(inputs))
+        elif verdict.classes_elsewhere and self.probe.targets is None:
+            return None
+        verified = self._listener.evidence.verified
+        return targets if verified or targets_are_certain(batch, inputs, self.probe.targets) else None
+
     def find_layer(
         self, trainer: Trainer, module: LightningModule, find: Callable[[LightningModule, Tensor], str]
     ) -> None:
@@ -259,12 +275,7 @@ class ProbingCallback(ListeningCallback):
             if kind == "val" and self._heard is not None and self._heard.rows(batch_idx):
                 self._heard.add(batch_idx, heard)
             if self._offering and heard is not None:
-                place = self.verdict.targets
-                targets = targets if place is None else class_indices_at(batch, place, len(inputs))
-                verified = self._listener.evidence.verified
-                if not verified and not targets_are_certain(batch, inputs, self.probe.targets):
-                    targets = None
-                self.probe.offer(heard.inputs, targets, kind, batch_idx)
+                self.probe.offer(heard.inputs, self.certain_targets(batch, inputs, targets), kind, batch_idx)
             elif self._offering and not self._told_of_several_calls:
                 self._told_of_several_calls = True
                 rank_zero_info(SEVERAL_CALLS)

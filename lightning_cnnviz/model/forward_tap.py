@@ -1,6 +1,6 @@
 """Capturing a model's inputs, scores and activations while the user's code calls it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -42,6 +42,8 @@ class ForwardTap:
         layers: Names as in `named_modules`; a name with the suffix `.input` stands for what the layer receives.
         rows: Indices of the samples whose activations are kept. Default: all of them.
         scores: Name of the layer that outputs the class scores. Default: the model itself.
+        keep: Takes a layer's name and output and returns what is kept: a copy, as an in-place operation may follow, or
+            None for nothing. Default: the activations of the rows, on the CPU.
 
     Example:
         >>> net, x = nn.Sequential(nn.Linear(4, 3), nn.ReLU()), torch.ones(5, 4)
@@ -58,8 +60,12 @@ class ForwardTap:
         layers: Sequence[str] = (),
         rows: Sequence[int] | None = None,
         scores: str | None = None,
+        keep: Callable[[str, Tensor], Tensor | None] | None = None,
     ) -> None:
+        self.paused = False
+        """Whether layers that run are not those of a forward pass, as where a backward pass computes them again."""
         self._inputs = inputs
+        self._keep_of = keep
         self._rows = None if rows is None else torch.tensor(rows, dtype=torch.long)
         self._last_row = max(rows or [-1])
         self._received: Tensor | None = None
@@ -78,6 +84,16 @@ class ForwardTap:
                 *(add_hook(module, name, partial(self._keep, name)) for name in layers),
                 module.register_forward_hook(self._leave),
             ]
+
+    @property
+    def called(self) -> bool:
+        """Whether the model's `forward` has been called, rather than only submodules."""
+        return self._calls > 0
+
+    @property
+    def matched(self) -> bool:
+        """Whether a call of the model received the batch's inputs."""
+        return self._over
 
     def close(self) -> Heard | None:
         """Stops capturing; returns None if several calls of the model may have been that of the batch.
@@ -99,9 +115,10 @@ class ForwardTap:
 
     def __getstate__(self) -> dict[str, Any]:
         # A model that is copied or saved while capturing gets an inactive tap.
-        inactive: dict[str, Any] = dict.fromkeys(("_inputs", "_rows", "_received", "_error", "_scores"))
+        inactive: dict[str, Any] = dict.fromkeys(("_inputs", "_rows", "_received", "_error", "_scores", "_keep_of"))
         return {
             **inactive,
+            "paused": False,
             "_calls": 0,
             "_last_row": 0,
             "_running": False,
@@ -132,15 +149,20 @@ class ForwardTap:
         self._over = self._over or self._matched
 
     def _keep(self, name: str, value: Any) -> None:
-        if self._over or (self._calls and not self._running):  # not a part of the call that counts
+        if self.paused or self._over or (self._calls and not self._running):  # not a part of the call that counts
             return
         try:
             self._runs[name] = self._runs.get(name, 0) + 1
             tensor = first_tensor(value)
             fits = tensor is not None and tensor.ndim >= 1 and len(tensor) == len(self._inputs) > self._last_row
             if tensor is not None and fits:
-                tensor = plain(tensor.detach())
-                rows = tensor if self._rows is None else tensor[self._rows.to(tensor.device)]
-                self._layers[name] = rows.to("cpu", copy=True)  # a copy: an in-place layer may follow
+                kept = self._rows_of(tensor) if self._keep_of is None else self._keep_of(name, tensor)
+                if kept is not None:
+                    self._layers[name] = kept
         except Exception as error:
             self._error = error
+
+    def _rows_of(self, tensor: Tensor) -> Tensor:
+        tensor = plain(tensor.detach())
+        rows = tensor if self._rows is None else tensor[self._rows.to(tensor.device)]
+        return rows.to("cpu", copy=True)  # a copy: an in-place layer may follow

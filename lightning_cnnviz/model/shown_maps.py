@@ -34,3 +34,30 @@ def shown_maps(activations: Tensor, channels: int, size: int) -> Tensor:
         return maps.clone()
     pooled: Tensor = pool(maps.float(), factor)
     return pooled
+
+
+def block_means(maps: Tensor, size: int) -> Tensor:
+    """Returns maps, averaged over blocks until neither side exceeds `size`; incomplete blocks are dropped.
+
+    Args:
+        maps: Shape (samples, channels, *size) with zero to three spatial dimensions. Of volumes the middle slice
+            is taken.
+        size: Pixels that the longer side of a map has at most.
+
+    Returns:
+        Shape (samples, channels, *size) with zero to two spatial dimensions; maps that are small enough as they are.
+
+    Example:
+        >>> import torch
+        >>> block_means(torch.rand(2, 6, 130, 20), size=64).shape
+        torch.Size([2, 6, 43, 6])
+    """
+    if maps.ndim == 5:
+        maps = maps[:, :, maps.shape[2] // 2]
+    sides = maps.shape[2:]
+    factor = -(-max(sides, default=1) // size)
+    pool = {1: avg_pool1d, 2: avg_pool2d}.get(len(sides))
+    if pool is None or factor <= 1:
+        return maps
+    pooled: Tensor = pool(maps, [min(factor, side) for side in sides])
+    return pooled

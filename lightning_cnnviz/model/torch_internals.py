@@ -102,6 +102,18 @@ def filtered_hooks(
     return [(hooks, OrderedDict((key, hook) for key, hook in hooks.items() if wanted(hook))) for hooks in found]
 
 
+def runs_compiled_code(model: nn.Module) -> bool:
+    """Whether a model or a module in it was compiled, by whatever means; see `is_compiled`.
+
+    Example:
+        >>> layer = nn.Linear(4, 3)
+        >>> layer.compile()
+        >>> runs_compiled_code(nn.Sequential(layer)), runs_compiled_code(nn.Linear(4, 3))
+        (True, False)
+    """
+    return any(is_compiled(part) or vars(part).get("_compiled_call_impl") is not None for part in model.modules())
+
+
 class Uncompiled(nn.Module):
     """Takes the place of what `torch.compile` has returned for a module, with its name `_orig_mod`, in a copy.
 

@@ -264,3 +264,42 @@ def test_random_numbers_of_a_visual_are_not_those_of_the_training(bare, tmp_path
             return super().drawings(trainer, module)
 
     assert_same(trained(fit(tmp_path, [Noisy(on_error="raise")])), bare)
+
+
+class Foreseeing(VisualCallback):
+    """Keeps after which batches a picture was foretold, and the steps at which it is drawn."""
+
+    def __init__(self, **options):
+        super().__init__(tag="foreseeing", **options)
+        self.foretold, self.drawn, self.batches = [], [], 0
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        self.batches += 1
+        if self.due_after_batch(trainer, batch_idx):
+            self.foretold.append(self.batches)
+
+    def drawings(self, trainer, module):
+        self.drawn.append((self.batches, trainer.global_step))
+        return ()
+
+
+@pytest.mark.parametrize(
+    ("options", "training"),
+    [
+        ({}, {}),
+        ({"every_n_epochs": 2}, {"max_epochs": 3}),
+        ({"every_n_epochs": 5}, {}),
+        ({"every_n_train_steps": 4}, {}),
+        ({"every_n_train_steps": 5}, {}),
+        ({"every_n_train_steps": 1}, {"accumulate_grad_batches": 4}),
+        ({"every_n_train_steps": 3}, {"accumulate_grad_batches": 2}),
+        ({"every_n_epochs": 9}, {"max_epochs": -1, "max_steps": 8}),
+        ({}, {"limit_train_batches": 4, "val_check_interval": 2}),
+    ],
+    ids=str,
+)
+def test_the_batches_after_which_a_picture_is_due_are_known_as_they_begin(options, training, tmp_path):
+    callback = Foreseeing(**options)
+    fit(tmp_path, [callback], **training)
+    assert callback.foretold == [batch for batch, step in callback.drawn if step]
+    assert callback.foretold

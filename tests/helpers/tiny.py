@@ -140,7 +140,9 @@ def events(folder: Path) -> EventAccumulator:
 
 @lru_cache(maxsize=4)
 def _read(folder: Path, size: int) -> EventAccumulator:
-    reader = EventAccumulator(str(folder / "run"), size_guidance={"images": 0, "scalars": 0, "tensors": 0, "histograms": 0})
+    reader = EventAccumulator(
+        str(folder / "run"), size_guidance={"images": 0, "scalars": 0, "tensors": 0, "histograms": 0}
+    )
     return reader.Reload()
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lightning_cnnviz.model.shown_maps import shown_maps
+from lightning_cnnviz.model.shown_maps import block_means, shown_maps
 
 
 @pytest.mark.parametrize("shape", [(2, 40, 96, 64), (2, 40, 96), (2, 40, 5, 96, 64)])
@@ -46,3 +46,24 @@ def test_maps_of_other_precisions_are_averaged_in_single_precision(dtype):
     found = shown_maps(torch.ones(1, 1, 64, 64, dtype=dtype), channels=1, size=16)
     assert found.dtype == torch.float32
     assert found.shape == (1, 1, 16, 16)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 130, 67), (2, 3, 130), (2, 3, 5, 130, 67), (2, 3, 200, 1)])
+def test_means_of_blocks_are_no_larger_than_they_may_be(shape):
+    maps = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    found = block_means(maps, 64).numpy()
+    values = maps.double().numpy()
+    values = values[:, :, 2] if values.ndim == 5 else values
+    factor = 3 if 130 in shape else 4
+    sides = [(side // min(factor, side), min(factor, side)) for side in values.shape[2:]]
+    values = values[(..., *(slice(count * size) for count, size in sides))]
+    blocks = [part for pair in sides for part in pair]
+    expected = values.reshape(2, 3, *blocks).mean(axis=tuple(range(3, 3 + len(blocks), 2)))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert max(found.shape[2:]) <= 64
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (3,), (2, 4, 64, 64), (2, 4, 64)])
+def test_maps_that_are_small_enough_stay_as_they_are(shape):
+    maps = torch.rand(shape)
+    assert torch.equal(block_means(maps, 64), maps)

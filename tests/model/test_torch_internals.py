@@ -21,6 +21,7 @@ from lightning_cnnviz.model.torch_internals import (
     graph_below,
     is_compiled,
     norms_of,
+    runs_compiled_code,
     uncompiled,
     unscales_in_step,
     without_compiled_code,
@@ -126,6 +127,15 @@ def test_a_module_that_torch_compile_wraps_is_compiled_and_its_original_is_found
     assert backend.runs == 0
     wrapped(x)
     assert backend.runs == 1
+
+
+def test_a_compiled_part_makes_a_model_a_compiled_one(backend):
+    within = nn.Sequential(nn.Sequential(torch.compile(nn.ReLU(), backend=backend)))
+    in_place = nn.Sequential(Body(), Body())
+    assert runs_compiled_code(within), broken_by("torch", "OptimizedModule._orig_mod")
+    assert not runs_compiled_code(in_place)
+    in_place[1].compile(backend=backend)
+    assert runs_compiled_code(in_place), broken_by("torch", "Module._compiled_call_impl")
 
 
 def test_compiled_children_are_taken_out_of_their_wrappers_at_every_depth(backend):

@@ -150,12 +150,14 @@ def write(
     unmeasured=(),
     linear=1,
     measured=True,
+    mapped=False,
 ):
     """A run as a CNN would write it.
 
     `spoil` makes every number NaN; `every` tells of some kinds that only every n-th epoch has them; layers that are
-    `frozen` have no gradient, those that are `unmeasured` are not among the gradients. The weights
-    and activations of the first `linear` of the hidden layers are there, if `measured` statistics of activations.
+    `frozen` have no gradient, those that are `unmeasured` are not among the gradients. The weights and activations of
+    the first `linear` of the hidden layers are there, and if `measured` statistics of activations. If it is `mapped`,
+    these and the convolutions have gradient maps, at each step of four other samples.
     """
     rng = np.random.default_rng(seed)
     run = run or Run(folder)
@@ -209,6 +211,8 @@ def write(
         some = list(range(min(shown, samples)))
         for name, width in [(name, width) for name, width, *_ in layers] + list(hidden) if measured else ():
             _add_activations(run, name, width, step, share, spoil)
+        drawn = np.random.default_rng([seed, epoch])
+        batch = drawn.integers(0, len(classes), 4).astype(np.int32)
         for number, (name, width, size, _) in enumerate(layers):
             channels = list(range(min(width, 32)))
             turn = np.array(channels)[:, None, None] * 2.4 + number
@@ -226,6 +230,11 @@ def write(
                     continue
                 run.add(kind, f"cnnviz/{kind}/{name}", step, _quantised(values, bad), identity={"layer": name},
                         layer=name, channels=channels, samples=some, predicted=predicted[some].tolist())  # fmt: skip
+            if mapped:
+                maps = np.maximum(_maps(pictures(batch, drawn), kernels.astype(float), size), 0)
+                arrays = _with_gradients(maps, drawn, batch, bad)
+                run.add("gradient_maps", f"cnnviz/gradient_maps/{name}", step, arrays, identity={"layer": name},
+                        layer=name, channels=channels, samples=[0, 1, 2, 3], predicted=[1, 2, 3, 4])  # fmt: skip
         for name, width in hidden[:linear]:
             own = np.random.default_rng([seed, width])
             start, end = own.normal(0, 0.1, (2, width, 40))
@@ -239,6 +248,12 @@ def write(
             run.add("feature_maps", f"cnnviz/feature_maps/{name}", step, _quantised(units, bad), samples=some,
                     identity={"layer": name}, layer=name, channels=list(range(width)),
                     predicted=predicted[some].tolist())  # fmt: skip
+            if mapped:
+                units = drawn.normal(0, 1, (4, width, 1, 1))
+                arrays = _with_gradients(units, drawn, batch, bad)
+                run.add("gradient_maps", f"cnnviz/gradient_maps/{name}", step, arrays, identity={"layer": name},
+                        layer=name, channels=list(range(width)), samples=[0, 1, 2, 3],
+                        predicted=[1, 2, 3, 4])  # fmt: skip
         for number, name in enumerate(projected if due.get("projection", True) else ()):
             for method in ("tsne", "pca"):
                 own = np.random.default_rng([seed, number, len(method)])
@@ -293,6 +308,19 @@ def _quantised(values, bad):
     return {"values": quantised, **{name: bad(array[..., 0, 0].astype(np.float32)) for name, array in ends.items()}}
 
 
+def _with_gradients(values, rng, targets, bad):
+    """Activations with gradients, which are zero where these are not positive, and a picture of each sample."""
+    gradients = 1e-3 * rng.normal(0, 1, values.shape) * (values > 0)
+    low, high = (end((2, 3), keepdims=True) for end in (gradients.min, gradients.max))
+    largest = np.maximum(-low, high)
+    scaled = (np.rint(127 * gradients / np.where(largest > 0, largest, 1)) + 128).astype(np.uint8)
+    ends = {"gradient_low": low, "gradient_high": high}
+    seen = np.repeat((pictures(targets, rng) * 255).astype(np.uint8)[..., None], 3, axis=-1)
+    arrays = {name: array for name, array in _quantised(values, bad).items() if not name.startswith("channel")}
+    arrays |= {"gradients": scaled, **{name: bad(end[..., 0, 0].astype(np.float32)) for name, end in ends.items()}}
+    return {**arrays, "targets": targets, "thumbnails": seen}
+
+
 def _cells(share, view, name):
     y, x = np.mgrid[-1:1:360j, -1:1:360j]
     lines = np.arange(3 if view == "cells" else 8) * 2.1 + len(name)
@@ -326,6 +354,11 @@ def lenet_other(folder):
 def sparse(folder):
     """Projections at steps 400, 800 and 1,200, gradients at 300, 600 and 900 of 1,200."""
     write(folder, every={"projection": 4, "gradients": 3}, frozen=["conv2"], unmeasured=["fc1"]).close()
+
+
+def mapped(folder):
+    """With gradient maps."""
+    write(folder, mapped=True).close()
 
 
 def plane(folder):
@@ -391,6 +424,7 @@ EVERY = [
     lenet,
     lenet_other,
     sparse,
+    mapped,
     plane,
     single,
     nan,

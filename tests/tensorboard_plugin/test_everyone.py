@@ -11,6 +11,8 @@ STATES = {
     "two runs": {"run": "lenet", "compare": "lenet_other", "view": "feature_maps"},
     "weights": {"run": "lenet", "layer": "fc1"},
     "statistics alone": {"run": "lenet", "layer": "fc2"},
+    "gradient maps": {"run": "mapped", "layer": "conv2", "view": "gradient_maps", "channel": 2},
+    "gradients of units": {"run": "mapped", "layer": "fc1", "view": "gradient_maps"},
     "nothing recorded": {"run": "sparse", "layer": "fc2", "step": 300},
     "nothing finite": {"run": "nan"},
     "a plane": {"run": "plane"},
@@ -66,6 +68,7 @@ def test_the_page_has_a_language_a_title_and_one_headline_per_run(tab, fast):
         {"run": "lenet"},
         {"run": "lenet", "layer": "fc1"},
         {"run": "lenet", "layer": "fc1", "view": "feature_maps"},
+        {"run": "mapped", "layer": "conv1", "view": "gradient_maps"},
         {"run": "plane"},
     ],
 )

@@ -12,9 +12,8 @@ from lightning_cnnviz.functional.drawing.image import Array, ArrayLike, channel_
 from lightning_cnnviz.functional.drawing.photograph import photographs
 from lightning_cnnviz.functional.kernels import KernelSelection
 from lightning_cnnviz.functional.tab.schema import SCHEMA
+from lightning_cnnviz.functional.tab.stored_maps import downsampled, stored_maps
 
-MAX_STORED_MAP_SIZE, MAX_STORED_MAP_BYTES = 64, 2**17
-"""Maximum side of a map in pixels, and maximum bytes of all maps of a layer; larger maps are downsampled."""
 THUMBNAIL_SIZE, SMALL_THUMBNAIL_SIZE = 32, 16
 """Maximum side of a thumbnail, in pixels."""
 MAX_LARGE_THUMBNAILS = 1500
@@ -148,9 +147,7 @@ def map_tab_data(
         (4, 6, 28, 28)
     """
     statistics = statistics or channel_statistics(activations, max_channels)
-    maps = planes(to_array(activations))[:, :max_channels]
-    side = int((MAX_STORED_MAP_BYTES / max(maps.shape[0] * maps.shape[1], 1)) ** 0.5)
-    maps = _reduced(maps, min(MAX_STORED_MAP_SIZE, max(side, 1)))
+    maps = stored_maps(activations, max_channels)
     low, high = maps.min(axis=(2, 3)), maps.max(axis=(2, 3))
     span = (high - low)[..., None, None]
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -181,23 +178,12 @@ def sample_tab_data(images: ArrayLike, targets: ArrayLike, class_names: Sequence
     """
     values = to_array(images)
     values = values[:, None] if values.ndim == 2 else values  # a waveform or a row of features
-    small = _reduced(planes(values), THUMBNAIL_SIZE if len(values) <= MAX_LARGE_THUMBNAILS else SMALL_THUMBNAIL_SIZE)
+    size = THUMBNAIL_SIZE if len(values) <= MAX_LARGE_THUMBNAILS else SMALL_THUMBNAIL_SIZE
+    small = downsampled(planes(values), size)
     small = small.round().astype(np.uint8) if "uint8" in str(images.dtype) else small
     pictures = photographs(small)
     info = {"classes": list(class_names)}
     return TabData("samples", {}, info, {"targets": np.asarray(targets, dtype=np.int32), "thumbnails": pictures})
-
-
-def _reduced(maps: Array, max_size: int) -> Array:
-    """Downsamples by block averaging until neither side exceeds `max_size`; incomplete blocks are dropped."""
-    height, width = maps.shape[2:]
-    factor = -(-max(height, width) // max_size)
-    if factor == 1:
-        return maps
-    down, across = min(factor, height), min(factor, width)
-    squares = maps[:, :, : height // down * down, : width // across * across]
-    shape = (*maps.shape[:2], height // down, down, width // across, across)
-    return np.asarray(squares.reshape(shape).mean(axis=(3, 5)), dtype=np.float32)
 
 
 def _without_nan(value: Any) -> Any:

@@ -1,50 +1,75 @@
-// The channels of a frame of kernels, weights, feature maps or filter responses: values, ranges, scales.
+// The channels of a frame of kernels, weights, feature maps or gradient maps: values, ranges, scales.
 import { commonScale, extent } from "../draw/scales.js";
 
 /** Whether a kind shows weights, which have no samples. */
 export const isWeight = (kind) => kind === "kernels" || kind === "weights";
 
-/** The channels of a frame, of its `sample`-th sample unless they are weights. A unit of a linear layer is a channel. */
+const plain = (name, signed) => ({ name, signed, values: "values", low: "low", high: "high" });
+const gradient = { name: "gradient", signed: true, values: "gradients", low: "gradient_low", high: "gradient_high" };
+const PARTS = {
+	kernels: [plain("weight", true)],
+	weights: [plain("weight", true)],
+	feature_maps: [plain("activation", false)],
+	gradient_maps: [plain("activation", false), gradient],
+	filter_response: [plain("response", true)],
+};
+const [ZERO, LARGEST] = [128, 127]; // the byte of a gradient of zero, and how far from it the largest one is
+
+/** What is shown of each channel, side by side: name, whether its scale is around zero, and the names of its arrays. */
+export const partsOf = (kind) => PARTS[kind];
+
+/**
+ * The channels of a frame, of its `sample`-th sample unless they are weights; of each of the `parts` the ranges and the
+ * values. A unit of a linear layer is a channel.
+ */
 export function channelsOf(frame, kind, sample) {
-	const { values, low, high, mean, channel_low, channel_high } = frame.arrays;
-	const numbers = frame.info.channels ?? [];
+	const { arrays, info } = frame;
+	const numbers = info.channels ?? [];
 	if (isWeight(kind)) {
+		const { values, low, high } = arrays;
 		const [count, rows, columns, planes = 1] =
 			kind === "kernels" ? values.shape : [values.shape[0], 1, values.shape[1]];
 		const size = rows * columns * planes;
 		const valuesOf = (index) => values.data.subarray(index * size, (index + 1) * size);
-		return { count, rows, columns, planes, numbers, valuesOf, values: values.data, low: low.data, high: high.data };
+		const parts = [{ valuesOf, low: low.data, high: high.data }];
+		return { count, rows, columns, planes, numbers, values: values.data, parts };
 	}
-	const [count, rows, columns] = values.shape.slice(1);
+	const [count, rows, columns] = arrays.values.shape.slice(1);
 	const size = rows * columns;
 	const own = ({ data }) => data.subarray(sample * count, (sample + 1) * count);
-	const [lows, highs] = [own(low), own(high)];
-	const valuesOf = (index) => {
-		const start = (sample * count + index) * size;
-		return dequantise(values.data.subarray(start, start + size), lows[index], highs[index]);
-	};
-	const ranges = { low: own(channel_low ?? low), high: own(channel_high ?? high), mean: own(mean) };
-	return { count, rows, columns, planes: 1, numbers, valuesOf, ...ranges };
+	const parts = partsOf(kind).map((part) => {
+		const [lows, highs] = [part.low, part.high].map((name) => own(arrays[name]));
+		const valuesOf = (index) => {
+			const start = (sample * count + index) * size;
+			return dequantise(part, arrays[part.values].data.subarray(start, start + size), lows[index], highs[index]);
+		};
+		const [low, high] = [part.low, part.high].map((name) => own(arrays[`channel_${name}`] ?? arrays[name]));
+		return { valuesOf, low, high };
+	});
+	return { count, rows, columns, planes: 1, numbers, mean: own(arrays.mean), parts };
 }
 
-const dequantise = (bytes, low, high) => Float32Array.from(bytes, (byte) => low + ((high - low) * byte) / 255);
-
-/** Least and largest value of a frame's pictures; [∞, −∞] where none is finite. */
-export function rangeOf({ info, arrays }) {
-	const { low, high } = arrays;
-	return info.range ?? [extent(low.data)[0], extent(high.data)[1]];
+function dequantise({ values }, bytes, low, high) {
+	if (values !== gradient.values) return Float32Array.from(bytes, (byte) => low + ((high - low) * byte) / 255);
+	const largest = Math.max(-low, high);
+	return Float32Array.from(bytes, (byte) => ((byte - ZERO) / LARGEST) * largest);
 }
 
-/** The scale of some ranges together. */
-export function scaleOf(ranges, kind) {
-	const signed = isWeight(kind) || kind === "filter_response";
+/** Least and largest value of a part of a frame's pictures; [∞, −∞] where none is finite. */
+export function rangeOf({ info, arrays }, { low, high }) {
+	return info.range ?? [extent(arrays[low].data)[0], extent(arrays[high].data)[1]];
+}
+
+/** The scale of some ranges of a part together. */
+export function scaleOf(ranges, { signed }) {
 	const [lows, highs] = [0, 1].map((end) => ranges.map((range) => range[end]));
 	return commonScale(lows, highs, signed);
 }
 
-/** One channel in several frames: the values of each. */
-export function channelHistory(frames, kind) {
-	return frames.map(({ arrays: { values, low, high } }) =>
-		isWeight(kind) ? values.data : dequantise(values.data, low.data[0], high.data[0]),
-	);
+/** A part of one channel in several frames: the values of each. */
+export function channelHistory(frames, kind, part) {
+	return frames.map(({ arrays }) => {
+		const { data } = arrays[part.values];
+		return isWeight(kind) ? data : dequantise(part, data, arrays[part.low].data[0], arrays[part.high].data[0]);
+	});
 }

@@ -2,14 +2,14 @@
 import { rangeOf, scaleOf } from "./channels.js";
 import { rangesOf } from "./ranges.js";
 
-/** A function from a step to its scale, for the pictures of a kind and layer; `frame` is the one that is shown. */
-export function layerScale(runs, run, series, frame, own) {
+/** A function from a step to the scale of a part, for the pictures of a series; `frame` is the one that is shown. */
+export function layerScale(runs, run, series, frame, own, part) {
 	const { kind, layer } = series;
-	const ranges = rangesOf(run, series);
-	const shown = rangeOf(frame);
-	if (own) return (step) => scaleOf([(step === frame.step ? null : ranges.get(step)) ?? shown], kind);
+	const ranges = rangesOf(run, series, part);
+	const shown = rangeOf(frame, part);
+	if (own) return (step) => scaleOf([(step === frame.step ? null : ranges.get(step)) ?? shown], part);
 	const others = runs.filter((other) => other !== run && other.findSeries(kind, layer));
-	const compared = others.flatMap((other) => [...rangesOf(other, other.findSeries(kind, layer)).values()]);
-	const scale = scaleOf([shown, ...ranges.values(), ...compared], kind);
+	const compared = others.flatMap((other) => [...rangesOf(other, other.findSeries(kind, layer), part).values()]);
+	const scale = scaleOf([shown, ...ranges.values(), ...compared], part);
 	return () => scale;
 }

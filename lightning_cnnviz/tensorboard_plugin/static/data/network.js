@@ -5,6 +5,7 @@ import { gradientsOf, layersOf, modelOf } from "./selectors.js";
 const KINDS = {
 	kernels: ["K", "kernels"],
 	feature_maps: ["M", "feature maps"],
+	gradient_maps: ["∂", "gradient maps"],
 	filter_response: ["R", "filter responses"],
 	projection: ["P", "projection"],
 	partition: ["C", "input partition"],

@@ -6,6 +6,17 @@ const MAX_PARTS = 100;
 const ARRAYS = {
 	kernels: ["values", "low", "high"],
 	feature_maps: ["values", "low", "high", "mean"],
+	gradient_maps: [
+		"values",
+		"low",
+		"high",
+		"mean",
+		"gradients",
+		"gradient_low",
+		"gradient_high",
+		"targets",
+		"thumbnails",
+	],
 	filter_response: ["values", "low", "high", "mean"],
 	projection: ["points"],
 	gradients: ["values"],

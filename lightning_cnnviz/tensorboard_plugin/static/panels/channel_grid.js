@@ -1,4 +1,4 @@
-// The channels of a layer as a grid of pictures.
+// The channels of a layer as a grid of pictures, of each its parts side by side.
 import { resizeCanvas } from "../draw/canvas.js";
 import { h, iconButton } from "../draw/dom.js";
 import { drawOutline, drawValues, gridLayout, imageAt } from "../draw/images.js";
@@ -34,18 +34,23 @@ export class ChannelGrid extends ChannelPicture {
 		return { ...super.moves, ArrowDown: across, ArrowUp: -across };
 	}
 
-	draw(channels, scale, selected, height) {
-		const { count, columns, rows, planes } = channels;
-		const layout = gridLayout(count, columns, rows, this.width, height - 8, this.zoom);
+	draw(channels, scales, selected, height) {
+		const { count, columns, rows, planes, parts } = channels;
+		const layout = gridLayout(count, columns * parts.length, rows, this.width, height - 8, this.zoom);
 		Object.assign(this, { channels, layout });
 		const context = resizeCanvas(this.canvas, Math.max(layout.width + 4, 8), layout.height + 4);
 		context.translate(2, 2);
 		Object.assign(context, { font: `10px ${cssVariable("font")}`, textAlign: "center" });
 		for (let index = 0; index < count; index++) {
 			const [x, y] = [(index % layout.across) * layout.stepX, Math.floor(index / layout.across) * layout.stepY];
-			const box = [x, y, layout.imageWidth, layout.imageHeight];
-			drawValues(context, channels.valuesOf(index), planes, scale, columns, rows, ...box);
-			drawOutline(context, ...box, index === this.hovered || index === selected);
+			const width = layout.imageWidth / parts.length;
+			for (const [k, part] of parts.entries()) {
+				const box = [x + k * width, y, width, layout.imageHeight];
+				drawValues(context, part.valuesOf(index), planes, scales[k], columns, rows, ...box);
+				drawOutline(context, ...box, false);
+			}
+			const marked = index === this.hovered || index === selected;
+			if (marked) drawOutline(context, x, y, layout.imageWidth, layout.imageHeight, true);
 			if (layout.labelled) context.fillText(this.number(index), x + layout.imageWidth / 2, y + layout.imageHeight + 11);
 		}
 	}

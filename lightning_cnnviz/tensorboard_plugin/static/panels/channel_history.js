@@ -1,5 +1,5 @@
-// One channel over time, as a strip of pictures.
-import { channelHistory, isWeight } from "../data/channels.js";
+// One channel over time, as a strip of pictures; of several parts the last.
+import { channelHistory, isWeight, partsOf } from "../data/channels.js";
 import { resizeCanvas } from "../draw/canvas.js";
 import { h } from "../draw/dom.js";
 import { formatInteger } from "../draw/format.js";
@@ -40,7 +40,10 @@ export class ChannelHistory {
 		const spread = (_, k) => steps[Math.round((k * (steps.length - 1)) / (most - 1))];
 		const shown = steps.length <= most ? steps : Array.from({ length: most }, spread);
 		const place = isWeight(kind) ? [index] : [sample, index];
-		const frames = index < channels.count ? run.framesAt(series.partOf({ place }), shown) : [];
+		const parts = partsOf(kind);
+		const part = parts.at(-1);
+		const arrays = [part.values, part.low, part.high];
+		const frames = index < channels.count ? run.framesAt(series.partOf({ place, arrays }), shown) : [];
 		const current = clock.stepIn(shown);
 		const scales = shown.map(scaleAt);
 		const key = [
@@ -55,7 +58,9 @@ export class ChannelHistory {
 		].join();
 		if (key === this.drawn) return;
 		Object.assign(this, { drawn: key, shown, side });
-		this.title.textContent = `${unit} ${channels.numbers[index] ?? index} over time`;
+		const name = `${unit} ${channels.numbers[index] ?? index}`;
+		const several = parts.length > 1 ? `: ${part.name} of the batch's loss, each time another batch` : "";
+		this.title.textContent = `${name} over time${several}`;
 		const label = `${this.title.textContent}, now at step ${current}. Left and right choose a step.`;
 		this.canvas.setAttribute("aria-label", label);
 		const { rows, columns, planes } = channels;
@@ -63,8 +68,8 @@ export class ChannelHistory {
 		const box = [columns * zoom, imageHeight(rows, zoom)];
 		const context = resizeCanvas(this.canvas, Math.max(width, 10), box[1] + 20);
 		Object.assign(context, { font: `10px ${cssVariable("font")}`, textAlign: "center" });
-		const readable = frames.filter((frame) => !frame.error && frame.arrays.values);
-		const history = channelHistory(readable, kind);
+		const readable = frames.filter((frame) => !frame.error && frame.arrays[part.values]);
+		const history = channelHistory(readable, kind, part);
 		for (const [k, step] of shown.entries()) {
 			const x = 2 + k * (side + GAP);
 			const values = history[readable.findIndex((frame) => frame.step === step)];

@@ -3,7 +3,7 @@ import { h, tooltip } from "../draw/dom.js";
 import { clamp } from "../draw/scales.js";
 import { widthOf } from "../draw/width.js";
 
-/** What grids, matrices and bars have in common. Each has `draw(channels, scale, selected)` and `indexAt(x, y)`. */
+/** What grids, matrices and bars have in common. Each has `draw(channels, scales, selected, height, info)` and `indexAt(x, y)`. */
 export class ChannelPicture {
 	constructor(view, keys) {
 		Object.assign(this, { view, keys, hovered: -1 });

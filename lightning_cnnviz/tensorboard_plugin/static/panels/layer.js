@@ -1,29 +1,29 @@
-// What one layer has learnt: kernels or weights, feature maps or activations, filter responses at the current step, and
-// the distribution of what it returns over time.
-import { channelsOf, isWeight } from "../data/channels.js";
+// What one layer has learnt: kernels or weights, feature maps or activations, alone or beside their gradients, filter
+// responses at the current step, and the distribution of what it returns over time.
+import { channelsOf, isWeight, partsOf } from "../data/channels.js";
 import { layerScale } from "../data/layer_scale.js";
-import { layersOf } from "../data/selectors.js";
-import { colourBar, colours } from "../draw/colours.js";
+import { layersOf, samplesOf } from "../data/selectors.js";
 import { dropdown, h, panel, setOptions, setSegments, showMessage } from "../draw/dom.js";
-import { firstRecorded, formatInteger, formatNumber } from "../draw/format.js";
+import { firstRecorded, formatInteger } from "../draw/format.js";
 import { appearance } from "../draw/theme.js";
 import { ChannelGrid } from "./channel_grid.js";
 import { ChannelHistory } from "./channel_history.js";
 import { Distribution } from "./distribution.js";
+import { channelInWords, legendOf } from "./layer_words.js";
 import { SampleStrip } from "./sample_strip.js";
 import { UnitBars } from "./unit_bars.js";
 import { WeightMatrix } from "./weight_matrix.js";
 
-const KINDS = ["kernels", "weights", "feature_maps", "filter_response"];
+const KINDS = ["kernels", "weights", "feature_maps", "gradient_maps", "filter_response"];
 const NAMES = {
 	kernels: "Kernels",
 	weights: "Weights",
 	feature_maps: "Feature maps",
+	gradient_maps: "Gradient maps",
 	filter_response: "Filter responses",
 };
+const FLAT = { feature_maps: "Activations", gradient_maps: "Gradients" }; // of units, which have no maps
 const CALLBACKS = "KernelGrid(), FeatureMaps(), FilterResponse() and ActivationStats()";
-const UNITS = { kernels: "weight", weights: "weight", feature_maps: "activation", filter_response: "response" };
-const MODES = { mean: ", mean over input channels", slice: ", first input channel", rgb: ", as red, green, blue" };
 const [MAX_HEIGHT, AROUND] = [330, 186]; // of a picture, and of what is above and below it
 
 export class LayerPanel {
@@ -68,7 +68,7 @@ export class LayerPanel {
 		const recorded = KINDS.filter((kind) => run.findSeries(kind, layer));
 		const kind = recorded.find((name) => name === state.values.view) ?? recorded[0];
 		const isFlat = layers.find(({ name }) => name === layer)?.shape?.length === 1;
-		const nameOf = (name) => (isFlat && name === "feature_maps" ? "Activations" : NAMES[name]);
+		const nameOf = (name) => (isFlat && FLAT[name]) || NAMES[name];
 		const pairs = recorded.map((name) => [name, nameOf(name)]);
 		setSegments(this.kinds, pairs, kind, (view) => state.set({ view }));
 		const series = run.findSeries(kind, layer);
@@ -107,10 +107,10 @@ export class LayerPanel {
 		const recorded = frame.info.samples ?? [];
 		const sample = Math.max(recorded.indexOf(state.values.sample), 0);
 		const channels = channelsOf(frame, kind, sample);
-		if (!isWeight(kind)) this.samples.draw(recorded, sample, frame.info.predicted);
+		if (!isWeight(kind)) this.samples.draw(this.samplesShown(), recorded, sample, frame.info.predicted);
 		const own = state.values.scale === "own";
-		const scaleAt = layerScale(runs, run, series, frame, own);
-		const scale = scaleAt(step);
+		const scalesAt = partsOf(kind).map((part) => layerScale(runs, run, series, frame, own, part));
+		const scales = scalesAt.map((scaleAt) => scaleAt(step));
 		const [picture, unit] = this.choosePicture(channels);
 		const selected = channels.numbers.indexOf(state.values.channel);
 		const aside = this.samples.element.hidden ? 0 : this.samples.element.offsetHeight;
@@ -126,52 +126,38 @@ export class LayerPanel {
 			late,
 			picture.key,
 			height,
-			scale.low,
-			scale.high,
+			JSON.stringify(scales),
 			appearance.key,
 		].join();
 		if (key !== this.drawn) {
 			this.drawn = key;
-			picture.draw(channels, scale, selected, height, frame.info);
+			picture.draw(channels, scales, selected, height, frame.info);
 			picture.describe(`${channels.count} ${unit.toLowerCase()}s of ${layer} at step ${step}.`);
-			this.drawLegend(channels, scale, late);
+			this.legend.replaceChildren(...legendOf(this.shown, channels, scales, late));
 		}
 		const chosen = picture.hovered >= 0 ? picture.hovered : selected;
 		this.drawInfo(channels, chosen, unit);
-		this.history.draw(this.shown, Math.max(chosen, 0), channels, sample, scaleAt, unit);
+		this.history.draw(this.shown, Math.max(chosen, 0), channels, sample, scalesAt.at(-1), unit);
 	}
 
-	drawLegend(channels, { low, high }, late) {
-		const { kind, frame } = this.shown;
-		const signed = low < 0;
-		const bar = channels.planes === 3 ? "…" : colourBar(signed ? colours.diverging : colours.sequential);
-		const finite = high !== 0 || Number.isFinite(channels.high[0]);
-		const range = finite ? [formatNumber(signed ? -high : low), bar, formatNumber(high)] : ["no finite value"];
-		const { mode, block = [1, 1] } = frame.info;
-		const means = block[0] * block[1] > 1 ? `, means of ${block.join(" × ")}` : "";
-		const words = h("span", "", `${UNITS[kind]}${MODES[mode] ?? means}${late}`);
-		this.legend.replaceChildren(words, h("span", "scale", ...range));
+	/** The samples that the frame is of: those of the run, or some of a training batch, which come with the frame. */
+	samplesShown() {
+		const { frame, series } = this.shown;
+		const samples = samplesOf(this.view.run);
+		const { targets, thumbnails } = frame.arrays;
+		if (!thumbnails) return samples;
+		const key = `${series.id} ${frame.step} ${frame.written}`;
+		return { classes: samples.classes, targets: targets.data, thumbnails, name: "training sample", key };
 	}
 
 	/** The numbers of one channel. */
 	drawInfo(channels, index, unit) {
-		const { kind, frame } = this.shown;
 		if (index < 0 || index >= channels.count) {
 			this.info.textContent = `Point at a ${unit.toLowerCase()} for its values; click to keep it.`;
 			return;
 		}
-		const number = channels.numbers[index] ?? index;
-		const title = h("b", "", `${unit} ${number}`);
-		const [low, high] = [channels.low[index], channels.high[index]].map(formatNumber);
-		const mean = channels.mean ? channels.mean[index] : this.meanActivation(number);
-		if (unit === "Unit" && channels.mean) {
-			this.info.replaceChildren(title, ` · activation ${formatNumber(mean)}`);
-			return;
-		}
-		const reduced = isWeight(kind) || frame.arrays.channel_low || frame.info.reduced === false ? "" : " of the picture";
-		const values = isWeight(kind) ? "all weights" : `range${reduced}`;
-		const activation = mean === null ? "" : ` · mean activation ${formatNumber(mean)}`;
-		this.info.replaceChildren(title, ` · ${values} ${low} … ${high}`, activation);
+		const mean = channels.mean ? channels.mean[index] : this.meanActivation(channels.numbers[index] ?? index);
+		this.info.replaceChildren(...channelInWords(this.shown, channels, index, unit, mean));
 	}
 
 	/** Of a channel over the samples whose feature maps are recorded at this very step; null where they are not. */

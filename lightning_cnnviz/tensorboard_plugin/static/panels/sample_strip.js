@@ -1,5 +1,4 @@
 // The samples whose feature maps are recorded, each with its true class and the one that the network took it for.
-import { samplesOf } from "../data/selectors.js";
 import { h, updateChildren } from "../draw/dom.js";
 import { thumbnail } from "../draw/images.js";
 
@@ -9,11 +8,14 @@ export class SampleStrip {
 		this.element = h("div", "samples");
 	}
 
-	/** Draws the samples of some indices, of which one is chosen; `predicted` are their classes in the frame that is shown. */
-	draw(indices, chosen, predicted = []) {
+	/**
+	 * Draws some of the `samples` by their indices, of which one is chosen; `predicted` are their classes in the frame that is
+	 * shown. Samples that are not those of the whole run have a `key` and a `name` of their own.
+	 */
+	draw(samples, indices, chosen, predicted = []) {
 		const { run, state } = this.view;
-		const samples = samplesOf(run);
-		const key = JSON.stringify([run.name, run.series.size, samples.targets.length, indices, predicted]);
+		const { name = "sample", key: own } = samples;
+		const key = JSON.stringify([run.name, run.series.size, samples.targets.length, own, indices, predicted]);
 		updateChildren(this.element, key, () =>
 			indices.map((index, k) => {
 				const [truth, guess] = [samples.targets[index], predicted[k]].map((place) => samples.classes[place]);
@@ -22,7 +24,7 @@ export class SampleStrip {
 				const words = [truth && `true ${truth}`, guess && `predicted ${guess}`].filter(Boolean).join(", ");
 				return h(
 					"button",
-					{ title: `sample ${id}${words && `: ${words}`}`, onclick: () => state.set({ sample: index }) },
+					{ title: `${name} ${id}${words && `: ${words}`}`, onclick: () => state.set({ sample: index }) },
 					thumbnail(samples, index, 32),
 					h("small", "", truth ?? id),
 					guess &&

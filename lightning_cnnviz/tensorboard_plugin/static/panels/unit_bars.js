@@ -1,31 +1,50 @@
-// The activations of a linear layer, of one sample, as bars: one for each unit.
+// The activations of a linear layer, of one sample, as bars: one for each unit; of several parts one below the other.
 import { drawLine, resizeCanvas } from "../draw/canvas.js";
 import { colourAt, colours, cssColour } from "../draw/colours.js";
 import { formatNumber } from "../draw/format.js";
 import { missingFills, NOT_FINITE } from "../draw/missing.js";
-import { ticks } from "../draw/scales.js";
+import { clamp, ticks } from "../draw/scales.js";
 import { cssVariable } from "../draw/theme.js";
 import { ChannelPicture } from "./channel_picture.js";
 
-const [LEFT, TOP, BOTTOM, MAX_BAR] = [48, 8, 22, 28];
+const [LEFT, TOP, BOTTOM, MAX_BAR, BETWEEN] = [48, 8, 22, 28, 8];
 
 export class UnitBars extends ChannelPicture {
 	constructor(view) {
 		super(view, "Left and right choose a unit.");
 	}
 
-	draw(channels, scale, selected, height) {
-		const { count } = channels;
-		const [low, high] = [Math.min(scale.low, 0), Math.max(scale.high, 0)];
+	draw(channels, scales, selected, height) {
+		const { count, parts } = channels;
 		const step = Math.min((this.width - LEFT - 4) / count, MAX_BAR);
 		Object.assign(this, { channels, step });
-		const [width, tall] = [step * count, height - TOP - BOTTOM];
-		const context = resizeCanvas(this.canvas, LEFT + width + 4, height);
-		const y = (value) => TOP + ((high - value) / (high - low || 1)) * tall;
+		const context = resizeCanvas(this.canvas, LEFT + step * count + 4, height);
 		const font = `10px ${cssVariable("font")}`;
-		Object.assign(context, { font, textAlign: "right", textBaseline: "middle" });
-		for (const value of ticks(low, high, 4)) {
-			const [line, colour] = [[LEFT, LEFT + width].map((x) => [x, y(value)]), value ? "grid" : "rule"];
+		Object.assign(context, { font, textBaseline: "middle" });
+		const marked = [selected, this.hovered].filter((index) => index >= 0);
+		context.fillStyle = cssVariable("hover");
+		for (const index of marked) context.fillRect(LEFT + index * step, TOP, step, height - TOP - BOTTOM);
+		const tall = (height - TOP - BOTTOM - BETWEEN * (parts.length - 1)) / parts.length;
+		for (const [k, part] of parts.entries()) this.drawPart(context, part, scales[k], TOP + k * (tall + BETWEEN), tall);
+		const every = Math.ceil(26 / step);
+		for (let index = 0; index < count; index += every) {
+			Object.assign(context, {
+				fillStyle: cssVariable(marked.includes(index) ? "accent" : "quiet"),
+				textAlign: "center",
+			});
+			context.fillText(this.number(index), LEFT + (index + 0.5) * step, height - 10);
+		}
+	}
+
+	/** Draws the bars of a part, and its axis, from `top` on. */
+	drawPart(context, { valuesOf }, scale, top, tall) {
+		const { step } = this;
+		const { count } = this.channels;
+		const [low, high] = [Math.min(scale.low, 0), Math.max(scale.high, 0)];
+		const y = (value) => top + ((high - value) / (high - low || 1)) * tall;
+		context.textAlign = "right";
+		for (const value of ticks(low, high, clamp(Math.floor(tall / 16), 1, 4))) {
+			const [line, colour] = [[LEFT, LEFT + step * count].map((x) => [x, y(value)]), value ? "grid" : "rule"];
 			drawLine(context, line, cssVariable(colour));
 			context.fillStyle = cssVariable("quiet");
 			context.fillText(formatNumber(value), LEFT - 6, y(value));
@@ -33,21 +52,13 @@ export class UnitBars extends ChannelPicture {
 		const colour = colourAt(colours.diverging, 0.85);
 		const fills = { positive: cssColour(colour), negative: cssColour(colourAt(colours.diverging, 0.15)) };
 		const broken = missingFills(context)[NOT_FINITE];
-		const every = Math.ceil(26 / step);
 		for (let index = 0; index < count; index++) {
-			const [value] = channels.valuesOf(index);
+			const [value] = valuesOf(index);
 			const [x, bar] = [LEFT + index * step, Math.max(step - 1, step * 0.7)];
 			const finite = Number.isFinite(value);
-			if (index === selected || index === this.hovered) {
-				context.fillStyle = cssVariable("hover");
-				context.fillRect(x, TOP, step, tall);
-			}
 			context.fillStyle = finite ? fills[value < 0 ? "negative" : "positive"] : broken;
-			const [top, bottom] = finite ? [y(Math.max(value, 0)), y(Math.min(value, 0))] : [TOP, TOP + tall];
-			context.fillRect(x, top, bar, bottom - top);
-			const marked = index === selected || index === this.hovered;
-			Object.assign(context, { fillStyle: cssVariable(marked ? "accent" : "quiet"), textAlign: "center" });
-			if (index % every === 0) context.fillText(this.number(index), x + step / 2, height - 10);
+			const [upper, lower] = finite ? [y(Math.max(value, 0)), y(Math.min(value, 0))] : [top, top + tall];
+			context.fillRect(x, upper, bar, lower - upper);
 		}
 	}
 

@@ -14,7 +14,7 @@ export class WeightMatrix extends ChannelPicture {
 		super(view, "Up and down choose a unit.");
 	}
 
-	draw(channels, scale, selected, height, { block = [1, 1], shape = [] }) {
+	draw(channels, [scale], selected, height, { block = [1, 1], shape = [] }) {
 		const { count, columns, values } = channels;
 		const width = Math.min(this.width - LEFT - 4, columns * MAX_CELL);
 		const tall = Math.min(height - TOP - 8, count * MAX_CELL);
@@ -49,7 +49,7 @@ export class WeightMatrix extends ChannelPicture {
 		};
 		const [down, across] = this.block;
 		const words = `${part("unit", row, down, this.shape[0])}, ${part("input", column, across, this.shape[1])}`;
-		const value = formatNumber(this.channels.valuesOf(row)[column]);
+		const value = formatNumber(this.channels.parts[0].valuesOf(row)[column]);
 		return tooltip(
 			event,
 			h("div", "", h("b", "", words), h("div", "", `${down * across > 1 ? "mean " : ""}weight ${value}`)),
