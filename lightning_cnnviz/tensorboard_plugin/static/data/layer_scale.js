@@ -2,14 +2,16 @@
 import { rangeOf, scaleOf } from "./channels.js";
 import { rangesOf } from "./ranges.js";
 
-/** A function from a step to its scale, for the pictures of a kind and layer; `frame` is the one that is shown. */
-export function layerScale(runs, run, series, frame, own) {
-	const { kind, layer } = series;
+/**
+ * A function from a step to its scale, for the pictures of a series; `frame` is the one that is shown, `others` are
+ * [run, series] of what is shown beside it.
+ */
+export function layerScale(run, series, frame, own, others) {
+	const { kind } = series;
 	const ranges = rangesOf(run, series);
 	const shown = rangeOf(frame);
 	if (own) return (step) => scaleOf([(step === frame.step ? null : ranges.get(step)) ?? shown], kind);
-	const others = runs.filter((other) => other !== run && other.findSeries(kind, layer));
-	const compared = others.flatMap((other) => [...rangesOf(other, other.findSeries(kind, layer)).values()]);
+	const compared = others.flatMap(([other, theirs]) => [...rangesOf(other, theirs).values()]);
 	const scale = scaleOf([shown, ...ranges.values(), ...compared], kind);
 	return () => scale;
 }

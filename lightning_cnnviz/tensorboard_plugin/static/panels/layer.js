@@ -2,26 +2,30 @@
 import { channelsOf, isWeight } from "../data/channels.js";
 import { layerScale } from "../data/layer_scale.js";
 import { layersOf } from "../data/selectors.js";
+import { shownPart, wordsOf } from "../data/weight_parts.js";
 import { colourBar, colours } from "../draw/colours.js";
 import { dropdown, h, panel, setOptions, setSegments, showMessage } from "../draw/dom.js";
 import { firstRecorded, formatInteger, formatNumber } from "../draw/format.js";
 import { appearance } from "../draw/theme.js";
 import { ChannelGrid } from "./channel_grid.js";
 import { ChannelHistory } from "./channel_history.js";
+import { ChannelInfo } from "./channel_info.js";
 import { SampleStrip } from "./sample_strip.js";
 import { UnitBars } from "./unit_bars.js";
+import { ValueHistory } from "./value_history.js";
+import { WeightChoice } from "./weight_choice.js";
 import { WeightMatrix } from "./weight_matrix.js";
 
-const KINDS = ["kernels", "weights", "feature_maps", "filter_response"];
+const KINDS = ["kernels", "weights", "normalization", "feature_maps", "filter_response"];
 const NAMES = {
 	kernels: "Kernels",
 	weights: "Weights",
+	normalization: "Normalisation",
 	feature_maps: "Feature maps",
 	filter_response: "Filter responses",
 };
 const CALLBACKS = "KernelGrid(), FeatureMaps() and FilterResponse()";
-const UNITS = { kernels: "weight", weights: "weight", feature_maps: "activation", filter_response: "response" };
-const MODES = { mean: ", mean over input channels", slice: ", first input channel", rgb: ", as red, green, blue" };
+const UNITS = { feature_maps: "activation", filter_response: "response" };
 const [MAX_HEIGHT, AROUND] = [330, 186]; // of a picture, and of what is above and below it
 
 export class LayerPanel {
@@ -30,22 +34,24 @@ export class LayerPanel {
 		this.select = dropdown("Layer", (layer) => view.state.set({ layer }));
 		this.kinds = h("div", "segments");
 		this.samples = new SampleStrip(view);
+		this.choice = new WeightChoice(view);
 		this.hint = h("p", "hint");
-		this.pictures = [ChannelGrid, WeightMatrix, UnitBars].map((Picture) => new Picture(view));
+		this.pictures = [ChannelGrid, WeightMatrix, UnitBars].map((Kind) => new Kind(view));
 		const [grid] = this.pictures;
 		this.legend = h("div", "legend");
-		this.info = h("p", "info");
-		this.history = new ChannelHistory(view);
-		this.foot = h("div", "foot", this.legend, this.info);
+		this.info = new ChannelInfo(view);
+		this.histories = [ChannelHistory, ValueHistory].map((Kind) => new Kind(view));
+		this.foot = h("div", "foot", this.legend, this.info.element);
 		this.element = panel(
 			"layer",
 			"Layer",
 			[this.select, this.kinds, grid.controls],
 			this.samples.element,
+			this.choice.element,
 			this.hint,
 			...this.pictures.map(({ element }) => element),
 			this.foot,
-			this.history.element,
+			...this.histories.map(({ element }) => element),
 		);
 	}
 
@@ -67,45 +73,62 @@ export class LayerPanel {
 		const nameOf = (name) => (isFlat && name === "feature_maps" ? "Activations" : NAMES[name]);
 		const pairs = recorded.map((name) => [name, nameOf(name)]);
 		setSegments(this.kinds, pairs, kind, (view) => state.set({ view }));
-		const series = run.findSeries(kind, layer);
-		const step = series ? clock.stepIn(series.steps) : null;
+		const whole = run.findSeries(kind, layer);
+		const { series, info } = shownPart(run, kind, layer, clock, state.values);
+		const step = whole ? clock.stepIn(whole.steps) : null;
 		const frame = run.frame(series, step);
 		if (series && clock.playing) run.prefetch(series, step);
-		if (frame && !frame.error) this.shown = { frame, kind, step, series };
-		else if (!series || step === null || frame?.error || this.shown?.series !== series) this.shown = null;
+		if (frame && !frame.error) this.shown = { frame, kind: series.kind, step, series, whole, info };
+		else if (!whole || step === null || frame?.error || this.shown?.whole !== whole) this.shown = null;
 		let hint = frame?.error;
-		if (!series) hint = `Nothing was recorded of ${layer}. ${CALLBACKS} show the layers that they are given.`;
-		else if (step === null) hint = firstRecorded(series.steps);
+		if (!whole) hint = `Nothing was recorded of ${layer}. ${CALLBACKS} show the layers that they are given.`;
+		else if (step === null) hint = firstRecorded(whole.steps);
 		showMessage(this.hint, hint);
-		for (const part of [this.foot, this.history.element]) part.hidden = !this.shown;
-		if (!this.shown) for (const { element } of this.pictures) element.hidden = true;
+		this.foot.hidden = !this.shown;
+		if (!this.shown) for (const { element } of [...this.pictures, ...this.histories]) element.hidden = true;
 		this.samples.element.hidden = !this.shown || isWeight(kind);
+		this.choice.draw(kind, this.shown && (info ?? this.shown.info));
 		if (this.shown) this.drawFrame();
 	}
 
-	/** The picture that fits the frame, made visible. */
-	choosePicture({ rows, columns }) {
+	/** The pictures that fit the frame, now and over time, made visible; and what a channel is called. */
+	choosePictures({ rows, columns }) {
 		const [grid, matrix, bars] = this.pictures;
+		const [strip, line] = this.histories;
 		const { kind } = this.shown;
-		const picture = kind === "weights" ? matrix : rows * columns === 1 && !isWeight(kind) ? bars : grid;
+		const isNorm = kind === "normalization";
+		const isBars = isNorm || (rows * columns === 1 && !isWeight(kind));
+		const picture = kind === "weights" ? matrix : isBars ? bars : grid;
+		const history = isNorm ? line : strip;
 		for (const each of this.pictures) each.element.hidden = each !== picture;
+		for (const each of this.histories) each.element.hidden = each !== history;
 		grid.controls.hidden = picture !== grid;
-		return [picture, picture === grid ? "Channel" : "Unit"];
+		return { picture, history, unit: picture === grid || isNorm ? "Channel" : "Unit" };
+	}
+
+	/** [run, series] of what the other runs on the page show of this layer. */
+	seriesBeside() {
+		const { run, runs, layer, state, clock } = this.view;
+		const { kind } = this.shown.whole;
+		return runs
+			.filter((other) => other !== run)
+			.map((other) => [other, shownPart(other, kind, layer, clock, state.values).series])
+			.filter(([, series]) => series);
 	}
 
 	drawFrame() {
 		const { frame, kind, step, series } = this.shown;
-		const { run, runs, layer, state, clock } = this.view;
+		const { run, layer, state, clock } = this.view;
 		const recorded = frame.info.samples ?? [];
 		const sample = Math.max(recorded.indexOf(state.values.sample), 0);
 		const channels = channelsOf(frame, kind, sample);
 		if (!isWeight(kind)) this.samples.draw(recorded, sample, frame.info.predicted);
 		const own = state.values.scale === "own";
-		const scaleAt = layerScale(runs, run, series, frame, own);
+		const scaleAt = layerScale(run, series, frame, own, this.seriesBeside());
 		const scale = scaleAt(step);
-		const [picture, unit] = this.choosePicture(channels);
+		const { picture, history, unit } = this.choosePictures(channels);
 		const selected = channels.numbers.indexOf(state.values.channel);
-		const aside = this.samples.element.hidden ? 0 : this.samples.element.offsetHeight;
+		const aside = this.samples.element.offsetHeight + this.choice.element.offsetHeight; // 0 where they are hidden
 		const height = Math.min(MAX_HEIGHT, Math.max(this.view.room - AROUND - aside, 80));
 		const late = step === clock.step ? "" : ` · recorded at step ${formatInteger(step)}`;
 		const key = [
@@ -129,54 +152,19 @@ export class LayerPanel {
 			this.drawLegend(channels, scale, late);
 		}
 		const chosen = picture.hovered >= 0 ? picture.hovered : selected;
-		this.drawInfo(channels, chosen, unit);
-		this.history.draw(this.shown, Math.max(chosen, 0), channels, sample, scaleAt, unit);
+		this.info.draw(this.shown, channels, chosen, unit);
+		const words = kind === "normalization" ? wordsOf(series, frame.info) : unit;
+		history.draw(this.shown, Math.max(chosen, 0), channels, words, scaleAt, sample);
 	}
 
 	drawLegend(channels, { low, high }, late) {
-		const { kind, frame } = this.shown;
+		const { kind, frame, series } = this.shown;
 		const signed = low < 0;
-		const bar = channels.planes === 3 ? "…" : colourBar(signed ? colours.diverging : colours.sequential);
+		const hasColours = channels.planes !== 3 && kind !== "normalization";
+		const bar = hasColours ? colourBar(signed ? colours.diverging : colours.sequential) : " … ";
 		const finite = high !== 0 || Number.isFinite(channels.high[0]);
 		const range = finite ? [formatNumber(signed ? -high : low), bar, formatNumber(high)] : ["no finite value"];
-		const { mode, block = [1, 1] } = frame.info;
-		const means = block[0] * block[1] > 1 ? `, means of ${block.join(" × ")}` : "";
-		const words = h("span", "", `${UNITS[kind]}${MODES[mode] ?? means}${late}`);
-		this.legend.replaceChildren(words, h("span", "scale", ...range));
-	}
-
-	/** The numbers of one channel. */
-	drawInfo(channels, index, unit) {
-		const { kind, frame } = this.shown;
-		if (index < 0 || index >= channels.count) {
-			this.info.textContent = `Point at a ${unit.toLowerCase()} for its values; click to keep it.`;
-			return;
-		}
-		const number = channels.numbers[index] ?? index;
-		const title = h("b", "", `${unit} ${number}`);
-		const [low, high] = [channels.low[index], channels.high[index]].map(formatNumber);
-		const mean = channels.mean ? channels.mean[index] : this.meanActivation(number);
-		if (unit === "Unit" && channels.mean) {
-			this.info.replaceChildren(title, ` · activation ${formatNumber(mean)}`);
-			return;
-		}
-		const reduced = isWeight(kind) || frame.arrays.channel_low || frame.info.reduced === false ? "" : " of the picture";
-		const values = isWeight(kind) ? "all weights" : `range${reduced}`;
-		const activation = mean === null ? "" : ` · mean activation ${formatNumber(mean)}`;
-		this.info.replaceChildren(title, ` · ${values} ${low} … ${high}`, activation);
-	}
-
-	/** Of a channel over the samples whose feature maps are recorded at this very step; null where they are not. */
-	meanActivation(channel) {
-		const { run, layer } = this.view;
-		const series = run.findSeries("feature_maps", layer);
-		const frame = series?.steps.includes(this.shown.step) ? run.frame(series, this.shown.step) : null;
-		const column = frame?.info?.channels?.indexOf(channel) ?? -1;
-		if (column < 0) return null;
-		const { data, shape } = frame.arrays.mean;
-		const [rows, columns] = shape;
-		let sum = 0;
-		for (let row = 0; row < rows; row++) sum += data[row * columns + column];
-		return sum / rows;
+		const what = isWeight(kind) ? wordsOf(series, frame.info) : UNITS[kind];
+		this.legend.replaceChildren(h("span", "", `${what}${late}`), h("span", "scale", ...range));
 	}
 }
