@@ -32,8 +32,8 @@ def test_every_record_names_plugin_kind_and_class_of_data(tmp_path):
         assert (metadata.plugin_data.plugin_name, metadata.data_class, content["schema"]) == ("cnnviz", 3, 1)
         kinds.add(content["kind"])
     assert kinds == {
-        "model", "samples", "curves", "gradients", "kernels", "weights", "feature_maps", "gradient_maps",
-        "filter_response", "projection", "activations",
+        "model", "samples", "curves", "gradients", "kernels", "kernel_channels", "weights", "normalization",
+        "feature_maps", "gradient_maps", "filter_response", "projection", "activations",
     }  # fmt: skip
 
 

@@ -21,10 +21,13 @@ from lightning_cnnviz.functional.kernels import (
     select_kernels,
 )
 from lightning_cnnviz.functional.tab.data import kernel_tab_data
+from lightning_cnnviz.functional.tab.kernel_channels import channel_tab_data, select_channels
 from lightning_cnnviz.functional.tab.matrix import matrix_tab_data, select_matrix
+from lightning_cnnviz.functional.tab.normalization import normalization_tab_data, select_normalization
 from lightning_cnnviz.model.effective_weight import linear_weight, weight_note
 from lightning_cnnviz.model.evaluation import awaits_input, evaluating
 from lightning_cnnviz.model.layers import convolutions, linear_layers, select_layers, spread
+from lightning_cnnviz.model.normalization import channel_values, normalizations
 from lightning_cnnviz.model.sharding import full_tensor
 from lightning_cnnviz.output.writer import Drawing
 
@@ -33,7 +36,8 @@ class KernelGrid(VisualCallback):
     """Draws the kernels of convolutions as grids: image `kernels/<layer>`.
 
     Supports 1-D, 2-D, 3-D, transposed and grouped convolutions. Blue is negative, red positive, white zero.
-    The CNN Viz tab shows the weights of linear layers, too, as matrices, unless `layers` is given.
+    The CNN Viz tab shows the other input channels and slices, too, and, unless `layers` is given, the weights of
+    linear layers as matrices and those of normalisation layers as bars.
 
     Args:
         every_n_epochs: Draw at the end of every n-th epoch. Default: every epoch.
@@ -42,8 +46,8 @@ class KernelGrid(VisualCallback):
             `max_layers` of them.
         tag: Prefix of the tags.
         on_error: `"warn"` or `"raise"`.
-        max_layers: Maximum number of convolutions drawn by default, and of linear layers in the tab, chosen evenly
-            over depth.
+        max_layers: Maximum number of convolutions drawn by default, and of linear and of normalisation layers in the
+            tab, chosen evenly over depth.
         channel: Index of the input channel to show, from 0; `"mean"` for the mean over all channels, `"rgb"` for
             kernels with three channels, or `"auto"`: RGB for two-dimensional kernels with three input channels,
             otherwise the first channel.
@@ -90,11 +94,13 @@ class KernelGrid(VisualCallback):
         self.max_kernels = whole_number(max_kernels, "max_kernels")
         self.numbers = numbers
         self._linear: Sequence[str] = []
+        self._normalizations: Sequence[str] = []
 
     @override
     def choose_layers(self, module: LightningModule) -> Sequence[str]:
         selected = select_layers(module, self.layers, convolutions(module), "convolution")
-        self._linear = spread(linear_layers(module), self.max_layers) if self.layers is None else []
+        others = (linear_layers(module), normalizations(module)) if self.layers is None else ([], [])
+        self._linear, self._normalizations = (spread(names, self.max_layers) for names in others)
         if not selected:
             rank_zero_warn("KernelGrid: the model has no convolution; no kernels are drawn")
         for name in selected:
@@ -128,12 +134,21 @@ class KernelGrid(VisualCallback):
                     part: (select_kernels(values, self.channel, self.max_kernels), words)
                     for part, (values, words) in parts.items()
                 }
+                own, count = shown[""][0].channel, len(self.selected)
+                channels = select_channels(parts[""][0], own, self.max_kernels, count)
             for part, (kernels, words) in shown.items():
                 draw = partial(kernel_grid, kernels, scale=self.scale, note=words, numbers=self.numbers)
                 yield f"{self.tag}/{name}{part}", partial(draw, title=self.title(f"{name}{part}", trainer))
             kernels, words = shown[""]
             yield f"cnnviz/kernels/{name}", partial(kernel_tab_data, kernels, name, note=words)
+            if channels is not None:
+                groups = cast(nn.Conv2d, layer).groups
+                yield f"cnnviz/kernel_channels/{name}", partial(channel_tab_data, channels, name, groups=groups)
         for name in self._linear:
             matrix = linear_weight(module.get_submodule(name))
             if matrix is not None:
                 yield f"cnnviz/weights/{name}", partial(matrix_tab_data, select_matrix(full_tensor(matrix)), name)
+        for name in self._normalizations:
+            if values := channel_values(module.get_submodule(name)):
+                selection = select_normalization(values)
+                yield f"cnnviz/normalization/{name}", partial(normalization_tab_data, selection, name)

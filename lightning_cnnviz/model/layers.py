@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from lightning_cnnviz.model.evaluation import evaluating
 from lightning_cnnviz.model.hooks import INPUT, listed, takes_hooks
 from lightning_cnnviz.model.outputs import first_tensor
 
+T = TypeVar("T")
 _CHANNEL_FACTORS = ("weight", "gamma", "beta", "scale", "alpha", "g")
 """Names of one-dimensional parameters that are multiplied with, or added to, each channel."""
 CONVOLUTIONS = (
@@ -125,18 +126,18 @@ def select_layers(
     return [name for name in candidates if name in chosen]
 
 
-def spread(names: Sequence[str], most: int) -> list[str]:
-    """Returns at most so many names, evenly from the first to the last.
+def spread(items: Sequence[T], most: int) -> list[T]:
+    """Returns at most so many items, evenly from the first to the last.
 
     Example:
         >>> spread(["a", "b", "c", "d", "e"], 3), spread(["a", "b"], 3)
         (['a', 'c', 'e'], ['a', 'b'])
     """
-    if len(names) <= most:
-        return list(names)
+    if len(items) <= most:
+        return list(items)
     if most == 1:
-        return [names[0]]
-    return [names[round(place * (len(names) - 1) / (most - 1))] for place in range(most)]
+        return [items[0]]
+    return [items[round(place * (len(items) - 1) / (most - 1))] for place in range(most)]
 
 
 def scores_layer(module: nn.Module, patterns: str | Sequence[str] | None) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 Info = dict[str, Any]
-DTYPES = ("uint8", "int16", "int32", "float16", "float32")
+DTYPES = ("int8", "uint8", "int16", "int32", "float16", "float32")
 ALIGNMENT = 8
 """Bytes; typed arrays in the page must start at multiples of it."""
 
@@ -96,13 +96,15 @@ def decode(blobs: Sequence[bytes]) -> Frame:
 def pick(frame: Frame, place: Sequence[int], rows: Sequence[int] = ()) -> Frame:
     """Returns a part of a frame: every array indexed along its leading dimensions, and some rows of it.
 
+    An array that has fewer dimensions than `place` is indexed along all of them.
+
     Args:
         frame: The frame.
         place: Index along the leading dimensions, e.g. of a single channel.
         rows: Indices along the first dimension that is left, e.g. of some samples; all if empty.
 
     Raises:
-        IndexError: If an index is negative or out of range.
+        IndexError: If an index is negative or out of range, or no array has so many dimensions.
 
     Example:
         >>> frame = Frame({}, {"values": np.arange(6).reshape(2, 3)})
@@ -112,7 +114,9 @@ def pick(frame: Frame, place: Sequence[int], rows: Sequence[int] = ()) -> Frame:
     if min([*place, *rows], default=0) < 0:
         raise IndexError(f"expected indices from 0, got {[*place, *rows]}")
     index: tuple[Any, ...] = (*place, list(rows)) if rows else tuple(place)
-    return Frame(frame.info, {name: np.asarray(array[index]) for name, array in frame.arrays.items()})
+    if len(index) > max((array.ndim for array in frame.arrays.values()), default=0):
+        raise IndexError(f"expected fewer indices than {len(index)}")
+    return Frame(frame.info, {name: np.asarray(array[index[: array.ndim]]) for name, array in frame.arrays.items()})
 
 
 def pack(frames: Sequence[tuple[int, float, Frame | str]]) -> bytes:

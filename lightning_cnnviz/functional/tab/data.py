@@ -27,7 +27,7 @@ class TabData(NamedTuple):
         kind: Type of the record, e.g. `"kernels"`.
         names: Keys that identify it within its kind: `"layer"`, `"method"`, `"view"`, as applicable.
         info: JSON-serialisable metadata.
-        arrays: Name → array of a dtype that the tab reads: uint8, int16, int32, float16 or float32.
+        arrays: Name → array of a dtype that the tab reads: int8, uint8, int16, int32, float16 or float32.
     """
 
     kind: str
@@ -90,6 +90,8 @@ def kernel_tab_data(selection: KernelSelection, layer: str, *, note: str = "") -
         "high": selection.high,
     }
     info: dict[str, Any] = {"channels": list(range(len(values))), "mode": mode if isinstance(mode, str) else "slice"}
+    info |= {} if isinstance(mode, str) else {"input": mode}
+    info |= {"slice": values.shape[1] // 2, "slices": values.shape[1]} if values.shape[1] > 1 else {}
     info |= {"range": list(finite_range(arrays["values"])), **({"note": note} if note else {})}
     return TabData("kernels", {"layer": layer}, info, arrays)
 

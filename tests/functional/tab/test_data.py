@@ -28,7 +28,7 @@ def unpacked(record):
     return described, arrays
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "int16", "int32", "float16", "float32"])
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "int32", "float16", "float32"])
 def test_arrays_survive_being_packed(dtype):
     array = np.asfortranarray(np.arange(24).reshape(4, 6).astype(dtype))[::2]
     record = TabData("kind", {"layer": "fc1"}, {"channels": [1, 2]}, {"a": array, "none": np.zeros((0, 3), dtype)})
@@ -53,7 +53,7 @@ def test_kernels_are_the_weights():
     np.testing.assert_allclose(record.arrays["high"], weight[:4].amax((1, 2, 3)), rtol=1e-6)
     shown = weight[:4, 0]
     assert record.info.pop("range") == pytest.approx([float(shown.min()), float(shown.max())], rel=1e-3)
-    assert record.info == {"channels": [0, 1, 2, 3], "mode": "slice"}
+    assert record.info == {"channels": [0, 1, 2, 3], "mode": "slice", "input": 0}
     mean = kernel_tab_data(select_kernels(weight, "mean"), "conv")
     np.testing.assert_allclose(mean.arrays["values"], weight.mean(1), atol=2e-3)
 

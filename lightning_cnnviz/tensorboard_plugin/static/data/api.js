@@ -4,7 +4,7 @@ const MAX_REQUESTS = 4;
 const MAX_WAITING = 48;
 const waiting = [];
 let running = 0;
-const TYPES = { uint8: Uint8Array, int16: Int16Array, int32: Int32Array, float32: Float32Array };
+const TYPES = { int8: Int8Array, uint8: Uint8Array, int16: Int16Array, int32: Int32Array, float32: Float32Array };
 
 async function get(route, query) {
 	const answer = await fetch(`${route}?${new URLSearchParams(query)}`, { cache: "no-store" });

@@ -1,22 +1,30 @@
-// The channels of a frame of kernels, weights, feature maps or gradient maps: values, ranges, scales.
+// The channels of a frame of weights, feature maps or gradient maps: values, ranges, scales.
 import { commonScale, extent } from "../draw/scales.js";
 
-/** Whether a kind shows weights, which have no samples. */
-export const isWeight = (kind) => kind === "kernels" || kind === "weights";
-
 const plain = (name, signed) => ({ name, signed, values: "values", low: "low", high: "high" });
+const weight = [plain("weight", true)];
 const gradient = { name: "gradient", signed: true, values: "gradients", low: "gradient_low", high: "gradient_high" };
+const WEIGHTS = { kernels: weight, kernel_channels: weight, weights: weight, normalization: [plain("value", false)] };
 const PARTS = {
-	kernels: [plain("weight", true)],
-	weights: [plain("weight", true)],
+	...WEIGHTS,
 	feature_maps: [plain("activation", false)],
 	gradient_maps: [plain("activation", false), gradient],
 	filter_response: [plain("response", true)],
 };
 const [ZERO, LARGEST] = [128, 127]; // the byte of a gradient of zero, and how far from it the largest one is
+const NOT_FINITE = -128; // of the levels of kernels, of which 127 is the largest magnitude
+
+/** Whether a kind shows weights, which have no samples. */
+export const isWeight = (kind) => kind in WEIGHTS;
 
 /** What is shown of each channel, side by side: name, whether its scale is around zero, and the names of its arrays. */
 export const partsOf = (kind) => PARTS[kind];
+
+/** Rows, columns and planes of each channel of a frame of weights. */
+function sizeOf(kind, [, ...size]) {
+	if (kind === "weights") return [1, size[0]];
+	return kind === "normalization" ? [1, 1] : size;
+}
 
 /**
  * The channels of a frame, of its `sample`-th sample unless they are weights; of each of the `parts` the ranges and the
@@ -26,13 +34,14 @@ export function channelsOf(frame, kind, sample) {
 	const { arrays, info } = frame;
 	const numbers = info.channels ?? [];
 	if (isWeight(kind)) {
-		const { values, low, high } = arrays;
-		const [count, rows, columns, planes = 1] =
-			kind === "kernels" ? values.shape : [values.shape[0], 1, values.shape[1]];
+		const { low, high } = arrays;
+		const { shape } = arrays.values;
+		const [rows, columns, planes = 1] = sizeOf(kind, shape);
 		const size = rows * columns * planes;
-		const valuesOf = (index) => values.data.subarray(index * size, (index + 1) * size);
+		const values = weightsOf(kind, arrays);
+		const valuesOf = (index) => values.subarray(index * size, (index + 1) * size);
 		const parts = [{ valuesOf, low: low.data, high: high.data }];
-		return { count, rows, columns, planes, numbers, values: values.data, parts };
+		return { count: shape[0], rows, columns, planes, numbers, values, parts };
 	}
 	const [count, rows, columns] = arrays.values.shape.slice(1);
 	const size = rows * columns;
@@ -47,6 +56,13 @@ export function channelsOf(frame, kind, sample) {
 		return { valuesOf, low, high };
 	});
 	return { count, rows, columns, planes: 1, numbers, mean: own(arrays.mean), parts };
+}
+
+/** The numbers of a frame of weights; those of kernels' input channels are levels around zero. */
+function weightsOf(kind, { values, low, high }) {
+	if (kind !== "kernel_channels") return values.data;
+	const limit = Math.max(-low.data[0], high.data[0]);
+	return Float32Array.from(values.data, (level) => (level === NOT_FINITE ? NaN : (limit * level) / LARGEST));
 }
 
 function dequantise({ values }, bytes, low, high) {
@@ -69,7 +85,7 @@ export function scaleOf(ranges, { signed }) {
 /** A part of one channel in several frames: the values of each. */
 export function channelHistory(frames, kind, part) {
 	return frames.map(({ arrays }) => {
-		const { data } = arrays[part.values];
-		return isWeight(kind) ? data : dequantise(part, data, arrays[part.low].data[0], arrays[part.high].data[0]);
+		if (isWeight(kind)) return weightsOf(kind, arrays);
+		return dequantise(part, arrays[part.values].data, arrays[part.low].data[0], arrays[part.high].data[0]);
 	});
 }

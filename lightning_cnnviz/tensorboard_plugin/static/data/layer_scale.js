@@ -2,14 +2,15 @@
 import { rangeOf, scaleOf } from "./channels.js";
 import { rangesOf } from "./ranges.js";
 
-/** A function from a step to the scale of a part, for the pictures of a series; `frame` is the one that is shown. */
-export function layerScale(runs, run, series, frame, own, part) {
-	const { kind, layer } = series;
+/**
+ * A function from a step to the scale of a part, for the pictures of a series; `frame` is the one that is shown, `others`
+ * are [run, series] of what is shown beside it.
+ */
+export function layerScale(run, series, frame, own, others, part) {
 	const ranges = rangesOf(run, series, part);
 	const shown = rangeOf(frame, part);
 	if (own) return (step) => scaleOf([(step === frame.step ? null : ranges.get(step)) ?? shown], part);
-	const others = runs.filter((other) => other !== run && other.findSeries(kind, layer));
-	const compared = others.flatMap((other) => [...rangesOf(other, other.findSeries(kind, layer), part).values()]);
+	const compared = others.flatMap(([other, theirs]) => [...rangesOf(other, theirs, part).values()]);
 	const scale = scaleOf([shown, ...ranges.values(), ...compared], part);
 	return () => scale;
 }

@@ -4,6 +4,7 @@ import { gradientsOf, layersOf, modelOf } from "./selectors.js";
 /** Kind of series → its sign in the network, and its name. */
 const KINDS = {
 	kernels: ["K", "kernels"],
+	normalization: ["N", "normalisation"],
 	feature_maps: ["M", "feature maps"],
 	gradient_maps: ["∂", "gradient maps"],
 	filter_response: ["R", "filter responses"],
@@ -12,6 +13,8 @@ const KINDS = {
 	activations: ["A", "activation statistics"],
 	gradients: ["∇", "gradients"],
 };
+
+const PART_OF = { kernel_channels: "kernels" }; // kinds that are no view of their own
 
 /** [sign, name] of a kind of series. */
 export const signOf = (kind) => KINDS[kind] ?? [kind[0].toUpperCase(), kind.replaceAll("_", " ")];
@@ -27,7 +30,7 @@ export function sorted(kinds) {
 /** Layer → kinds of series that it has, gradients among them. */
 export function recordedOf(run) {
 	const found = new Map();
-	const add = (layer, kind) => found.set(layer, (found.get(layer) ?? new Set()).add(kind));
+	const add = (layer, kind) => found.set(layer, (found.get(layer) ?? new Set()).add(PART_OF[kind] ?? kind));
 	for (const { layer, kind } of run.series.values()) if (layer) add(layer, kind);
 	for (const layer of gradientsOf(run).layers) add(layer, "gradients");
 	return found;

@@ -5,6 +5,8 @@ const WHOLE = ["model", "samples", "curves", "gradients"]; // shown in full, so 
 const MAX_PARTS = 100;
 const ARRAYS = {
 	kernels: ["values", "low", "high"],
+	kernel_channels: ["values", "low", "high"],
+	normalization: ["values", "low", "high"],
 	feature_maps: ["values", "low", "high", "mean"],
 	gradient_maps: [
 		"values",
@@ -83,19 +85,24 @@ export class Series {
 		this.parts.clear();
 	}
 
-	/** The series of a part of each frame. */
+	/** The series of a part of each frame; a part of a part is one of the whole. */
 	partOf(part) {
-		const key = JSON.stringify(part);
-		if (!this.parts.has(key)) {
-			if (this.parts.size >= MAX_PARTS) {
-				const [oldest] = this.parts.keys();
-				this.parts.get(oldest).close();
-				this.parts.delete(oldest);
-			}
-			const { kind, tag, steps, since } = this;
-			this.parts.set(key, Object.assign(new Series({ kind, tag }, part), { steps, since }));
+		if (this.whole) {
+			const place = [...(this.part.place ?? []), ...(part.place ?? [])];
+			return this.whole.partOf({ ...this.part, ...part, place });
 		}
-		return this.parts.get(key);
+		const key = JSON.stringify(part);
+		const { kind, tag, layer, steps, since } = this;
+		const found = this.parts.get(key) ?? Object.assign(new Series({ kind, tag, layer }, part), { steps, since });
+		found.whole = this;
+		this.parts.delete(key); // the one that was used last is the last
+		this.parts.set(key, found);
+		if (this.parts.size > MAX_PARTS) {
+			const [[oldest, other]] = this.parts;
+			other.close();
+			this.parts.delete(oldest);
+		}
+		return found;
 	}
 }
 

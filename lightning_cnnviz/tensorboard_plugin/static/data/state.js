@@ -3,8 +3,21 @@
 import { host } from "../draw/host.js";
 
 const PREFIX = "p.cnnviz.";
-const TEXT = ["run", "compare", "layer", "view", "plot", "method", "statistic", "cells", "scale", "toggled"];
-const NUMBERS = ["step", "sample", "channel", "zoom", "rate"];
+const TEXT = [
+	"run",
+	"compare",
+	"layer",
+	"view",
+	"input",
+	"quantity",
+	"plot",
+	"method",
+	"statistic",
+	"cells",
+	"scale",
+	"toggled",
+];
+const NUMBERS = ["step", "sample", "channel", "slice", "zoom", "rate"];
 const LISTS = ["classes", "followed"];
 
 export class State {

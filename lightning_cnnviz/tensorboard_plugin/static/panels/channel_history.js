@@ -1,37 +1,18 @@
 // One channel over time, as a strip of pictures; of several parts the last.
 import { channelHistory, isWeight, partsOf } from "../data/channels.js";
 import { resizeCanvas } from "../draw/canvas.js";
-import { h } from "../draw/dom.js";
 import { formatInteger } from "../draw/format.js";
 import { drawOutline, drawValues, GAP, imageHeight } from "../draw/images.js";
 import { clamp } from "../draw/scales.js";
 import { appearance, cssVariable } from "../draw/theme.js";
 import { widthOf } from "../draw/width.js";
+import { History } from "./history.js";
 
-export class ChannelHistory {
-	constructor(view) {
-		Object.assign(this, { view, shown: [] });
-		this.title = h("h3");
-		this.canvas = h("canvas", { tabIndex: 0, role: "application", onclick: this.click, onkeydown: this.navigate });
-		this.element = h("div", "history", this.title, this.canvas);
-	}
-
-	click = (event) => {
-		const step = this.shown[Math.floor(event.offsetX / (this.side + GAP))];
-		if (step !== undefined) this.view.seek(step);
-	};
-
-	navigate = (event) => {
-		const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-		if (!by) return;
-		event.preventDefault();
-		event.stopPropagation();
-		const at = this.shown.indexOf(this.view.clock.stepIn(this.shown));
-		this.view.seek(this.shown[clamp(at + by, 0, this.shown.length - 1)]);
-	};
+export class ChannelHistory extends History {
+	indexAt = (x) => Math.floor(x / (this.side + GAP));
 
 	/** Draws what `shown` names, with the scale that `scaleAt` gives for a step; `unit` is what a channel is called. */
-	draw({ kind, series }, index, channels, sample, scaleAt, unit) {
+	draw({ kind, series }, index, channels, unit, scaleAt, sample) {
 		const { run, clock } = this.view;
 		const width = widthOf(this.element, this.view.requestDraw);
 		const { steps } = series;
@@ -58,11 +39,8 @@ export class ChannelHistory {
 		].join();
 		if (key === this.drawn) return;
 		Object.assign(this, { drawn: key, shown, side });
-		const name = `${unit} ${channels.numbers[index] ?? index}`;
 		const several = parts.length > 1 ? `: ${part.name} of the batch's loss, each time another batch` : "";
-		this.title.textContent = `${name} over time${several}`;
-		const label = `${this.title.textContent}, now at step ${current}. Left and right choose a step.`;
-		this.canvas.setAttribute("aria-label", label);
+		this.describe(`${unit} ${channels.numbers[index] ?? index} over time${several}`, current);
 		const { rows, columns, planes } = channels;
 		const zoom = side / Math.max(columns, rows, 1);
 		const box = [columns * zoom, imageHeight(rows, zoom)];

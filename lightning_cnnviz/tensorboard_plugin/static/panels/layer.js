@@ -3,21 +3,26 @@
 import { channelsOf, isWeight, partsOf } from "../data/channels.js";
 import { layerScale } from "../data/layer_scale.js";
 import { layersOf, samplesOf } from "../data/selectors.js";
+import { shownPart, wordsOf } from "../data/weight_parts.js";
 import { dropdown, h, panel, setOptions, setSegments, showMessage } from "../draw/dom.js";
 import { firstRecorded, formatInteger } from "../draw/format.js";
 import { appearance } from "../draw/theme.js";
 import { ChannelGrid } from "./channel_grid.js";
 import { ChannelHistory } from "./channel_history.js";
+import { ChannelInfo } from "./channel_info.js";
 import { Distribution } from "./distribution.js";
-import { channelInWords, legendOf } from "./layer_words.js";
+import { legendOf } from "./layer_legend.js";
 import { SampleStrip } from "./sample_strip.js";
 import { UnitBars } from "./unit_bars.js";
+import { ValueHistory } from "./value_history.js";
+import { WeightChoice } from "./weight_choice.js";
 import { WeightMatrix } from "./weight_matrix.js";
 
-const KINDS = ["kernels", "weights", "feature_maps", "gradient_maps", "filter_response"];
+const KINDS = ["kernels", "weights", "normalization", "feature_maps", "gradient_maps", "filter_response"];
 const NAMES = {
 	kernels: "Kernels",
 	weights: "Weights",
+	normalization: "Normalisation",
 	feature_maps: "Feature maps",
 	gradient_maps: "Gradient maps",
 	filter_response: "Filter responses",
@@ -32,23 +37,25 @@ export class LayerPanel {
 		this.select = dropdown("Layer", (layer) => view.state.set({ layer }));
 		this.kinds = h("div", "segments");
 		this.samples = new SampleStrip(view);
+		this.choice = new WeightChoice(view);
 		this.hint = h("p", "hint");
-		this.pictures = [ChannelGrid, WeightMatrix, UnitBars].map((Picture) => new Picture(view));
+		this.pictures = [ChannelGrid, WeightMatrix, UnitBars].map((Kind) => new Kind(view));
 		const [grid] = this.pictures;
 		this.legend = h("div", "legend");
-		this.info = h("p", "info");
-		this.history = new ChannelHistory(view);
+		this.info = new ChannelInfo(view);
+		this.histories = [ChannelHistory, ValueHistory].map((Kind) => new Kind(view));
 		this.distribution = new Distribution(view);
-		this.foot = h("div", "foot", this.legend, this.info);
+		this.foot = h("div", "foot", this.legend, this.info.element);
 		this.element = panel(
 			"layer",
 			"Layer",
 			[this.select, this.kinds, grid.controls],
 			this.samples.element,
+			this.choice.element,
 			this.hint,
 			...this.pictures.map(({ element }) => element),
 			this.foot,
-			this.history.element,
+			...this.histories.map(({ element }) => element),
 			this.distribution.element,
 		);
 	}
@@ -71,49 +78,67 @@ export class LayerPanel {
 		const nameOf = (name) => (isFlat && FLAT[name]) || NAMES[name];
 		const pairs = recorded.map((name) => [name, nameOf(name)]);
 		setSegments(this.kinds, pairs, kind, (view) => state.set({ view }));
-		const series = run.findSeries(kind, layer);
-		const step = series ? clock.stepIn(series.steps) : null;
+		const whole = run.findSeries(kind, layer);
+		const { series, info } = shownPart(run, kind, layer, clock, state.values);
+		const step = whole ? clock.stepIn(whole.steps) : null;
 		const frame = run.frame(series, step);
 		if (series && clock.playing) run.prefetch(series, step);
-		if (frame && !frame.error) this.shown = { frame, kind, step, series };
-		else if (!series || step === null || frame?.error || this.shown?.series !== series) this.shown = null;
+		if (frame && !frame.error) this.shown = { frame, kind: series.kind, step, series, whole, info };
+		else if (!whole || step === null || frame?.error || this.shown?.whole !== whole) this.shown = null;
 		const statistics = run.findSeries("activations", layer);
 		let hint = frame?.error;
-		if (!series && !statistics)
+		if (!whole && !statistics)
 			hint = `Nothing was recorded of ${layer}. ${CALLBACKS} show the layers that they are given.`;
-		else if (series && step === null) hint = firstRecorded(series.steps);
+		else if (whole && step === null) hint = firstRecorded(whole.steps);
 		showMessage(this.hint, hint);
-		for (const part of [this.foot, this.history.element]) part.hidden = !this.shown;
-		if (!this.shown) for (const { element } of this.pictures) element.hidden = true;
+		this.foot.hidden = !this.shown;
+		if (!this.shown) for (const { element } of [...this.pictures, ...this.histories]) element.hidden = true;
 		this.pictures[0].controls.hidden = !this.shown;
 		this.samples.element.hidden = !this.shown || isWeight(kind);
+		this.choice.draw(kind, this.shown && (info ?? this.shown.info));
 		if (this.shown) this.drawFrame();
 		this.distribution.draw(statistics);
 	}
 
-	/** The picture that fits the frame, made visible. */
-	choosePicture({ rows, columns }) {
+	/** The pictures that fit the frame, now and over time, made visible; and what a channel is called. */
+	choosePictures({ rows, columns }) {
 		const [grid, matrix, bars] = this.pictures;
+		const [strip, line] = this.histories;
 		const { kind } = this.shown;
-		const picture = kind === "weights" ? matrix : rows * columns === 1 && !isWeight(kind) ? bars : grid;
+		const isNorm = kind === "normalization";
+		const isBars = isNorm || (rows * columns === 1 && !isWeight(kind));
+		const picture = kind === "weights" ? matrix : isBars ? bars : grid;
+		const history = isNorm ? line : strip;
 		for (const each of this.pictures) each.element.hidden = each !== picture;
+		for (const each of this.histories) each.element.hidden = each !== history;
 		grid.controls.hidden = picture !== grid;
-		return [picture, picture === grid ? "Channel" : "Unit"];
+		return { picture, history, unit: picture === grid || isNorm ? "Channel" : "Unit" };
+	}
+
+	/** [run, series] of what the other runs on the page show of this layer. */
+	seriesBeside() {
+		const { run, runs, layer, state, clock } = this.view;
+		const { kind } = this.shown.whole;
+		return runs
+			.filter((other) => other !== run)
+			.map((other) => [other, shownPart(other, kind, layer, clock, state.values).series])
+			.filter(([, series]) => series);
 	}
 
 	drawFrame() {
 		const { frame, kind, step, series } = this.shown;
-		const { run, runs, layer, state, clock } = this.view;
+		const { run, layer, state, clock } = this.view;
 		const recorded = frame.info.samples ?? [];
 		const sample = Math.max(recorded.indexOf(state.values.sample), 0);
 		const channels = channelsOf(frame, kind, sample);
 		if (!isWeight(kind)) this.samples.draw(this.samplesShown(), recorded, sample, frame.info.predicted);
 		const own = state.values.scale === "own";
-		const scalesAt = partsOf(kind).map((part) => layerScale(runs, run, series, frame, own, part));
+		const others = this.seriesBeside();
+		const scalesAt = partsOf(kind).map((part) => layerScale(run, series, frame, own, others, part));
 		const scales = scalesAt.map((scaleAt) => scaleAt(step));
-		const [picture, unit] = this.choosePicture(channels);
+		const { picture, history, unit } = this.choosePictures(channels);
 		const selected = channels.numbers.indexOf(state.values.channel);
-		const aside = this.samples.element.hidden ? 0 : this.samples.element.offsetHeight;
+		const aside = this.samples.element.offsetHeight + this.choice.element.offsetHeight; // 0 where they are hidden
 		const height = Math.min(MAX_HEIGHT, Math.max(this.view.room - AROUND - aside, 80));
 		const late = step === clock.step ? "" : ` · recorded at step ${formatInteger(step)}`;
 		const key = [
@@ -136,8 +161,9 @@ export class LayerPanel {
 			this.legend.replaceChildren(...legendOf(this.shown, channels, scales, late));
 		}
 		const chosen = picture.hovered >= 0 ? picture.hovered : selected;
-		this.drawInfo(channels, chosen, unit);
-		this.history.draw(this.shown, Math.max(chosen, 0), channels, sample, scalesAt.at(-1), unit);
+		this.info.draw(this.shown, channels, chosen, unit);
+		const words = kind === "normalization" ? wordsOf(series, frame.info) : unit;
+		history.draw(this.shown, Math.max(chosen, 0), channels, words, scalesAt.at(-1), sample);
 	}
 
 	/** The samples that the frame is of: those of the run, or some of a training batch, which come with the frame. */
@@ -148,29 +174,5 @@ export class LayerPanel {
 		if (!thumbnails) return samples;
 		const key = `${series.id} ${frame.step} ${frame.written}`;
 		return { classes: samples.classes, targets: targets.data, thumbnails, name: "training sample", key };
-	}
-
-	/** The numbers of one channel. */
-	drawInfo(channels, index, unit) {
-		if (index < 0 || index >= channels.count) {
-			this.info.textContent = `Point at a ${unit.toLowerCase()} for its values; click to keep it.`;
-			return;
-		}
-		const mean = channels.mean ? channels.mean[index] : this.meanActivation(channels.numbers[index] ?? index);
-		this.info.replaceChildren(...channelInWords(this.shown, channels, index, unit, mean));
-	}
-
-	/** Of a channel over the samples whose feature maps are recorded at this very step; null where they are not. */
-	meanActivation(channel) {
-		const { run, layer } = this.view;
-		const series = run.findSeries("feature_maps", layer);
-		const frame = series?.steps.includes(this.shown.step) ? run.frame(series, this.shown.step) : null;
-		const column = frame?.info?.channels?.indexOf(channel) ?? -1;
-		if (column < 0) return null;
-		const { data, shape } = frame.arrays.mean;
-		const [rows, columns] = shape;
-		let sum = 0;
-		for (let row = 0; row < rows; row++) sum += data[row * columns + column];
-		return sum / rows;
 	}
 }

@@ -1,0 +1,58 @@
+// One value of a channel over time, as a line.
+import { drawLine, resizeCanvas } from "../draw/canvas.js";
+import { colourAt, colours, cssColour } from "../draw/colours.js";
+import { formatInteger, formatNumber } from "../draw/format.js";
+import { extent, ticks } from "../draw/scales.js";
+import { appearance, cssVariable } from "../draw/theme.js";
+import { widthOf } from "../draw/width.js";
+import { History } from "./history.js";
+
+const [LEFT, RIGHT, TOP, AXIS] = [48, 12, 8, 16];
+
+export class ValueHistory extends History {
+	/** The step that is nearest to a place. */
+	indexAt = (x) => {
+		const distances = this.shown.map((step) => Math.abs(this.x(step) - x));
+		return distances.indexOf(Math.min(...distances));
+	};
+
+	x = (step) => LEFT + ((step - this.shown[0]) / (this.shown.at(-1) - this.shown[0] || 1)) * this.span;
+
+	/** Draws the value of a channel at all steps of a series; `name` is what the value is. */
+	draw({ series }, index, channels, name) {
+		const { run, clock } = this.view;
+		const width = widthOf(this.element, this.view.requestDraw);
+		const frames = index < channels.count ? run.framesAt(series.partOf({ place: [index] }), series.steps) : [];
+		const current = clock.stepIn(series.steps);
+		const key = [series.id, index, current, width, frames.length, appearance.key].join();
+		if (key === this.drawn) return;
+		Object.assign(this, { drawn: key, shown: series.steps, span: Math.max(width - LEFT - RIGHT, 10) });
+		this.describe(`Channel ${channels.numbers[index] ?? index}, ${name} over time`, current);
+		const readable = frames.filter((frame) => !frame.error && frame.arrays.values);
+		const values = readable.map((frame) => frame.arrays.values.data[0]);
+		const [low, high] = extent(values);
+		const height = appearance.low ? 62 : 80;
+		const bottom = height - AXIS;
+		const y = (value) => (Number.isFinite(value) ? bottom - ((value - low) / (high - low || 1)) * (bottom - TOP) : NaN);
+		const context = resizeCanvas(this.canvas, Math.max(width, 10), height);
+		Object.assign(context, { font: `10px ${cssVariable("font")}`, textBaseline: "middle" });
+		const write = (text, x, at, textAlign) => {
+			Object.assign(context, { textAlign, fillStyle: cssVariable("quiet") });
+			context.fillText(text, x, at);
+		};
+		const line = (from, to, colour, size) => drawLine(context, [from, to], cssVariable(colour), size);
+		for (const value of Number.isFinite(low) ? ticks(low, high, 2) : []) {
+			line([LEFT, y(value)], [width - RIGHT, y(value)], "grid");
+			write(formatNumber(value), LEFT - 6, y(value), "right");
+		}
+		line([LEFT, bottom], [width - RIGHT, bottom], "rule");
+		for (const [step, align] of [
+			[this.shown[0], "left"],
+			[this.shown.at(-1), "right"],
+		])
+			write(formatInteger(step), this.x(step), height - 6, align);
+		const points = readable.map((frame, k) => [this.x(frame.step), y(values[k])]);
+		drawLine(context, points, cssColour(colourAt(colours.diverging, 0.85)), 2);
+		line([this.x(current), TOP - 4], [this.x(current), bottom], "accent");
+	}
+}
