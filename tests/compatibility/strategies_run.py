@@ -14,7 +14,7 @@ from torch.distributed.fsdp import fully_shard
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Subset
 
-from lightning_cnnviz import ActivationMaximization, ClassReport, GradientFlow, cnnviz_callbacks
+from lightning_cnnviz import ActivationMaximization, ClassReport, GradientFlow, KernelGrid, cnnviz_callbacks
 
 
 class Still(pl.LightningModule):
@@ -53,6 +53,18 @@ class Sharded(Still):
             for layer in (self.conv, self.fc, self.head):
                 fully_shard(layer, mesh=self.device_mesh["data_parallel"])
             fully_shard(self, mesh=self.device_mesh["data_parallel"])
+
+
+class Normed(Sharded):
+    """With a layer of several input channels, and one that normalises."""
+
+    def __init__(self):
+        super().__init__()
+        self.second = nn.Conv2d(4, 4, 3, padding=1)
+        self.norm = nn.GroupNorm(2, 4)
+
+    def forward(self, x):
+        return self.head(torch.tanh(self.fc(self.norm(self.second(self.conv(x))).flatten(1))))
 
 
 class Uneven(pl.LightningDataModule):
@@ -128,6 +140,10 @@ def gradients():
     return [GradientFlow(on_error="raise")]
 
 
+def kernels():
+    return [KernelGrid(on_error="raise")]
+
+
 two = partial(dict, strategy="ddp", devices=2)
 CASES = {
     "ddp3": {"strategy": "ddp", "devices": 3, "ours": callbacks},
@@ -145,6 +161,12 @@ CASES = {
         "devices": 3,
         "model": partial(Sharded, 0.1),
         "ours": gradients,
+    },
+    "weights": {
+        "strategy": ModelParallelStrategy(data_parallel_size=2, tensor_parallel_size=1),
+        "devices": 2,
+        "model": Normed,
+        "ours": kernels,
     },
     "unused": two(strategy="ddp_find_unused_parameters_true", model=Forgetful),
     "static": two(strategy=DDPStrategy(static_graph=True, gradient_as_bucket_view=True)),

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from compatibility.strategies_run import FAULTS, Forgetful, Still
+from compatibility.strategies_run import FAULTS, Forgetful, Normed, Still
 from helpers.tiny import TinyData, events, image_steps, scalars
 from PIL import Image
 from torch.nn import functional as F
@@ -214,6 +214,24 @@ def test_fsdp_with_sharded_parameters(tmp_path):
     weight = first_weights(folder).float().conv.weight.detach()
     expected = kernel_grid(weight, title="conv · epoch 1 · step 3")
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(picture)).convert("RGB")), expected)
+
+
+@pytest.mark.skipif(not hasattr(torch.cpu.Stream, "record_event"), reason="FSDP2 on a CPU came with torch 2.7")
+def test_input_channels_and_normalisation_layers_of_shards_are_gathered(tmp_path):
+    run(tmp_path, "weights")
+    folder = tmp_path / "weights"
+    model = first_weights(folder, Normed)
+    tensors = {
+        kind: events(folder).Tensors(f"cnnviz/{kind}")[-1].tensor_proto.string_val[1]
+        for kind in ("kernel_channels/second", "normalization/norm")
+    }
+    planes = model.second.weight.detach().transpose(0, 1).numpy()
+    planes = np.concatenate([planes, planes.mean(0, keepdims=True)])
+    limit = np.abs(planes).max((1, 2, 3), keepdims=True)
+    levels = np.frombuffer(tensors["kernel_channels/second"], np.int8, planes.size).reshape(planes.shape)
+    assert (np.abs(levels / 127 * limit - planes) <= limit / 254 * 1.001).all()
+    values = np.frombuffer(tensors["normalization/norm"], np.float32, 8).reshape(2, 4)
+    np.testing.assert_array_equal(values, [model.norm.weight.tolist(), model.norm.bias.tolist()])
 
 
 @pytest.mark.skipif(not hasattr(torch.cpu.Stream, "record_event"), reason="FSDP2 on a CPU came with torch 2.7")

@@ -119,7 +119,7 @@ def test_keys_choose_a_channel(tab, fast, state, keys, channel):
     for key in keys:
         tab.page.keyboard.press(key)
     tab.page.wait_for_timeout(300)
-    assert tab.words(".layer .info").split(" · ")[0].split()[1] == str(channel)
+    assert tab.words(".layer .foot .info").split(" · ")[0].split()[1] == str(channel)
     assert tab.words(".now b") == "1,200"  # the same keys do not move through time here
     tab.find(".history canvas").focus()
     tab.page.keyboard.press("ArrowLeft")

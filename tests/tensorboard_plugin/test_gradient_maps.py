@@ -91,7 +91,7 @@ def test_the_samples_are_those_of_the_batch_at_each_step(tab, fast, folder):
 def test_a_channel_has_its_numbers_and_its_gradients_over_time(tab, fast, folder):
     tab.open(fast, run="mapped", layer="conv1", view="gradient_maps", channel=3, sample=1, step=500).at(500)
     activations, gradients, _ = record(folder, "conv1", 500)
-    told = tab.words(".layer .info").replace("−", "-")
+    told = tab.words(".layer .foot .info").replace("−", "-")
     numbers = [float(text) for text in re.findall(r"-?[\d.]+(?:e-?\d+)?", told.split(" · ", 1)[1])]
     own = [end for part in (activations, gradients) for end in (part[1, 3].min(), part[1, 3].max())]
     assert told.startswith("Channel 3 · activation ")

@@ -80,7 +80,7 @@ def test_the_weights_of_a_linear_layer_are_a_matrix(tab, fast, folder):
     assert told[0] == "unit 33, input 7"
     assert float(told[1].removeprefix("weight ").replace("−", "-")) == pytest.approx(matrices[-1, 33, 7], rel=0.01)
     record = read(folder / "lenet", "cnnviz/weights/fc1", 1200)
-    ends = tab.words(".layer .info").replace("−", "-").split("all weights ")[1].split(" · ")[0].split(" … ")
+    ends = tab.words(".layer .foot .info").replace("−", "-").split("all weights ")[1].split(" · ")[0].split(" … ")
     assert [float(end) for end in ends] == pytest.approx([record["low"][33], record["high"][33]], rel=0.01)
 
 

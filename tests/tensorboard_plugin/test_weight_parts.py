@@ -116,14 +116,14 @@ def test_one_channel_over_time_is_that_of_the_input_channel(tab, server, states)
     planes = states[1]("conv2.weight")[:, :, 3]
     tab.open(server, run="run", layer="conv2", input=3, channel=5).at(12)
     tab.page.wait_for_timeout(600)
-    strip = tab.pixels(".history:not([hidden]) canvas").astype(float)
+    strip = tab.pixels(".history canvas").astype(float)
     for number in range(len(STEPS)):
         places = 2 + number * (46 + 6) + ((np.arange(3) + 0.5) * 46 / 3).astype(int)
         rows = 2 + ((np.arange(3) + 0.5) * 46 / 3).astype(int)
         found = strip[np.ix_(rows, places)][..., :3]
         np.testing.assert_allclose(found, colours(planes[number, 5], abs(planes).max()), atol=10)
     every = states[1]("conv2.weight")[-1, 5]
-    ends = tab.words(".layer .info").replace("−", "-").split("all weights ")[1].split(" … ")
+    ends = tab.words(".layer .foot .info").replace("−", "-").split("all weights ")[1].split(" … ")
     assert [float(end) for end in ends] == pytest.approx([every.min(), every.max()], rel=0.01)
 
 
@@ -182,13 +182,13 @@ def test_a_normalisation_layer_is_bars_and_lines(tab, server, states, quantity):
     for channel, value in enumerate(values[-1]):
         (rows,) = np.nonzero(coloured[8 : 8 + height, 48 + channel * 28 + 14])
         assert abs(len(rows) - abs(value) / (high - low) * height) <= 2, channel
-    told = tab.words(".layer .info").replace("−", "-").split(" · ")
+    told = tab.words(".layer .foot .info").replace("−", "-").split(" · ")
     assert told[0] == "Channel 2"
     names = {"weight": "weight", "bias": "bias", "running mean": "running_mean", "variance": "running_var"}
     for (name, key), text in zip(names.items(), told[1:], strict=True):
         exact = states[1](f"norm.{key}")[-1, 2]
         assert float(text.removeprefix(f"{name} ")) == pytest.approx(exact, rel=0.006)
-    line = tab.pixels(".history:not([hidden]) canvas").astype(int)
+    line = tab.pixels(".history canvas").astype(int)
     own = values[:, 2]
     for step, value in list(zip(STEPS, own, strict=True))[1:-1]:  # the last is below the mark of the step
         x = 48 + round((line.shape[1] - 60) * step / 12)

@@ -34,9 +34,11 @@ def to_array(values: ArrayLike) -> Array:
         >>> to_array(torch.ones(2, dtype=torch.bfloat16, requires_grad=True))
         array([1., 1.], dtype=float32)
     """
-    if not isinstance(values, np.ndarray):
-        values = values.detach().float().cpu().numpy()
-    return np.array(values, dtype=np.float32)
+    if isinstance(values, np.ndarray):
+        return np.array(values, dtype=np.float32)
+    # Copied before NumPy sees it: what an array shares cannot be freed when a parameter is sharded again.
+    array: Array = values.detach().float().to("cpu", copy=True).numpy()
+    return array
 
 
 def to_labels(labels: Labels) -> npt.NDArray[np.intp]:

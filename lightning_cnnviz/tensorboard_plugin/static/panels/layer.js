@@ -44,6 +44,7 @@ export class LayerPanel {
 		this.legend = h("div", "legend");
 		this.info = new ChannelInfo(view);
 		this.histories = [ChannelHistory, ValueHistory].map((Kind) => new Kind(view));
+		this.past = h("div"); // holds the one of them that fits
 		this.distribution = new Distribution(view);
 		this.foot = h("div", "foot", this.legend, this.info.element);
 		this.element = panel(
@@ -55,7 +56,7 @@ export class LayerPanel {
 			this.hint,
 			...this.pictures.map(({ element }) => element),
 			this.foot,
-			...this.histories.map(({ element }) => element),
+			this.past,
 			this.distribution.element,
 		);
 	}
@@ -91,8 +92,8 @@ export class LayerPanel {
 			hint = `Nothing was recorded of ${layer}. ${CALLBACKS} show the layers that they are given.`;
 		else if (whole && step === null) hint = firstRecorded(whole.steps);
 		showMessage(this.hint, hint);
-		this.foot.hidden = !this.shown;
-		if (!this.shown) for (const { element } of [...this.pictures, ...this.histories]) element.hidden = true;
+		for (const part of [this.foot, this.past]) part.hidden = !this.shown;
+		if (!this.shown) for (const { element } of this.pictures) element.hidden = true;
 		this.pictures[0].controls.hidden = !this.shown;
 		this.samples.element.hidden = !this.shown || isWeight(kind);
 		this.choice.draw(kind, this.shown && (info ?? this.shown.info));
@@ -110,7 +111,7 @@ export class LayerPanel {
 		const picture = kind === "weights" ? matrix : isBars ? bars : grid;
 		const history = isNorm ? line : strip;
 		for (const each of this.pictures) each.element.hidden = each !== picture;
-		for (const each of this.histories) each.element.hidden = each !== history;
+		if (this.past.firstChild !== history.element) this.past.replaceChildren(history.element);
 		grid.controls.hidden = picture !== grid;
 		return { picture, history, unit: picture === grid || isNorm ? "Channel" : "Unit" };
 	}
