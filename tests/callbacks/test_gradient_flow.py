@@ -400,6 +400,6 @@ def test_of_a_run_that_is_resumed_the_heat_map_begins_where_the_first_one_did(tm
     again = trainer(tmp_path / "b", [later, second], max_epochs=3)
     again.fit(TinyNet(), *loaders(), ckpt_path=tmp_path / "last.ckpt")
     assert [step for step, _ in later._history.columns] == [6, 12, 18]
-    assert (later._start, second._start) == (0, 12), (
+    assert (later._history.start, second._history.start) == (0, 12), (
         "one that the first run did not have begins with its own first step"
     )
