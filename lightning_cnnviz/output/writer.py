@@ -59,6 +59,7 @@ class Writer:
         self._of_others = Account("lightning_cnnviz", task="write to the event file")
         self._shared_tags: set[str] = set()
         self._thinning_reported = False
+        self._noted = False
         self._spending = threading.Lock()
         self._drawing = JobQueue("Writer", max_bytes=MAX_WAITING_BYTES, idle=self._flush)
         self._computing = JobQueue("Computing", max_bytes=MAX_WAITING_BYTES)
@@ -251,13 +252,21 @@ class Writer:
         drawn = self._worker.run(partial(draw_encoded, draw), wanted=self._is_wanted, spend=self._spend_by(account))
         self._write_drawn(tag, drawn, step, account)
 
-    def _write_drawn(self, tag: str, drawn: list[Encoded | TabData], step: int, account: Account) -> None:
+    def _write_drawn(self, tag: str, drawn: list[Encoded | TabData | str], step: int, account: Account) -> None:
         for part in drawn:
+            if isinstance(part, str):
+                self._note(part)
+                continue
             if self.size_limit.exceeded(part.size(), self.ledger.written()):
                 account.dropped += 1
                 continue
             size = self._write(partial(_write_part, tag, part, step), account, tag, step)
             account.pictures += size > 0 and isinstance(part, Encoded)
+
+    def _note(self, words: str) -> None:
+        if not self._noted:
+            self._noted = True
+            rank_zero_warn(f"lightning_cnnviz: {words}")
 
     def _write_numbers(self, values: Mapping[str, float], step: int, account: Account) -> None:
         if not values:

@@ -104,4 +104,4 @@ def test_the_blocks_of_the_network_tell_not_measured_from_no_gradient(tab, fast)
     borders = [block.evaluate("(block) => getComputedStyle(block).borderStyle") for block in blocks]
     signs = [block.locator("b").evaluate("(name) => getComputedStyle(name, '::after').content") for block in blocks]
     assert borders == ["solid", "dashed"]
-    assert signs == ['" ○"', '" ?"']
+    assert signs == ['"○"', '"?"']

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from tensorboard_plugin.synthetic_run import STATISTICS, Run
+from tensorboard_plugin.synthetic_run import STATISTICS, Run, read
 from tensorboard_plugin.tab_page import Tab
 from torch import nn
 
@@ -268,7 +268,7 @@ def test_signs_say_what_is_recorded_and_how_gradients_are(tab, networks, graphs)
 
     def sign(name):
         content = block(name).evaluate("(one) => getComputedStyle(one.querySelector('b'), '::after').content")
-        return content.strip('"').strip()
+        return "" if content == "none" else content.strip('"')
 
     assert block("features.0").locator(".badge").all_inner_texts() == ["K", "∇"]
     assert block("features.2").locator(".badge").all_inner_texts() == ["∇"]
@@ -286,6 +286,23 @@ def test_signs_say_what_is_recorded_and_how_gradients_are(tab, networks, graphs)
     assert styles == ["solid", "dashed"]
     told = tab.words(".network .key")
     assert all(words in told for words in ("kernels", "gradients", "not measured", "no gradient", "vanishing"))
+
+
+def test_at_rest_every_node_has_the_colour_of_its_step_and_no_sign_takes_room(tab, fast, folder):
+    def seen():
+        return tab.frame.evaluate("""() => [...document.querySelectorAll(".block")].map((block) =>
+            [block.dataset.health, block.offsetLeft, block.offsetWidth])""")
+
+    recorded = {step: read(folder / "thousand", "cnnviz/gradients", step)["info"]["health"] for step in (100, 500)}
+    assert recorded[100] != recorded[500]
+    tab.open(fast, run="thousand", step=100).at(100)
+    health, *before = zip(*seen(), strict=True)
+    assert list(health) == recorded[100]
+    tab.find(".play").click()
+    tab.at(500)
+    health, *after = zip(*seen(), strict=True)
+    assert list(health) == recorded[500]
+    assert after == before
 
 
 def test_a_run_from_before_has_its_layers_without_edges_and_says_so(tab, fast):

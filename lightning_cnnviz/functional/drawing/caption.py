@@ -3,15 +3,13 @@
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from lightning_cnnviz.functional.drawing.fonts import draw_text, drawable, text_length
 from lightning_cnnviz.functional.drawing.image import Array, Picture, enlarge
-from lightning_cnnviz.functional.escaping import one_line
 
 INK = (34, 34, 34)
 ERROR_INK = (178, 24, 43)
@@ -24,30 +22,10 @@ TEXT_SHADES = 32
 """Number of shades from white to ink in anti-aliased text."""
 
 
-@lru_cache
-def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """Returns the font of all text on pictures, at a size in pixels."""
-    # Bundled with matplotlib, hence the same on every machine. Covers Latin, Greek, Cyrillic and some other alphabets,
-    # but no Chinese, Japanese, Korean or Indic scripts; missing characters are drawn as boxes.
-    file = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    return ImageFont.truetype(str(_font_folder() / file), size)
-
-
-def _font_folder() -> Path:
-    # Found without importing matplotlib, which takes three tenths of a second; some systems keep its data elsewhere.
-    spec = find_spec("matplotlib")
-    folder = Path((spec and spec.origin) or "").parent / "mpl-data" / "fonts" / "ttf"
-    if folder.is_dir():
-        return folder
-    import matplotlib
-
-    return Path(matplotlib.get_data_path(), "fonts", "ttf")
-
-
 @lru_cache(maxsize=4096)
 def text_width(text: str, size: int = TEXT_SIZE) -> int:
     """Returns the width of a line of text in pixels."""
-    return int(np.ceil(font(size).getlength(one_line(text))))
+    return int(np.ceil(text_length(drawable(text), size)))
 
 
 def shorten(text: str, width: int, size: int = TEXT_SIZE, keep_end: bool = False) -> str:
@@ -92,12 +70,12 @@ def text_line(
 
     The most recent lines are kept, because most of them stand on the next epoch's pictures too: not to be changed.
     """
-    text = one_line(text)
+    text = drawable(text)
     shown = shorten(text, width, size, keep_end) if width else text
     length = text_width(shown, size)
     strip = Image.new("L", (width or length + 1, size + 6))
     left = (width - length) // 2 if width else 0
-    ImageDraw.Draw(strip).text((left, 1), shown, fill=255, font=font(size))
+    draw_text(ImageDraw.Draw(strip), (left, 1), shown, size, fill=255)
     shades: Picture = np.linspace(255, ink, TEXT_SHADES).round().astype(np.uint8)
     line = shades[(np.asarray(strip, dtype=np.intp) * (TEXT_SHADES - 1) + 127) // 255]
     line.flags.writeable = False
@@ -130,7 +108,8 @@ def write(
     pen = ImageDraw.Draw(image)
     for row, column, text in texts:
         light = np.dot(picture[row, column], (0.299, 0.587, 0.114)) > 140
-        pen.text((column, row), one_line(text), fill=INK if light else (255, 255, 255), font=font(size), anchor=anchor)
+        fill = INK if light else (255, 255, 255)
+        draw_text(pen, (column, row), drawable(text), size, fill=fill, anchor=anchor)
     return np.array(image)
 
 

@@ -6,15 +6,18 @@ Drawing them takes ten times as long as drawing the pictures of `line_chart` and
 from collections.abc import Mapping, Sequence
 from typing import Literal, overload
 
+import matplotlib
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
 from lightning_cnnviz.functional.drawing.colours import CLASSES
+from lightning_cnnviz.functional.drawing.fonts import SURE, drawable, family_names
 from lightning_cnnviz.functional.drawing.image import FloatArray as FloatArray
 from lightning_cnnviz.functional.drawing.image import Picture
 from lightning_cnnviz.functional.drawing.row_chart import MAX_ROW_LABELS
@@ -22,11 +25,14 @@ from lightning_cnnviz.functional.escaping import one_line
 
 DPI = 100
 COLOURS = [tuple(colour) for colour in (CLASSES / 255).tolist()]
+SHAPING = matplotlib.__version_info__ >= (3, 11)
+"""Whether matplotlib can write scripts that run from right to left, or whose letters change with their neighbours."""
 
 
 def plain(text: str) -> str:
-    """Escapes dollar signs, e.g. in a class name, which matplotlib would take for a formula."""
-    return text.replace("$", r"\$")
+    """Escapes what no font has, and dollar signs, e.g. in a class name, which matplotlib would take for a formula."""
+    lines = [drawable(line, shaping=SHAPING) for line in text.split("\n")]
+    return "\n".join(lines).replace("$", r"\$")
 
 
 def row_names(names: Sequence[str], at_most: int = 40) -> list[str]:
@@ -52,10 +58,10 @@ def new_axes(width: float, height: float, title: str) -> Axes:
 
 
 def figure_of(axes: Axes) -> Figure:
-    """Returns the figure that axes belong to."""
+    """Returns the figure that axes belong to, with fonts for all its texts."""
     figure = axes.get_figure(root=True)
     assert figure is not None
-    return figure
+    return with_fonts(figure)
 
 
 @overload
@@ -66,7 +72,15 @@ def finished(figure: Figure, as_figure: Literal[True]) -> Figure: ...
 def finished(figure: Figure, as_figure: bool) -> Picture | Figure: ...
 def finished(figure: Figure, as_figure: bool) -> Picture | Figure:
     """Returns the result of a chart function: the rendered pixels, or the figure itself if `as_figure` is set."""
-    return figure if as_figure else render_figure(figure)
+    return with_fonts(figure) if as_figure else render_figure(with_fonts(figure))
+
+
+def with_fonts(figure: Figure) -> Figure:
+    """Lets each text of a figure fall back on the installed fonts of its characters; returns the same figure."""
+    for text in figure.findobj(Text):
+        if not SURE.fullmatch(words := text.get_text()):  # slanted fonts have fewer characters
+            text.set(fontfamily=[*text.get_fontfamily(), *family_names(words)], fontstyle="normal")
+    return figure
 
 
 def render_figure(figure: Figure) -> Picture:

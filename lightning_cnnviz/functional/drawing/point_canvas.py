@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from lightning_cnnviz.functional.drawing.caption import INK, font
+from lightning_cnnviz.functional.drawing import fonts
+from lightning_cnnviz.functional.drawing.caption import INK
 from lightning_cnnviz.functional.drawing.colours import NO_CLASS, Colours
 from lightning_cnnviz.functional.drawing.image import FloatArray, Picture
-from lightning_cnnviz.functional.escaping import one_line
 
 INK_SHADES = 16
 """Number of shades from white to ink, for text and lines: the first entries of a palette."""
@@ -148,13 +148,14 @@ def name_size(text: str, size: int) -> tuple[int, int]:
 
 @lru_cache(maxsize=256)
 def _text(text: str, size: int, bold: bool, outline: int) -> tuple[Canvas, npt.NDArray[np.bool_]]:
-    face, text = font(size, bold), one_line(text)
-    above, below = face.getmetrics()
-    area = (int(face.getlength(text)) + 2 + 2 * outline, above + below + 2 * outline)
+    text = fonts.drawable(text)
+    above, below = fonts.font(size, bold).getmetrics()
+    area = (int(fonts.text_length(text, size, bold)) + 2 + 2 * outline, above + below + 2 * outline)
     masks = []
     for stroke in (0, outline):
         image = Image.new("L", area)
-        ImageDraw.Draw(image).text((outline, outline), text, fill=255, font=face, stroke_width=stroke)
+        pen = ImageDraw.Draw(image)
+        fonts.draw_text(pen, (outline, outline), text, size, fill=255, bold=bold, stroke=stroke)
         masks.append(np.asarray(image))
     shades = np.round(masks[0] / 255 * (INK_SHADES - 1)).astype(np.uint16)
     return shades, np.asarray((masks[1] > 127) | (shades > 0))

@@ -236,9 +236,8 @@ def data_points(axes: Any, data: Points, class_names: Sequence[str], at_most: in
     for index, name in enumerate(class_names):
         members = places[labels == index]
         marker = MARKERS[index % len(MARKERS)]
-        axes.scatter(
-            *members.T, s=size, color=colours[index], marker=marker, edgecolors="#222222", linewidths=0.4, label=name
-        )
+        style = {"s": size, "color": colours[index], "marker": marker, "edgecolors": "#222222", "linewidths": 0.4}
+        axes.scatter(*members.T, **style, label=plain(name))
     unlabelled = places[(labels < 0) | (labels >= len(class_names))]
     axes.scatter(*unlabelled.T, s=size, color="#777777", edgecolors="white", linewidths=0.4)
 

@@ -5,6 +5,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from lightning_cnnviz.functional.drawing import fonts
 from lightning_cnnviz.functional.drawing.encode import Encoded, encode
 from lightning_cnnviz.functional.drawing.image import Picture
 from lightning_cnnviz.functional.tab.data import TabData
@@ -13,12 +14,13 @@ Drawn: TypeAlias = "Picture | Encoded | TabData | list[Encoded | TabData]"
 """Result of a drawing: a picture, data for the tab, or a list of both."""
 
 
-def draw_encoded(draw: Callable[[], Drawn]) -> list[Encoded | TabData]:
-    """Runs a drawing and returns its results as a list, with pictures encoded."""
+def draw_encoded(draw: Callable[[], Drawn]) -> list[Encoded | TabData | str]:
+    """Runs a drawing and returns its results as a list: pictures encoded, and as texts what is to be said of them."""
+    known = set(fonts.missing)
     drawn = draw()
-    if isinstance(drawn, np.ndarray):
-        return [encode(drawn)]
-    return drawn if isinstance(drawn, list) else [drawn]
+    results = [encode(drawn)] if isinstance(drawn, np.ndarray) else drawn if isinstance(drawn, list) else [drawn]
+    lacking = fonts.missing - known
+    return [*results, fonts.note(lacking)] if lacking else [*results]
 
 
 def drawn_for_tab(view: str, draw: Callable[[], Picture]) -> list[Encoded | TabData]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lightning_cnnviz.functional.drawing import fonts
 from lightning_cnnviz.functional.drawing.encode import Encoded, encode
 from lightning_cnnviz.functional.tab.data import TabData
 from lightning_cnnviz.functional.tab.drawn import draw_encoded, drawn_for_tab
@@ -34,6 +35,18 @@ def test_a_picture_becomes_a_file_of_the_same_pixels():
 def test_files_and_data_stay_as_they_are_alone_and_among_others(part):
     assert draw_encoded(lambda: part) == [part]
     assert draw_encoded(lambda: [part, part]) == [part, part]
+
+
+def test_what_no_font_can_write_is_told_with_the_first_picture_that_has_it(monkeypatch):
+    monkeypatch.setattr(fonts, "missing", set())
+
+    def draw(*signs):
+        fonts.missing.update(signs)
+        return noise()
+
+    assert [type(part) for part in draw_encoded(lambda: draw("猫"))] == [Encoded, str]
+    assert [type(part) for part in draw_encoded(lambda: draw("猫"))] == [Encoded]
+    assert draw_encoded(lambda: draw("猫", "개"))[1].startswith("no installed font can write 개,")
 
 
 def test_a_drawing_is_made_once_and_what_it_raises_comes_through():

@@ -1,4 +1,5 @@
 // Canvases: their size, lines and text on them.
+import { lettersOf } from "./format.js";
 import { appearance } from "./theme.js";
 
 /** Gives a canvas a size in CSS pixels, sharp on every screen, and returns its cleared context. */
@@ -36,11 +37,13 @@ export function drawLine(context, points, colour, width = 1, alpha = 1) {
 /** Cuts text in front to a width, as the names of layers differ at their ends. */
 export function truncateStart(context, text, width) {
 	if (context.measureText(text).width <= width) return text;
-	let [low, high] = [0, text.length];
+	const signs = lettersOf(text);
+	const cut = (from) => `…${signs.slice(from).join("")}`;
+	let [low, high] = [0, signs.length];
 	while (low < high) {
 		const middle = (low + high) >> 1;
-		if (context.measureText(`…${text.slice(middle)}`).width <= width) high = middle;
+		if (context.measureText(cut(middle)).width <= width) high = middle;
 		else low = middle + 1;
 	}
-	return `…${text.slice(low)}`;
+	return cut(low);
 }

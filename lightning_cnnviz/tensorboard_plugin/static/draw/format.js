@@ -34,3 +34,8 @@ export function formatCount(count) {
 }
 
 export const formatPercent = (share) => (Number.isFinite(share) ? `${(100 * share).toFixed(1)} %` : "n/a");
+
+const segmenter = new Intl.Segmenter();
+
+/** The letters of a text as people count them: a syllable of Hindi or an emoji is one, however many characters it has. */
+export const lettersOf = (text) => Array.from(segmenter.segment(text), ({ segment }) => segment);

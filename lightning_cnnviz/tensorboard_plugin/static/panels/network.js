@@ -20,6 +20,8 @@ export class NetworkPanel {
 		this.notes = h("p", "info");
 		this.element = panel("network", "Network", [this.summary, this.key], this.scroller, this.notes, this.info);
 		this.sizes = new ResizeObserver(() => this.graph.drawEdges());
+		this.inView = new Set(); // indices of nodes
+		this.views = new IntersectionObserver((entries) => this.noteViews(entries), { root: this.scroller });
 	}
 
 	/** Arrow keys go from button to button; a node is chosen, too. */
@@ -39,7 +41,7 @@ export class NetworkPanel {
 		const gradients = gradientsOf(run);
 		const step = clock.stepIn(gradients.steps);
 		const { toggled = "" } = this.view.state.values;
-		const key = `${run.versionOf(...KINDS)} ${step} ${open} ${toggled}`;
+		const key = `${run.versionOf(...KINDS)} ${step} ${open} ${toggled} ${clock.isMoving}`;
 		if (key === this.drawn) return;
 		this.drawn = key;
 		if (this.version !== run.versionOf(...KINDS)) this.build();
@@ -111,6 +113,9 @@ export class NetworkPanel {
 		this.marked = undefined;
 		this.sizes.disconnect();
 		this.sizes.observe(this.graph.element);
+		this.views.disconnect();
+		this.inView.clear();
+		for (const button of this.graph.buttons.values()) this.views.observe(button);
 	}
 
 	toggle(group, open) {
@@ -149,21 +154,32 @@ export class NetworkPanel {
 		this.mark();
 	}
 
-	/** Colours the nodes by the health of their gradients; a group by the worst of its layers. */
+	/** Nodes that have come into view are coloured at once, also while time moves. */
+	noteViews(entries) {
+		for (const { target, isIntersecting } of entries) {
+			this.inView[isIntersecting ? "add" : "delete"](Number(target.value));
+		}
+		this.drawn = null;
+		this.view.requestDraw();
+	}
+
+	/**
+	 * Colours the nodes by the health of their gradients; a group by the worst of its layers. While time moves, those
+	 * that are out of view wait: to style a thousand buttons takes longer than there is between two pictures.
+	 */
 	colour(frame) {
 		this.frame = frame;
-		let changed = false;
+		const moving = this.view.clock.isMoving;
 		for (const [index, button] of this.graph.buttons) {
+			if (moving && !this.inView.has(index)) continue;
 			const state = worstHealth(frame, this.parts[index]);
 			const before = this.states.get(index);
 			if (before?.health === state.health && before.unmeasured === state.unmeasured) continue;
-			changed ||= before?.health !== state.health;
 			this.states.set(index, state);
 			button.dataset.health = state.health;
 			button.firstChild.dataset.sign = healthSign(state.health);
 			button.title = this.describe(index);
 		}
-		if (changed) this.graph.drawEdges(); // the signs take room
 	}
 
 	/** What is known of a node's gradients at the current step. */

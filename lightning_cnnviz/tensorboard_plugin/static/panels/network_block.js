@@ -58,6 +58,6 @@ export function worstHealth(frame, layers) {
 	return { health: worst || (unmeasured ? "unmeasured" : ""), unmeasured };
 }
 
-export const healthSign = (health) => (health ? ` ${HEALTH.get(health)[0]}` : "");
+export const healthSign = (health) => (health ? HEALTH.get(health)[0] : "");
 
 export const healthWords = (health) => HEALTH.get(health)[1];

@@ -3,7 +3,7 @@ import { trajectory } from "../data/interpolation.js";
 import { drawLine, resizeCanvas } from "../draw/canvas.js";
 import { classColour, cssClassColour } from "../draw/colours.js";
 import { dot, h, tooltip } from "../draw/dom.js";
-import { formatInteger, formatNumber } from "../draw/format.js";
+import { formatInteger, formatNumber, lettersOf } from "../draw/format.js";
 import { thumbnail } from "../draw/images.js";
 import { drawLabels } from "../draw/labels.js";
 import { clamp, niceFloor } from "../draw/scales.js";
@@ -13,7 +13,7 @@ import { widthOf } from "../draw/width.js";
 
 const [MAX_HEIGHT, AROUND] = [440, 172]; // of the plot, and of what is above and below it
 const PADDING = 26;
-const MAX_LABELS = 20;
+const [MAX_LABELS, MAX_LETTERS] = [20, 24];
 const [OPACITY, DIMMED] = [205, 36]; // of the classes that are looked at, and of the others
 
 export class ProjectionPlot {
@@ -103,10 +103,12 @@ export class ProjectionPlot {
 			drawLine(context, path.map(this.toScreen), cssClassColour(samples.targets[k], samples.classes.length), 1.5);
 		}
 		const isShown = (index) => !values.classes.length || values.classes.includes(index);
-		const labels = projection.medians.map(
-			(median, index) => median && isShown(index) && [samples.classes[index].slice(0, 24), ...this.toScreen(median)],
+		const nameOf = (index) => lettersOf(samples.classes[index]).slice(0, MAX_LETTERS).join("");
+		const medians = projection.medians.length <= MAX_LABELS ? projection.medians : [];
+		const labels = medians.map(
+			(median, index) => median && isShown(index) && [nameOf(index), ...this.toScreen(median)],
 		);
-		if (labels.length <= MAX_LABELS) drawLabels(context, labels.filter(Boolean));
+		drawLabels(context, labels.filter(Boolean));
 		for (const k of followed) this.drawRing(context, k, 6, "text");
 		if (this.hovered >= 0) this.drawRing(context, this.hovered, 8, "accent");
 		if (this.lasso) {
