@@ -15,7 +15,7 @@ from lightning_cnnviz.data.batch import split_batch
 from lightning_cnnviz.data.colours import Colours
 from lightning_cnnviz.data.probe import MAX_CLASS_INDEX
 from lightning_cnnviz.functional.tab.gradient_maps import gradient_map_tab_data
-from lightning_cnnviz.functional.tab.stored_maps import stored_side
+from lightning_cnnviz.functional.tab.stored_maps import MAX_STEP_BYTES, MAX_STORED_MAP_BYTES, stored_side
 from lightning_cnnviz.lightning import logged_step, loss_scale
 from lightning_cnnviz.model.gradient_tap import GradientTap, HeardGradients
 from lightning_cnnviz.model.layers import convolutions
@@ -149,9 +149,11 @@ class TappingCallback(ProbingCallback):
                     f"{type(self).__name__}: no gradient maps are shown of a compiled model, which runs without hooks"
                 )
             return
-        layers = {name: partial(_stored, most) for name, most in self.tapped_layers().items()}
-        if not layers:
+        tapped = self.tapped_layers()
+        if not tapped:
             return
+        most_bytes = min(MAX_STORED_MAP_BYTES, MAX_STEP_BYTES // (2 * len(tapped)))  # activations, and gradients
+        layers = {name: partial(_stored, most, most_bytes) for name, most in tapped.items()}
         try:
             self._tapped_pair = split_batch(batch, self.probe.inputs, self.probe.targets)
         except ValueError:  # no inputs, as the probe says
@@ -190,6 +192,6 @@ class TappingCallback(ProbingCallback):
             super()._end(trainer)
 
 
-def _stored(most: int, maps: Tensor) -> Tensor:
+def _stored(most: int, most_bytes: int, maps: Tensor) -> Tensor:
     maps = maps[:, :most] if maps.ndim > 1 else maps
-    return block_means(maps, stored_side(maps.shape[:2].numel()))
+    return block_means(maps, stored_side(maps.shape[:2].numel(), most_bytes))

@@ -17,6 +17,7 @@ from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader, IterableDataset
 
 from lightning_cnnviz import FeatureMaps, Probe
+from lightning_cnnviz.functional.tab.stored_maps import MAX_STEP_BYTES
 
 BATCH, BATCHES, SHOWN = 8, 6, 4
 CONVOLUTIONS, LINEAR = ("conv1", "conv2"), ("fc", "head")
@@ -273,6 +274,24 @@ def test_large_maps_are_small_before_they_wait_to_be_drawn(tmp_path):
     callback.gradient_drawings = lambda *_: kept.append(callback._tapped) or ()
     fit(tmp_path, [callback], model=Wide, data=data(), max_epochs=1)
     assert [part.shape for part in kept[0].heard.layers["conv0"]] == [(SHOWN, 1, 64, 64)] * 2
+
+
+def test_of_many_layers_each_has_smaller_maps_so_that_a_step_takes_no_more_room(tmp_path):
+    class Deep(Net):
+        def __init__(self):
+            super().__init__()
+            self.deep = nn.Sequential(nn.Upsample(scale_factor=4), nn.Conv2d(1, 32, 1))
+            self.deep.extend(nn.Conv2d(32, 32, 1) for _ in range(22))
+
+        def forward(self, x):
+            return super().forward(F.avg_pool2d(self.deep(x)[:, :1], 4))
+
+    fit(tmp_path, [tapping()], model=Deep, data=data(BATCH), max_epochs=1)
+    layers = [f"deep.{number}" for number in range(1, 24)]
+    drawn = [arrays for name in layers for _, _, arrays in shown(tmp_path, name)]
+    taken = sum(arrays[name].nbytes for arrays in drawn for name in ("values", "gradients"))
+    assert len(drawn) >= 20
+    assert MAX_STEP_BYTES / 4 < taken <= MAX_STEP_BYTES
 
 
 def test_classes_that_the_loss_says_are_none_are_not_shown(tmp_path):

@@ -6,16 +6,22 @@ from lightning_cnnviz.functional.drawing.image import Array, ArrayLike, planes, 
 
 MAX_STORED_MAP_SIZE, MAX_STORED_MAP_BYTES = 64, 2**17
 """Maximum side of a map in pixels, and maximum bytes of all maps of a layer; larger maps are downsampled."""
+MAX_STEP_BYTES = 768 * 2**10
+"""Maximum bytes of maps that are stored beside others at a step, of all layers together."""
 
 
-def stored_side(maps: int) -> int:
+def stored_side(maps: int, most_bytes: int = MAX_STORED_MAP_BYTES) -> int:
     """Returns the maximum side, in pixels, of each of so many maps that are stored together.
+
+    Args:
+        maps: Number of maps.
+        most_bytes: Maximum bytes of all of them, one for each pixel.
 
     Example:
         >>> stored_side(4 * 6), stored_side(4 * 32)
         (64, 32)
     """
-    side = int((MAX_STORED_MAP_BYTES / max(maps, 1)) ** 0.5)
+    side = int((most_bytes / max(maps, 1)) ** 0.5)
     return min(MAX_STORED_MAP_SIZE, max(side, 1))
 
 
