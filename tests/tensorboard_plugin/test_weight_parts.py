@@ -99,6 +99,23 @@ def test_every_input_channel_is_chosen_and_has_one_scale_or_each_its_own(tab, se
         tab.find("select[title='One scale for']").select_option("")
 
 
+def test_two_runs_have_one_scale_of_the_chosen_channel(tab, start, states, tmp_path):
+    other, net = States(), Net()
+    net.learning_rate = 0.5
+    fit(tmp_path / "logs", [other, KernelGrid(every_n_epochs=1, on_error="raise")], model=net)
+    (tmp_path / "logs" / "one").symlink_to(states[0] / "run", target_is_directory=True)
+    server = start(tmp_path / "logs", fast=True).wait_for("run", 3).wait_for("one", 3)
+    tab.open(server, run="one", compare="run", layer="conv2", input=2).at(12)
+    tab.page.wait_for_timeout(600)
+    largest = [abs(states[1]("conv2.weight")[:, :, 2]).max()]
+    largest.append(max(abs(other.of_step[step]["conv2.weight"][:, 2]).max() for step in STEPS))
+    assert largest[1] > 1.5 * largest[0]
+    for view in (0, 1):
+        assert scale(tab, view) == pytest.approx(max(largest), rel=6e-3)
+    tab.find("select[title='One scale for']").select_option("own")
+    assert scale(tab, 0) == pytest.approx(abs(states[1]("conv2.weight")[-1, :, 2]).max(), rel=6e-3)
+
+
 def test_every_slice_of_kernels_with_depth_is_chosen(tab, server, states):
     weights = states[1]("three.weight")  # steps, kernels, inputs, slices, height, width
     tab.open(server, run="run", layer="three").at(12)
