@@ -327,6 +327,20 @@ def test_classes_come_from_where_the_loss_finds_them(tmp_path):
     assert targets[0] in ([-1] * SHOWN, [0, 1, 2, 3])
 
 
+def test_samples_that_were_mixed_before_the_model_saw_them_have_no_classes(tmp_path):
+    class Mixed(Net):
+        def training_step(self, batch, batch_idx):
+            likely = F.log_softmax(self(batch[0].flip(0)), 1)  # a loss that does not tell which class is whose
+            return -likely[torch.arange(len(likely)), batch[1].flip(0)].mean()
+
+    by_hand = train(tmp_path, Mixed, max_epochs=1)
+    ((_, _, arrays),) = found = shown(tmp_path, "conv2")
+    assert arrays["targets"].tolist() == [-1] * SHOWN
+    net, x, y = by_hand.steps[5]
+    by_hand.steps[5] = net, x.flip(0), y.flip(0)
+    check(found[0], by_hand.at(6)[0], "conv2")  # of the first rows that the model got
+
+
 def test_a_compiled_model_has_none_and_a_line_says_so_once(tmp_path, told):
     class Compiled(Net):
         def __init__(self):
