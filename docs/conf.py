@@ -146,6 +146,7 @@ html_sidebars = {
         "systems",
         "inside_a_cnn",
         "cost",
+        "beside",
         "compatibility",
         "changelog",
     )

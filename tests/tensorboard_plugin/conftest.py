@@ -80,18 +80,38 @@ def axe(tmp_path_factory):
 
 
 @pytest.fixture(scope="package")
-def browser():
+def playwright():
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
         lacking("playwright is not installed (pip install playwright)")
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+@pytest.fixture(scope="package")
+def browser(playwright):
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
         lacking("chromium is not installed")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        yield browser
-        browser.close()
+    browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="package")
+def firefox(playwright):
+    """Firefox as it is installed, which Playwright speaks to by WebDriver BiDi; it needs no driver beside it."""
+    path = shutil.which("firefox-esr") or shutil.which("firefox")
+    if path is None:
+        lacking("Firefox is not installed")
+    browser = playwright.firefox.launch(executable_path=path, channel="moz-firefox")
+    try:
+        browser.new_context().close()
+    except Exception as error:  # a command that this Firefox does not know
+        lacking(f"this Playwright and Firefox {browser.version} do not understand each other: {error}")
+    yield browser
+    browser.close()
 
 
 @pytest.fixture

@@ -91,7 +91,7 @@ def test_the_activations_of_a_linear_layer_are_bars(tab, fast, folder):
     assert scale(tab) == pytest.approx(largest, rel=0.01)
     picture = tab.pixels(".sheet:not([hidden]) canvas").astype(int)
     step = (picture.shape[1] - 52) / low.shape[2]
-    coloured = np.ptp(picture[..., :3], axis=2) > 60
+    coloured = np.ptp(picture[:-22, :, :3], axis=2) > 60  # above the numbers, which some browsers draw in colours
     for unit, value in enumerate(low[-1, 2]):
         (rows,) = np.nonzero(coloured[:, int(48 + unit * step + min(step, 2) / 2)])
         expected = abs(value) / largest / 2 * (picture.shape[0] - 30)
