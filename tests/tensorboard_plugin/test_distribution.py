@@ -105,7 +105,7 @@ def test_a_run_without_them_has_no_section_and_before_the_first_step_it_says_whe
         "mean 0 ± 1", "dead 0.0 % (0 of 4 units)", "saturated 50.0 %", "8 training samples",
     ]  # fmt: skip
     tab.open(server, run="late", layer="fc2", step=20).at(20)
-    assert tab.find(".layer select").input_value() == "fc2"
+    assert tab.find(".layer select[title=Layer]").input_value() == "fc2"
     assert not tab.find(CANVAS).is_visible()
 
 

@@ -251,7 +251,7 @@ def test_pointing_at_a_channel_tells_its_numbers_and_its_past(tab, fast, folder)
     ends = told.replace("−", "-").split("range ")[1].split(" · ")
     assert [float(end) for end in ends[0].split(" … ")] == pytest.approx([low, high], rel=0.01)
     assert float(ends[1].removeprefix("mean activation ")) == pytest.approx(mean, rel=0.01)
-    assert tab.words(".history h3") == "Channel 0 over time"
+    assert tab.words(".history:not(.distribution) h3") == "Channel 0 over time"
     strip = tab.pixels(".history canvas")
     assert len(np.unique(strip[4:40, 4:40].reshape(-1, 4), axis=0)) > 20
     tab.page.mouse.click(*tab.mouse(".history canvas", 10, 20))
