@@ -7,7 +7,9 @@ from torch.utils.data import DataLoader
 
 from lightning_cnnviz import GradientFlow, cnnviz_callbacks
 from lightning_cnnviz.functional.model_summary.layer_table import architecture
+from lightning_cnnviz.model.activation_tap import LayerRun
 from lightning_cnnviz.model.score_listener import ScoredBatch
+from lightning_cnnviz.statistics.activation_window import ActivationWindow
 from lightning_cnnviz.statistics.class_tally import ClassTally
 from lightning_cnnviz.statistics.gradient_window import GradientWindow
 
@@ -55,7 +57,9 @@ def test_everything_is_drawn_on_the_gpu(precision, tmp_path):
     steps = image_steps(tmp_path)
     assert steps.pop("architecture/diagram") == [0]
     drawn = {tag.split("/")[0] for tag in steps}
-    assert drawn == {"kernels", "feature_maps", "gradient_flow", "projection", "curves", "class_report"}
+    assert drawn == {
+        *("activations", "kernels", "feature_maps", "gradient_flow", "projection", "curves", "class_report")
+    }
     assert all(found == [6, 12] for found in steps.values())
 
 
@@ -90,6 +94,26 @@ def test_reading_gradients_does_not_wait_for_the_device():
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert window.statistics()["0"]["norm"] == pytest.approx(float(weights["0"].grad.norm()), rel=1e-4)
+
+
+def test_hearing_activations_does_not_wait_for_the_device_and_gives_what_the_cpu_gives():
+    batches = [(8 * torch.randn(16, 6, 12, 12)).clamp(0, 6) for _ in range(5)]
+    found = {}
+    for device in ("cpu", "cuda"):
+        given = [batch.to(device) for batch in batches]
+        window = ActivationWindow(torch.nn.Sequential(torch.nn.ReLU6()), 80)
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            for batch in given:
+                window.begin(16)
+                window.add(LayerRun("0", batch, 1))
+                window.end(batch[:, :, 0, 0])
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+        found[device] = window.statistics()["0"]
+        assert window.embedding().shape == (80, 6)
+    assert found["cuda"][:6] == pytest.approx(found["cpu"][:6], rel=1e-4)
+    assert found["cuda"].histogram.counts.tolist() == found["cpu"].histogram.counts.tolist()
 
 
 @pytest.mark.parametrize("columns", [1, 7])

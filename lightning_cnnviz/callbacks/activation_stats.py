@@ -21,6 +21,7 @@ from lightning_cnnviz.functional.activations.activation_stats import (
 )
 from lightning_cnnviz.functional.activations.effective_rank import effective_rank
 from lightning_cnnviz.functional.activations.histogram import Histogram
+from lightning_cnnviz.functional.drawing.image import Array, to_array
 from lightning_cnnviz.functional.tab.data import TabData
 from lightning_cnnviz.lightning import logged_step
 from lightning_cnnviz.model.activation_kinds import is_activation
@@ -124,7 +125,11 @@ class ActivationStats(VisualCallback):
             return select_layers(module, self.layers, list(reached), WITHIN_REACH)
         usual = {*convolutions(module), *linear_layers(module)}
         found = [name for name, part in reached.items() if name in usual or is_activation(part)]
-        if not found:
+        if not found and usual:
+            rank_zero_info(
+                "ActivationStats: all layers run in compiled code, which hooks do not reach; nothing is drawn"
+            )
+        elif not found:
             rank_zero_warn("ActivationStats: there is no layer of a usual kind to hear; choose some with layers=[...]")
         return self.some_of(found, self.max_layers, "activations, convolutions and linear layers")
 
@@ -232,7 +237,8 @@ class ActivationStats(VisualCallback):
     @override
     def computation(self, trainer: Trainer, module: LightningModule) -> Computation | None:
         embedding, self._embedding = self._embedding, None
-        return None if embedding is None else partial(_rank, embedding, f"{self.tag}/effective_rank")
+        # As an array, for which the helper needs no PyTorch.
+        return None if embedding is None else partial(_rank, to_array(embedding), f"{self.tag}/effective_rank")
 
     @override
     def scalars(self) -> Mapping[str, float]:
@@ -331,6 +337,6 @@ class ActivationStats(VisualCallback):
             super()._end(trainer)
 
 
-def _rank(embedding: Tensor, tag: str, run: Run) -> Results:
+def _rank(embedding: Array, tag: str, run: Run) -> Results:
     rank = run(partial(effective_rank, embedding))
     return (), {tag: rank} if math.isfinite(rank) else {}

@@ -10,9 +10,9 @@ from torch.nn import functional as F
 from torch.utils.data import TensorDataset
 
 MAPS = {"kernels", "feature_maps"}
-ALWAYS = {"architecture", "curves", "gradient_flow"}
+ALWAYS = {"activations", "architecture", "curves", "gradient_flow"}
 CLASSES = {"class_report", "projection"}
-NO_PASS = {"curves", "gradient_flow", "kernels", "class_report"}
+NO_PASS = {"activations", "curves", "gradient_flow", "kernels", "class_report"}
 """What needs no forward pass of our own."""
 
 
@@ -299,12 +299,17 @@ class Shared(Base):
 class Compiled(Small):
     """Of the submodule, which runs compiled in training and uncompiled for the pictures."""
 
+    drawn = Small.drawn - {"activations"}
+    lines = ("ActivationStats: all layers run in compiled code, which hooks do not reach; nothing is drawn",)
+
     def __init__(self):
         super().__init__()
         self.net = torch.compile(self.net, backend="eager")
 
 
 class CompiledInPlace(Small):
+    drawn, lines = Compiled.drawn, Compiled.lines
+
     def __init__(self):
         super().__init__()
         self.net.compile(backend="eager")

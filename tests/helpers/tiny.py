@@ -140,10 +140,8 @@ def events(folder: Path) -> EventAccumulator:
 
 @lru_cache(maxsize=4)
 def _read(folder: Path, size: int) -> EventAccumulator:
-    reader = EventAccumulator(
-        str(folder / "run"), size_guidance={"images": 0, "scalars": 0, "tensors": 0, "histograms": 0}
-    )
-    return reader.Reload()
+    everything = dict.fromkeys(("images", "scalars", "tensors", "histograms"), 0)
+    return EventAccumulator(str(folder / "run"), size_guidance=everything).Reload()
 
 
 def image_steps(folder: Path) -> dict[str, list[int]]:

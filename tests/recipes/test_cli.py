@@ -61,7 +61,7 @@ def test_demo_draws_every_view_it_names(demo, home):
     assert {"curves/loss", "curves/accuracy", "class_report/confusion", "class_report/mistakes"} <= images
     assert [image.step for image in events.Images("kernels/conv1")] == [0, 36, 72]  # 1,150 images in batches of 32
     named = re.findall(r"^  (?:Images|Custom Scalars) tab +([a-z_]+)", demo.stdout, re.MULTILINE)
-    assert named == ["kernels", "feature_maps", "gradient_flow", "curves", "class_report", "projection"]
+    assert named == ["kernels", "feature_maps", "gradient_flow", "curves", "class_report", "activations", "projection"]
 
 
 def test_demo_ends_with_the_address_of_the_tab_and_the_run_folder(demo):

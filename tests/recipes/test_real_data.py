@@ -47,6 +47,7 @@ LENET5_CLASSIC = {
     "activation_maximization/rbf",
 }
 FASHION = {
+    "activations/heatmap",
     "architecture/diagram",
     *REPORT,
     "filter_response/conv1",

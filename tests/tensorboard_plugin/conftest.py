@@ -104,12 +104,12 @@ def firefox(playwright):
     """Firefox as it is installed, which Playwright speaks to by WebDriver BiDi; it needs no driver beside it."""
     path = shutil.which("firefox-esr") or shutil.which("firefox")
     if path is None:
-        lacking("Firefox is not installed")
+        pytest.skip("Firefox is not installed")
     browser = playwright.firefox.launch(executable_path=path, channel="moz-firefox")
     try:
         browser.new_context().close()
     except Exception as error:  # a command that this Firefox does not know
-        lacking(f"this Playwright and Firefox {browser.version} do not understand each other: {error}")
+        pytest.skip(f"this Playwright and Firefox {browser.version} do not understand each other: {error}")
     yield browser
     browser.close()
 

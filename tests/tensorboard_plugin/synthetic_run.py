@@ -382,7 +382,7 @@ def hostile(folder):
 
 def thousand(folder):
     layers = [(f"encoder.blocks.{n}.mlp.fc", 64) for n in range(1000)]
-    write(folder, epochs=5, layers=(), hidden=layers, projected=(), samples=10, linear=0).close()
+    write(folder, epochs=5, layers=(), hidden=layers, projected=(), samples=10, linear=0, measured=False).close()
 
 
 def truncated(folder):

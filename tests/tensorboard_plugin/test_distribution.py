@@ -13,7 +13,7 @@ LEFT, TOP, HEIGHT = 48, 4, 110
 
 
 def numbers(tab):
-    return tab.words(".distribution .info").replace("−", "-").split(" · ")
+    return tab.words(".distribution .numbers").replace("−", "-").split(" · ")
 
 
 def columns(tab, count):
@@ -98,7 +98,7 @@ def test_a_run_without_them_has_no_section_and_before_the_first_step_it_says_whe
     run.close()
     server = start(tmp_path / "logs", fast=True).wait_for("late", 2)
     tab.open(server, run="late", layer="fc1", step=10).at(10)
-    assert tab.words(".distribution .info") == "First recorded at step 20."
+    assert tab.words(".distribution .numbers") == "First recorded at step 20."
     tab.page.keyboard.press("End")
     tab.at(20)
     assert numbers(tab) == [

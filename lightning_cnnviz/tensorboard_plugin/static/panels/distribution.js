@@ -14,7 +14,7 @@ const height = () => (appearance.low ? 64 : 110);
 export class Distribution {
 	constructor(view) {
 		Object.assign(this, { view, frames: [], edges: [] });
-		this.numbers = h("p", "info");
+		this.numbers = h("p", "numbers");
 		this.canvas = h("canvas", {
 			tabIndex: 0,
 			role: "application",
@@ -25,7 +25,7 @@ export class Distribution {
 			onkeydown: this.navigate,
 		});
 		const title = h("h3", "", "Distribution of the output over time, with mean ± standard deviation");
-		this.element = h("div", "history distribution", title, this.numbers, this.canvas);
+		this.element = h("div", "distribution", title, this.numbers, this.canvas);
 	}
 
 	/** Draws the distributions of a series of activation statistics; hides itself where there is none. */
