@@ -232,6 +232,17 @@ def test_values_and_not_colours_are_averaged_where_images_do_not_fit(tab, fast):
         np.testing.assert_allclose(found[row, column], area.mean(axis=(0, 1)), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("letter", ["x", "猫", "🦊", "👩\u200d🚀", "नि"])
+def test_long_names_are_cut_between_letters(tab, fast, letter):
+    tab.open(fast, run="lenet")
+    script = """async (text) => {
+      const { truncateStart } = await import("./static/draw/canvas.js");
+      const context = document.createElement("canvas").getContext("2d");
+      return truncateStart(context, text, context.measureText(text).width * 0.6);
+    }"""
+    assert tab.frame.evaluate(script, letter * 9) in {f"…{letter * count}" for count in range(2, 6)}
+
+
 def test_an_axis_begins_at_zero_and_not_at_minus_zero(tab, fast):
     tab.open(fast, run="lenet")
     script = (
