@@ -96,7 +96,10 @@ def test_a_channel_has_its_numbers_and_its_gradients_over_time(tab, fast, folder
     own = [end for part in (activations, gradients) for end in (part[1, 3].min(), part[1, 3].max())]
     assert told.startswith("Channel 3 · activation ")
     assert numbers == pytest.approx(own, rel=0.05)
-    assert tab.words(".history:not(.distribution) h3") == "Channel 3 over time: gradient of the batch's loss, each time another batch"
+    assert (
+        tab.words(".history:not(.distribution) h3")
+        == "Channel 3 over time: gradient of the batch's loss, each time another batch"
+    )
     strip = tab.pixels(".history canvas").astype(float)
     size, limit, side = activations.shape[-1], largest(folder, "conv1", 1), strip.shape[0] - 20
     for k in (0, 4, 11):
