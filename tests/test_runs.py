@@ -33,7 +33,7 @@ def steps_by_callback(folder):
     return {name: rows[0] for name, rows in found.items()}
 
 
-ALL = {"kernels", "feature_maps", "gradient_flow", "curves", "projection", "class_report"}
+ALL = {"kernels", "feature_maps", "gradient_flow", "curves", "projection", "class_report", "activations"}
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_cut_short(options, due, tmp_path):
     found = steps_by_callback(tmp_path)
     assert set(found) == ALL
     for name, steps in found.items():
-        if name not in ("curves", "class_report"):  # drawn when metrics come
+        if name not in ("curves", "class_report", "activations"):  # drawn when validations end
             assert steps == due, name
         assert steps == sorted(set(steps)), name
         assert set(steps) <= set(range(due[-1] + 1)), name

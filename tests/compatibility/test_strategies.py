@@ -27,6 +27,7 @@ PATIENCE = 400
 EVERYTHING = {"gradient_flow", "curves", "class_report", "kernels", "feature_maps", "projection", "architecture"} | {
     "filter_response",
     "activation_maximization",
+    "activations",
 }
 
 
