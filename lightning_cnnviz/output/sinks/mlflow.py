@@ -1,6 +1,7 @@
 """MLflow."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +17,15 @@ class MLflowSink(Sink):
 
     takes_pictures = True
     defers_numbers = False
+
+    def begin(self, step: int) -> None:
+        """Lets the client look up the run's artifact folder while no other thread logs.
+
+        The first picture would do so otherwise, for which MLflow reads all metrics of the run: where they are files,
+        that fails if one of them has just been created by the training thread.
+        """
+        with suppress(Exception), TemporaryDirectory() as empty:  # what does not work is told with the first picture
+            self.logger.experiment.log_artifacts(self.logger.run_id, empty)
 
     def numbers(self, values: Mapping[str, float], step: int) -> int:
         """Logs metrics on the writer's thread, since MLflow's client is thread-safe and its stores are slow."""

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from helpers.loggers import FILM, fit_beside_tensorboard, make, of_mlflow, of_tensorboard, pixels, same_numbers
 
+from lightning_cnnviz.functional.drawing.encode import encode
 from lightning_cnnviz.output.sinks.mlflow import MLflowSink
 
 
@@ -39,3 +40,15 @@ def test_mlflow_takes_more_numbers_at_once_than_its_batches_hold(tmp_path):
     assert {tag: (float(value), int(step)) for tag, (value, step) in found.items()} == {
         tag: (value, 3) for tag, value in values.items()
     }
+
+
+def test_mlflow_has_the_first_picture_though_the_trainer_is_just_writing_a_new_metric(tmp_path):
+    logger = make("mlflow", tmp_path)
+    logger.log_metrics({"loss": 1.0}, step=1)
+    sink = MLflowSink(logger)
+    sink.begin(0)
+    (folder,) = tmp_path.glob(f"mlruns/*/{logger.run_id}/metrics")
+    (folder / "accuracy").touch()  # as it is for a moment, before its first value is in it
+    sink.picture("kernels/conv1", encode(np.zeros((8, 8, 3), np.uint8)), 6)
+    (folder / "accuracy").unlink()
+    assert of_mlflow(tmp_path, logger.run_id)[0].keys() == {("kernels/conv1", 6)}
