@@ -78,7 +78,7 @@ def _faulty(results: list[Result], everything: Sequence[Result]) -> list[str]:
 
 def _cells(some: list[Result], everything: Sequence[Result]) -> list[str]:
     told = [min(right(result), key=lambda finding: finding["told_step"]) for result in some if right(result)]
-    begins = [result["not_finite_at"] or result["begins"] for result in some if right(result)]
+    begins = [_begin(result) for result in some if right(result)]
     until = [finding["told_step"] - begin for finding, begin in zip(told, begins, strict=True)]
     sight = [finding["told_step"] - finding["first_step"] for finding in told]
     return [
@@ -90,6 +90,11 @@ def _cells(some: list[Result], everything: Sequence[Result]) -> list[str]:
         _median(sight),
         f"{_accuracy(some)}, {_accuracy(_twins(some, everything))}",
     ]
+
+
+def _begin(result: Result) -> int:
+    late = "non_finite" in result["rules"] and result["not_finite_at"] is not None
+    return result["not_finite_at"] if late else result["begins"]
 
 
 def _twins(some: list[Result], everything: Sequence[Result]) -> list[Result]:

@@ -59,7 +59,7 @@ def run(case: Case, standard: bool = False) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         trainer = pl.Trainer(
             logger=TensorBoardLogger(folder, name="", version=""),
-            callbacks=[losses, *callbacks],
+            callbacks=[losses, *callbacks, *made.options.pop("callbacks", [])],
             enable_progress_bar=False,
             enable_model_summary=False,
             enable_checkpointing=False,
