@@ -104,11 +104,8 @@ FAMILIES: dict[str, Family] = {
     "googlenet": Family(
         partial(zoo.googlenet, num_classes=10, aux_logits=False, init_weights=False),
         (MOMENTUM, ADAM),
-        size=64,
-        steps=20,
     ),
-    "mnasnet0_5": Family(partial(zoo.mnasnet0_5, num_classes=10), (ADAM,)),
-    "vgg11_bn": Family(_vgg, (MOMENTUM, ADAM)),
+    "vgg11_bn": Family(_vgg, (MOMENTUM,), steps=20),
     "alexnet": Family(_alexnet, ((optim.Adam, {"lr": 3e-4}),), size=64),
     "vit, shortened": Family(_vit, (ADAM, ADAMW)),
     "swin, shortened": Family(_swin, (ADAMW,)),
