@@ -78,7 +78,7 @@ def _vit() -> nn.Module:
 
 
 def _swin() -> nn.Module:
-    return zoo.SwinTransformer([2, 2], 32, [2, 2], [2, 4], [4, 4], num_classes=10)
+    return zoo.SwinTransformer([4, 4], 48, [2, 2], [2, 4], [4, 4], stochastic_depth_prob=0.0, num_classes=10)
 
 
 def _densenet() -> nn.Module:
@@ -103,12 +103,12 @@ FAMILIES: dict[str, Family] = {
     "convnext, shortened": Family(_convnext, (ADAMW,)),
     "googlenet": Family(
         partial(zoo.googlenet, num_classes=10, aux_logits=False, init_weights=False),
-        (MOMENTUM, ADAM),
+        (ADAM, RMSPROP),
     ),
     "vgg11_bn": Family(_vgg, (MOMENTUM,), steps=20),
     "alexnet": Family(_alexnet, ((optim.Adam, {"lr": 3e-4}),), size=64),
     "vit, shortened": Family(_vit, (ADAM, ADAMW)),
-    "swin, shortened": Family(_swin, (ADAMW,)),
+    "swin, shortened": Family(_swin, ((optim.AdamW, {"lr": 3e-3, "weight_decay": 0.05}),), steps=80),
 }
 
 
