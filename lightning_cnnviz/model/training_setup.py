@@ -30,7 +30,7 @@ def layer_setups(module: nn.Module, optimizers: Sequence[Optimizer]) -> dict[str
     return {
         name: _setup(type(parts[name]).__name__, weight, id(weight) in owned)
         for name, weight in weights.items()
-        if not is_shard(weight) and weight.is_floating_point() and weight.numel()
+        if name in parts and not is_shard(weight) and weight.is_floating_point() and weight.numel()
     }
 
 
