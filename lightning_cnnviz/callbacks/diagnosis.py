@@ -42,8 +42,8 @@ from lightning_cnnviz.statistics.step_look import StepLook
 FIRST_LOOKS = (0, 1, 3, 8, 16, 32, 64)
 """Optimizer steps, from 0, that are looked at; later ones at even distances."""
 LOOK_EVERY = 100
-SCORES_EVERY = 10
-"""Batches from one to the next whose scores are read; four times as many after the first 200."""
+SCORES_EVERY = 5
+"""Batches from one to the next whose scores are read; four times as many after the first 300."""
 MAX_VALIDATION_BATCHES = 16
 """Batches of a validation whose scores are read, the first ones."""
 
@@ -96,6 +96,8 @@ class Diagnosis(GuardedCallback):
         self._window: GradientWindow | None = None
         self._look: StepLook | None = None
         self._batch: Any = None
+        self._stepped: set[int] = set()  # optimizers that step in this batch, and in the one before
+        self._stepped_before: set[int] = set()
         self._batches = self._first_step = self._next_look = 0
         self._reset()
 
@@ -147,7 +149,7 @@ class Diagnosis(GuardedCallback):
         if self._run is None:
             return
         due = logged_step(trainer) >= self._next_look
-        every = SCORES_EVERY if self._batches < 200 else 4 * SCORES_EVERY
+        every = SCORES_EVERY if self._batches < 300 else 4 * SCORES_EVERY
         if due or self._batches % every == 0 or self._listener.evidence.verdict is None:
             with self._guard():
                 self._listener.start(pl_module, batch)
@@ -155,7 +157,7 @@ class Diagnosis(GuardedCallback):
                 if due and self._window is not None:
                     self._open(pl_module, batch)
         self._batches += 1
-        self._stepped, self._stepped_before = set(), self._stepped
+        self._stepped_before, self._stepped = self._stepped, set()
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
         """Reads what the loss is made of; looks for the origin of one that is not a number."""
@@ -255,8 +257,7 @@ class Diagnosis(GuardedCallback):
         self._run = self._window = self._look = self._batch = None
         self._listener = ScoreListener(self.inputs, self.targets, LossEvidence())
         self._listens = False
-        self._stepped: set[int] = set()  # optimizers that step in this batch, and in the one before
-        self._stepped_before: set[int] = set()
+        self._stepped, self._stepped_before = set(), set()
         self._batches = self._first_step = self._next_look = 0
 
     def _guard(self) -> Any:

@@ -85,9 +85,9 @@ class InputTap:
             values = plain(given.detach()).float()
             others = [dimension for dimension in range(values.ndim) if dimension != 1]
             var, center = torch.var_mean(values, others, unbiased=False)
-            var = var + 1e-8
+            var = var + 1e-4
             distance = ((mean - center).abs() / var.sqrt()).median()
-            ratio = ((variance + 1e-8) / var).log().abs().median()
+            ratio = ((variance + 1e-4) / var).log().abs().median()
             batches = module.num_batches_tracked if module.num_batches_tracked is not None else torch.zeros(())
             self._batches[name] = tuple(given.shape), torch.stack([distance, ratio, batches.to(distance)])
 

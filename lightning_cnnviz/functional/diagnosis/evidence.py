@@ -338,12 +338,12 @@ class Evidence:
 
     @cached_property
     def recent_scores(self) -> ScoreLook | None:
-        """Scores of the last training batches, of some 300 samples; None if there are fewer than 100."""
+        """Scores of the last training batches, of some 300 samples and a third of the steps; None if below 100."""
         chosen: list[ScoreLook] = []
         for look in reversed(self.scores):
-            chosen.insert(0, look)
-            if sum(one.samples for one in chosen) >= 300:
+            if sum(one.samples for one in chosen) >= 300 or look.step < 0.67 * self.step:
                 break
+            chosen.insert(0, look)
         return ScoreLook.sum_of(chosen) if sum(one.samples for one in chosen) >= 100 else None
 
     @cached_property

@@ -24,7 +24,12 @@ def inputs_not_normalized(evidence: Evidence) -> Iterable[Observation]:
         )
         numbers = {"mean": mean, "std": std}
         yield Observation(
-            "inputs_not_normalized", words, 1, (layer,) if layer else (), numbers, "certain" if large else "likely"
+            "inputs_not_normalized",
+            words,
+            1,
+            (layer,) if layer else (),
+            numbers,
+            "certain" if large or small else "likely",
         )
 
 
