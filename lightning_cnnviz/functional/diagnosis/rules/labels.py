@@ -120,7 +120,8 @@ def _predicts_one_class(evidence: Evidence) -> bool:
     looks = [recent, *(one for one in judged if one.samples >= 100)]
     shares = [np.bincount(look.predicted) / look.samples for look in looks]
     balanced = all(look.class_counts.max() <= 0.8 * look.samples for look in looks)
-    return balanced and len({int(share.argmax()) for share in shares}) == 1 and min(map(np.max, shares)) >= 0.98
+    alike = len({int(share.argmax()) for share in shares}) == 1
+    return balanced and alike and all(share.max() >= 0.98 for share in shares)
 
 
 CAUSES = (labels_shifted, class_imbalance, sorted_batches, not_shuffled, one_class_from_the_start)
