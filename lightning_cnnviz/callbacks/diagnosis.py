@@ -163,6 +163,7 @@ class Diagnosis(GuardedCallback):
                 if due and self._window is not None:
                     self._open(pl_module, batch)
         self._batches += 1
+        self._stepped, self._stepped_before = set(), self._stepped
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
         """Reads what the loss is made of; looks for the origin of one that is not a number."""
@@ -178,12 +179,11 @@ class Diagnosis(GuardedCallback):
                 if not self._run.known_loss:
                     self._run.add_graph(loss_facts(loss, self._batch), graph_facts(loss))
                 if self._look is not None:
-                    first = trainer.fit_loop.epoch_loop.batch_idx % trainer.accumulate_grad_batches == 0
-                    cleared = pl_module.automatic_optimization and first and logged_step(trainer) > self._first_step
-                    self._look.before_backward(trainer.optimizers, cleared)
+                    self._look.before_backward(one for one in trainer.optimizers if id(one) in self._stepped_before)
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         """Reads the gradients, which are accumulated, unscaled and not yet clipped at this point."""
+        self._stepped.add(id(optimizer))
         if self._look is not None:
             with self._guard():
                 self._look.before_step(optimizer, loss_scale(trainer) if unscales_in_step(optimizer) else None)
@@ -268,6 +268,8 @@ class Diagnosis(GuardedCallback):
         self._run = self._window = self._look = self._batch = None
         self._listener = ScoreListener(self.inputs, self.targets, LossEvidence())
         self._listens = False
+        self._stepped: set[int] = set()  # optimizers that step in this batch, and in the one before
+        self._stepped_before: set[int] = set()
         self._batches = self._first_step = self._next_look = 0
 
     def _guard(self) -> Any:

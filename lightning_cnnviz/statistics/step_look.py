@@ -1,7 +1,7 @@
 """One training step, looked at closely: gradients, updates, what layers receive and return, and modes."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -61,28 +61,29 @@ class StepLook:
         self._inputs = InputTap(first, chosen)
         self._without_gradient: list[str] = []
         self._norms: list[Tensor] = []
-        self._uncleared = 0
+        self._uncleared: dict[int, list[Tensor]] = {}
+        self._stepped: set[int] = set()
 
     def begin(self, samples: int) -> None:
         """Begins with a batch of so many samples."""
         self._samples = samples
         self._tap.begin(samples)
 
-    def before_backward(self, optimizers: Sequence[Optimizer], cleared: bool) -> None:
+    def before_backward(self, stepped: Iterable[Optimizer]) -> None:
         """Ends hearing layers, since a backward pass may run some again.
 
         Args:
-            optimizers: All optimizers.
-            cleared: Whether gradients ought to be cleared now.
+            stepped: Optimizers that stepped in the batch before this one; their gradients ought to be cleared.
         """
         self._tap.listening = False
-        left = [p for optimizer in optimizers for p in parameters_of(optimizer) if p.grad is not None]
-        if cleared and left:
-            sizes = norms(stored([parameter.grad for parameter in left if parameter.grad is not None]))
-            self._uncleared = int((sizes > 0).sum())
+        for optimizer in stepped:
+            left = [parameter.grad for parameter in parameters_of(optimizer) if parameter.grad is not None]
+            count = (norms(stored(left)) > 0).sum() if left else torch.zeros((), dtype=torch.long)
+            self._uncleared.setdefault(id(optimizer), []).append(count)
 
     def before_step(self, optimizer: Optimizer, loss_scale: Tensor | None = None) -> None:
         """Reads the gradients, just before an optimizer step."""
+        self._stepped.add(id(optimizer))
         owned = {id(parameter) for parameter in parameters_of(optimizer)}
         self._window.add(None, loss_scale)
         for name, weight in weights_by_layer(self._module).items():
@@ -115,7 +116,7 @@ class StepLook:
             left_in_evaluation(self._module),
             tuple(float(group["lr"]) for optimizer in optimizers for group in optimizer.param_groups),
             tuple(self._inputs.received()),
-            self._uncleared,
+            max((min(map(int, counts)) for one, counts in self._uncleared.items() if one in self._stepped), default=0),
             min(self._samples, MAX_SAMPLES),
         )
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from lightning_cnnviz.functional.diagnosis.evidence import Evidence
 from lightning_cnnviz.functional.diagnosis.finding import Observation
+from lightning_cnnviz.functional.diagnosis.rules.gradients import vanishing_gradients
 
 
 def no_nonlinearity(evidence: Evidence) -> Iterable[Observation]:
@@ -45,18 +46,9 @@ def saturated_activations(evidence: Evidence) -> Iterable[Observation]:
 
 
 def bottleneck(evidence: Evidence) -> Iterable[Observation]:
-    """A layer returns the same for every sample, or has far fewer units than there are classes."""
+    """A layer has far fewer units than there are classes, or returns the same for every sample."""
     looks = evidence.recent_looks()
     if len(looks) < 2 or not evidence.is_slow:
-        return
-    constant = [
-        name
-        for name in looks[-1].layers
-        if all(name in look.layers and look.layers[name].variation < 1e-4 for look in looks)
-    ]
-    if constant and evidence.is_stuck:
-        words = f"From {constant[0]} on, the output is the same for all samples."
-        yield Observation("bottleneck", words, looks[0].step, tuple(constant[:1]), sure="certain")
         return
     classes = evidence.scores[-1].classes
     inner = list(evidence.setup.layers.items())[:-1]
@@ -65,6 +57,16 @@ def bottleneck(evidence: Evidence) -> Iterable[Observation]:
         units = min(evidence.setup.layers[name].units for name in narrow)
         words = f"It has {units} units, from which {classes} classes are to be told."
         yield Observation("bottleneck", words, 1, tuple(narrow), {"units": units})
+        return
+    constant = [
+        name
+        for name in looks[-1].layers
+        if all(name in look.layers and look.layers[name].variation < 1e-4 for look in looks)
+    ]
+    others = (dead_units, saturated_activations, vanishing_gradients)
+    if constant and evidence.is_stuck and not any(any(rule(evidence)) for rule in others):
+        words = f"From {constant[0]} on, the output is the same for all samples."
+        yield Observation("bottleneck", words, looks[0].step, tuple(constant[:1]), sure="certain")
 
 
 CAUSES = (no_nonlinearity,)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from lightning_cnnviz.functional.diagnosis.evidence import Evidence, FloatArray, ScoreLook
+from lightning_cnnviz.functional.diagnosis.evidence import Evidence, ScoreLook
 from lightning_cnnviz.functional.diagnosis.finding import Observation
 from lightning_cnnviz.functional.diagnosis.rules.inputs import mistakes_are_random
 
@@ -79,15 +79,13 @@ def sorted_batches(evidence: Evidence) -> Iterable[Observation]:
 
 
 def not_shuffled(evidence: Evidence) -> Iterable[Observation]:
-    """Samples come in the order of the dataset, in which neighbours are often of the same class."""
+    """Samples come in the same order in each epoch."""
     setup = evidence.setup
-    counts = np.array(setup.class_counts)
-    if not setup.sequential or len(counts) < 2 or not setup.purity < 0.9 or setup.batch_size < 4:
-        return
-    usual = _purity_by_chance(counts / counts.sum(), setup.batch_size)
-    if setup.purity > usual + 0.15:
-        words = f"In the order of the dataset a batch has {setup.purity:.0%} of one class; {usual:.0%} if shuffled."
-        yield Observation("not_shuffled", words, 1, numbers={"purity": setup.purity}, sure="certain")
+    if setup.sequential and 4 <= setup.epoch_steps < evidence.step and not any(sorted_batches(evidence)):
+        words = (
+            f"Samples come in the order of the dataset, the same one in each epoch of {setup.epoch_steps:.0f} steps."
+        )
+        yield Observation("not_shuffled", words, int(setup.epoch_steps) + 1, sure="certain")
 
 
 def one_class_predicted(evidence: Evidence) -> Iterable[Observation]:
@@ -103,10 +101,6 @@ def one_class_predicted(evidence: Evidence) -> Iterable[Observation]:
         yield Observation("one_class_predicted", words, looks[-1].step, numbers={"share": float(shares[-1].max())})
 
 
-def _purity_by_chance(shares: FloatArray, size: int, draws: int = 200) -> float:
-    return float((np.random.default_rng(0).multinomial(size, shares, draws).max(axis=1) / size).mean())
-
-
 CAUSES = (labels_shifted, class_imbalance, sorted_batches, not_shuffled)
-CONSEQUENCES = (labels_do_not_fit,)
+UNEXPLAINED = (labels_do_not_fit,)
 SYMPTOMS = (one_class_predicted,)

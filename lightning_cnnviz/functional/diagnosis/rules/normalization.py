@@ -24,7 +24,7 @@ def normalization_statistics(evidence: Evidence) -> Iterable[Observation]:
         {
             name: one
             for name, one in look.normalizations.items()
-            if one.samples > 1 and one.values >= 32 and (one.distance > 1 or one.ratio > 1.4)
+            if one.samples > 1 and one.values >= 32 and (one.distance > 0.5 or one.ratio > 0.7)
         }
         for look in looks
     ]
