@@ -172,6 +172,7 @@ class Look:
         alike: Layers whose units all have the same weights.
         normalizations: Name → batch normalisation.
         evaluating: Layers in evaluation mode that ought to be training: name → kind.
+        as_in_evaluation: Batch normalisations in evaluation mode whose scale is trained.
         learning_rates: Of each parameter group.
         received: Smallest, largest, mean and standard deviation of what the first layer with weights receives.
         uncleared: Parameters whose gradients were not cleared since the step before.
@@ -186,6 +187,7 @@ class Look:
     alike: Sequence[str] = ()
     normalizations: Mapping[str, NormalizationLook] = field(default_factory=dict)
     evaluating: Mapping[str, str] = field(default_factory=dict)
+    as_in_evaluation: Sequence[str] = ()
     learning_rates: Sequence[float] = ()
     received: Sequence[float] = ()
     uncleared: int = 0
