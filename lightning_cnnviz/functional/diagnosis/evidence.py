@@ -350,19 +350,31 @@ class Evidence:
 
     @cached_property
     def is_stuck(self) -> bool:
-        """Whether the loss of a classifier is hardly below chance, after some steps."""
-        return self.step >= 60 and self.of_classes and not self.recent_cross_entropy < 0.93 * self.chance
+        """Whether a classifier is hardly better than chance, or another loss no lower than at the start, by now."""
+        if self.of_classes:
+            return self.step >= 60 and not self.recent_cross_entropy < 0.93 * self.chance
+        return self._never_fell
 
     @cached_property
     def is_slow(self) -> bool:
-        """Whether the loss of a classifier is still above half of chance, after a hundred steps."""
-        return self.step >= 100 and self.of_classes and not self.recent_cross_entropy < 0.5 * self.chance
+        """Whether a classifier's loss is still above half of chance, or another no lower than at the start, by now."""
+        if self.of_classes:
+            return self.step >= 100 and not self.recent_cross_entropy < 0.5 * self.chance
+        return self._never_fell
 
     @cached_property
     def recent_cross_entropy(self) -> float:
         """Cross-entropy of the last training batches, in nats; NaN if not known."""
         recent = self.recent_scores
         return math.nan if recent is None else recent.mean_loss
+
+    @property
+    def _never_fell(self) -> bool:
+        """Whether a loss that is to be minimised, and cannot be negative, is no lower than at the start."""
+        losses = self.losses
+        if not self.setup.automatic or len(losses) < 200 or not losses[0] > 0 or (losses < 0).any():
+            return False
+        return not np.median(losses[-50:]) < 0.97 * np.median(losses[:10])
 
     # ---- of looks
 

@@ -54,3 +54,18 @@ def test_update_ratios_leave_out_what_is_not_known():
     rows = {"a": {"update_ratio": math.nan}, "b": {"update_ratio": 0.1}, "c": {"update_ratio": 0.3}}
     evidence = Evidence(looks=[look(1, gradients=rows), look(2, gradients={"a": {"update_ratio": math.inf}})])
     assert evidence.update_ratios == [(1, pytest.approx(0.2), 0.3)]
+
+
+@pytest.mark.parametrize(
+    ("losses", "expected"),
+    [
+        (np.full(300, 5.0), True),
+        (np.linspace(5, 4, 300), False),
+        (np.full(150, 5.0), False),
+        (np.linspace(-5, -4, 300), False),
+        (np.r_[np.full(250, 5.0), np.full(50, math.nan)], True),
+    ],
+)
+def test_without_classes_a_run_is_stuck_if_its_loss_is_no_lower_than_at_the_start(losses, expected):
+    assert run(train=[], losses=losses).is_stuck == expected
+    assert not run(train=[], losses=losses, setup={"automatic": False}).is_stuck
