@@ -26,11 +26,14 @@ export class FindingsPanel {
 		this.element = panel("findings", "Findings", [this.words, this.next], this.list);
 	}
 
+	get active() {
+		const { known, later } = knownAt(this.view.run, this.view.clock.step);
+		return known.length + later > 0;
+	}
+
 	draw() {
 		const { run, clock } = this.view;
 		const { known, later, next } = knownAt(run, clock.step);
-		this.element.hidden = !known.length && !later;
-		if (this.element.hidden) return;
 		const had = this.element.contains(document.activeElement);
 		const entry = [...this.list.children].indexOf(document.activeElement.closest("details"));
 		const told = later ? `${later} ${known.length ? "more " : ""}told later:` : "";

@@ -27,8 +27,8 @@ export class RunView {
 		this.notes = h("div", "notes");
 		this.grid = h("div", "grid");
 		this.title = h("h1");
-		const parts = [this.title, this.notes, this.findings.element, this.network.element, this.grid];
-		this.element = h("article", "view", ...parts);
+		this.above = h("div");
+		this.element = h("article", "view", this.title, this.notes, this.above, this.network.element, this.grid);
 		new ResizeObserver(requestDraw).observe(this.element);
 	}
 
@@ -71,7 +71,9 @@ export class RunView {
 		);
 		this.grid.dataset.count = String(active.length);
 		this.network.element.hidden = !layersOf(this.run).length;
-		const failures = [this.findings, this.network, ...active].map((panel) => this.drawPanel(panel));
+		const above = [this.findings].filter((panel) => panel.active);
+		updateChildren(this.above, String(above.length), () => above.map((panel) => panel.element));
+		const failures = [...above, this.network, ...active].map((panel) => this.drawPanel(panel));
 		this.drawNotes(failures);
 	}
 
