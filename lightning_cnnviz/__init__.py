@@ -11,6 +11,7 @@ if TYPE_CHECKING:  # `as` marks a name as re-exported
     from lightning_cnnviz.callbacks import Architecture as Architecture
     from lightning_cnnviz.callbacks import ClassReport as ClassReport
     from lightning_cnnviz.callbacks import CostLimit as CostLimit
+    from lightning_cnnviz.callbacks import Diagnosis as Diagnosis
     from lightning_cnnviz.callbacks import EmbeddingProjection as EmbeddingProjection
     from lightning_cnnviz.callbacks import FeatureMaps as FeatureMaps
     from lightning_cnnviz.callbacks import FilterResponse as FilterResponse

@@ -11,6 +11,7 @@ if TYPE_CHECKING:  # `as` marks a name as re-exported
     from lightning_cnnviz.callbacks.base import VisualCallback as VisualCallback
     from lightning_cnnviz.callbacks.class_report import ClassReport as ClassReport
     from lightning_cnnviz.callbacks.cost_limit import CostLimit as CostLimit
+    from lightning_cnnviz.callbacks.diagnosis import Diagnosis as Diagnosis
     from lightning_cnnviz.callbacks.embedding_projection import EmbeddingProjection as EmbeddingProjection
     from lightning_cnnviz.callbacks.feature_maps import FeatureMaps as FeatureMaps
     from lightning_cnnviz.callbacks.filter_response import FilterResponse as FilterResponse

@@ -1,0 +1,1 @@
+"""How often `Diagnosis` is right, measured on many short trainings: `python -m benchmarks.diagnosis`."""

@@ -1,0 +1,64 @@
+"""How often `Diagnosis` is right: `python -m benchmarks.diagnosis --out results.jsonl`.
+
+Trains hundreds of small networks, with a fault each or without, and notes what `Diagnosis` says. Thresholds may be
+chosen by the half of the runs called "tuning"; the other, "held-out", is for the figures that are published. A run
+that `--out` already has is not repeated. `--report results.jsonl` prints the tables.
+"""
+
+import argparse
+import random
+from pathlib import Path
+
+from benchmarks.diagnosis.cases import GOOD, Case, cases
+from benchmarks.diagnosis.pool import train
+from benchmarks.diagnosis.report import HALVES, read, report
+
+
+def chosen(arguments: argparse.Namespace) -> list[Case]:
+    """Returns the runs that are asked for and not done yet, in an order drawn from a fixed seed."""
+    done = {result["case"] for result in read(arguments.out)} if arguments.out else set()
+    wanted = [
+        case
+        for case in cases().values()
+        if (not arguments.kinds or any(words in case.kind for words in arguments.kinds))
+        and (not arguments.only_half or case.half == arguments.only_half)
+        and not (arguments.healthy and case.kind != GOOD)
+        and not (arguments.faulty and case.kind == GOOD)
+        and (not arguments.match or arguments.match in case.name)
+    ]
+    random.Random(0).shuffle(wanted)
+    return [case for case in wanted[: arguments.limit] if case.name not in done]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.diagnosis",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--kinds", nargs="+", metavar="WORDS", help="kinds of faults whose names have these words")
+    parser.add_argument("--match", metavar="WORDS", help="runs whose names have these words")
+    parser.add_argument("--only-half", choices=HALVES)
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--healthy", action="store_true", help="only runs without a fault")
+    which.add_argument("--faulty", action="store_true", help="only runs with a fault")
+    parser.add_argument("--limit", type=int, metavar="N", help="N runs, drawn from a fixed seed")
+    parser.add_argument("--jobs", type=int, default=2, help="processes, of one thread each")
+    parser.add_argument("--standard", action="store_true", help="with the whole standard set of callbacks")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="append each result as a line of JSON")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="only print the tables of what a file has")
+    parser.add_argument("--list", action="store_true", help="only print the names of the runs")
+    arguments = parser.parse_args()
+    if arguments.report:
+        print(report(read(arguments.report)))
+        return
+    wanted = chosen(arguments)
+    if arguments.list:
+        print("\n".join(case.name for case in wanted))
+        return
+    results = train(wanted, arguments.jobs, arguments.standard, arguments.out)
+    print(report(read(arguments.out) if arguments.out else results))
+
+
+if __name__ == "__main__":
+    main()

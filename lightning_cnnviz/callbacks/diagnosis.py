@@ -1,0 +1,392 @@
+"""Names what is wrong with a training run, where, since when, and on which evidence."""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import fsspec
+import torch
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.utilities import rank_zero_warn
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from lightning_cnnviz.callbacks.guarded import GuardedCallback
+from lightning_cnnviz.data.batch import Key, batch_size, named_tensors
+from lightning_cnnviz.data.data_setup import data_setup, shared_samples
+from lightning_cnnviz.data.datasets import find_class_names, first_loader
+from lightning_cnnviz.data.scores import Task, check_task
+from lightning_cnnviz.functional.diagnosis.catalog import CATALOG
+from lightning_cnnviz.functional.diagnosis.diagnose import FindingHistory, observe
+from lightning_cnnviz.functional.diagnosis.evidence import Setup
+from lightning_cnnviz.functional.diagnosis.finding import Finding
+from lightning_cnnviz.functional.tab.data import TabData
+from lightning_cnnviz.lightning import logged_step, loss_scale
+from lightning_cnnviz.model.input_tap import BatchNorm
+from lightning_cnnviz.model.layers import weights_of
+from lightning_cnnviz.model.loss_evidence import LossEvidence
+from lightning_cnnviz.model.loss_facts import graph_facts, loss_facts
+from lightning_cnnviz.model.outputs import first_tensor, plain
+from lightning_cnnviz.model.own_pass import run_on
+from lightning_cnnviz.model.score_listener import ScoreListener
+from lightning_cnnviz.model.sharding import is_sharded
+from lightning_cnnviz.model.torch_internals import unscales_in_step
+from lightning_cnnviz.model.training_setup import layer_setups, optimizer_setup
+from lightning_cnnviz.output.writer import Writer
+from lightning_cnnviz.rng import isolated_rng
+from lightning_cnnviz.statistics.gradient_window import GradientWindow
+from lightning_cnnviz.statistics.run_evidence import RunEvidence
+from lightning_cnnviz.statistics.step_look import StepLook
+
+FIRST_LOOKS = (0, 1, 3, 8, 16, 32, 64)
+"""Optimizer steps, from 0, that are looked at; later ones at even distances."""
+LOOK_EVERY = 100
+SCORES_EVERY = 10
+"""Batches from one to the next whose scores are read; four times as many after the first 200."""
+MAX_VALIDATION_BATCHES = 16
+"""Batches of a validation whose scores are read, the first ones."""
+
+
+class Diagnosis(GuardedCallback):
+    """Says what is wrong with a run: the fault, the layers, since when, the evidence, and what to try.
+
+    Silence is the normal state: a healthy run has no finding. A finding is told once, in a warning; all of them are
+    the text `diagnosis/findings`, the file `findings.json` in the folder of the run, marks in the CNN Viz tab, and
+    `findings()`, for a script to stop or branch on. Rules look at what the module itself computes in its own training
+    and validation passes: every loss, the scores of some batches, and some steps more closely, about one in a hundred.
+    Nothing is run again, but for the batch in which a loss first becomes NaN.
+
+    Works without a logger. Findings are those of rank zero; where weights are sharded, gradients are not looked at.
+
+    Args:
+        ignore: Names of rules that are not told, e.g. `["not_shuffled"]`; see the fault atlas.
+        inputs: Index, key or attribute of the inputs in a batch. Default: detected, see
+            `lightning_cnnviz.data.batch.split_batch`.
+        targets: Index, key or attribute of the class indices in a batch. Default: detected.
+        task: What the class scores are: `"multiclass"`, `"binary_logits"`, `"binary_probabilities"` or, if there are
+            none, `"none"`. Default: what the training's loss tells.
+
+    Raises:
+        ValueError: If an argument is invalid.
+
+    Example:
+        >>> Diagnosis(ignore=["not_shuffled"]).findings()
+        []
+    """
+
+    def __init__(
+        self,
+        *,
+        ignore: str | list[str] | tuple[str, ...] = (),
+        inputs: Key | None = None,
+        targets: Key | None = None,
+        task: Task | None = None,
+    ) -> None:
+        super().__init__()
+        self.account.task = "look for faults"
+        self.ignore = _rules([ignore] if isinstance(ignore, str) else list(ignore))
+        self.inputs = inputs
+        self.targets = targets
+        self.task = check_task(task)
+        self.auto = False
+        self._history = FindingHistory()
+        self._writer: Writer | None = None
+        self._run: RunEvidence | None = None
+        self._window: GradientWindow | None = None
+        self._look: StepLook | None = None
+        self._batch: Any = None
+        self._batches = self._first_step = self._next_look = 0
+        self._reset()
+
+    def findings(self) -> list[Finding]:
+        """Returns what was found in the run so far, the most probable cause first."""
+        return self._history.findings
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns what was found, so that a resumed run does not tell it again."""
+        return {"findings": [one.as_dict() for one in self.findings()]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restores what was found from a checkpoint."""
+        self._history = FindingHistory(map(Finding.from_dict, state_dict["findings"]))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_writer": None, "_look": None, "_run": None, "_window": None, "_batch": None}
+
+    # ---- Lightning's hooks
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Opens the writer."""
+        self._reset()
+        if trainer.loggers and not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            self._writer = Writer.open(trainer)
+            self.account = self._writer.ledger.open(type(self).__name__)
+            self.account.task = "look for faults"
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Notes how the training is set up."""
+        if not trainer.is_global_zero or trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
+        if not logged_step(trainer):
+            self._history = FindingHistory()
+        with self._guard():
+            setup = _setup(trainer, pl_module)
+            loader = first_loader(trainer.train_dataloader)
+            dataset = None if loader is None else loader.dataset
+            samples = len(dataset) if hasattr(dataset, "__len__") else 0  # type: ignore[arg-type]
+            self._run = RunEvidence(setup, samples)
+            self._first_step = self._next_look = logged_step(trainer)
+            if setup.layers:
+                self._window = GradientWindow(weights_of(pl_module, list(setup.layers)))
+            settled = self.targets is not None
+            self._listener = ScoreListener(self.inputs, self.targets, LossEvidence(settled, self.task))
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Begins to look at the batch, if it is one of those."""
+        if self._run is None:
+            return
+        due = logged_step(trainer) >= self._next_look
+        every = SCORES_EVERY if self._batches < 200 else 4 * SCORES_EVERY
+        if due or self._batches % every == 0 or self._listener.evidence.verdict is None:
+            with self._guard():
+                self._listener.start(pl_module, batch)
+                self._listens, self._batch = True, batch
+                if due and self._window is not None:
+                    self._open(pl_module, batch)
+        self._batches += 1
+
+    def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
+        """Reads what the loss is made of; looks for the origin of one that is not a number."""
+        if self._run is None:
+            return
+        if loss.device.type == "cpu" and self._run.is_finite and not math.isfinite(loss.item()):
+            with self._guard():
+                self._run.add_non_finite(self._origin(trainer, pl_module))
+        if self._listens:
+            with self._guard():
+                if self._listener.evidence.verdict is None:
+                    self._listener.evidence.read(loss)
+                if not self._run.known_loss:
+                    self._run.add_graph(loss_facts(loss, self._batch), graph_facts(loss))
+                if self._look is not None:
+                    first = trainer.fit_loop.epoch_loop.batch_idx % trainer.accumulate_grad_batches == 0
+                    cleared = pl_module.automatic_optimization and first and logged_step(trainer) > self._first_step
+                    self._look.before_backward(trainer.optimizers, cleared)
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
+        """Reads the gradients, which are accumulated, unscaled and not yet clipped at this point."""
+        if self._look is not None:
+            with self._guard():
+                self._look.before_step(optimizer, loss_scale(trainer) if unscales_in_step(optimizer) else None)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Takes the loss, and ends looking at the batch."""
+        if self._run is None:
+            return
+        loss = first_tensor(outputs.get("loss") if isinstance(outputs, Mapping) else outputs)
+        if loss is not None and loss.numel() == 1:  # which Lightning has divided by the number of accumulated batches
+            scaled = loss.detach() * trainer.accumulate_grad_batches if trainer.accumulate_grad_batches > 1 else loss
+            self._run.add_loss(plain(scaled.detach()), logged_step(trainer))
+        if self._listens:
+            self._listens, self._batch = False, None
+            with self._guard():
+                captured = self._listener.stop()
+                if captured is not None:
+                    self._run.add_scores(captured, logged_step(trainer))
+                if self._look is not None and logged_step(trainer) >= self._next_look:
+                    self._end_look(trainer)
+
+    def on_validation_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Starts capturing the class scores."""
+        if self._hears_validation(trainer, batch_idx, dataloader_idx):
+            with self._guard():
+                self._listener.start(pl_module, batch)
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Takes the scores of the batch."""
+        if self._hears_validation(trainer, batch_idx, dataloader_idx) and self._run is not None:
+            with self._guard():
+                captured = self._listener.stop()
+                if captured is not None:
+                    self._run.add_validation(captured, logged_step(trainer))
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Judges the run so far."""
+        if self._run is not None and not trainer.sanity_checking:
+            with self._guard():
+                self._run.end_validation()
+                self._judge(trainer)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Judges the whole run."""
+        if self._run is not None:
+            with self._guard():
+                self._judge(trainer)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Judges what was seen, which may be why."""
+        try:
+            if self._run is not None:
+                with self._guard():
+                    self._judge(trainer)
+        finally:
+            self._end(trainer)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Closes the writer."""
+        self._end(trainer)
+
+    # ---- internals
+
+    def _reset(self) -> None:
+        self._run = self._window = self._look = self._batch = None
+        self._listener = ScoreListener(self.inputs, self.targets, LossEvidence())
+        self._listens = False
+        self._batches = self._first_step = self._next_look = 0
+
+    def _guard(self) -> Any:
+        return self.account.guard(timed=True, report=True)
+
+    def _hears_validation(self, trainer: Trainer, batch_idx: int, dataloader_idx: int) -> bool:
+        settled = self._listener.evidence.verdict is not None and not self._listener.evidence.so_far.reason
+        early = batch_idx < MAX_VALIDATION_BATCHES and dataloader_idx == 0
+        return self._run is not None and settled and early and not trainer.sanity_checking
+
+    def _open(self, module: LightningModule, batch: Any) -> None:
+        if self._look is not None:
+            self._look.close()
+        assert self._run is not None
+        assert self._window is not None
+        self._window.clear()
+        self._look = StepLook(module, self._run.setup.layers, self._window)
+        self._look.begin(batch_size(batch))
+
+    def _end_look(self, trainer: Trainer) -> None:
+        look, self._look = self._look, None
+        assert look is not None
+        assert self._run is not None
+        step = logged_step(trainer)
+        self._run.add_look(look.end(step, trainer.optimizers))
+        done = step - self._first_step
+        self._next_look = self._first_step + next(
+            (one for one in FIRST_LOOKS if one >= done), -(-(done + 1) // LOOK_EVERY) * LOOK_EVERY
+        )
+        self._judge(trainer)
+
+    def _judge(self, trainer: Trainer) -> None:
+        """Applies the rules, and tells what is new."""
+        assert self._run is not None
+        step = logged_step(trainer)
+        seen = [one for one in observe(self._run.evidence(step)) if one.rule not in self.ignore]
+        new = self._history.update(seen, step)
+        for finding in new:
+            rank_zero_warn(f"Diagnosis at step {step}: {finding.sentence()}")
+        if new and self._writer is not None:
+            found = [one.as_dict() for one in self.findings()]
+            self._writer.texts({"diagnosis/findings": _markdown(self.findings())}, step, self.account)
+            self._writer.tab_data(TabData("findings", {}, {"findings": found}, {}), step, self.account)
+            self._save(trainer)
+
+    def _save(self, trainer: Trainer) -> None:
+        folder = getattr(trainer.logger, "log_dir", None)
+        if folder is not None:
+            with fsspec.open(f"{folder}/findings.json", "w") as file:
+                json.dump([one.as_dict() for one in self.findings()], file, indent=1)
+
+    def _origin(self, trainer: Trainer, module: LightningModule) -> dict[str, Any]:
+        """Where NaN or infinity first arose in the batch that runs now; called before its backward pass."""
+        step, half = logged_step(trainer) + 1, _is_half(trainer, module)
+        broken = [name for name, value in module.named_parameters() if not value.isfinite().all()]
+        if broken:
+            layer = broken[-1].rpartition(".")[0]
+            words = f"Weights up to {layer} are no longer finite: the step before had a gradient that was not."
+            return {"step": step, "words": words, "layers": (layer,), "half": False}
+        inputs = [tensor for _, tensor in named_tensors(self._batch) if tensor.is_floating_point()]
+        if any(not tensor.isfinite().all() for tensor in inputs):
+            return {"step": step, "words": "The batch itself has values that are NaN or infinite.", "half": False}
+        layer = self._first_broken_layer(trainer, module, inputs[0]) if inputs else ""
+        if layer:
+            words = f"The first output that is not finite is that of {layer}."
+            return {"step": step, "words": words, "layers": (layer,), "half": half}
+        words = "Inputs, weights and what layers return are finite, but not the loss that is computed of it."
+        return {"step": step, "words": words, "half": False}
+
+    def _first_broken_layer(self, trainer: Trainer, module: LightningModule, inputs: Tensor) -> str:
+        layers = [name for name, part in module.named_modules() if name and not any(part.children())]
+        with isolated_rng():
+            seen = run_on(trainer, module, inputs, layers).layers
+        return next((name for name in layers if name in seen and not seen[name].isfinite().all()), "")
+
+    def _end(self, trainer: Trainer) -> None:
+        try:
+            if self._look is not None:
+                self._look.close()
+            self._listener.stop()
+        finally:
+            self._run = self._window = self._look = self._batch = None
+            if self._writer is not None:
+                writer, self._writer = self._writer, None
+                writer.close(trainer)
+                self.account.report()
+
+
+def _setup(trainer: Trainer, module: LightningModule) -> Setup:
+    train, val = first_loader(trainer.train_dataloader), first_loader(trainer.val_dataloaders)
+    data = data_setup(train)
+    by_norm = str(trainer.gradient_clip_algorithm or "norm").endswith("norm")
+    accumulated = trainer.accumulate_grad_batches
+    dataset = None if train is None else train.dataset
+    names = find_class_names(dataset, getattr(trainer, "datamodule", None), module)
+    with torch.no_grad():
+        layers = {} if is_sharded(module) else layer_setups(module, trainer.optimizers)
+    return Setup(
+        layers,
+        [optimizer_setup(optimizer) for optimizer in trainer.optimizers],
+        module.automatic_optimization and len(trainer.optimizers) == 1,
+        trainer.estimated_stepping_batches if module.automatic_optimization else math.inf,
+        trainer.num_training_batches / accumulated,
+        float(trainer.gradient_clip_val) if trainer.gradient_clip_val and by_norm else math.inf,
+        _is_half(trainer, module),
+        max((part.p for part in module.modules() if isinstance(part, nn.modules.dropout._DropoutNd)), default=0.0),
+        [name for name, part in module.named_modules() if isinstance(part, BatchNorm)],
+        data.sequential,
+        data.class_counts,
+        data.purity,
+        data.batch_size,
+        math.nan if trainer.overfit_batches else shared_samples(train, val),  # type: ignore[attr-defined]
+        names is not None,
+    )
+
+
+def _is_half(trainer: Trainer, module: LightningModule) -> bool:
+    dtypes = {parameter.dtype for parameter in module.parameters()}
+    return torch.float16 in dtypes or str(trainer.precision).startswith("16")
+
+
+def _rules(names: list[str]) -> list[str]:
+    unknown = sorted(set(names) - set(CATALOG))
+    if unknown:
+        raise ValueError(f"expected ignore to be names of rules, got {unknown}; rules are: {', '.join(CATALOG)}")
+    return names
+
+
+def _markdown(findings: list[Finding]) -> str:
+    return "\n\n".join(
+        f"**{one.title}**"
+        + (f" ({', '.join(one.layers)})" if one.layers else "")
+        + f", since step {one.first_step}, {one.sure}: {one.evidence} *{one.advice}*"
+        for one in findings
+    )

@@ -1,0 +1,77 @@
+"""From evidence to findings, and what was found so far in a run."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from lightning_cnnviz.functional.diagnosis.catalog import CATALOG
+from lightning_cnnviz.functional.diagnosis.evidence import Evidence
+from lightning_cnnviz.functional.diagnosis.finding import Finding, Observation
+from lightning_cnnviz.functional.diagnosis.rules import CAUSES, CONSEQUENCES, EXPLAINS, HARMLESS_TO_LEARNING, SYMPTOMS
+
+_ORDER = {rule: place for place, rule in enumerate(CATALOG)}
+
+
+def observe(evidence: Evidence) -> list[Observation]:
+    """Returns what the rules see, causes first; what may follow from them only where none is seen that explains it.
+
+    Example:
+        >>> observe(Evidence())
+        []
+    """
+    seen = list(_of(CAUSES, evidence))
+    explained = {rule for one in seen for rule in EXPLAINS.get(one.rule, ())}
+    seen = [one for one in seen if one.rule not in explained]
+    if all(one.rule in HARMLESS_TO_LEARNING for one in seen):
+        seen += _of(CONSEQUENCES, evidence)
+    seen = seen or list(_of(SYMPTOMS, evidence))
+    return sorted(seen, key=lambda one: _ORDER[one.rule])
+
+
+def _of(rules: Iterable[Callable[[Evidence], Iterable[Observation]]], evidence: Evidence) -> Iterator[Observation]:
+    for rule in rules:
+        yield from rule(evidence)
+
+
+class FindingHistory:
+    """What was found in a run, each fault once.
+
+    Example:
+        >>> history = FindingHistory()
+        >>> seen = Observation("dead_units", "All are dead.", since=20, layers=("relu1",))
+        >>> [len(history.update([seen], step)) for step in (100, 200)]
+        [1, 0]
+        >>> [(one.first_step, one.last_step, one.told_step) for one in history.findings]
+        [(20, 200, 100)]
+    """
+
+    def __init__(self, findings: Iterable[Finding] = ()) -> None:
+        self._found = {one.rule: one for one in findings}
+
+    @property
+    def findings(self) -> list[Finding]:
+        """All findings, the most probable cause first."""
+        return sorted(self._found.values(), key=lambda one: _ORDER[one.rule])
+
+    def update(self, seen: Iterable[Observation], step: int) -> list[Finding]:
+        """Takes what is seen at a step; returns the findings that are new."""
+        new = []
+        for one in seen:
+            before = self._found.get(one.rule)
+            fault = CATALOG[one.rule]
+            finding = Finding(
+                one.rule,
+                fault.title,
+                one.layers if before is None else tuple(dict.fromkeys([*before.layers, *one.layers])),
+                one.since if before is None else min(before.first_step, one.since),
+                step,
+                step if before is None else before.told_step,
+                one.evidence if before is None else before.evidence,
+                fault.chart,
+                one.sure,
+                fault.advice,
+                fault.source,
+                one.numbers if before is None else before.numbers,
+            )
+            self._found[one.rule] = finding
+            if before is None:
+                new.append(finding)
+        return new

@@ -1,0 +1,376 @@
+"""What is measured of a run, as numbers on the CPU; all that rules know."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+
+class LayerSetup(NamedTuple):
+    """A layer with weights before the first step.
+
+    Attributes:
+        kind: Name of its class.
+        trainable: Whether its weight requires a gradient.
+        optimized: Whether an optimizer holds its weight.
+        units: Number of its outputs: channels or features.
+        scale: Standard deviation of its weights as a multiple of √(2 / inputs of a unit), He's initialisation.
+        constant: Whether all of its weights have the same value.
+        untrained: Whether its weights are distributed as a usual initialisation leaves them.
+    """
+
+    kind: str
+    trainable: bool
+    optimized: bool
+    units: int
+    scale: float
+    constant: bool
+    untrained: bool
+
+
+class OptimizerSetup(NamedTuple):
+    """An optimizer before the first step.
+
+    Attributes:
+        kind: Name of its class.
+        momentum: Its momentum or first beta; 0 without.
+        weight_decay: The largest of its groups.
+    """
+
+    kind: str
+    momentum: float
+    weight_decay: float
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What is known before the first step.
+
+    Attributes:
+        layers: Name → layer with weights, in network order.
+        optimizers: All optimizers.
+        automatic: Whether Lightning calls the optimizer.
+        planned_steps: Optimizer steps that the run is to have; infinite if not known.
+        epoch_steps: Optimizer steps of an epoch; infinite if not known.
+        clip_norm: Norm to which gradients are clipped; infinite without.
+        half: Whether numbers are computed in float16.
+        dropout: Highest probability of the dropout layers.
+        normalizations: Names of batch normalisation layers.
+        sequential: Whether training samples come in the order of the dataset.
+        class_counts: Training samples of each class; empty if not known.
+        purity: Mean share of the most frequent class in blocks of successive training samples of the size of a batch,
+            in the order of the dataset; NaN if not known.
+        batch_size: Samples of a training batch.
+        shared_samples: Share of validation samples that are training samples, as the datasets tell; NaN if unknown.
+        has_class_names: Whether the dataset tells names of classes.
+    """
+
+    layers: Mapping[str, LayerSetup] = field(default_factory=dict)
+    optimizers: Sequence[OptimizerSetup] = ()
+    automatic: bool = True
+    planned_steps: float = math.inf
+    epoch_steps: float = math.inf
+    clip_norm: float = math.inf
+    half: bool = False
+    dropout: float = 0.0
+    normalizations: Sequence[str] = ()
+    sequential: bool = False
+    class_counts: Sequence[int] = ()
+    purity: float = math.nan
+    batch_size: int = 0
+    shared_samples: float = math.nan
+    has_class_names: bool = False
+
+
+class LossFacts(NamedTuple):
+    """A loss function in the graph of the loss.
+
+    Attributes:
+        name: Its name in `torch.nn.functional`.
+        kind: What it compares, see `LossCall`.
+        outputs: Scores per sample.
+        log_probabilities: Whether the scores can be logarithms of probabilities; of `"classes"` only.
+        after_softmax: Name of the function that made probabilities of the scores before; empty if there is none.
+        class_indices: Of `"values"`: how many different class indices of the batch are the targets; 0 if they are not.
+    """
+
+    name: str
+    kind: str
+    outputs: int
+    log_probabilities: bool
+    after_softmax: str
+    class_indices: int
+
+
+class GraphFacts(NamedTuple):
+    """The operations between the loss and the weights.
+
+    Attributes:
+        products: Number of convolutions and matrix products with weights.
+        linear: Whether nothing but linear operations, pooling and normalisation lies between them.
+    """
+
+    products: int
+    linear: bool
+
+
+class LayerLook(NamedTuple):
+    """What a layer returned in one pass.
+
+    Attributes:
+        std: Standard deviation of its values.
+        dead: Share of units that were never positive; NaN where that means nothing.
+        saturated: Share of values at a bound; NaN where there is none.
+        non_finite: Number of values that are NaN or infinite.
+        variation: Largest difference between two samples in one value, as a share of the largest |value|.
+    """
+
+    std: float
+    dead: float
+    saturated: float
+    non_finite: int
+    variation: float
+
+
+class NormalizationLook(NamedTuple):
+    """A batch normalisation in one pass.
+
+    Attributes:
+        samples: Samples in the batch.
+        values: Values of a channel in the batch.
+        distance: Median over channels of |running mean − batch mean| / batch deviation.
+        ratio: Median over channels of |log(running variance / batch variance)|.
+        batches: Batches that the running statistics have seen.
+    """
+
+    samples: int
+    values: int
+    distance: float
+    ratio: float
+    batches: int
+
+
+@dataclass(frozen=True)
+class Look:
+    """One training step, looked at closely.
+
+    Attributes:
+        step: Optimizer step at the end of it.
+        gradients: Layer → statistics of its weight's gradient, as of `GradientWindow`.
+        without_gradient: Layers that ran, whose weight requires a gradient, is in an optimizer, and has none.
+        total_norm: Norm of the gradient of all parameters.
+        layers: Layer → what it returned.
+        alike: Layers whose units all have the same weights.
+        normalizations: Name → batch normalisation.
+        evaluating: Layers in evaluation mode that ought to be training: name → kind.
+        learning_rates: Of each parameter group.
+        received: Smallest, largest, mean and standard deviation of what the first layer with weights receives.
+        uncleared: Optimizers whose gradients were not cleared since their last step: index → number of parameters.
+        samples: Samples in the batch.
+    """
+
+    step: int
+    gradients: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    without_gradient: Sequence[str] = ()
+    total_norm: float = math.nan
+    layers: Mapping[str, LayerLook] = field(default_factory=dict)
+    alike: Sequence[str] = ()
+    normalizations: Mapping[str, NormalizationLook] = field(default_factory=dict)
+    evaluating: Mapping[str, str] = field(default_factory=dict)
+    learning_rates: Sequence[float] = ()
+    received: Sequence[float] = ()
+    uncleared: int = 0
+    samples: int = 0
+
+
+@dataclass(frozen=True)
+class ScoreLook:
+    """Scores of one batch, or of several.
+
+    Attributes:
+        step: Optimizer step.
+        classes: Number of classes that the model has scores for.
+        true: Class index of each sample, of those that have one.
+        predicted: Predicted class index of each of them.
+        losses: Cross-entropy of each of them, in nats.
+        ranks: Of each that is a mistake, which share of the other classes, apart from the predicted one, have a higher
+            score than the true one: 0 for the second best, 1 for the last; otherwise NaN.
+        means: Mean of the inputs, by channel.
+        deviations: Their standard deviation, by channel.
+    """
+
+    step: int
+    classes: int
+    true: IntArray
+    predicted: IntArray
+    losses: FloatArray
+    ranks: FloatArray
+    means: FloatArray
+    deviations: FloatArray
+
+    @property
+    def samples(self) -> int:
+        """Number of samples."""
+        return len(self.true)
+
+    @property
+    def accuracy(self) -> float:
+        """Share of correct predictions, 0…1; NaN without samples."""
+        return float((self.true == self.predicted).mean()) if self.samples else math.nan
+
+    @property
+    def mean_loss(self) -> float:
+        """Mean cross-entropy, in nats; NaN without samples."""
+        return float(self.losses.mean()) if self.samples else math.nan
+
+    @property
+    def mistakes(self) -> int:
+        """Number of mistakes."""
+        return int((self.true != self.predicted).sum())
+
+    @property
+    def mean_rank(self) -> float:
+        """Mean rank of the true class in mistakes, 0…1, 0.5 if it is as good as random; NaN without mistakes."""
+        known = self.ranks[np.isfinite(self.ranks)]
+        return float(known.mean()) if len(known) else math.nan
+
+    @property
+    def class_counts(self) -> IntArray:
+        """Number of samples of each class."""
+        return np.bincount(self.true, minlength=self.classes)
+
+    @property
+    def counts(self) -> IntArray:
+        """Confusion matrix, shape (classes, classes): rows are the true classes."""
+        cells = np.bincount(self.true * self.classes + self.predicted, minlength=self.classes**2)
+        return cells.reshape(self.classes, self.classes)
+
+    @staticmethod
+    def sum_of(looks: Sequence["ScoreLook"]) -> "ScoreLook":
+        """Returns the looks as one, of the step and with the number of classes of the last."""
+        alike = [
+            look for look in looks if look.classes == looks[-1].classes and len(look.means) == len(looks[-1].means)
+        ]
+        weights = [max(look.samples, 1) for look in alike]
+        means = np.average([look.means for look in alike], axis=0, weights=weights)
+        squares = [look.deviations**2 + look.means**2 for look in alike]
+        variances = np.average(squares, axis=0, weights=weights) - means**2
+        true, predicted = (np.concatenate([getattr(look, name) for look in alike]) for name in ("true", "predicted"))
+        losses, ranks = (np.concatenate([getattr(look, name) for look in alike]) for name in ("losses", "ranks"))
+        deviations = np.sqrt(np.maximum(variances, 0))
+        return ScoreLook(looks[-1].step, looks[-1].classes, true, predicted, losses, ranks, means, deviations)
+
+
+@dataclass
+class Evidence:
+    """All that is known of a run so far; it may not be changed once it was asked for what follows from it.
+
+    Attributes:
+        setup: What was known before the first step.
+        step: Optimizer steps so far.
+        losses: The loss of each batch.
+        loss_steps: The optimizer step of each of them.
+        loss_facts: Loss functions in the graph of the loss.
+        graph: The operations in the graph of the loss; None if not known.
+        looks: Training steps looked at closely, in order.
+        scores: Scores of training batches, in order.
+        validations: Scores of validations, in order.
+        leaked: Share of validation samples that were seen in training batches, estimated; NaN if not known.
+        non_finite: What was found where the loss first became NaN or infinite, in words; and layers.
+    """
+
+    setup: Setup = field(default_factory=Setup)
+    step: int = 0
+    losses: FloatArray = field(default_factory=lambda: np.zeros(0))
+    loss_steps: FloatArray = field(default_factory=lambda: np.zeros(0))
+    loss_facts: Sequence[LossFacts] = ()
+    graph: GraphFacts | None = None
+    looks: Sequence[Look] = ()
+    scores: Sequence[ScoreLook] = ()
+    validations: Sequence[ScoreLook] = ()
+    leaked: float = math.nan
+    non_finite: Mapping[str, Any] = field(default_factory=dict)
+
+    # ---- of the loss
+
+    @property
+    def of_classes(self) -> bool:
+        """Whether it is known that the loss compares class scores with class indices, and that scores are known."""
+        return bool(self.scores)
+
+    @cached_property
+    def chance(self) -> float:
+        """Cross-entropy of always giving the classes' shares, in nats; NaN if not known."""
+        if not self.scores:
+            return math.nan
+        counts = ScoreLook.sum_of(self.scores[-50:]).class_counts
+        shares = counts[counts > 0] / counts.sum()
+        return float(-(shares * np.log(shares)).sum())
+
+    @property
+    def start_loss(self) -> float:
+        """Mean of the first five losses, where finite; NaN if there are none."""
+        return _mean(self.losses[:5])
+
+    @property
+    def first_loss(self) -> float:
+        """The loss before the first step; NaN if there is none."""
+        return float(self.losses[0]) if len(self.losses) else math.nan
+
+    def recent_loss(self, batches: int = 40) -> float:
+        """Mean of the last losses; NaN if one of them is not finite."""
+        recent = self.losses[-batches:]
+        return float(recent.mean()) if len(recent) and np.isfinite(recent).all() else math.nan
+
+    @cached_property
+    def recent_scores(self) -> ScoreLook | None:
+        """Scores of the last training batches, of some 300 samples; None if there are fewer than 100."""
+        chosen: list[ScoreLook] = []
+        for look in reversed(self.scores):
+            chosen.insert(0, look)
+            if sum(one.samples for one in chosen) >= 300:
+                break
+        return ScoreLook.sum_of(chosen) if sum(one.samples for one in chosen) >= 100 else None
+
+    @cached_property
+    def is_stuck(self) -> bool:
+        """Whether the loss of a classifier is hardly below chance, after some steps."""
+        return self.step >= 60 and self.of_classes and not self.recent_cross_entropy < 0.93 * self.chance
+
+    @cached_property
+    def is_slow(self) -> bool:
+        """Whether the loss of a classifier is still above half of chance, after a hundred steps."""
+        return self.step >= 100 and self.of_classes and not self.recent_cross_entropy < 0.5 * self.chance
+
+    @cached_property
+    def recent_cross_entropy(self) -> float:
+        """Cross-entropy of the last training batches, in nats; NaN if not known."""
+        recent = self.recent_scores
+        return math.nan if recent is None else recent.mean_loss
+
+    # ---- of looks
+
+    def recent_looks(self, most: int = 3) -> Sequence[Look]:
+        """The last looks."""
+        return self.looks[-most:]
+
+    @cached_property
+    def update_ratios(self) -> list[tuple[int, float, float]]:
+        """Step, and median and maximum over layers of ‖Δw‖ / ‖w‖, of each look where it is known."""
+        known = [
+            (look.step, [row["update_ratio"] for row in look.gradients.values() if math.isfinite(row["update_ratio"])])
+            for look in self.looks
+        ]
+        return [(step, float(np.median(ratios)), max(ratios)) for step, ratios in known if ratios]
+
+
+def _mean(values: FloatArray) -> float:
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if len(finite) else math.nan

@@ -1,0 +1,71 @@
+"""Rules about what layers return."""
+
+from collections.abc import Iterable
+
+from lightning_cnnviz.functional.diagnosis.evidence import Evidence
+from lightning_cnnviz.functional.diagnosis.finding import Observation
+
+
+def no_nonlinearity(evidence: Evidence) -> Iterable[Observation]:
+    """There is nothing but linear operations between the loss and the weights."""
+    if evidence.graph is not None and evidence.graph.linear and evidence.graph.products >= 2:
+        words = f"Between its {evidence.graph.products} layers with weights the network applies no activation."
+        yield Observation("no_nonlinearity", words, 1, sure="certain")
+
+
+def dead_units(evidence: Evidence) -> Iterable[Observation]:
+    """Most units of a rectifier are never positive, and the classifier learns slowly or not at all."""
+    looks = evidence.recent_looks()
+    if len(looks) < 2 or not evidence.is_slow:
+        return
+    shares = {name: min(look.layers[name].dead for look in looks if name in look.layers) for name in looks[-1].layers}
+    dead = [name for name, share in shares.items() if share >= (0.85 if evidence.is_stuck else 0.95)]
+    if dead:
+        most = max(shares[name] for name in dead)
+        samples = sum(look.samples for look in looks)
+        words = f"{most:.0%} of the units were never positive, in {samples} samples."
+        since = next(
+            look.step for look in evidence.looks if look.layers.get(dead[0]) and look.layers[dead[0]].dead >= 0.8
+        )
+        yield Observation("dead_units", words, since, tuple(dead), {"dead": most})
+
+
+def saturated_activations(evidence: Evidence) -> Iterable[Observation]:
+    """Most values of a bounded activation are at its bounds, and the classifier learns slowly or not at all."""
+    looks = evidence.recent_looks()
+    if len(looks) < 2 or not evidence.is_slow:
+        return
+    names = list(looks[-1].layers)[:-1]  # an output may be at its bounds
+    shares = {name: min(look.layers[name].saturated for look in looks if name in look.layers) for name in names}
+    full = [name for name, share in shares.items() if share >= 0.7]
+    if full:
+        most = max(shares[name] for name in full)
+        words = f"{most:.0%} of the values are within 1 % of the range from a bound."
+        yield Observation("saturated_activations", words, looks[0].step, tuple(full), {"saturated": most})
+
+
+def bottleneck(evidence: Evidence) -> Iterable[Observation]:
+    """A layer returns the same for every sample, or has far fewer units than there are classes."""
+    looks = evidence.recent_looks()
+    if len(looks) < 2 or not evidence.is_slow:
+        return
+    constant = [
+        name
+        for name in looks[-1].layers
+        if all(name in look.layers and look.layers[name].variation < 1e-4 for look in looks)
+    ]
+    if constant and evidence.is_stuck:
+        words = f"From {constant[0]} on, the output is the same for all samples."
+        yield Observation("bottleneck", words, looks[0].step, tuple(constant[:1]), sure="certain")
+        return
+    classes = evidence.scores[-1].classes
+    inner = list(evidence.setup.layers.items())[:-1]
+    narrow = [name for name, one in inner if 0 < one.units <= max(1, classes // 5)]
+    if narrow and classes >= 5:
+        units = min(evidence.setup.layers[name].units for name in narrow)
+        words = f"It has {units} units, from which {classes} classes are to be told."
+        yield Observation("bottleneck", words, 1, tuple(narrow), {"units": units})
+
+
+CAUSES = (no_nonlinearity,)
+CONSEQUENCES = (dead_units, saturated_activations, bottleneck)

@@ -1,0 +1,103 @@
+"""Rules about what the network is fed with."""
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+
+from lightning_cnnviz.functional.diagnosis.evidence import Evidence, ScoreLook
+from lightning_cnnviz.functional.diagnosis.finding import Observation
+
+
+def inputs_not_normalized(evidence: Evidence) -> Iterable[Observation]:
+    """The first layer with weights receives values of another order than 1."""
+    received = [look.received for look in evidence.looks[:3] if len(look.received) == 4]
+    if not received:
+        return
+    low, high, mean, std = np.median(np.array(received), axis=0).tolist()
+    layer = next(iter(evidence.setup.layers), "")
+    large = max(abs(low), abs(high)) >= 30 and std >= 5
+    shifted = std > 0 and abs(mean) > 5 * std and abs(mean) > 1
+    if large or shifted:
+        words = (
+            f"It receives values from {low:.4g} to {high:.4g}, with a mean of {mean:.3g} and a deviation of {std:.3g}."
+        )
+        numbers = {"mean": mean, "std": std}
+        yield Observation(
+            "inputs_not_normalized", words, 1, (layer,) if layer else (), numbers, "certain" if large else "likely"
+        )
+
+
+def preprocessing_differs(evidence: Evidence) -> Iterable[Observation]:
+    """Inputs of training and validation are distributed differently, and the validation is worse."""
+    train, val = _both(evidence)
+    if train is None or val is None or mistakes_are_random(evidence):
+        return
+    shift, factor = input_difference(train, val)
+    worse = val.accuracy < train.accuracy - 0.1 or val.mean_loss > 1.5 * train.mean_loss
+    if worse and (shift > 0.5 or factor > 1.7):
+        yield Observation("preprocessing_differs", _difference(train, val), val.step, numbers={"shift": shift})
+
+
+def augmentation_destroys_labels(evidence: Evidence) -> Iterable[Observation]:
+    """Training inputs differ from validation inputs, and the class of many cannot be told."""
+    train, val = _both(evidence)
+    if train is None or val is None or not mistakes_are_random(evidence):
+        return
+    shift, factor = input_difference(train, val)
+    if shift > 0.3 or factor > 1.4:
+        words = f"{_difference(train, val)} Mistakes in training are as good as random."
+        yield Observation("augmentation_destroys_labels", words, val.step, numbers={"shift": shift})
+
+
+def leakage(evidence: Evidence) -> Iterable[Observation]:
+    """Samples of the training are among those of the validation."""
+    shared, leaked = evidence.setup.shared_samples, evidence.leaked
+    if shared > 0.02:
+        words = f"{shared:.0%} of the validation samples are training samples, as the indices of the datasets tell."
+        yield Observation("leakage", words, 1, numbers={"share": shared}, sure="certain")
+    elif leaked > 0.2:
+        words = f"About {min(leaked, 1):.0%} of the validation samples are equal to training samples, bit for bit."
+        yield Observation("leakage", words, evidence.step, numbers={"share": min(leaked, 1.0)})
+
+
+# ---- shared with other rules
+
+
+def mistakes_are_random(evidence: Evidence) -> bool:
+    """Whether, in mistakes of the training, the true class ranks as if drawn at random among the others."""
+    scores = evidence.recent_scores
+    return (
+        scores is not None
+        and evidence.step >= 120
+        and scores.mistakes >= 50
+        and scores.mean_rank > 0.36
+        and scores.classes > 3
+    )
+
+
+def input_difference(train: ScoreLook, val: ScoreLook) -> tuple[float, float]:
+    """Distance between means, in deviations, and the factor between deviations; the largest of all channels."""
+    if len(train.means) != len(val.means):
+        return 0.0, 1.0
+    pooled = np.maximum(np.sqrt((train.deviations**2 + val.deviations**2) / 2), 1e-12)
+    shift = float((np.abs(train.means - val.means) / pooled).max())
+    low, high = (np.maximum(one.deviations, 1e-12) for one in (train, val))
+    return shift, float(np.maximum(low / high, high / low).max())
+
+
+def _both(evidence: Evidence) -> tuple[ScoreLook | None, ScoreLook | None]:
+    val = evidence.validations[-1] if evidence.validations else None
+    return evidence.recent_scores, val if val is not None and val.samples >= 50 else None
+
+
+def _difference(train: ScoreLook, val: ScoreLook) -> str:
+    parts = [
+        f"{split} have a mean of {float(one.means.mean()):.3g} and a deviation of {float(one.deviations.mean()):.3g}"
+        for split, one in (("Training inputs", train), ("those of the validation", val))
+    ]
+    accuracy = f"accuracy {train.accuracy:.0%} and {val.accuracy:.0%}"
+    return f"{parts[0]}, {parts[1]}; {accuracy}." if math.isfinite(val.mean_loss) else f"{parts[0]}, {parts[1]}."
+
+
+CAUSES = (inputs_not_normalized, preprocessing_differs, augmentation_destroys_labels, leakage)

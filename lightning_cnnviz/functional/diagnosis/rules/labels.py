@@ -1,0 +1,112 @@
+"""Rules about the labels and the order in which they come."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from lightning_cnnviz.functional.diagnosis.evidence import Evidence, FloatArray, ScoreLook
+from lightning_cnnviz.functional.diagnosis.finding import Observation
+from lightning_cnnviz.functional.diagnosis.rules.inputs import mistakes_are_random
+
+
+def labels_do_not_fit(evidence: Evidence) -> Iterable[Observation]:
+    """In mistakes of the training the given class ranks as if drawn at random, though the network is trained."""
+    scores = evidence.recent_scores
+    ratios = [ratio for _, ratio, _ in evidence.update_ratios]
+    if scores is None or not mistakes_are_random(evidence) or not ratios or not 2e-4 < float(np.median(ratios)) < 0.1:
+        return
+    words = f"Accuracy in training is {scores.accuracy:.0%}; in mistakes the given class is at {scores.mean_rank:.2f} "
+    words += "among the others (0 is second best, 0.5 is random)."
+    val = evidence.validations[-1] if evidence.validations else None
+    if val is not None and val.accuracy > scores.accuracy + 0.1:
+        words += f" Accuracy in validation is {val.accuracy:.0%}."
+    yield Observation("labels_do_not_fit", words, 120, numbers={"rank": scores.mean_rank})
+
+
+def labels_shifted(evidence: Evidence) -> Iterable[Observation]:
+    """In validation nearly all samples of a class are taken for one other class, a different one for each."""
+    if not evidence.validations or evidence.validations[-1].samples < 100:
+        return
+    counts = evidence.validations[-1].counts
+    present = np.flatnonzero(counts.sum(axis=1) >= 5)
+    if len(present) < 3:
+        return
+    most = counts[present].argmax(axis=1)
+    share = counts[present, most] / counts[present].sum(axis=1)
+    moved = (most != present) & (share >= 0.5)
+    if moved.mean() >= 0.7 and len(set(most[moved].tolist())) >= 0.8 * moved.sum():
+        pairs = ", ".join(f"{true} as {found}" for true, found in list(zip(present, most, strict=True))[:3])
+        words = f"In validation class {pairs} and so on are predicted, in {share[moved].mean():.0%} of their samples."
+        yield Observation("labels_shifted", words, evidence.validations[-1].step, sure="certain")
+
+
+def class_imbalance(evidence: Evidence) -> Iterable[Observation]:
+    """One class has nine of ten samples, and the others are hardly ever found."""
+    if evidence.step < 100 or not evidence.scores:
+        return
+    seen = ScoreLook.sum_of(evidence.scores)
+    counts = np.array(evidence.setup.class_counts) if evidence.setup.class_counts else seen.class_counts
+    share = float(counts.max() / max(counts.sum(), 1))
+    judged = evidence.validations[-1] if evidence.validations else evidence.recent_scores
+    if judged is None or share < 0.9 or len(counts) < 2 or counts.sum() < 200 or judged.classes <= counts.argmax():
+        return
+    rare = judged.true != counts.argmax()
+    found = float((judged.predicted == judged.true)[rare].mean()) if rare.any() else 1.0
+    if found < 0.6:
+        words = (
+            f"Class {counts.argmax()} has {share:.0%} of the training samples; of the others {found:.0%} are found."
+        )
+        yield Observation("class_imbalance", words, 1, numbers={"share": share}, sure="certain")
+
+
+def sorted_batches(evidence: Evidence) -> Iterable[Observation]:
+    """Batches hold one class each, though there are several."""
+    setup = evidence.setup
+    counts = np.array(setup.class_counts)
+    if setup.sequential and setup.purity >= 0.9 and len(counts) > 1 and counts.max() <= 0.8 * counts.sum():
+        words = "The data are sorted by class and not shuffled, so that a batch has one class."
+        yield Observation("sorted_batches", words, 1, numbers={"purity": setup.purity}, sure="certain")
+        return
+    rows = [look.class_counts for look in evidence.scores if look.samples >= 4]
+    if len(rows) < 6:
+        return
+    width = max(map(len, rows))
+    total = np.sum([np.pad(row, (0, width - len(row))) for row in rows], axis=0)
+    pure = float(np.mean([row.max() / row.sum() for row in rows]))
+    if pure >= 0.95 and total.max() <= 0.75 * total.sum():
+        words = f"In batches looked at, {pure:.0%} of the samples are of one class, another one in other batches."
+        yield Observation("sorted_batches", words, evidence.scores[0].step, numbers={"purity": pure}, sure="certain")
+
+
+def not_shuffled(evidence: Evidence) -> Iterable[Observation]:
+    """Samples come in the order of the dataset, in which neighbours are often of the same class."""
+    setup = evidence.setup
+    counts = np.array(setup.class_counts)
+    if not setup.sequential or len(counts) < 2 or not setup.purity < 0.9 or setup.batch_size < 4:
+        return
+    usual = _purity_by_chance(counts / counts.sum(), setup.batch_size)
+    if setup.purity > usual + 0.15:
+        words = f"In the order of the dataset a batch has {setup.purity:.0%} of one class; {usual:.0%} if shuffled."
+        yield Observation("not_shuffled", words, 1, numbers={"purity": setup.purity}, sure="certain")
+
+
+def one_class_predicted(evidence: Evidence) -> Iterable[Observation]:
+    """All predictions are the same class, though there are several."""
+    judged, recent = evidence.validations[-1:], evidence.recent_scores
+    if recent is None or evidence.step < 120:
+        return
+    looks = [recent, *(one for one in judged if one.samples >= 100)]
+    shares = [np.bincount(look.predicted) / look.samples for look in looks]
+    balanced = all(look.class_counts.max() <= 0.8 * look.samples for look in looks)
+    if balanced and len({int(share.argmax()) for share in shares}) == 1 and min(map(np.max, shares)) >= 0.98:
+        words = f"Class {shares[-1].argmax()} is predicted for {shares[-1].max():.0%} of {looks[-1].samples} samples."
+        yield Observation("one_class_predicted", words, looks[-1].step, numbers={"share": float(shares[-1].max())})
+
+
+def _purity_by_chance(shares: FloatArray, size: int, draws: int = 200) -> float:
+    return float((np.random.default_rng(0).multinomial(size, shares, draws).max(axis=1) / size).mean())
+
+
+CAUSES = (labels_shifted, class_imbalance, sorted_batches, not_shuffled)
+CONSEQUENCES = (labels_do_not_fit,)
+SYMPTOMS = (one_class_predicted,)

@@ -1,0 +1,59 @@
+"""Rules about batch normalisation and layers that behave differently in evaluation."""
+
+from collections.abc import Iterable
+
+from lightning_cnnviz.functional.diagnosis.evidence import Evidence
+from lightning_cnnviz.functional.diagnosis.finding import Observation
+
+
+def batch_norm_of_one(evidence: Evidence) -> Iterable[Observation]:
+    """Batch normalisation over the values of one sample."""
+    looks = [look for look in evidence.looks if look.normalizations]
+    if len(looks) >= 3 and all(one.samples == 1 for look in looks for one in look.normalizations.values()):
+        words = "In training each sample is normalised by itself, in evaluation by running statistics of all."
+        layers = tuple(looks[-1].normalizations)
+        yield Observation("batch_norm_of_one", words, looks[0].step, layers, sure="certain")
+
+
+def normalization_statistics(evidence: Evidence) -> Iterable[Observation]:
+    """Running statistics are far from those of the batches."""
+    looks = [look for look in evidence.recent_looks() if look.step >= 60 and look.normalizations]
+    if len(looks) < 2:
+        return
+    far = [
+        {
+            name: one
+            for name, one in look.normalizations.items()
+            if one.samples > 1 and one.values >= 32 and (one.distance > 1 or one.ratio > 1.4)
+        }
+        for look in looks
+    ]
+    layers = [name for name in far[-1] if all(name in one for one in far)]
+    if layers and _validates_badly(evidence):
+        worst = max(layers, key=lambda name: max(far[-1][name].distance, far[-1][name].ratio))
+        one = far[-1][worst]
+        words = (
+            f"In {worst} the running mean is {one.distance:.2g} deviations from the batch's (median over channels) "
+        )
+        words += f"and the variances differ by a factor of {2.718281828**one.ratio:.2g}, after {one.batches} batches."
+        yield Observation("normalization_statistics", words, looks[0].step, tuple(layers))
+
+
+def _validates_badly(evidence: Evidence) -> bool:
+    train, val = evidence.recent_scores, evidence.validations[-1:]
+    return not train or not val or val[0].mean_loss > 1.3 * train.mean_loss
+
+
+def layers_in_evaluation_mode(evidence: Evidence) -> Iterable[Observation]:
+    """Layers that act in training only are in evaluation mode while the model trains."""
+    looks = evidence.recent_looks(2)
+    if len(looks) < 2:
+        return
+    layers = [name for name in looks[-1].evaluating if all(name in look.evaluating for look in looks)]
+    if layers:
+        kinds = ", ".join(sorted({looks[-1].evaluating[name] for name in layers}))
+        words = f"{len(layers)} layers ({kinds}) are in evaluation mode in training steps."
+        yield Observation("layers_in_evaluation_mode", words, evidence.looks[0].step, tuple(layers), sure="certain")
+
+
+CAUSES = (batch_norm_of_one, normalization_statistics, layers_in_evaluation_mode)

@@ -1,0 +1,126 @@
+"""Hearing what layers receive: the first layer with weights, and batch normalisations in training."""
+
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from lightning_cnnviz.functional.diagnosis.evidence import NormalizationLook
+from lightning_cnnviz.model.outputs import first_tensor, plain
+
+BatchNorm = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+
+
+class InputTap:
+    """Hears, in one pass, what the first layer with weights receives and what batch normalisations do.
+
+    Args:
+        layers: Layers with weights, by name.
+        normalizations: Batch normalisations, by name.
+
+    Example:
+        >>> net = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3))
+        >>> tap = InputTap({"0": net[0]}, {"1": net[1]})
+        >>> _ = net(torch.ones(5, 4))
+        >>> tap.close()
+        >>> tap.received(), tap.normalizations()["1"].samples
+        ([1.0, 1.0, 1.0, 0.0], 5)
+    """
+
+    def __init__(self, layers: dict[str, nn.Module], normalizations: dict[str, nn.Module]) -> None:
+        self._received: Tensor | None = None
+        self._heard = False
+        self._batches: dict[str, tuple[tuple[int, ...], Tensor]] = {}
+        self._handles: list[RemovableHandle] = []
+        self._add(layers.values(), self._first)
+        for name, part in normalizations.items():
+            self._add([part], partial(self._normalized, name))
+
+    def close(self) -> None:
+        """Removes the hooks."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+
+    def received(self) -> list[float]:
+        """Smallest, largest, mean and deviation of what the first layer received; empty if that is not known."""
+        return [] if self._received is None else [float(value) for value in self._received.tolist()]
+
+    def normalizations(self) -> dict[str, NormalizationLook]:
+        """What each batch normalisation did, those that used the batch's statistics."""
+        found = {}
+        for name, (shape, facts) in self._batches.items():
+            distance, ratio, batches = facts.tolist()
+            values = torch.Size(shape).numel() // max(shape[1], 1)
+            found[name] = NormalizationLook(shape[0], values, distance, ratio, int(batches))
+        return found
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A model that is copied or saved meanwhile gets an inactive tap.
+        return {"_received": None, "_heard": True, "_batches": {}, "_handles": []}
+
+    def _add(self, parts: Iterable[nn.Module], hook: Any) -> None:
+        self._handles += [part.register_forward_pre_hook(hook) for part in parts]
+
+    def _first(self, module: nn.Module, args: Any) -> None:
+        given = first_tensor(args)
+        if self._heard or given is None:
+            return
+        self._heard = True
+        if given.is_floating_point() and given.numel() > 1:
+            values = plain(given.detach()).float()
+            low, high = values.aminmax()
+            self._received = torch.stack([low, high, values.mean(), values.std(unbiased=False)])
+
+    def _normalized(self, name: str, module: nn.Module, args: Any) -> None:
+        given = first_tensor(args)
+        assert isinstance(module, BatchNorm)
+        mean, variance = module.running_mean, module.running_var
+        if not module.training or given is None or given.ndim < 2 or mean is None or variance is None:
+            return
+        with torch.no_grad():
+            values = plain(given.detach()).float()
+            others = [dimension for dimension in range(values.ndim) if dimension != 1]
+            var, center = torch.var_mean(values, others, unbiased=False)
+            var = var + 1e-8
+            distance = ((mean - center).abs() / var.sqrt()).median()
+            ratio = ((variance + 1e-8) / var).log().abs().median()
+            batches = module.num_batches_tracked if module.num_batches_tracked is not None else torch.zeros(())
+            self._batches[name] = tuple(given.shape), torch.stack([distance, ratio, batches.to(distance)])
+
+
+def left_in_evaluation(module: nn.Module) -> dict[str, str]:
+    """Returns layers in evaluation mode that are trained: name → kind.
+
+    Those are dropout layers beside parameters that are trained, and batch normalisations that have seen no batch yet,
+    whose running statistics are those of no data.
+
+    Example:
+        >>> left_in_evaluation(nn.Sequential(nn.Linear(4, 3), nn.Dropout(0.5).eval()))
+        {'1': 'Dropout'}
+    """
+    parts = dict(module.named_modules())
+    found = {}
+    for name, part in parts.items():
+        if part.training:
+            continue
+        if isinstance(part, BatchNorm):
+            batches = part.num_batches_tracked
+            fresh = batches is not None and int(batches) == 0 and part.track_running_stats
+            if fresh and (part.weight is None or part.weight.requires_grad):
+                found[name] = type(part).__name__
+        elif isinstance(part, nn.modules.dropout._DropoutNd) and part.p > 0 and _beside_trained(parts, name):
+            found[name] = type(part).__name__
+    return found
+
+
+def _beside_trained(parts: dict[str, nn.Module], name: str) -> bool:
+    while name:
+        name = name.rpartition(".")[0]
+        parameters = list(parts[name].parameters())
+        if parameters:
+            return any(parameter.requires_grad for parameter in parameters)
+    return False

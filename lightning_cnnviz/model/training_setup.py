@@ -1,0 +1,111 @@
+"""How layers are set up for training: who trains them, and how their weights are initialised."""
+
+import math
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from lightning_cnnviz.functional.diagnosis.evidence import LayerSetup, OptimizerSetup
+from lightning_cnnviz.model.layers import layers_with_weights, weights_of
+from lightning_cnnviz.model.sharding import is_shard
+
+FEWEST_WEIGHTS = 100
+"""Weights of a layer from which on their distribution tells something."""
+
+
+def layer_setups(module: nn.Module, optimizers: Sequence[Optimizer]) -> dict[str, LayerSetup]:
+    """Returns the layers whose weight has at least two dimensions, in network order.
+
+    Example:
+        >>> net = nn.Sequential(nn.Linear(64, 32), nn.Linear(32, 10).requires_grad_(False))
+        >>> setups = layer_setups(net, [torch.optim.SGD(net[0].parameters(), lr=0.1)])
+        >>> setups["0"].optimized, setups["1"].trainable, setups["1"].untrained
+        (True, False, True)
+    """
+    owned = {id(parameter) for optimizer in optimizers for parameter in parameters_of(optimizer)}
+    weights = weights_of(module, layers_with_weights(module, fewest_dimensions=2))
+    parts = dict(module.named_modules())
+    return {
+        name: _setup(type(parts[name]).__name__, weight, id(weight) in owned)
+        for name, weight in weights.items()
+        if not is_shard(weight) and weight.is_floating_point() and weight.numel()
+    }
+
+
+def optimizer_setup(optimizer: Optimizer) -> OptimizerSetup:
+    """Returns what an optimizer does.
+
+    Example:
+        >>> optimizer_setup(torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1, momentum=0.9)).momentum
+        0.9
+    """
+    groups = optimizer.param_groups
+    momenta = [group.get("momentum", 0) or group.get("betas", (0,))[0] for group in groups]
+    decays = [group.get("weight_decay", 0) for group in groups]
+    return OptimizerSetup(type(optimizer).__name__, float(max(momenta, default=0)), float(max(decays, default=0)))
+
+
+def parameters_of(optimizer: Optimizer) -> Iterable[Tensor]:
+    """The parameters that an optimizer holds."""
+    return (parameter for group in optimizer.param_groups for parameter in group["params"])
+
+
+def is_untrained(weight: Tensor) -> bool:
+    """Whether weights are distributed as a usual initialisation leaves them, rather than as training does.
+
+    That is uniformly up to 1 / √(inputs), as PyTorch's layers are, or as Glorot's or He's initialisation, or normally
+    with one of their deviations, 0.01 or 0.02. Trained weights have heavier tails.
+
+    Args:
+        weight: Shape (units, inputs, ...).
+
+    Example:
+        >>> is_untrained(nn.Conv2d(16, 32, 3).weight), is_untrained(torch.randn(32, 16) ** 3)
+        (True, False)
+    """
+    if weight.numel() < FEWEST_WEIGHTS or weight.ndim < 2:
+        return False
+    values = weight.detach().double().flatten()
+    inputs = weight[0].numel()
+    outputs = len(weight) * weight[0, 0].numel()
+    std = float(values.std())
+    if not std > 0:
+        return False
+    tails = float(((values - values.mean()) / std).pow(4).mean())
+    noise = math.sqrt(24 / len(values))
+    widths = [1 / inputs, 2 / inputs, 2 / outputs, 2 / (inputs + outputs)]
+    close = 0.05 + 2 / math.sqrt(len(values))
+    if (
+        float(values.abs().max()) <= (1.73 + noise) * std and abs(tails - 1.8) < 0.1 + noise
+    ):  # as of a uniform distribution
+        return any(abs(std / deviation - 1) < close for width in widths for deviation in _uniform(width))
+    normal = [*map(math.sqrt, widths), 0.01, 0.02]
+    return abs(tails - 3) < 0.1 + 2 * noise and any(abs(std / deviation - 1) < close for deviation in normal)
+
+
+def _uniform(width: float) -> tuple[float, ...]:
+    """Deviations of PyTorch's own initialisation, where `width` is 1 / inputs, and of those to a given variance."""
+    return math.sqrt(width / 3), math.sqrt(width)
+
+
+def _setup(kind: str, weight: nn.Parameter, optimized: bool) -> LayerSetup:
+    values = weight.detach()
+    scale = float(values.float().std(unbiased=False)) / math.sqrt(2 / max(values[0].numel(), 1))
+    constant = bool((values == values.flatten()[0]).all())
+    return LayerSetup(kind, weight.requires_grad, optimized, len(values), scale, constant, is_untrained(values))
+
+
+@torch.no_grad()
+def layers_of_alike_units(module: nn.Module, layers: Iterable[str]) -> list[str]:
+    """Returns the convolutions and linear layers whose units, the first sixteen, all have the same weights."""
+    parts = dict(module.named_modules())
+    found, names = [], []
+    for name in layers:
+        part = parts[name]
+        weight = part.weight if isinstance(part, (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)) else None
+        if weight is not None and len(weight) > 1 and not is_shard(weight):
+            names.append(name)
+            found.append((weight[:16] == weight[:1]).all())
+    return [name for name, alike in zip(names, torch.stack(found).tolist(), strict=True) if alike] if found else []

@@ -1,0 +1,68 @@
+"""Which samples were seen, told by hashes of their bits."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_OF_SIZE = {2: torch.int16, 4: torch.int32, 8: torch.int64, 1: torch.uint8}
+MAX_ENTRIES = 4096
+"""Entries of a sample that are hashed, evenly spread."""
+
+
+class SampleHashes:
+    """Estimates which share of validation samples is among those of the training.
+
+    Example:
+        >>> hashes, images = SampleHashes(), torch.rand(80, 1, 4, 4)
+        >>> hashes.add(images, "train")
+        >>> hashes.add(images[40:], "val")
+        >>> hashes.shared(training_samples=80)
+        1.0
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, list[Tensor]] = {"train": [], "val": []}
+        self._seen: dict[str, set[int]] = {"train": set(), "val": set()}
+
+    def add(self, inputs: Tensor, split: str) -> None:
+        """Takes the samples of a batch, shape (samples, ...), of `"train"` or `"val"`."""
+        if len(inputs) and inputs[0].numel() >= 4:
+            self._waiting[split].append(hashes_of(inputs))
+
+    def shared(self, training_samples: float) -> float:
+        """Returns the estimated share, 0…1; NaN if nothing is known.
+
+        Args:
+            training_samples: Number of samples in the training data.
+        """
+        for split, waiting in self._waiting.items():
+            self._seen[split].update(int(value) for part in waiting for value in part.tolist())
+            waiting.clear()
+        train, val = (self._seen[split] - {0} for split in ("train", "val"))
+        expected = len(val) * min(len(train) / training_samples, 1.0) if training_samples else 0.0
+        both = len(train & val)
+        if expected < 5:
+            return float("nan")
+        return min(both / expected, 1.0) if both >= 3 else 0.0
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_waiting": {"train": [], "val": []}, "_seen": self._seen}
+
+
+def hashes_of(inputs: Tensor) -> Tensor:
+    """Returns a hash of each sample, int64 of shape (samples,); 0 for a sample whose entries are all equal.
+
+    Example:
+        >>> hashes_of(torch.zeros(2, 8)).tolist()
+        [0, 0]
+    """
+    flat = inputs.detach().flatten(1)
+    flat = flat[:, :: -(-flat.shape[1] // MAX_ENTRIES)].contiguous()
+    bits = flat.view(_OF_SIZE[flat.element_size()]) if not flat.is_complex() else torch.view_as_real(flat).flatten(1)
+    bits = bits.long()
+    factors = np.random.default_rng(0).integers(-(2**62), 2**62, bits.shape[1]) | 1
+    mixed = bits * torch.from_numpy(factors).to(bits.device)
+    mixed = (mixed ^ (mixed >> 29)) * 0x1B873593  # so that no sum of entries stands for another
+    return torch.where((bits == bits[:, :1]).all(dim=1), 0, mixed.sum(dim=1))
