@@ -3,12 +3,15 @@
 from collections import OrderedDict
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import TensorBoardLogger
 from tensorboard_plugin.synthetic_run import HOSTILE, Run, hostile, lenet, lenet_other, write
 from tensorboard_plugin.tab_page import Tab, faults
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
+from lightning_cnnviz import Architecture, Diagnosis, GradientFlow
 from lightning_cnnviz.functional.model_summary.arrangement import arranged
 from lightning_cnnviz.functional.model_summary.model_record import model_tab_data
 from lightning_cnnviz.functional.model_summary.network_graph import network_graph
@@ -351,6 +354,48 @@ def test_findings_of_a_run_that_goes_on_come_by_themselves(tab, diagnosed, tmp_p
     diagnose(folder, [VANISHING], [500, 600])
     tab.find(".mark").wait_for()
     assert titles(tab) == ["Gradients vanish"]
+
+
+class Forgetful(pl.LightningModule):
+    """Gives the optimizer the weights of its last layer only."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 3)
+        self.fc = nn.Linear(4 * 6 * 6, 2)
+
+    def forward(self, x):
+        return self.fc(self.conv(x).relu().flatten(1))
+
+    def training_step(self, batch):
+        return nn.functional.cross_entropy(self(batch[0]), batch[1])
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.fc.parameters(), lr=0.01)
+
+
+def test_what_a_diagnosis_finds_in_a_training_is_shown(tab, tmp_path, start):
+    pl.seed_everything(0, verbose=False)
+    diagnosis = Diagnosis()
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        max_epochs=2,
+        callbacks=[Architecture(), GradientFlow(), diagnosis],
+        logger=TensorBoardLogger(tmp_path / "logs", name="run", version=""),
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+    )
+    data = TensorDataset(torch.randn(128, 1, 8, 8), torch.arange(128) % 2)
+    with pytest.warns(UserWarning, match="Diagnosis at step"):
+        trainer.fit(Forgetful(), DataLoader(data, 16, shuffle=True))
+    (found,) = [finding for finding in diagnosis.findings() if finding.layers == ("conv",)]
+    tab.open(start(tmp_path / "logs", fast=True).wait_for("run", 2)).at(16)
+    title = found.title[0].upper() + found.title[1:]
+    assert title in titles(tab)
+    assert f"{title} · conv · since step {found.first_step}" in marked(tab)["conv"]
+    evidence = tab.find(f"details:has-text('{title}') dd >> nth=0")
+    assert evidence.text_content() == f"{found.evidence} show the chart"
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

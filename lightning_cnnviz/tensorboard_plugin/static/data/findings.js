@@ -5,16 +5,14 @@ import { stepAt } from "./steps.js";
 
 /**
  * The records of a run, [{step, findings}, …] by rising step. Each holds all findings known at its step, the most
- * probable cause first; `holds` says of a finding that it was still seen since the record before.
+ * probable cause first; `holds` says of a finding that it was still seen then.
  */
-const recordsOf = memoised(["series", "findings"], (run) => {
-	let before = -Infinity;
-	return readable(run.framesOf("findings")).map(({ step, info }) => {
-		const findings = (info.findings ?? []).map((one) => ({ ...one, holds: one.last_step > before }));
-		before = step;
-		return { step, findings };
-	});
-});
+const recordsOf = memoised(["series", "findings"], (run) =>
+	readable(run.framesOf("findings")).map(({ step, info }) => ({
+		step,
+		findings: (info.findings ?? []).map((one) => ({ ...one, holds: one.last_step >= step })),
+	})),
+);
 
 /** All findings of a run, as its newest record has them. */
 export const findingsOf = (run) => recordsOf(run).at(-1)?.findings ?? [];
