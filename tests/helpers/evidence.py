@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from lightning_cnnviz.functional.diagnosis.evidence import Evidence, LayerLook, LayerSetup, Look, ScoreLook, Setup
+from lightning_cnnviz.functional.diagnosis.evidence import Evidence, LayerLook, Look, ScoreLook, Setup
+from lightning_cnnviz.model.training_setup import LayerSetup
 
 CLASSES = 10
 LAYER = LayerSetup("Conv2d", trainable=True, optimized=True, units=16, scale=0.4, constant=False, untrained=True)

@@ -3,13 +3,13 @@
 import pytest
 from helpers.evidence import GOOD, LAYER, NAMES, looks_with, run, stuck
 
-from lightning_cnnviz.functional.diagnosis.evidence import GraphFacts
 from lightning_cnnviz.functional.diagnosis.rules.activations import (
     bottleneck,
     dead_units,
     no_nonlinearity,
     saturated_activations,
 )
+from lightning_cnnviz.model.loss_facts import GraphFacts
 
 
 def layers(**changes):

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from helpers.evidence import ROW, look, run, stuck
 
-from lightning_cnnviz.functional.diagnosis.evidence import LossFacts
 from lightning_cnnviz.functional.diagnosis.rules.loss import (
     half_precision_underflow,
     loss_does_not_fall,
@@ -14,6 +13,7 @@ from lightning_cnnviz.functional.diagnosis.rules.loss import (
     softmax_before_loss,
     wrong_loss,
 )
+from lightning_cnnviz.model.loss_facts import LossFacts
 
 GOOD = LossFacts("cross_entropy", "classes", 10, True, "", 0)
 

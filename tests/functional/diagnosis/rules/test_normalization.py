@@ -2,12 +2,12 @@
 
 from helpers.evidence import look, looks_with, run, scores
 
-from lightning_cnnviz.functional.diagnosis.evidence import NormalizationLook
 from lightning_cnnviz.functional.diagnosis.rules.normalization import (
     batch_norm_of_one,
     layers_in_evaluation_mode,
     normalization_statistics,
 )
+from lightning_cnnviz.model.input_tap import NormalizationLook
 
 GOOD = NormalizationLook(samples=64, values=640, distance=0.1, ratio=0.1, batches=100)
 

@@ -5,7 +5,6 @@ import math
 import numpy as np
 from helpers.evidence import ROW, look, looks_with, run, stuck
 
-from lightning_cnnviz.functional.diagnosis.evidence import OptimizerSetup
 from lightning_cnnviz.functional.diagnosis.rules.optimization import (
     clipping_every_step,
     gradients_not_cleared,
@@ -15,6 +14,7 @@ from lightning_cnnviz.functional.diagnosis.rules.optimization import (
     schedule_ends_early,
     weight_decay_too_strong,
 )
+from lightning_cnnviz.model.training_setup import OptimizerSetup
 
 STEPS = (1, 2, 4, 9, 17, 33, 65, 101, 200, 300)
 
