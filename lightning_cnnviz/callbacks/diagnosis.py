@@ -41,8 +41,11 @@ from lightning_cnnviz.statistics.step_look import StepLook
 FIRST_LOOKS = (0, 1, 3, 8, 16, 32, 64)
 """Optimizer steps, from 0, that are looked at; later ones at even distances."""
 LOOK_EVERY = 100
-SCORES_EVERY = 10
-"""Batches from one to the next whose scores are read; four times as many after the first 200."""
+LATE = 1000
+"""Steps, and batches, after which looks become rarer."""
+LOOK_LATE_EVERY = 250
+SCORES_EVERY = {300: 5, LATE: 20, math.inf: 100}
+"""Batches from one to the next whose scores are read, up to a batch."""
 MAX_VALIDATION_BATCHES = 16
 """Batches of a validation whose scores are read, the first ones."""
 JUDGED_AGAIN = 1.25
@@ -168,7 +171,7 @@ class Diagnosis(GuardedCallback):
         if self._batches >= self._next_batch and self._look is not None:
             after = step_after_batch(trainer, batch_idx)
             due = after > self._next_look and (after > self._step or not pl_module.automatic_optimization)
-        if due or self._batches % (SCORES_EVERY if self._batches < 200 else 4 * SCORES_EVERY) == 0 or not self._told:
+        if due or self._batches % _scores_every(self._batches) == 0 or not self._told:
             with self._guard():
                 self._listens = True
                 if self._knows_classes or not self._told:
@@ -176,7 +179,7 @@ class Diagnosis(GuardedCallback):
                 if due and self._look is not None:
                     self._look.begin(batch_size(batch))
         self._batches += 1
-        self._stepped, self._stepped_before = set(), self._stepped
+        self._stepped_before, self._stepped = self._stepped, set()
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
         """Reads what the loss is made of; looks for the origin of one that is not a number."""
@@ -312,9 +315,7 @@ class Diagnosis(GuardedCallback):
             self._look.close()
             return
         done = self._step - self._first_step
-        self._next_look = self._first_step + next(
-            (one for one in FIRST_LOOKS if one >= done), -(-(done + 1) // LOOK_EVERY) * LOOK_EVERY
-        )
+        self._next_look = self._first_step + _next_look(done)
         self._next_batch = self._batches + self._next_look - self._step
         self._run.add_look(self._look.end(self._step, trainer.optimizers))
         if done >= JUDGED_AGAIN * self._judged:
@@ -378,6 +379,16 @@ class Diagnosis(GuardedCallback):
                 writer, self._writer = self._writer, None
                 writer.close(trainer)
                 self.account.report()
+
+
+def _next_look(done: int) -> int:
+    """The step to be looked at next, of those after the first `done`."""
+    every = LOOK_EVERY if done < LATE else LOOK_LATE_EVERY
+    return next((one for one in FIRST_LOOKS if one >= done), -(-(done + 1) // every) * every)
+
+
+def _scores_every(batches: int) -> int:
+    return next(every for until, every in SCORES_EVERY.items() if batches < until)
 
 
 def _setup(trainer: Trainer, module: LightningModule) -> Setup:

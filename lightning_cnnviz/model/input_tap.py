@@ -11,6 +11,8 @@ from torch.utils.hooks import RemovableHandle
 from lightning_cnnviz.functional.diagnosis.evidence import NormalizationLook
 from lightning_cnnviz.model.outputs import first_tensor, plain
 
+VARIANCE = 1e-4
+"""Added to variances before they are compared, since those of a dead channel only go to zero."""
 BatchNorm = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
@@ -103,9 +105,9 @@ class InputTap:
         values = plain(given.detach()).float()
         others = [dimension for dimension in range(values.ndim) if dimension != 1]
         var, center = torch.var_mean(values, others, unbiased=False)
-        var = var + 1e-8
+        var = var + VARIANCE
         distance = ((mean - center).abs() / var.sqrt()).median()
-        ratio = ((variance + 1e-8) / var).log().abs().median()
+        ratio = ((variance + VARIANCE) / var).log().abs().median()
         batches = module.num_batches_tracked if module.num_batches_tracked is not None else torch.zeros(())
         self._batches[name] = tuple(given.shape), torch.stack([distance, ratio, batches.to(distance)])
 
@@ -133,6 +135,18 @@ def left_in_evaluation(module: nn.Module) -> dict[str, str]:
         elif isinstance(part, nn.modules.dropout._DropoutNd) and part.p > 0 and _beside_trained(parts, name):
             found[name] = type(part).__name__
     return found
+
+
+def normalizing_as_in_evaluation(module: nn.Module) -> list[str]:
+    """Returns batch normalisations in evaluation mode whose scale is trained.
+
+    Example:
+        >>> normalizing_as_in_evaluation(nn.Sequential(nn.BatchNorm1d(3), nn.BatchNorm1d(3).eval()))
+        ['1']
+    """
+    parts = [(name, part) for name, part in module.named_modules() if isinstance(part, BatchNorm)]
+    found = [(name, part) for name, part in parts if not part.training]
+    return [name for name, part in found if part.weight is not None and part.weight.requires_grad]
 
 
 def _beside_trained(parts: dict[str, nn.Module], name: str) -> bool:

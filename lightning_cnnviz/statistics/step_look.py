@@ -12,7 +12,7 @@ from lightning_cnnviz.functional.diagnosis.evidence import LayerLook, LayerSetup
 from lightning_cnnviz.functional.gradients.gradient_sums import norms, stored
 from lightning_cnnviz.model.activation_kinds import bounds_of, is_activation, is_rectifier, saturation
 from lightning_cnnviz.model.activation_tap import ActivationTap, LayerRun, layers_within_reach
-from lightning_cnnviz.model.input_tap import BatchNorm, InputTap, left_in_evaluation
+from lightning_cnnviz.model.input_tap import BatchNorm, InputTap, left_in_evaluation, normalizing_as_in_evaluation
 from lightning_cnnviz.model.layers import convolutions, linear_layers, spread
 from lightning_cnnviz.model.training_setup import layers_of_alike_units, owner_of, parameters_of, weights_by_layer
 from lightning_cnnviz.statistics.gradient_window import GradientWindow
@@ -140,6 +140,7 @@ class StepLook:
             tuple(self._alike),
             inputs.normalizations(),
             left_in_evaluation(self._module),
+            tuple(normalizing_as_in_evaluation(self._module)),
             tuple(float(group["lr"]) for optimizer in optimizers for group in optimizer.param_groups),
             tuple(inputs.received()),
             max((min(map(int, counts)) for one, counts in self._uncleared.items() if one in self._stepped), default=0),

@@ -172,6 +172,7 @@ class Look:
         alike: Layers whose units all have the same weights.
         normalizations: Name → batch normalisation.
         evaluating: Layers in evaluation mode that ought to be training: name → kind.
+        as_in_evaluation: Batch normalisations in evaluation mode whose scale is trained.
         learning_rates: Of each parameter group.
         received: Smallest, largest, mean and standard deviation of what the first layer with weights receives.
         uncleared: Parameters whose gradients were not cleared since the step before.
@@ -186,6 +187,7 @@ class Look:
     alike: Sequence[str] = ()
     normalizations: Mapping[str, NormalizationLook] = field(default_factory=dict)
     evaluating: Mapping[str, str] = field(default_factory=dict)
+    as_in_evaluation: Sequence[str] = ()
     learning_rates: Sequence[float] = ()
     received: Sequence[float] = ()
     uncleared: int = 0
@@ -338,12 +340,12 @@ class Evidence:
 
     @cached_property
     def recent_scores(self) -> ScoreLook | None:
-        """Scores of the last training batches, of some 300 samples; None if there are fewer than 100."""
+        """Scores of the last training batches, of some 300 samples and a third of the steps; None if below 100."""
         chosen: list[ScoreLook] = []
         for look in reversed(self.scores):
-            chosen.insert(0, look)
-            if sum(one.samples for one in chosen) >= 300:
+            if sum(one.samples for one in chosen) >= 300 or look.step < 0.67 * self.step:
                 break
+            chosen.insert(0, look)
         return ScoreLook.sum_of(chosen) if sum(one.samples for one in chosen) >= 100 else None
 
     @cached_property

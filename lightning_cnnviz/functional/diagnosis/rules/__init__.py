@@ -45,8 +45,9 @@ HARMLESS_TO_LEARNING = {
 }
 """Causes that do not keep a network from learning what it is trained on."""
 EXPLAINS = {
-    "inputs_not_normalized": {"exploding_gradients", "learning_rate_too_high", "non_finite"},
-    "bad_initialization": {"exploding_gradients", "learning_rate_too_high"},
+    "inputs_not_normalized": {"exploding_gradients", "learning_rate_too_high", "non_finite", "one_class_predicted"},
+    "bad_initialization": {"exploding_gradients", "learning_rate_too_high", "one_class_predicted"},
+    "one_class_predicted": {"exploding_gradients", "learning_rate_too_high"},
     "clipping_every_step": {"learning_rate_too_low"},
     "momentum_too_high": {"exploding_gradients", "non_finite"},
     "learning_rate_too_high": {"exploding_gradients"},

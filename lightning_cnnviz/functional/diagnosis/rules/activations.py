@@ -17,10 +17,12 @@ def no_nonlinearity(evidence: Evidence) -> Iterable[Observation]:
 def dead_units(evidence: Evidence) -> Iterable[Observation]:
     """Most units of a rectifier are never positive, and the classifier learns slowly or not at all."""
     looks = evidence.recent_looks()
-    if len(looks) < 2 or not evidence.is_slow:
+    if len(looks) < 2:
         return
     shares = {name: min(look.layers[name].dead for look in looks if name in look.layers) for name in looks[-1].layers}
-    dead = [name for name, share in shares.items() if share >= (0.85 if evidence.is_stuck else 0.95)]
+    least = 0.85 if evidence.is_stuck else 0.95 if evidence.is_slow else 1.0
+    dead = [name for name, share in shares.items() if share >= least]
+    dead = dead if evidence.is_slow or len(evidence.looks) >= 5 else []
     if dead:
         most = max(shares[name] for name in dead)
         samples = sum(look.samples for look in looks)

@@ -16,16 +16,12 @@ def inputs_not_normalized(evidence: Evidence) -> Iterable[Observation]:
         return
     low, high, mean, std = np.median(np.array(received), axis=0).tolist()
     layer = next(iter(evidence.setup.layers), "")
-    large = max(abs(low), abs(high)) >= 30 and std >= 5
-    shifted = std > 0 and abs(mean) > 5 * std and abs(mean) > 1
-    if large or shifted:
-        words = (
-            f"It receives values from {low:.4g} to {high:.4g}, with a mean of {mean:.3g} and a deviation of {std:.3g}."
-        )
+    layers, largest = (layer,) if layer else (), max(abs(low), abs(high))
+    certain = (largest >= 30 and std >= 5) or (largest < 0.1 and std < 0.01)
+    if certain or abs(mean) > max(5 * std, 1):
+        words = f"It receives values from {low:.4g} to {high:.4g}, mean {mean:.3g}, deviation {std:.3g}."
         numbers = {"mean": mean, "std": std}
-        yield Observation(
-            "inputs_not_normalized", words, 1, (layer,) if layer else (), numbers, "certain" if large else "likely"
-        )
+        yield Observation("inputs_not_normalized", words, 1, layers, numbers, "certain" if certain else "likely")
 
 
 def preprocessing_differs(evidence: Evidence) -> Iterable[Observation]:
