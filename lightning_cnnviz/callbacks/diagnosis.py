@@ -48,7 +48,7 @@ SCORES_EVERY = {300: 5, LATE: 20, math.inf: 100}
 """Batches from one to the next whose scores are read, up to a batch."""
 MAX_VALIDATION_BATCHES = 16
 """Batches of a validation whose scores are read, the first ones."""
-JUDGED_AGAIN = 1.25
+JUDGED_AGAIN = 1.5
 """Factor by which steps have become more when the rules are applied again, apart from after each validation."""
 
 
@@ -170,7 +170,8 @@ class Diagnosis(GuardedCallback):
         due = False
         if self._batches >= self._next_batch and self._look is not None:
             after = step_after_batch(trainer, batch_idx)
-            due = after > self._next_look and (after > self._step or not pl_module.automatic_optimization)
+            steps = not pl_module.automatic_optimization or after > logged_step(trainer)
+            due = steps and after > self._next_look
         if due or self._batches % _scores_every(self._batches) == 0 or not self._told:
             with self._guard():
                 self._listens = True
@@ -214,7 +215,10 @@ class Diagnosis(GuardedCallback):
             return
         self._batch = None
         known: Tensor | float | None = self._loss
-        self._step = logged_step(trainer)
+        if not pl_module.automatic_optimization:
+            self._step = logged_step(trainer)
+        elif self._stepped:
+            self._step += 1  # which takes less time than to ask the trainer, twice in each step
         if known is None or not pl_module.automatic_optimization:
             loss = first_tensor(outputs.get("loss") if isinstance(outputs, Mapping) else outputs)
             known = plain(loss.detach()) if loss is not None and loss.numel() == 1 else None
@@ -311,6 +315,7 @@ class Diagnosis(GuardedCallback):
     def _end_look(self, trainer: Trainer) -> None:
         assert self._look is not None
         assert self._run is not None
+        self._step = logged_step(trainer)
         if self._step <= self._next_look:  # a batch that the module has skipped
             self._look.close()
             return

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 _OF_SIZE = {2: torch.int16, 4: torch.int32, 8: torch.int64, 1: torch.uint8}
-MAX_ENTRIES = 1024
+MAX_ENTRIES = 256
 """Entries of a sample that are hashed, evenly spread."""
 MAX_SAMPLES = 100_000
 """Samples of the training, and of the validation, that are remembered."""
