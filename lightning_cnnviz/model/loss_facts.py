@@ -131,7 +131,7 @@ def _doubled(loss: Tensor) -> str:
 
 def _facts(call: LossCall, doubled: str, batch: Any) -> LossFacts:
     outputs = call.scores.shape[1] if call.scores.ndim > 1 else 1
-    logarithms = call.kind != "classes" or not bool((call.scores > 1e-3).any())
+    logarithms = call.name != "cross_entropy" or call.kind != "classes" or not bool((call.scores > 1e-3).any())
     indices = _class_indices(call, batch) if call.kind == "values" else 0
     shares = call.kind in ("logits", "probabilities")
     beyond = shares and bool(((call.targets < 0) | (call.targets > 1)).any())
