@@ -21,10 +21,11 @@ def callbacks() -> "list[Callback]":
     if os.environ.get(SWITCH) != "1":
         return []  # without importing anything
     from lightning_cnnviz.callbacks.base import VisualCallback
+    from lightning_cnnviz.callbacks.diagnosis import Diagnosis
     from lightning_cnnviz.presets import cnnviz_callbacks
 
     made = cnnviz_callbacks()
     for callback in made:
-        if isinstance(callback, VisualCallback):
+        if isinstance(callback, (VisualCallback, Diagnosis)):
             callback.auto = True
     return made

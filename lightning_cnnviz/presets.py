@@ -7,6 +7,7 @@ from lightning_cnnviz.callbacks.activation_stats import ActivationStats
 from lightning_cnnviz.callbacks.architecture import Architecture
 from lightning_cnnviz.callbacks.class_report import ClassReport
 from lightning_cnnviz.callbacks.cost_limit import CostLimit
+from lightning_cnnviz.callbacks.diagnosis import Diagnosis
 from lightning_cnnviz.callbacks.embedding_projection import EmbeddingProjection
 from lightning_cnnviz.callbacks.feature_maps import FeatureMaps
 from lightning_cnnviz.callbacks.filter_response import FilterResponse
@@ -17,7 +18,10 @@ from lightning_cnnviz.data.probe import Probe
 from lightning_cnnviz.lightning import Callback
 
 MINIMAL = [LossAccuracy, GradientFlow]
-STANDARD = [*MINIMAL, Architecture, ClassReport, KernelGrid, FeatureMaps, ActivationStats, EmbeddingProjection]
+STANDARD = [
+    *MINIMAL,
+    *(Architecture, ClassReport, KernelGrid, FeatureMaps, ActivationStats, EmbeddingProjection, Diagnosis),
+]
 FULL = [*STANDARD, FilterResponse]
 ROLES = ("class_names", "inputs", "targets", "scores", "task")
 COLOURS = ("mean", "std", "bands")
@@ -29,8 +33,8 @@ def cnnviz_callbacks(preset: Literal["minimal", "standard", "full"] = "standard"
 
     Args:
         preset: `"minimal"`: loss and accuracy curves, and gradients. `"standard"`: also the architecture, a
-            per-class report, kernels, feature maps, activation statistics and a t-SNE projection. `"full"`: also
-            filter responses, and a PCA projection next to the t-SNE.
+            per-class report, kernels, feature maps, activation statistics, a t-SNE projection and what is wrong with
+            the run, if anything. `"full"`: also filter responses, and a PCA projection next to the t-SNE.
         **options: Arguments of the callbacks, each passed to every callback of the preset that accepts it, e.g.
             `every_n_epochs=5`, `on_error="raise"`, `probe=Probe(class_names=[...])`, `num_samples=500`. The
             architecture is always drawn once and in full, regardless of the interval and of `layers`.

@@ -9,12 +9,13 @@ import fsspec
 import torch
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_warn
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lightning_cnnviz.callbacks.guarded import GuardedCallback
-from lightning_cnnviz.data.batch import Key, batch_size, named_tensors
-from lightning_cnnviz.data.data_setup import data_setup, shared_samples
+from lightning_cnnviz.data.batch import Key, batch_size, named_tensors, split_batch
+from lightning_cnnviz.data.data_setup import data_setup, samples_of, shared_samples
 from lightning_cnnviz.data.datasets import find_class_names, first_loader
 from lightning_cnnviz.data.scores import Task, check_task
 from lightning_cnnviz.functional.diagnosis.catalog import CATALOG
@@ -22,19 +23,18 @@ from lightning_cnnviz.functional.diagnosis.diagnose import FindingHistory, obser
 from lightning_cnnviz.functional.diagnosis.evidence import Setup
 from lightning_cnnviz.functional.diagnosis.finding import Finding
 from lightning_cnnviz.functional.tab.data import TabData
-from lightning_cnnviz.lightning import logged_step, loss_scale
+from lightning_cnnviz.lightning import logged_step, loss_scale, step_after_batch
 from lightning_cnnviz.model.input_tap import BatchNorm
-from lightning_cnnviz.model.layers import weights_of
 from lightning_cnnviz.model.loss_evidence import LossEvidence
 from lightning_cnnviz.model.loss_facts import graph_facts, loss_facts
+from lightning_cnnviz.model.non_finite import first_non_finite
 from lightning_cnnviz.model.outputs import first_tensor, plain
-from lightning_cnnviz.model.own_pass import run_on
+from lightning_cnnviz.model.own_pass import own_pass
 from lightning_cnnviz.model.score_listener import ScoreListener
 from lightning_cnnviz.model.sharding import is_sharded
 from lightning_cnnviz.model.torch_internals import unscales_in_step
-from lightning_cnnviz.model.training_setup import layer_setups, optimizer_setup
+from lightning_cnnviz.model.training_setup import layer_setups, optimizer_setup, weights_by_layer
 from lightning_cnnviz.output.writer import Writer
-from lightning_cnnviz.rng import isolated_rng
 from lightning_cnnviz.statistics.gradient_window import GradientWindow
 from lightning_cnnviz.statistics.run_evidence import RunEvidence
 from lightning_cnnviz.statistics.step_look import StepLook
@@ -42,8 +42,8 @@ from lightning_cnnviz.statistics.step_look import StepLook
 FIRST_LOOKS = (0, 1, 3, 8, 16, 32, 64)
 """Optimizer steps, from 0, that are looked at; later ones at even distances."""
 LOOK_EVERY = 100
-SCORES_EVERY = 10
-"""Batches from one to the next whose scores are read; four times as many after the first 200."""
+SCORES_EVERY = 5
+"""Batches from one to the next whose scores are read; four times as many after the first 300."""
 MAX_VALIDATION_BATCHES = 16
 """Batches of a validation whose scores are read, the first ones."""
 
@@ -89,15 +89,22 @@ class Diagnosis(GuardedCallback):
         self.inputs = inputs
         self.targets = targets
         self.task = check_task(task)
-        self.auto = False
+        self.auto = False  # whether CNNVIZ_AUTO added it; it then yields to callbacks that the user added
         self._history = FindingHistory()
         self._writer: Writer | None = None
         self._run: RunEvidence | None = None
         self._window: GradientWindow | None = None
         self._look: StepLook | None = None
         self._batch: Any = None
+        self._stepped: set[int] = set()  # optimizers that step in this batch, and in the one before
+        self._stepped_before: set[int] = set()
         self._batches = self._first_step = self._next_look = 0
         self._reset()
+
+    @property
+    def state_key(self) -> str:
+        """Identifies this callback in a checkpoint."""
+        return "Diagnosis(auto)" if self.auto else "Diagnosis"
 
     def findings(self) -> list[Finding]:
         """Returns what was found in the run so far, the most probable cause first."""
@@ -119,6 +126,8 @@ class Diagnosis(GuardedCallback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Opens the writer."""
         self._reset()
+        if self._yields(trainer):
+            return
         if trainer.loggers and not trainer.fast_dev_run:  # type: ignore[attr-defined]
             self._writer = Writer.open(trainer)
             self.account = self._writer.ledger.open(type(self).__name__)
@@ -126,19 +135,17 @@ class Diagnosis(GuardedCallback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Notes how the training is set up."""
-        if not trainer.is_global_zero or trainer.fast_dev_run:  # type: ignore[attr-defined]
+        if not trainer.is_global_zero or trainer.fast_dev_run or self._yields(trainer):  # type: ignore[attr-defined]
             return
         if not logged_step(trainer):
             self._history = FindingHistory()
         with self._guard():
             setup = _setup(trainer, pl_module)
             loader = first_loader(trainer.train_dataloader)
-            dataset = None if loader is None else loader.dataset
-            samples = len(dataset) if hasattr(dataset, "__len__") else 0  # type: ignore[arg-type]
-            self._run = RunEvidence(setup, samples)
+            self._run = RunEvidence(setup, 0 if loader is None else samples_of(loader.dataset))
             self._first_step = self._next_look = logged_step(trainer)
             if setup.layers:
-                self._window = GradientWindow(weights_of(pl_module, list(setup.layers)))
+                self._window = GradientWindow(weights_by_layer(pl_module))
             settled = self.targets is not None
             self._listener = ScoreListener(self.inputs, self.targets, LossEvidence(settled, self.task))
 
@@ -146,15 +153,24 @@ class Diagnosis(GuardedCallback):
         """Begins to look at the batch, if it is one of those."""
         if self._run is None:
             return
+<<<<<<< HEAD
         due = logged_step(trainer) >= self._next_look
+        every = SCORES_EVERY if self._batches < 300 else 4 * SCORES_EVERY
+=======
+        self._batch = batch
+        before, after = logged_step(trainer), step_after_batch(trainer, batch_idx)
+        steps = after > before or not pl_module.automatic_optimization
+        due = steps and after > self._next_look
         every = SCORES_EVERY if self._batches < 200 else 4 * SCORES_EVERY
+>>>>>>> b12853086c2bb50f33a8d75e162eaf95d17ef12d
         if due or self._batches % every == 0 or self._listener.evidence.verdict is None:
             with self._guard():
                 self._listener.start(pl_module, batch)
-                self._listens, self._batch = True, batch
+                self._listens = True
                 if due and self._window is not None:
                     self._open(pl_module, batch)
         self._batches += 1
+        self._stepped_before, self._stepped = self._stepped, set()
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
         """Reads what the loss is made of; looks for the origin of one that is not a number."""
@@ -170,12 +186,11 @@ class Diagnosis(GuardedCallback):
                 if not self._run.known_loss:
                     self._run.add_graph(loss_facts(loss, self._batch), graph_facts(loss))
                 if self._look is not None:
-                    first = trainer.fit_loop.epoch_loop.batch_idx % trainer.accumulate_grad_batches == 0
-                    cleared = pl_module.automatic_optimization and first and logged_step(trainer) > self._first_step
-                    self._look.before_backward(trainer.optimizers, cleared)
+                    self._look.before_backward(one for one in trainer.optimizers if id(one) in self._stepped_before)
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         """Reads the gradients, which are accumulated, unscaled and not yet clipped at this point."""
+        self._stepped.add(id(optimizer))
         if self._look is not None:
             with self._guard():
                 self._look.before_step(optimizer, loss_scale(trainer) if unscales_in_step(optimizer) else None)
@@ -187,16 +202,18 @@ class Diagnosis(GuardedCallback):
         if self._run is None:
             return
         loss = first_tensor(outputs.get("loss") if isinstance(outputs, Mapping) else outputs)
+        self._batch = None
         if loss is not None and loss.numel() == 1:  # which Lightning has divided by the number of accumulated batches
             scaled = loss.detach() * trainer.accumulate_grad_batches if trainer.accumulate_grad_batches > 1 else loss
             self._run.add_loss(plain(scaled.detach()), logged_step(trainer))
         if self._listens:
-            self._listens, self._batch = False, None
+            self._listens = False
             with self._guard():
                 captured = self._listener.stop()
-                if captured is not None:
+                if captured is not None and self._listener.evidence.verified:
                     self._run.add_scores(captured, logged_step(trainer))
-                if self._look is not None and logged_step(trainer) >= self._next_look:
+            if self._look is not None:
+                with self._guard():
                     self._end_look(trainer)
 
     def on_validation_batch_start(
@@ -251,19 +268,23 @@ class Diagnosis(GuardedCallback):
 
     # ---- internals
 
+    def _yields(self, trainer: Trainer) -> bool:
+        return self.auto and not all(getattr(other, "auto", True) for other in trainer.callbacks)  # type: ignore[attr-defined]
+
     def _reset(self) -> None:
         self._run = self._window = self._look = self._batch = None
         self._listener = ScoreListener(self.inputs, self.targets, LossEvidence())
         self._listens = False
+        self._stepped, self._stepped_before = set(), set()
         self._batches = self._first_step = self._next_look = 0
 
     def _guard(self) -> Any:
         return self.account.guard(timed=True, report=True)
 
     def _hears_validation(self, trainer: Trainer, batch_idx: int, dataloader_idx: int) -> bool:
-        settled = self._listener.evidence.verdict is not None and not self._listener.evidence.so_far.reason
+        known = self._listener.evidence.verified and not self._listener.evidence.so_far.reason
         early = batch_idx < MAX_VALIDATION_BATCHES and dataloader_idx == 0
-        return self._run is not None and settled and early and not trainer.sanity_checking
+        return self._run is not None and known and early and not trainer.sanity_checking
 
     def _open(self, module: LightningModule, batch: Any) -> None:
         if self._look is not None:
@@ -279,11 +300,14 @@ class Diagnosis(GuardedCallback):
         assert look is not None
         assert self._run is not None
         step = logged_step(trainer)
-        self._run.add_look(look.end(step, trainer.optimizers))
         done = step - self._first_step
+        if done <= self._next_look - self._first_step:  # a batch that the module has skipped
+            look.close()
+            return
         self._next_look = self._first_step + next(
             (one for one in FIRST_LOOKS if one >= done), -(-(done + 1) // LOOK_EVERY) * LOOK_EVERY
         )
+        self._run.add_look(look.end(step, trainer.optimizers))
         self._judge(trainer)
 
     def _judge(self, trainer: Trainer) -> None:
@@ -303,32 +327,34 @@ class Diagnosis(GuardedCallback):
     def _save(self, trainer: Trainer) -> None:
         folder = getattr(trainer.logger, "log_dir", None)
         if folder is not None:
-            with fsspec.open(f"{folder}/findings.json", "w") as file:
+            files, path = fsspec.core.url_to_fs(str(folder))
+            files.makedirs(path, exist_ok=True)  # a logger may not have written anything yet
+            with files.open(f"{path}/findings.json", "w") as file:
                 json.dump([one.as_dict() for one in self.findings()], file, indent=1)
 
     def _origin(self, trainer: Trainer, module: LightningModule) -> dict[str, Any]:
         """Where NaN or infinity first arose in the batch that runs now; called before its backward pass."""
-        step, half = logged_step(trainer) + 1, _is_half(trainer, module)
+        step, half = logged_step(trainer) + module.automatic_optimization, _is_half(trainer, module)
         broken = [name for name, value in module.named_parameters() if not value.isfinite().all()]
         if broken:
             layer = broken[-1].rpartition(".")[0]
-            words = f"Weights up to {layer} are no longer finite: the step before had a gradient that was not."
-            return {"step": step, "words": words, "layers": (layer,), "half": False}
+            words = f"Weights up to {layer or broken[-1]} are no longer finite: "
+            words += "the step before had a gradient that was not."
+            return {"step": step, "words": words, "layers": (layer,) if layer else (), "half": False}
         inputs = [tensor for _, tensor in named_tensors(self._batch) if tensor.is_floating_point()]
         if any(not tensor.isfinite().all() for tensor in inputs):
             return {"step": step, "words": "The batch itself has values that are NaN or infinite.", "half": False}
-        layer = self._first_broken_layer(trainer, module, inputs[0]) if inputs else ""
+        try:
+            with own_pass(trainer, module):
+                given, _ = split_batch(self._batch, self.inputs, self.targets)
+                layer = first_non_finite(module, trainer.precision_plugin.convert_input(given))
+        except Exception:  # a model that cannot be run again; that the loss is not finite is known all the same
+            return {"step": step, "words": "Inputs and weights are finite, but not the loss."}
         if layer:
             words = f"The first output that is not finite is that of {layer}."
             return {"step": step, "words": words, "layers": (layer,), "half": half}
-        words = "Inputs, weights and what layers return are finite, but not the loss that is computed of it."
+        words = "Inputs, weights and what layers return in evaluation mode are finite, but not the loss."
         return {"step": step, "words": words, "half": False}
-
-    def _first_broken_layer(self, trainer: Trainer, module: LightningModule, inputs: Tensor) -> str:
-        layers = [name for name, part in module.named_modules() if name and not any(part.children())]
-        with isolated_rng():
-            seen = run_on(trainer, module, inputs, layers).layers
-        return next((name for name in layers if name in seen and not seen[name].isfinite().all()), "")
 
     def _end(self, trainer: Trainer) -> None:
         try:
@@ -356,7 +382,7 @@ def _setup(trainer: Trainer, module: LightningModule) -> Setup:
         layers,
         [optimizer_setup(optimizer) for optimizer in trainer.optimizers],
         module.automatic_optimization and len(trainer.optimizers) == 1,
-        trainer.estimated_stepping_batches if module.automatic_optimization else math.inf,
+        _planned_steps(trainer) if module.automatic_optimization else math.inf,
         trainer.num_training_batches / accumulated,
         float(trainer.gradient_clip_val) if trainer.gradient_clip_val and by_norm else math.inf,
         _is_half(trainer, module),
@@ -369,6 +395,13 @@ def _setup(trainer: Trainer, module: LightningModule) -> Setup:
         math.nan if trainer.overfit_batches else shared_samples(train, val),  # type: ignore[attr-defined]
         names is not None,
     )
+
+
+def _planned_steps(trainer: Trainer) -> float:
+    try:
+        return trainer.estimated_stepping_batches
+    except MisconfigurationException:  # accumulation that changes from epoch to epoch
+        return math.inf
 
 
 def _is_half(trainer: Trainer, module: LightningModule) -> bool:

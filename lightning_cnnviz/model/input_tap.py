@@ -1,6 +1,6 @@
 """Hearing what layers receive: the first layer with weights, and batch normalisations in training."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -34,16 +34,25 @@ class InputTap:
         self._received: Tensor | None = None
         self._heard = False
         self._batches: dict[str, tuple[tuple[int, ...], Tensor]] = {}
+        self._error: Exception | None = None
+        self._active = True
         self._handles: list[RemovableHandle] = []
         self._add(layers.values(), self._first)
         for name, part in normalizations.items():
             self._add([part], partial(self._normalized, name))
 
     def close(self) -> None:
-        """Removes the hooks."""
+        """Removes the hooks.
+
+        Raises:
+            Exception: What looking at an input has raised.
+        """
         for handle in self._handles:
             handle.remove()
-        self._handles = []
+        self._handles, self._active = [], False
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
 
     def received(self) -> list[float]:
         """Smallest, largest, mean and deviation of what the first layer received; empty if that is not known."""
@@ -60,10 +69,20 @@ class InputTap:
 
     def __getstate__(self) -> dict[str, Any]:
         # A model that is copied or saved meanwhile gets an inactive tap.
-        return {"_received": None, "_heard": True, "_batches": {}, "_handles": []}
+        empty: dict[str, Any] = {"_received": None, "_batches": {}, "_error": None, "_handles": []}
+        return {**empty, "_heard": True, "_active": False}
 
     def _add(self, parts: Iterable[nn.Module], hook: Any) -> None:
-        self._handles += [part.register_forward_pre_hook(hook) for part in parts]
+        self._handles += [part.register_forward_pre_hook(partial(self._hear, hook)) for part in parts]
+
+    def _hear(self, hook: Callable[[nn.Module, Any], None], module: nn.Module, args: Any) -> None:
+        if not self._active:
+            return
+        try:
+            with torch.no_grad():
+                hook(module, args)
+        except Exception as error:  # raised in `close`, not in the user's forward pass
+            self._error = error
 
     def _first(self, module: nn.Module, args: Any) -> None:
         given = first_tensor(args)
@@ -81,15 +100,26 @@ class InputTap:
         mean, variance = module.running_mean, module.running_var
         if not module.training or given is None or given.ndim < 2 or mean is None or variance is None:
             return
+<<<<<<< HEAD
         with torch.no_grad():
             values = plain(given.detach()).float()
             others = [dimension for dimension in range(values.ndim) if dimension != 1]
             var, center = torch.var_mean(values, others, unbiased=False)
-            var = var + 1e-8
+            var = var + 1e-4
             distance = ((mean - center).abs() / var.sqrt()).median()
-            ratio = ((variance + 1e-8) / var).log().abs().median()
+            ratio = ((variance + 1e-4) / var).log().abs().median()
             batches = module.num_batches_tracked if module.num_batches_tracked is not None else torch.zeros(())
             self._batches[name] = tuple(given.shape), torch.stack([distance, ratio, batches.to(distance)])
+=======
+        values = plain(given.detach()).float()
+        others = [dimension for dimension in range(values.ndim) if dimension != 1]
+        var, center = torch.var_mean(values, others, unbiased=False)
+        var = var + 1e-8
+        distance = ((mean - center).abs() / var.sqrt()).median()
+        ratio = ((variance + 1e-8) / var).log().abs().median()
+        batches = module.num_batches_tracked if module.num_batches_tracked is not None else torch.zeros(())
+        self._batches[name] = tuple(given.shape), torch.stack([distance, ratio, batches.to(distance)])
+>>>>>>> b12853086c2bb50f33a8d75e162eaf95d17ef12d
 
 
 def left_in_evaluation(module: nn.Module) -> dict[str, str]:
@@ -115,6 +145,17 @@ def left_in_evaluation(module: nn.Module) -> dict[str, str]:
         elif isinstance(part, nn.modules.dropout._DropoutNd) and part.p > 0 and _beside_trained(parts, name):
             found[name] = type(part).__name__
     return found
+
+
+def normalizing_as_in_evaluation(module: nn.Module) -> list[str]:
+    """Returns batch normalisations in evaluation mode whose scale is trained.
+
+    Example:
+        >>> normalizing_as_in_evaluation(nn.Sequential(nn.BatchNorm1d(3), nn.BatchNorm1d(3).eval()))
+        ['1']
+    """
+    found = [(name, part) for name, part in module.named_modules() if isinstance(part, BatchNorm) and not part.training]
+    return [name for name, part in found if part.weight is not None and part.weight.requires_grad]
 
 
 def _beside_trained(parts: dict[str, nn.Module], name: str) -> bool:

@@ -100,7 +100,10 @@ def _facts(call: LossCall, doubled: str, batch: Any) -> LossFacts:
     outputs = call.scores.shape[1] if call.scores.ndim > 1 else 1
     logarithms = call.kind != "classes" or not bool((call.scores > 1e-3).any())
     indices = _class_indices(call, batch) if call.kind == "values" else 0
-    return LossFacts(call.name, call.kind, outputs, logarithms, doubled if call.kind != "values" else "", indices)
+    shares = call.kind in ("logits", "probabilities")
+    beyond = shares and bool(((call.targets < 0) | (call.targets > 1)).any())
+    after = doubled if call.kind != "values" else ""
+    return LossFacts(call.name, call.kind, outputs, logarithms, after, indices, beyond)
 
 
 def _class_indices(call: LossCall, batch: Any) -> int:
@@ -110,7 +113,13 @@ def _class_indices(call: LossCall, batch: Any) -> int:
         if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool or tensor.ndim > 2:
             continue
         whole = tensor.flatten().double().cpu()
-        if len(whole) and targets.numel() % len(whole) == 0 and bool((whole == targets.view(len(whole), -1).T).all()):
+        if len(whole) and targets.numel() % len(whole) == 0 and _repeats(targets, whole):
             distinct = torch.unique(whole)
             return len(distinct) if float(distinct.min()) >= 0 and float(distinct.max()) < 100 else 0
     return 0
+
+
+def _repeats(targets: Tensor, whole: Tensor) -> bool:
+    """Whether targets are class indices, each repeated, or all again and again, as broadcasting makes of them."""
+    each, again = targets.view(len(whole), -1).T, targets.view(-1, len(whole))
+    return bool((each == whole).all()) or bool((again == whole).all())

@@ -1,7 +1,7 @@
 """How layers are set up for training: who trains them, and how their weights are initialised."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -25,13 +25,42 @@ def layer_setups(module: nn.Module, optimizers: Sequence[Optimizer]) -> dict[str
         (True, False, True)
     """
     owned = {id(parameter) for optimizer in optimizers for parameter in parameters_of(optimizer)}
-    weights = weights_of(module, layers_with_weights(module, fewest_dimensions=2))
     parts = dict(module.named_modules())
     return {
-        name: _setup(type(parts[name]).__name__, weight, id(weight) in owned)
-        for name, weight in weights.items()
-        if not is_shard(weight) and weight.is_floating_point() and weight.numel()
+        name: _setup(type(parts[owner_of(name, parts)]).__name__, weight, id(weight) in owned)
+        for name, weight in weights_by_layer(module).items()
     }
+
+
+def weights_by_layer(module: nn.Module) -> dict[str, nn.Parameter]:
+    """Returns the weights of at least two dimensions, in network order, by layer or, of several, by parameter.
+
+    Example:
+        >>> list(weights_by_layer(nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.GRU(3, 2))))
+        ['0', '2.weight_ih_l0', '2.weight_hh_l0']
+    """
+    weights = weights_of(module, layers_with_weights(module, fewest_dimensions=2))
+    return {
+        name: weight
+        for name, weight in weights.items()
+        if not is_shard(weight) and weight.is_floating_point() and weight.ndim > 1 and weight.numel()
+    }
+
+
+def owner_of(name: str, parts: Mapping[str, nn.Module]) -> str:
+    """Returns the name of the module that a weight of `weights_by_layer` belongs to.
+
+    Args:
+        name: Name of the weight there.
+        parts: Modules by name, the model itself as `""`.
+
+    Example:
+        >>> owner_of("2.weight_ih_l0", dict(nn.Sequential(nn.Identity(), nn.Identity(), nn.GRU(3, 2)).named_modules()))
+        '2'
+    """
+    while name not in parts:
+        name = name.rpartition(".")[0]
+    return name
 
 
 def optimizer_setup(optimizer: Optimizer) -> OptimizerSetup:
@@ -103,7 +132,7 @@ def layers_of_alike_units(module: nn.Module, layers: Iterable[str]) -> list[str]
     parts = dict(module.named_modules())
     found, names = [], []
     for name in layers:
-        part = parts[name]
+        part = parts.get(name)
         weight = part.weight if isinstance(part, (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)) else None
         if weight is not None and len(weight) > 1 and not is_shard(weight):
             names.append(name)

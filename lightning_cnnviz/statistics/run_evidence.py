@@ -47,6 +47,8 @@ class RunEvidence:
         """Takes the loss of a batch, a scalar, at an optimizer step."""
         self._losses.append(loss)
         self._loss_steps.append(step)
+        if len(self._losses) >= MAX_LOSSES:
+            self._read_losses()
 
     def add_graph(self, losses: list[LossFacts], graph: GraphFacts | None) -> None:
         """Takes what the graph of a loss has told."""
@@ -56,12 +58,13 @@ class RunEvidence:
     def add_scores(self, batch: ScoredBatch, step: int) -> None:
         """Takes the scores of a training batch."""
         self._scores.add(batch, step)
-        self._hashes.add(batch.inputs, "train")
+        if self._training_samples:
+            self._hashes.add(batch.inputs, "train")
 
     def add_validation(self, batch: ScoredBatch, step: int) -> None:
         """Takes the scores of a batch of a validation."""
         self._validation.add(batch, step)
-        if not self._known.validations:
+        if self._training_samples and not self._known.validations:
             self._hashes.add(batch.inputs, "val")
 
     def end_validation(self) -> None:
@@ -90,15 +93,18 @@ class RunEvidence:
     def evidence(self, step: int) -> Evidence:
         """Returns all evidence so far, after so many optimizer steps."""
         known = self._known
-        if self._losses:
-            new = torch.stack([loss.reshape(()) for loss in self._losses]).double().cpu().numpy()
-            known.losses = np.array(_ends([*known.losses, *new], MAX_LOSSES))
-            known.loss_steps = np.array(_ends([*known.loss_steps, *self._loss_steps], MAX_LOSSES))
-            self._losses.clear()
-            self._loss_steps.clear()
+        self._read_losses()
         known.scores = _ends([*known.scores, *self._scores.read()], MAX_LOOKS)
         known.leaked = self._hashes.shared(self._training_samples) if self._training_samples else math.nan
         return replace(known, step=step)
+
+    def _read_losses(self) -> None:
+        if self._losses:
+            new = torch.stack([loss.reshape(()) for loss in self._losses]).double().cpu().numpy()
+            self._known.losses = np.array(_ends([*self._known.losses, *new], MAX_LOSSES))
+            self._known.loss_steps = np.array(_ends([*self._known.loss_steps, *self._loss_steps], MAX_LOSSES))
+            self._losses.clear()
+            self._loss_steps.clear()
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_losses": [], "_loss_steps": []}

@@ -9,6 +9,8 @@ from torch import Tensor
 _OF_SIZE = {2: torch.int16, 4: torch.int32, 8: torch.int64, 1: torch.uint8}
 MAX_ENTRIES = 4096
 """Entries of a sample that are hashed, evenly spread."""
+MAX_SAMPLES = 100_000
+"""Samples of the training, and of the validation, that are remembered."""
 
 
 class SampleHashes:
@@ -28,7 +30,7 @@ class SampleHashes:
 
     def add(self, inputs: Tensor, split: str) -> None:
         """Takes the samples of a batch, shape (samples, ...), of `"train"` or `"val"`."""
-        if len(inputs) and inputs[0].numel() >= 4:
+        if len(inputs) and inputs[0].numel() >= 4 and len(self._seen[split]) < MAX_SAMPLES:
             self._waiting[split].append(hashes_of(inputs))
 
     def shared(self, training_samples: float) -> float:
@@ -58,10 +60,10 @@ def hashes_of(inputs: Tensor) -> Tensor:
         >>> hashes_of(torch.zeros(2, 8)).tolist()
         [0, 0]
     """
-    flat = inputs.detach().flatten(1)
+    flat = inputs.detach()
+    flat = (torch.view_as_real(flat) if flat.is_complex() else flat).flatten(1)
     flat = flat[:, :: -(-flat.shape[1] // MAX_ENTRIES)].contiguous()
-    bits = flat.view(_OF_SIZE[flat.element_size()]) if not flat.is_complex() else torch.view_as_real(flat).flatten(1)
-    bits = bits.long()
+    bits = flat.view(_OF_SIZE[flat.element_size()]).long()
     factors = np.random.default_rng(0).integers(-(2**62), 2**62, bits.shape[1]) | 1
     mixed = bits * torch.from_numpy(factors).to(bits.device)
     mixed = (mixed ^ (mixed >> 29)) * 0x1B873593  # so that no sum of entries stands for another

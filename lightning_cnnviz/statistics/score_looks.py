@@ -63,9 +63,9 @@ class ScoreLooks:
 
 def _look(step: int, classes: int, facts: Any, channels: Any) -> ScoreLook:
     true, predicted, losses, ranks = facts[:, facts[0] >= 0]
-    means, deviations = channels
+    means, deviations = channels[:, :-1]
     whole = true.astype(np.int64), predicted.astype(np.int64)
-    return ScoreLook(step, classes, *whole, losses, ranks, means, deviations)
+    return ScoreLook(step, classes, *whole, losses, ranks, means, deviations, float(channels[0, -1]))
 
 
 def _log_probabilities(scores: Tensor, logits: Tensor | None) -> Tensor:
@@ -80,11 +80,12 @@ def _log_probabilities(scores: Tensor, logits: Tensor | None) -> Tensor:
 
 
 def _of_channels(inputs: Tensor) -> Tensor:
-    """Mean and deviation of each channel, shape (2, channels)."""
+    """Mean and deviation of each channel, and in a last column the roughness; shape (2, channels + 1)."""
     values = inputs.detach()
     values = values.float() if not values.is_complex() else values.abs()
     if values.ndim < 3 or not 1 <= values.shape[1] <= 16:
         values = values.reshape(1, 1, -1)
     others = [dimension for dimension in range(values.ndim) if dimension != 1]
     variance, mean = torch.var_mean(values, others, unbiased=False)
-    return torch.stack([mean, variance.sqrt()])
+    rough = values.diff(dim=-1).abs().mean() / variance.mean().sqrt()
+    return torch.cat([torch.stack([mean, variance.sqrt()]), rough.expand(2, 1)], dim=1)

@@ -1,7 +1,7 @@
 """One training step, looked at closely: gradients, updates, what layers receive and return, and modes."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,9 +13,9 @@ from lightning_cnnviz.functional.diagnosis.evidence import LayerLook, LayerSetup
 from lightning_cnnviz.functional.gradients.gradient_sums import norms, stored
 from lightning_cnnviz.model.activation_kinds import bounds_of, is_activation, is_rectifier, saturation
 from lightning_cnnviz.model.activation_tap import ActivationTap, LayerRun, layers_within_reach
-from lightning_cnnviz.model.input_tap import BatchNorm, InputTap, left_in_evaluation
+from lightning_cnnviz.model.input_tap import BatchNorm, InputTap, left_in_evaluation, normalizing_as_in_evaluation
 from lightning_cnnviz.model.layers import convolutions, linear_layers, spread
-from lightning_cnnviz.model.training_setup import layers_of_alike_units, parameters_of
+from lightning_cnnviz.model.training_setup import layers_of_alike_units, owner_of, parameters_of, weights_by_layer
 from lightning_cnnviz.statistics.gradient_window import GradientWindow
 
 MAX_LAYERS = 40
@@ -53,41 +53,42 @@ class StepLook:
         self._heard: dict[str, Tensor] = {}
         self._samples = 0
         self._tap = ActivationTap(module, spread(wanted, MAX_LAYERS), self._hear)
-        first = {name: part for name, part in self._parts.items() if name in layers or name in heard}
+        modules = dict(module.named_modules())
+        owners = {owner_of(name, modules) for name in layers}
+        first = {name: part for name, part in self._parts.items() if name in owners or name in heard}
         normalizations = [name for name, part in self._parts.items() if isinstance(part, BatchNorm)]
         chosen = {name: self._parts[name] for name in spread(normalizations, MAX_LAYERS)}
         self._inputs = InputTap(first, chosen)
         self._without_gradient: list[str] = []
         self._norms: list[Tensor] = []
-        self._uncleared = 0
+        self._uncleared: dict[int, list[Tensor]] = {}
+        self._stepped: set[int] = set()
 
     def begin(self, samples: int) -> None:
         """Begins with a batch of so many samples."""
         self._samples = samples
         self._tap.begin(samples)
 
-    def before_backward(self, optimizers: Sequence[Optimizer], cleared: bool) -> None:
+    def before_backward(self, stepped: Iterable[Optimizer]) -> None:
         """Ends hearing layers, since a backward pass may run some again.
 
         Args:
-            optimizers: All optimizers.
-            cleared: Whether gradients ought to be cleared now.
+            stepped: Optimizers that stepped in the batch before this one; their gradients ought to be cleared.
         """
         self._tap.listening = False
-        left = [p for optimizer in optimizers for p in parameters_of(optimizer) if p.grad is not None]
-        if cleared and left:
-            sizes = norms(stored([parameter.grad for parameter in left if parameter.grad is not None]))
-            self._uncleared = int((sizes > 0).sum())
+        for optimizer in stepped:
+            left = [parameter.grad for parameter in parameters_of(optimizer) if parameter.grad is not None]
+            count = (norms(stored(left)) > 0).sum() if left else torch.zeros((), dtype=torch.long)
+            self._uncleared.setdefault(id(optimizer), []).append(count)
 
     def before_step(self, optimizer: Optimizer, loss_scale: Tensor | None = None) -> None:
         """Reads the gradients, just before an optimizer step."""
+        self._stepped.add(id(optimizer))
         owned = {id(parameter) for parameter in parameters_of(optimizer)}
         self._window.add(None, loss_scale)
-        named = dict(self._module.named_modules())
-        for name, setup in self._layers.items():
-            weight = getattr(named[name], "weight", None)
-            cut = isinstance(weight, Tensor) and weight.grad is None and weight.requires_grad
-            if cut and id(weight) in owned and setup.optimized and name in self._heard:
+        for name, weight in weights_by_layer(self._module).items():
+            cut = weight.grad is None and weight.requires_grad
+            if cut and id(weight) in owned and name in self._layers and name in self._heard:
                 self._without_gradient.append(name)
         gradients = [p.grad for p in parameters_of(optimizer) if p.grad is not None]
         if gradients:
@@ -113,9 +114,10 @@ class StepLook:
             tuple(layers_of_alike_units(self._module, self._layers)),
             self._inputs.normalizations(),
             left_in_evaluation(self._module),
+            tuple(normalizing_as_in_evaluation(self._module)),
             tuple(float(group["lr"]) for optimizer in optimizers for group in optimizer.param_groups),
             tuple(self._inputs.received()),
-            self._uncleared,
+            max((min(map(int, counts)) for one, counts in self._uncleared.items() if one in self._stepped), default=0),
             min(self._samples, MAX_SAMPLES),
         )
 

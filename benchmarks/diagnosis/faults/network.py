@@ -61,7 +61,7 @@ def classes_rounded(setup: Setup, _: Any) -> None:
     )
 
 
-@fault(UNDER, "underfitting", strengths=(1, 2, 3), networks=("lenet",), seeds=3)
+@fault(UNDER, "underfitting", "bottleneck", strengths=(1, 2, 3), networks=("lenet",), seeds=3)
 def too_few_features(setup: Setup, width: int) -> None:
     setup.network = nn.Sequential(
         nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(4, width), nn.ReLU(), nn.Linear(width, 10)

@@ -183,6 +183,12 @@ CATALOG: dict[str, Fault] = {
         "curves/loss",
         "Wardat, Le & Rajan, DeepLocalize, ICSE 2021",
     ),
+    "bottleneck": Fault(
+        "bottleneck that lets nothing through",
+        "Look at what precedes the layer and widen it; its output does not tell samples apart.",
+        "activations/heatmap",
+        _CHECKS,
+    ),
     "saturated_activations": Fault(
         "saturated activations",
         "Normalise the inputs, lower the scale of the weights, or use ReLU.",
@@ -194,12 +200,6 @@ CATALOG: dict[str, Fault] = {
         "Lower the learning rate, start biases at 0, or use LeakyReLU.",
         "activations/heatmap",
         "Lu et al., Dying ReLU and initialization, 2020",
-    ),
-    "bottleneck": Fault(
-        "bottleneck that lets nothing through",
-        "Look at what precedes the layer and widen it; its output does not tell samples apart.",
-        "activations/heatmap",
-        _CHECKS,
     ),
     "vanishing_gradients": Fault(
         "vanishing gradients",

@@ -5,7 +5,14 @@ from collections.abc import Callable, Iterable, Iterator
 from lightning_cnnviz.functional.diagnosis.catalog import CATALOG
 from lightning_cnnviz.functional.diagnosis.evidence import Evidence
 from lightning_cnnviz.functional.diagnosis.finding import Finding, Observation
-from lightning_cnnviz.functional.diagnosis.rules import CAUSES, CONSEQUENCES, EXPLAINS, HARMLESS_TO_LEARNING, SYMPTOMS
+from lightning_cnnviz.functional.diagnosis.rules import (
+    CAUSES,
+    CONSEQUENCES,
+    EXPLAINS,
+    HARMLESS_TO_LEARNING,
+    SYMPTOMS,
+    UNEXPLAINED,
+)
 
 _ORDER = {rule: place for place, rule in enumerate(CATALOG)}
 
@@ -21,7 +28,7 @@ def observe(evidence: Evidence) -> list[Observation]:
     explained = {rule for one in seen for rule in EXPLAINS.get(one.rule, ())}
     seen = [one for one in seen if one.rule not in explained]
     if all(one.rule in HARMLESS_TO_LEARNING for one in seen):
-        seen += _of(CONSEQUENCES, evidence)
+        seen += list(_of(CONSEQUENCES, evidence)) or list(_of(UNEXPLAINED, evidence))
     seen = seen or list(_of(SYMPTOMS, evidence))
     return sorted(seen, key=lambda one: _ORDER[one.rule])
 

@@ -99,6 +99,7 @@ class LossFacts(NamedTuple):
         log_probabilities: Whether the scores can be logarithms of probabilities; of `"classes"` only.
         after_softmax: Name of the function that made probabilities of the scores before; empty if there is none.
         class_indices: Of `"values"`: how many different class indices of the batch are the targets; 0 if they are not.
+        beyond: Of logits and probabilities: whether targets lie outside of 0…1.
     """
 
     name: str
@@ -107,6 +108,7 @@ class LossFacts(NamedTuple):
     log_probabilities: bool
     after_softmax: str
     class_indices: int
+    beyond: bool = False
 
 
 class GraphFacts(NamedTuple):
@@ -170,9 +172,10 @@ class Look:
         alike: Layers whose units all have the same weights.
         normalizations: Name → batch normalisation.
         evaluating: Layers in evaluation mode that ought to be training: name → kind.
+        as_in_evaluation: Batch normalisations in evaluation mode whose scale is trained.
         learning_rates: Of each parameter group.
         received: Smallest, largest, mean and standard deviation of what the first layer with weights receives.
-        uncleared: Optimizers whose gradients were not cleared since their last step: index → number of parameters.
+        uncleared: Parameters whose gradients were not cleared since the step before.
         samples: Samples in the batch.
     """
 
@@ -184,6 +187,7 @@ class Look:
     alike: Sequence[str] = ()
     normalizations: Mapping[str, NormalizationLook] = field(default_factory=dict)
     evaluating: Mapping[str, str] = field(default_factory=dict)
+    as_in_evaluation: Sequence[str] = ()
     learning_rates: Sequence[float] = ()
     received: Sequence[float] = ()
     uncleared: int = 0
@@ -204,6 +208,7 @@ class ScoreLook:
             score than the true one: 0 for the second best, 1 for the last; otherwise NaN.
         means: Mean of the inputs, by channel.
         deviations: Their standard deviation, by channel.
+        roughness: Mean |difference| of neighbours in the last dimension, as a share of the deviation; NaN if unknown.
     """
 
     step: int
@@ -214,6 +219,7 @@ class ScoreLook:
     ranks: FloatArray
     means: FloatArray
     deviations: FloatArray
+    roughness: float = math.nan
 
     @property
     def samples(self) -> int:
@@ -265,7 +271,10 @@ class ScoreLook:
         true, predicted = (np.concatenate([getattr(look, name) for look in alike]) for name in ("true", "predicted"))
         losses, ranks = (np.concatenate([getattr(look, name) for look in alike]) for name in ("losses", "ranks"))
         deviations = np.sqrt(np.maximum(variances, 0))
-        return ScoreLook(looks[-1].step, looks[-1].classes, true, predicted, losses, ranks, means, deviations)
+        roughness = float(np.average([look.roughness for look in alike], weights=weights))
+        return ScoreLook(
+            looks[-1].step, looks[-1].classes, true, predicted, losses, ranks, means, deviations, roughness
+        )
 
 
 @dataclass
@@ -331,12 +340,12 @@ class Evidence:
 
     @cached_property
     def recent_scores(self) -> ScoreLook | None:
-        """Scores of the last training batches, of some 300 samples; None if there are fewer than 100."""
+        """Scores of the last training batches, of some 300 samples and a third of the steps; None if below 100."""
         chosen: list[ScoreLook] = []
         for look in reversed(self.scores):
-            chosen.insert(0, look)
-            if sum(one.samples for one in chosen) >= 300:
+            if sum(one.samples for one in chosen) >= 300 or look.step < 0.67 * self.step:
                 break
+            chosen.insert(0, look)
         return ScoreLook.sum_of(chosen) if sum(one.samples for one in chosen) >= 100 else None
 
     @cached_property

@@ -29,15 +29,25 @@ CAUSES: Sequence[Rule] = (
     *activations.CAUSES,
     *generalization.CAUSES,
 )
-CONSEQUENCES: Sequence[Rule] = (*gradients.CONSEQUENCES, *activations.CONSEQUENCES, *labels.CONSEQUENCES)
+CONSEQUENCES: Sequence[Rule] = (*gradients.CONSEQUENCES, *activations.CONSEQUENCES)
 """What may be a fault of its own, or follow from one that keeps the network from learning."""
+UNEXPLAINED: Sequence[Rule] = labels.UNEXPLAINED
+"""What is told of a network that works, but does not learn."""
 SYMPTOMS: Sequence[Rule] = (*labels.SYMPTOMS, *generalization.SYMPTOMS, *loss.SYMPTOMS)
 """What follows from many faults."""
-HARMLESS_TO_LEARNING = {"leakage", "schedule_ends_early", "not_shuffled", "labels_shifted", "preprocessing_differs"}
+HARMLESS_TO_LEARNING = {
+    "leakage",
+    "class_imbalance",
+    "schedule_ends_early",
+    "not_shuffled",
+    "labels_shifted",
+    "preprocessing_differs",
+}
 """Causes that do not keep a network from learning what it is trained on."""
 EXPLAINS = {
-    "inputs_not_normalized": {"exploding_gradients", "learning_rate_too_high", "non_finite"},
-    "bad_initialization": {"exploding_gradients", "learning_rate_too_high"},
+    "inputs_not_normalized": {"exploding_gradients", "learning_rate_too_high", "non_finite", "one_class_predicted"},
+    "bad_initialization": {"exploding_gradients", "learning_rate_too_high", "one_class_predicted"},
+    "one_class_predicted": {"exploding_gradients", "learning_rate_too_high"},
     "clipping_every_step": {"learning_rate_too_low"},
     "momentum_too_high": {"exploding_gradients", "non_finite"},
     "learning_rate_too_high": {"exploding_gradients"},

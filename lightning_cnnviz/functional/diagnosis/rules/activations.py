@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from lightning_cnnviz.functional.diagnosis.evidence import Evidence
 from lightning_cnnviz.functional.diagnosis.finding import Observation
+from lightning_cnnviz.functional.diagnosis.rules.gradients import vanishing_gradients
 
 
 def no_nonlinearity(evidence: Evidence) -> Iterable[Observation]:
@@ -16,10 +17,12 @@ def no_nonlinearity(evidence: Evidence) -> Iterable[Observation]:
 def dead_units(evidence: Evidence) -> Iterable[Observation]:
     """Most units of a rectifier are never positive, and the classifier learns slowly or not at all."""
     looks = evidence.recent_looks()
-    if len(looks) < 2 or not evidence.is_slow:
+    if len(looks) < 2:
         return
     shares = {name: min(look.layers[name].dead for look in looks if name in look.layers) for name in looks[-1].layers}
-    dead = [name for name, share in shares.items() if share >= (0.85 if evidence.is_stuck else 0.95)]
+    least = 0.85 if evidence.is_stuck else 0.95 if evidence.is_slow else 1.0
+    dead = [name for name, share in shares.items() if share >= least]
+    dead = dead if evidence.is_slow or len(evidence.looks) >= 5 else []
     if dead:
         most = max(shares[name] for name in dead)
         samples = sum(look.samples for look in looks)
@@ -45,18 +48,9 @@ def saturated_activations(evidence: Evidence) -> Iterable[Observation]:
 
 
 def bottleneck(evidence: Evidence) -> Iterable[Observation]:
-    """A layer returns the same for every sample, or has far fewer units than there are classes."""
+    """A layer has far fewer units than there are classes, or returns the same for every sample."""
     looks = evidence.recent_looks()
     if len(looks) < 2 or not evidence.is_slow:
-        return
-    constant = [
-        name
-        for name in looks[-1].layers
-        if all(name in look.layers and look.layers[name].variation < 1e-4 for look in looks)
-    ]
-    if constant and evidence.is_stuck:
-        words = f"From {constant[0]} on, the output is the same for all samples."
-        yield Observation("bottleneck", words, looks[0].step, tuple(constant[:1]), sure="certain")
         return
     classes = evidence.scores[-1].classes
     inner = list(evidence.setup.layers.items())[:-1]
@@ -65,6 +59,16 @@ def bottleneck(evidence: Evidence) -> Iterable[Observation]:
         units = min(evidence.setup.layers[name].units for name in narrow)
         words = f"It has {units} units, from which {classes} classes are to be told."
         yield Observation("bottleneck", words, 1, tuple(narrow), {"units": units})
+        return
+    constant = [
+        name
+        for name in looks[-1].layers
+        if all(name in look.layers and look.layers[name].variation < 1e-4 for look in looks)
+    ]
+    others = (dead_units, saturated_activations, vanishing_gradients)
+    if constant and evidence.is_stuck and not any(any(rule(evidence)) for rule in others):
+        words = f"From {constant[0]} on, the output is the same for all samples."
+        yield Observation("bottleneck", words, looks[0].step, tuple(constant[:1]), sure="certain")
 
 
 CAUSES = (no_nonlinearity,)

@@ -9,7 +9,7 @@ from lightning_cnnviz.functional.diagnosis.finding import Observation
 
 
 def overfitting(evidence: Evidence) -> Iterable[Observation]:
-    """The validation loss rises while the training loss is low and falls."""
+    """The validation loss rises, or no longer falls, while the training loss is much lower."""
     train, vals = evidence.recent_scores, evidence.validations
     if train is None or len(vals) < 3 or vals[-1].samples < 100:
         return
@@ -17,12 +17,16 @@ def overfitting(evidence: Evidence) -> Iterable[Observation]:
     best = int(losses.argmin())
     rises = (losses[best + 1 :] > 1.15 * losses[best]).all() and len(losses) - best > 2
     gap = train.mean_loss < 0.5 * losses[-1] and train.accuracy > vals[-1].accuracy + 0.05
-    if rises and gap and losses[-1] > 1.3 * losses[best]:
+    ended = len(losses) >= 4 and losses[-3:].min() > 0.95 * losses[:-3].min()
+    apart = train.mean_loss < 0.25 * losses[-1] and train.accuracy > vals[-1].accuracy + 0.12
+    if (rises and gap and losses[-1] > 1.3 * losses[best]) or (ended and apart):
         words = (
             f"Cross-entropy in validation was {losses[best]:.3g} at step {vals[best].step} and is {losses[-1]:.3g}; "
         )
         words += f"in training it is {train.mean_loss:.3g}."
-        yield Observation("overfitting", words, vals[best + 1].step, numbers={"loss": float(losses[-1])})
+        yield Observation(
+            "overfitting", words, vals[min(best + 1, len(vals) - 1)].step, numbers={"loss": float(losses[-1])}
+        )
 
 
 def dropout_too_strong(evidence: Evidence) -> Iterable[Observation]:

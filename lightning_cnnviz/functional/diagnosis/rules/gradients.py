@@ -7,14 +7,19 @@ import numpy as np
 
 from lightning_cnnviz.functional.diagnosis.evidence import Evidence
 from lightning_cnnviz.functional.diagnosis.finding import Observation
-from lightning_cnnviz.functional.diagnosis.rules.optimization import LARGE_NORM, diverges, starts_large
+from lightning_cnnviz.functional.diagnosis.rules.optimization import (
+    LARGE_NORM,
+    breaks_suddenly,
+    diverges,
+    starts_large,
+)
 
 
 def exploding_gradients(evidence: Evidence) -> Iterable[Observation]:
     """The gradient is out of proportion, and the loss does not fall."""
     norms = [(look.step, look.total_norm) for look in evidence.looks if not math.isnan(look.total_norm)]
     large = [(step, norm) for step, norm in norms if norm >= (LARGE_NORM if starts_large(evidence) else 1e3)]
-    fails = evidence.step >= 20 and (evidence.is_stuck or diverges(evidence))
+    fails = evidence.step >= 20 and (evidence.is_stuck or diverges(evidence)) and not breaks_suddenly(evidence)
     if not large or not fails:
         return
     step, norm = large[0]

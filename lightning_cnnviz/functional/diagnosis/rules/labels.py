@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from lightning_cnnviz.functional.diagnosis.evidence import Evidence, FloatArray, ScoreLook
+from lightning_cnnviz.functional.diagnosis.evidence import Evidence, ScoreLook
 from lightning_cnnviz.functional.diagnosis.finding import Observation
 from lightning_cnnviz.functional.diagnosis.rules.inputs import mistakes_are_random
 
@@ -15,6 +15,8 @@ def labels_do_not_fit(evidence: Evidence) -> Iterable[Observation]:
     ratios = [ratio for _, ratio, _ in evidence.update_ratios]
     if scores is None or not mistakes_are_random(evidence) or not ratios or not 2e-4 < float(np.median(ratios)) < 0.1:
         return
+    if _predicts_one_class(evidence) and abs(evidence.recent_loss() / scores.mean_loss - 1) > 0.3:
+        return  # the loss counts samples unequally
     words = f"Accuracy in training is {scores.accuracy:.0%}; in mistakes the given class is at {scores.mean_rank:.2f} "
     words += "among the others (0 is second best, 0.5 is random)."
     val = evidence.validations[-1] if evidence.validations else None
@@ -79,34 +81,49 @@ def sorted_batches(evidence: Evidence) -> Iterable[Observation]:
 
 
 def not_shuffled(evidence: Evidence) -> Iterable[Observation]:
-    """Samples come in the order of the dataset, in which neighbours are often of the same class."""
+    """Samples come in the same order in each epoch."""
     setup = evidence.setup
-    counts = np.array(setup.class_counts)
-    if not setup.sequential or len(counts) < 2 or not setup.purity < 0.9 or setup.batch_size < 4:
+    if setup.sequential and 4 <= setup.epoch_steps < evidence.step and not any(sorted_batches(evidence)):
+        words = (
+            f"Samples come in the order of the dataset, the same one in each epoch of {setup.epoch_steps:.0f} steps."
+        )
+        yield Observation("not_shuffled", words, int(setup.epoch_steps) + 1, sure="certain")
+
+
+def one_class_from_the_start(evidence: Evidence) -> Iterable[Observation]:
+    """The untrained network gives nearly all to one class, with a loss far above chance."""
+    first = [look for look in evidence.scores if look.step <= 12][:1]
+    if not first or not evidence.of_classes or not evidence.first_loss > 3 * evidence.chance:
         return
-    usual = _purity_by_chance(counts / counts.sum(), setup.batch_size)
-    if setup.purity > usual + 0.15:
-        words = f"In the order of the dataset a batch has {setup.purity:.0%} of one class; {usual:.0%} if shuffled."
-        yield Observation("not_shuffled", words, 1, numbers={"purity": setup.purity}, sure="certain")
+    start = first[0]
+    share = np.bincount(start.predicted) / max(start.samples, 1)
+    if start.samples >= 8 and share.max() >= 0.98 and start.class_counts.max() <= 0.8 * start.samples:
+        words = f"From the start class {share.argmax()} is predicted for {share.max():.0%} of the samples, "
+        words += f"with a loss of {evidence.first_loss:.3g} where {evidence.chance:.3g} is chance."
+        yield Observation("one_class_predicted", words, 1, numbers={"share": float(share.max())})
 
 
 def one_class_predicted(evidence: Evidence) -> Iterable[Observation]:
     """All predictions are the same class, though there are several."""
+    if _predicts_one_class(evidence):
+        look = evidence.validations[-1] if evidence.validations else evidence.recent_scores
+        assert look is not None
+        share = np.bincount(look.predicted) / look.samples
+        words = f"Class {share.argmax()} is predicted for {share.max():.0%} of {look.samples} samples."
+        yield Observation("one_class_predicted", words, look.step, numbers={"share": float(share.max())})
+
+
+def _predicts_one_class(evidence: Evidence) -> bool:
     judged, recent = evidence.validations[-1:], evidence.recent_scores
     if recent is None or evidence.step < 120:
-        return
+        return False
     looks = [recent, *(one for one in judged if one.samples >= 100)]
     shares = [np.bincount(look.predicted) / look.samples for look in looks]
     balanced = all(look.class_counts.max() <= 0.8 * look.samples for look in looks)
-    if balanced and len({int(share.argmax()) for share in shares}) == 1 and min(map(np.max, shares)) >= 0.98:
-        words = f"Class {shares[-1].argmax()} is predicted for {shares[-1].max():.0%} of {looks[-1].samples} samples."
-        yield Observation("one_class_predicted", words, looks[-1].step, numbers={"share": float(shares[-1].max())})
+    alike = len({int(share.argmax()) for share in shares}) == 1
+    return balanced and alike and all(share.max() >= 0.98 for share in shares)
 
 
-def _purity_by_chance(shares: FloatArray, size: int, draws: int = 200) -> float:
-    return float((np.random.default_rng(0).multinomial(size, shares, draws).max(axis=1) / size).mean())
-
-
-CAUSES = (labels_shifted, class_imbalance, sorted_batches, not_shuffled)
-CONSEQUENCES = (labels_do_not_fit,)
+CAUSES = (labels_shifted, class_imbalance, sorted_batches, not_shuffled, one_class_from_the_start)
+UNEXPLAINED = (labels_do_not_fit,)
 SYMPTOMS = (one_class_predicted,)

@@ -27,6 +27,8 @@ def wrong_loss(evidence: Evidence) -> Iterable[Observation]:
             words = f"{one.name} of a single score per sample is always 0."
         elif one.kind == "classes" and not one.log_probabilities:
             words = "nll_loss is given scores above 0, which are no logarithms of probabilities."
+        elif one.beyond:
+            words = f"{one.name} is given targets outside of 0…1."
         elif one.kind == "values" and one.class_indices >= 3:
             words = f"{one.name} treats {one.class_indices} class indices as amounts."
             sure = "certain" if evidence.setup.has_class_names else "likely"
@@ -61,10 +63,13 @@ def half_precision_underflow(evidence: Evidence) -> Iterable[Observation]:
 
 
 def loss_does_not_fall(evidence: Evidence) -> Iterable[Observation]:
-    """After some hundred steps a classifier is no better than chance; or no weight changes at all."""
+    """After some hundred steps a classifier is no better than chance; or no weight, or no loss, changes at all."""
     ratios = [ratio for _, ratio, _ in evidence.update_ratios]
     if len(ratios) >= 3 and max(ratios) == 0:
         words = f"No weight has changed in the {len(ratios)} steps looked at."
+        yield Observation("loss_does_not_fall", words, 1, sure="certain")
+    elif len(evidence.losses) >= 20 and np.ptp(evidence.losses) == 0:
+        words = f"The loss is exactly {evidence.losses[-1]:.4g} in all {len(evidence.losses)} steps."
         yield Observation("loss_does_not_fall", words, 1, sure="certain")
     elif evidence.is_stuck and evidence.step >= 200:
         words = (

@@ -24,7 +24,7 @@ def normalization_statistics(evidence: Evidence) -> Iterable[Observation]:
         {
             name: one
             for name, one in look.normalizations.items()
-            if one.samples > 1 and one.values >= 32 and (one.distance > 1 or one.ratio > 1.4)
+            if one.samples > 1 and one.values >= 32 and (one.distance > 0.5 or one.ratio > 0.7)
         }
         for look in looks
     ]
@@ -54,6 +54,13 @@ def layers_in_evaluation_mode(evidence: Evidence) -> Iterable[Observation]:
         kinds = ", ".join(sorted({looks[-1].evaluating[name] for name in layers}))
         words = f"{len(layers)} layers ({kinds}) are in evaluation mode in training steps."
         yield Observation("layers_in_evaluation_mode", words, evidence.looks[0].step, tuple(layers), sure="certain")
+        return
+    before = {name for look in evidence.looks for name in look.normalizations}
+    switched = [name for name in looks[0].as_in_evaluation if name in before and name in looks[1].as_in_evaluation]
+    if switched:
+        since = next(look.step for look in evidence.looks if switched[0] in look.as_in_evaluation)
+        words = f"{len(switched)} batch normalisations were training before, and are in evaluation mode since."
+        yield Observation("layers_in_evaluation_mode", words, since, tuple(switched), sure="certain")
 
 
 CAUSES = (batch_norm_of_one, normalization_statistics, layers_in_evaluation_mode)

@@ -26,7 +26,7 @@ def gradients_not_cleared(evidence: Evidence) -> Iterable[Observation]:
 
 def learning_rate_too_high(evidence: Evidence) -> Iterable[Observation]:
     """Weights change by much of their size in a step, and the loss does not fall."""
-    if starts_large(evidence) or high_momentum(evidence):
+    if starts_large(evidence) or high_momentum(evidence) or breaks_suddenly(evidence):
         return
     ratios = list(evidence.update_ratios)
     large = [(step, ratio) for step, ratio, _ in ratios if ratio >= LARGE_UPDATE]
@@ -55,7 +55,9 @@ def learning_rate_too_low(evidence: Evidence) -> Iterable[Observation]:
 def momentum_too_high(evidence: Evidence) -> Iterable[Observation]:
     """A momentum of 0.99 or more, and a loss that rises or does not fall."""
     momentum = high_momentum(evidence)
-    if momentum and evidence.step >= 60 and (diverges(evidence) or evidence.is_stuck or _swings(evidence)):
+    slow = evidence.step >= 100 and evidence.of_classes and not evidence.recent_cross_entropy < 0.3 * evidence.chance
+    fails = diverges(evidence) or evidence.is_stuck or slow or _swings(evidence)
+    if momentum and evidence.step >= 60 and fails and not breaks_suddenly(evidence):
         words = f"With a momentum of {momentum:g} a gradient acts for {1 / max(1 - momentum, 1e-9):.0f} steps; "
         words += f"the loss went from {evidence.first_loss:.3g} to {evidence.recent_loss():.3g}."
         yield Observation("momentum_too_high", words, 60, numbers={"momentum": momentum})
@@ -118,6 +120,15 @@ def diverges(evidence: Evidence) -> bool:
     recent = evidence.losses[-20:]
     level = max(start, evidence.chance) if evidence.of_classes else 5 * start
     return not np.isfinite(recent).all() or float(np.median(recent)) > 1.5 * level
+
+
+def breaks_suddenly(evidence: Evidence) -> bool:
+    """Whether the loss became NaN or infinite without having risen before."""
+    broken = np.flatnonzero(~np.isfinite(evidence.losses))
+    if not len(broken):
+        return False
+    before = evidence.losses[: broken[0]]
+    return not len(before) or float(before.max()) < 3 * max(evidence.first_loss, 0.1)
 
 
 def starts_large(evidence: Evidence) -> bool:
