@@ -153,16 +153,11 @@ class Diagnosis(GuardedCallback):
         """Begins to look at the batch, if it is one of those."""
         if self._run is None:
             return
-<<<<<<< HEAD
-        due = logged_step(trainer) >= self._next_look
-        every = SCORES_EVERY if self._batches < 300 else 4 * SCORES_EVERY
-=======
         self._batch = batch
         before, after = logged_step(trainer), step_after_batch(trainer, batch_idx)
         steps = after > before or not pl_module.automatic_optimization
         due = steps and after > self._next_look
-        every = SCORES_EVERY if self._batches < 200 else 4 * SCORES_EVERY
->>>>>>> b12853086c2bb50f33a8d75e162eaf95d17ef12d
+        every = SCORES_EVERY if self._batches < 300 else 4 * SCORES_EVERY
         if due or self._batches % every == 0 or self._listener.evidence.verdict is None:
             with self._guard():
                 self._listener.start(pl_module, batch)

@@ -11,6 +11,8 @@ from torch.utils.hooks import RemovableHandle
 from lightning_cnnviz.functional.diagnosis.evidence import NormalizationLook
 from lightning_cnnviz.model.outputs import first_tensor, plain
 
+VARIANCE = 1e-4
+"""Added to variances before they are compared, since those of a dead channel only go to zero."""
 BatchNorm = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
@@ -100,26 +102,14 @@ class InputTap:
         mean, variance = module.running_mean, module.running_var
         if not module.training or given is None or given.ndim < 2 or mean is None or variance is None:
             return
-<<<<<<< HEAD
-        with torch.no_grad():
-            values = plain(given.detach()).float()
-            others = [dimension for dimension in range(values.ndim) if dimension != 1]
-            var, center = torch.var_mean(values, others, unbiased=False)
-            var = var + 1e-4
-            distance = ((mean - center).abs() / var.sqrt()).median()
-            ratio = ((variance + 1e-4) / var).log().abs().median()
-            batches = module.num_batches_tracked if module.num_batches_tracked is not None else torch.zeros(())
-            self._batches[name] = tuple(given.shape), torch.stack([distance, ratio, batches.to(distance)])
-=======
         values = plain(given.detach()).float()
         others = [dimension for dimension in range(values.ndim) if dimension != 1]
         var, center = torch.var_mean(values, others, unbiased=False)
-        var = var + 1e-8
+        var = var + VARIANCE
         distance = ((mean - center).abs() / var.sqrt()).median()
-        ratio = ((variance + 1e-8) / var).log().abs().median()
+        ratio = ((variance + VARIANCE) / var).log().abs().median()
         batches = module.num_batches_tracked if module.num_batches_tracked is not None else torch.zeros(())
         self._batches[name] = tuple(given.shape), torch.stack([distance, ratio, batches.to(distance)])
->>>>>>> b12853086c2bb50f33a8d75e162eaf95d17ef12d
 
 
 def left_in_evaluation(module: nn.Module) -> dict[str, str]:
@@ -154,7 +144,8 @@ def normalizing_as_in_evaluation(module: nn.Module) -> list[str]:
         >>> normalizing_as_in_evaluation(nn.Sequential(nn.BatchNorm1d(3), nn.BatchNorm1d(3).eval()))
         ['1']
     """
-    found = [(name, part) for name, part in module.named_modules() if isinstance(part, BatchNorm) and not part.training]
+    parts = [(name, part) for name, part in module.named_modules() if isinstance(part, BatchNorm)]
+    found = [(name, part) for name, part in parts if not part.training]
     return [name for name, part in found if part.weight is not None and part.weight.requires_grad]
 
 
