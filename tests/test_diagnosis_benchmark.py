@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULT = {
     **{"case": "a", "half": "held-out", "kind": "bottleneck", "variant": "x", "network": "lenet", "data": "mnist"},
     **{"rules": ["bottleneck"], "findings": [], "begins": 10, "not_finite_at": None, "val_acc": 0.1},
+    **{"seconds": 2.0, "diagnosis_seconds": 0.1, "failed": []},
 }
 
 
@@ -74,6 +75,8 @@ def test_report_counts_what_was_named():
     assert "| bottleneck | 3 | 2 | 1 | 2 | 60 | 50 | 0.10, 0.90 |" in text
     assert "detected: 2 of 3, 66.7%" in text
     assert "named first: 1 of 3, 33.3%" in text
+    assert "- bottleneck: dead_units 2" in text
+    assert "took 5.0% of the time" in text
     assert "healthy runs with a finding: 1 of 2, 50.0%" in text
     assert "- e: overfitting (likely)" in text
 

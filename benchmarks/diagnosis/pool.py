@@ -54,4 +54,4 @@ def _one(name: str, standard: bool) -> dict[str, Any]:
 
 def _line(result: dict[str, Any]) -> str:
     told = ", ".join(finding["rule"] for finding in result["findings"]) or "silence"
-    return f"{result['case']}: {told}" + (f" ({result['error']:.100})" if result["error"] else "")
+    return ": ".join([result["case"], told, *([result["error"]] if result["error"] else []), *result["failed"]])

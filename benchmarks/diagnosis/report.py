@@ -3,6 +3,7 @@
 import json
 import math
 import statistics
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ def wilson(hits: int, runs: int, z: float = 1.96) -> tuple[float, float]:
     rate, shrink = hits / runs, 1 + z * z / runs
     centre = (rate + z * z / (2 * runs)) / shrink
     spread = z / shrink * math.sqrt(rate * (1 - rate) / runs + z * z / (4 * runs * runs))
-    return centre - spread, centre + spread
+    return max(0.0, centre - spread), min(1.0, centre + spread)
 
 
 def report(results: Sequence[Result]) -> str:
@@ -73,6 +74,21 @@ def _faulty(results: list[Result], everything: Sequence[Result]) -> list[str]:
     detected, named = (sum(bool(test(result)) for result in results) for test in (right, first))
     for words, hits in (("detected", detected), ("named first", named)):
         lines.append(f"\n{words}: {_rate(hits, len(results))}")
+    lines.append("\nWhat else was found:\n")
+    for kind, some in kinds.items():
+        others = Counter(
+            finding["rule"] for result in some for finding in result["findings"] if finding not in right(result)
+        )
+        if others:
+            lines.append(f"- {kind}: " + ", ".join(f"{rule} {count}" for rule, count in others.most_common()))
+    return [*lines, *_cost(results)]
+
+
+def _cost(results: list[Result]) -> list[str]:
+    shares = [result["diagnosis_seconds"] / result["seconds"] for result in results if result["seconds"]]
+    lines = [f"\n`Diagnosis` took {statistics.median(shares):.1%} of the time of a run (median)"] if shares else []
+    for result in results:
+        lines += [f"\n{result['case']}: {words}" for words in result["failed"]]
     return lines
 
 
@@ -126,4 +142,4 @@ def _healthy(results: list[Result]) -> list[str]:
     for result in wrong:
         told = ", ".join(f"{finding['rule']} ({finding['sure']})" for finding in result["findings"])
         lines.append(f"- {result['case']}: {told}")
-    return lines
+    return [*lines, *_cost(results)]

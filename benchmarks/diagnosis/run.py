@@ -44,13 +44,12 @@ class Losses(pl.Callback):
 
 
 def run(case: Case, standard: bool = False) -> dict[str, Any]:
-    """Trains once; an error of the training is part of the result.
+    """Trains once; errors of the training and failures of callbacks are part of the result.
 
     Args:
         case: What to train.
         standard: Whether the whole standard set watches, instead of `Diagnosis` alone.
     """
-    warnings.simplefilter("ignore")
     made = case.made()
     callbacks = cnnviz_callbacks() if standard else [Diagnosis()]
     diagnosis = next(callback for callback in callbacks if isinstance(callback, Diagnosis))
@@ -66,10 +65,12 @@ def run(case: Case, standard: bool = False) -> dict[str, Any]:
             **{"accelerator": "cpu", "num_sanity_val_steps": 0, "log_every_n_steps": 10, **made.options},
         )
         begun = time.perf_counter()
-        try:
-            trainer.fit(made.module, made.train, made.val)
-        except Exception as caught:
-            error = f"{type(caught).__name__}: {caught}"
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            try:
+                trainer.fit(made.module, made.train, made.val)
+            except Exception as caught:
+                error = f"{type(caught).__name__}: {caught}"
         seconds = time.perf_counter() - begun
         findings = [asdict(finding) for finding in diagnosis.findings()]
     metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
@@ -86,6 +87,7 @@ def run(case: Case, standard: bool = False) -> dict[str, Any]:
         "seconds": round(seconds, 3),
         "diagnosis_seconds": round(diagnosis.account.seconds, 3),
         "error": error,
+        "failed": [str(one.message) for one in told if "failed to" in str(one.message)],
     }
 
 

@@ -72,7 +72,7 @@ def binary_loss_of_ten_classes(setup: Setup, _: Any) -> None:
     setup.loss = lambda outputs, targets: F.binary_cross_entropy_with_logits(outputs.squeeze(1), targets.float())
 
 
-@fault(ONE, "one_class_predicted", strengths=(100.0, 1000.0), networks=ALL)
+@fault(ONE, "one_class_predicted", strengths=(300.0, 3000.0), networks=ALL)
 def bias_of_one_class(setup: Setup, value: float) -> None:
     with torch.no_grad():
         setup.network.get_submodule("head").bias[3] = value

@@ -28,7 +28,7 @@ def momentum(setup: Setup, value: float) -> None:
     setup.optimizer, setup.settings = torch.optim.SGD, {"lr": 0.1, "momentum": value}
 
 
-@fault(DECAY, "weight_decay_too_strong", strengths=(0.1, 0.5, 2.0), networks=("lenet", "vgg", "resnet"))
+@fault(DECAY, "weight_decay_too_strong", strengths=(0.2, 0.5, 2.0), networks=("lenet", "vgg", "resnet"))
 def l2_penalty(setup: Setup, value: float) -> None:
     setup.optimizer, setup.settings = torch.optim.SGD, {**SGD, "weight_decay": value}
 
