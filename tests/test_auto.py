@@ -6,7 +6,7 @@ import sys
 import pytest
 from helpers.tiny import fit, image_steps
 
-from lightning_cnnviz import CostLimit, KernelGrid, auto, cnnviz_callbacks
+from lightning_cnnviz import CostLimit, Diagnosis, KernelGrid, auto, cnnviz_callbacks
 from lightning_cnnviz.callbacks.base import VisualCallback
 
 
@@ -23,8 +23,8 @@ def test_asked_for_it_is_the_standard_preset_and_every_visual_knows_that_it_came
     monkeypatch.setenv(auto.SWITCH, "1")
     made = auto.callbacks()
     assert [type(callback) for callback in made] == [type(callback) for callback in cnnviz_callbacks()]
-    visuals = [callback for callback in made if isinstance(callback, VisualCallback)]
-    assert visuals
+    visuals = [callback for callback in made if isinstance(callback, (VisualCallback, Diagnosis))]
+    assert len(visuals) == len(made)
     assert all(callback.auto for callback in visuals)
     assert not any(callback.auto for callback in cnnviz_callbacks())
 

@@ -9,6 +9,7 @@ from lightning_cnnviz import (
     ActivationStats,
     Architecture,
     ClassReport,
+    Diagnosis,
     EmbeddingProjection,
     FeatureMaps,
     FilterResponse,
@@ -21,7 +22,7 @@ from lightning_cnnviz import (
 
 STANDARD = [
     *(LossAccuracy, GradientFlow, Architecture, ClassReport, KernelGrid, FeatureMaps, ActivationStats),
-    EmbeddingProjection,
+    *(EmbeddingProjection, Diagnosis),
 ]
 PRESETS = ["minimal", "standard", "full"]
 
@@ -62,7 +63,8 @@ def test_the_full_set_projects_both_ways_unless_told_otherwise(preset, asked, me
 
 def test_options_go_to_every_callback_that_takes_them():
     callbacks = cnnviz_callbacks("full", every_n_epochs=5, on_error="raise")
-    assert all(callback.schedule.every_n_epochs == 5 for callback in callbacks if type(callback) is not Architecture)
+    drawn = [callback for callback in callbacks if type(callback) not in (Architecture, Diagnosis)]
+    assert all(callback.schedule.every_n_epochs == 5 for callback in drawn)
     assert all(callback.on_error == "raise" for callback in callbacks)
 
 
@@ -94,7 +96,7 @@ def test_options_of_one_callback_leave_the_others_alone():
 
 def test_layers_say_what_to_show_not_where_the_class_scores_come_from():
     callbacks = cnnviz_callbacks("standard", layers="conv*")
-    whole = {type(callback) for callback in callbacks if callback.layers is None}
+    whole = {type(callback) for callback in callbacks if getattr(callback, "layers", "") is None}
     assert whole == {LossAccuracy, ClassReport, Architecture}
 
 

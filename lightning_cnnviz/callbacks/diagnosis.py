@@ -9,10 +9,10 @@ import fsspec
 import torch
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_warn
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from lightning_cnnviz.callbacks.base import OnError
 from lightning_cnnviz.callbacks.guarded import GuardedCallback
 from lightning_cnnviz.data.batch import Key, batch_size, named_tensors, split_batch
 from lightning_cnnviz.data.data_setup import data_setup, samples_of, shared_samples
@@ -25,7 +25,7 @@ from lightning_cnnviz.functional.diagnosis.finding import Finding
 from lightning_cnnviz.functional.tab.data import TabData
 from lightning_cnnviz.lightning import logged_step, loss_scale, step_after_batch
 from lightning_cnnviz.model.input_tap import BatchNorm
-from lightning_cnnviz.model.loss_evidence import LossEvidence
+from lightning_cnnviz.model.loss_evidence import MAX_LOSSES, LossEvidence
 from lightning_cnnviz.model.loss_facts import graph_facts, loss_facts
 from lightning_cnnviz.model.non_finite import first_non_finite
 from lightning_cnnviz.model.outputs import first_tensor, plain
@@ -33,19 +33,23 @@ from lightning_cnnviz.model.own_pass import own_pass
 from lightning_cnnviz.model.score_listener import ScoreListener
 from lightning_cnnviz.model.sharding import is_sharded
 from lightning_cnnviz.model.torch_internals import unscales_in_step
-from lightning_cnnviz.model.training_setup import layer_setups, optimizer_setup, weights_by_layer
+from lightning_cnnviz.model.training_setup import layer_setups, optimizer_setup
 from lightning_cnnviz.output.writer import Writer
-from lightning_cnnviz.statistics.gradient_window import GradientWindow
 from lightning_cnnviz.statistics.run_evidence import RunEvidence
 from lightning_cnnviz.statistics.step_look import StepLook
 
 FIRST_LOOKS = (0, 1, 3, 8, 16, 32, 64)
 """Optimizer steps, from 0, that are looked at; later ones at even distances."""
 LOOK_EVERY = 100
-SCORES_EVERY = 5
-"""Batches from one to the next whose scores are read; four times as many after the first 300."""
+LATE = 1000
+"""Steps, and batches, after which looks become rarer."""
+LOOK_LATE_EVERY = 250
+SCORES_EVERY = {300: 5, LATE: 20, math.inf: 100}
+"""Batches from one to the next whose scores are read, up to a batch."""
 MAX_VALIDATION_BATCHES = 16
 """Batches of a validation whose scores are read, the first ones."""
+JUDGED_AGAIN = 1.5
+"""Factor by which steps have become more when the rules are applied again, apart from after each validation."""
 
 
 class Diagnosis(GuardedCallback):
@@ -66,6 +70,8 @@ class Diagnosis(GuardedCallback):
         targets: Index, key or attribute of the class indices in a batch. Default: detected.
         task: What the class scores are: `"multiclass"`, `"binary_logits"`, `"binary_probabilities"` or, if there are
             none, `"none"`. Default: what the training's loss tells.
+        on_error: `"warn"`: an exception in a rule gives one warning, and training continues; `"raise"`: it ends the
+            run, for debugging.
 
     Raises:
         ValueError: If an argument is invalid.
@@ -82,8 +88,13 @@ class Diagnosis(GuardedCallback):
         inputs: Key | None = None,
         targets: Key | None = None,
         task: Task | None = None,
+        on_error: OnError = "warn",
     ) -> None:
         super().__init__()
+        if on_error not in ("warn", "raise"):
+            raise ValueError(f'expected on_error to be "warn" or "raise", got {on_error!r}')
+        self.on_error = on_error
+        self.account.strict = on_error == "raise"
         self.account.task = "look for faults"
         self.ignore = _rules([ignore] if isinstance(ignore, str) else list(ignore))
         self.inputs = inputs
@@ -93,12 +104,13 @@ class Diagnosis(GuardedCallback):
         self._history = FindingHistory()
         self._writer: Writer | None = None
         self._run: RunEvidence | None = None
-        self._window: GradientWindow | None = None
         self._look: StepLook | None = None
-        self._batch: Any = None
+        self._loss: float | None = None  # of the batch that runs, where reading it makes no device wait
+        self._batches = 0
+        self._next_batch = 0  # before which no step can be due
+        self._step = self._first_step = self._next_look = self._judged = 0
         self._stepped: set[int] = set()  # optimizers that step in this batch, and in the one before
         self._stepped_before: set[int] = set()
-        self._batches = self._first_step = self._next_look = 0
         self._reset()
 
     @property
@@ -119,7 +131,7 @@ class Diagnosis(GuardedCallback):
         self._history = FindingHistory(map(Finding.from_dict, state_dict["findings"]))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_writer": None, "_look": None, "_run": None, "_window": None, "_batch": None}
+        return {**self.__dict__, "_writer": None, "_look": None, "_run": None, "_batch": None}
 
     # ---- Lightning's hooks
 
@@ -130,7 +142,7 @@ class Diagnosis(GuardedCallback):
             return
         if trainer.loggers and not trainer.fast_dev_run:  # type: ignore[attr-defined]
             self._writer = Writer.open(trainer)
-            self.account = self._writer.ledger.open(type(self).__name__)
+            self.account = self._writer.ledger.open(type(self).__name__, self.on_error == "raise")
             self.account.task = "look for faults"
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -143,27 +155,30 @@ class Diagnosis(GuardedCallback):
             setup = _setup(trainer, pl_module)
             loader = first_loader(trainer.train_dataloader)
             self._run = RunEvidence(setup, 0 if loader is None else samples_of(loader.dataset))
-            self._first_step = self._next_look = logged_step(trainer)
+            self._first_step = self._next_look = self._step = logged_step(trainer)
             if setup.layers:
-                self._window = GradientWindow(weights_by_layer(pl_module))
+                self._look = StepLook(pl_module, setup.layers)
             settled = self.targets is not None
             self._listener = ScoreListener(self.inputs, self.targets, LossEvidence(settled, self.task))
+            self._told = self._listener.evidence.verdict is not None
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Begins to look at the batch, if it is one of those."""
         if self._run is None:
             return
         self._batch = batch
-        before, after = logged_step(trainer), step_after_batch(trainer, batch_idx)
-        steps = after > before or not pl_module.automatic_optimization
-        due = steps and after > self._next_look
-        every = SCORES_EVERY if self._batches < 300 else 4 * SCORES_EVERY
-        if due or self._batches % every == 0 or self._listener.evidence.verdict is None:
+        due = False
+        if self._batches >= self._next_batch and self._look is not None:
+            after = step_after_batch(trainer, batch_idx)
+            steps = not pl_module.automatic_optimization or after > logged_step(trainer)
+            due = steps and after > self._next_look
+        if due or self._batches % _scores_every(self._batches) == 0 or not self._told:
             with self._guard():
-                self._listener.start(pl_module, batch)
                 self._listens = True
-                if due and self._window is not None:
-                    self._open(pl_module, batch)
+                if self._knows_classes or not self._told:
+                    self._listener.start(pl_module, batch)
+                if due and self._look is not None:
+                    self._look.begin(batch_size(batch))
         self._batches += 1
         self._stepped_before, self._stepped = self._stepped, set()
 
@@ -171,22 +186,24 @@ class Diagnosis(GuardedCallback):
         """Reads what the loss is made of; looks for the origin of one that is not a number."""
         if self._run is None:
             return
-        if loss.device.type == "cpu" and self._run.is_finite and not math.isfinite(loss.item()):
-            with self._guard():
-                self._run.add_non_finite(self._origin(trainer, pl_module))
+        if loss.is_cpu:
+            self._loss = loss.item()
+            if not math.isfinite(self._loss) and self._run.is_finite:
+                with self._guard():
+                    self._run.add_non_finite(self._origin(trainer, pl_module))
         if self._listens:
             with self._guard():
                 if self._listener.evidence.verdict is None:
                     self._listener.evidence.read(loss)
                 if not self._run.known_loss:
                     self._run.add_graph(loss_facts(loss, self._batch), graph_facts(loss))
-                if self._look is not None:
+                if self._look is not None and self._look.begun:
                     self._look.before_backward(one for one in trainer.optimizers if id(one) in self._stepped_before)
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         """Reads the gradients, which are accumulated, unscaled and not yet clipped at this point."""
         self._stepped.add(id(optimizer))
-        if self._look is not None:
+        if self._look is not None and self._look.begun:
             with self._guard():
                 self._look.before_step(optimizer, loss_scale(trainer) if unscales_in_step(optimizer) else None)
 
@@ -196,18 +213,26 @@ class Diagnosis(GuardedCallback):
         """Takes the loss, and ends looking at the batch."""
         if self._run is None:
             return
-        loss = first_tensor(outputs.get("loss") if isinstance(outputs, Mapping) else outputs)
         self._batch = None
-        if loss is not None and loss.numel() == 1:  # which Lightning has divided by the number of accumulated batches
-            scaled = loss.detach() * trainer.accumulate_grad_batches if trainer.accumulate_grad_batches > 1 else loss
-            self._run.add_loss(plain(scaled.detach()), logged_step(trainer))
+        known: Tensor | float | None = self._loss
+        if not pl_module.automatic_optimization:
+            self._step = logged_step(trainer)
+        elif self._stepped:
+            self._step += 1  # which takes less time than to ask the trainer, twice in each step
+        if known is None or not pl_module.automatic_optimization:
+            loss = first_tensor(outputs.get("loss") if isinstance(outputs, Mapping) else outputs)
+            known = plain(loss.detach()) if loss is not None and loss.numel() == 1 else None
+        if known is not None:  # which Lightning has divided by the number of accumulated batches
+            self._run.add_loss(known * trainer.accumulate_grad_batches, self._step)
+            self._loss = None
         if self._listens:
             self._listens = False
             with self._guard():
                 captured = self._listener.stop()
-                if captured is not None and self._listener.evidence.verified:
-                    self._run.add_scores(captured, logged_step(trainer))
-            if self._look is not None:
+                self._told = self._listener.evidence.verdict is not None or self._batches >= 2 * MAX_LOSSES
+                if captured is not None and self._knows_classes:
+                    self._run.add_scores(captured, self._step)
+            if self._look is not None and self._look.begun:
                 with self._guard():
                     self._end_look(trainer)
 
@@ -267,48 +292,45 @@ class Diagnosis(GuardedCallback):
         return self.auto and not all(getattr(other, "auto", True) for other in trainer.callbacks)  # type: ignore[attr-defined]
 
     def _reset(self) -> None:
-        self._run = self._window = self._look = self._batch = None
+        self._run = self._look = self._batch = self._loss = None
         self._listener = ScoreListener(self.inputs, self.targets, LossEvidence())
-        self._listens = False
+        self._listens = self._told = False  # whether the loss has told what it compares
         self._stepped, self._stepped_before = set(), set()
-        self._batches = self._first_step = self._next_look = 0
+        self._batches = self._next_batch = 0
+        self._step = self._first_step = self._next_look = self._judged = 0
+
+    @property
+    def _knows_classes(self) -> bool:
+        """Whether it is known that the loss compares the class scores with the class indices."""
+        evidence = self._listener.evidence
+        return evidence.verified and not evidence.so_far.reason
 
     def _guard(self) -> Any:
         return self.account.guard(timed=True, report=True)
 
     def _hears_validation(self, trainer: Trainer, batch_idx: int, dataloader_idx: int) -> bool:
-        known = self._listener.evidence.verified and not self._listener.evidence.so_far.reason
         early = batch_idx < MAX_VALIDATION_BATCHES and dataloader_idx == 0
-        return self._run is not None and known and early and not trainer.sanity_checking
-
-    def _open(self, module: LightningModule, batch: Any) -> None:
-        if self._look is not None:
-            self._look.close()
-        assert self._run is not None
-        assert self._window is not None
-        self._window.clear()
-        self._look = StepLook(module, self._run.setup.layers, self._window)
-        self._look.begin(batch_size(batch))
+        return self._run is not None and early and self._knows_classes and not trainer.sanity_checking
 
     def _end_look(self, trainer: Trainer) -> None:
-        look, self._look = self._look, None
-        assert look is not None
+        assert self._look is not None
         assert self._run is not None
-        step = logged_step(trainer)
-        done = step - self._first_step
-        if done <= self._next_look - self._first_step:  # a batch that the module has skipped
-            look.close()
+        self._step = logged_step(trainer)
+        if self._step <= self._next_look:  # a batch that the module has skipped
+            self._look.close()
             return
-        self._next_look = self._first_step + next(
-            (one for one in FIRST_LOOKS if one >= done), -(-(done + 1) // LOOK_EVERY) * LOOK_EVERY
-        )
-        self._run.add_look(look.end(step, trainer.optimizers))
-        self._judge(trainer)
+        done = self._step - self._first_step
+        self._next_look = self._first_step + _next_look(done)
+        self._next_batch = self._batches + self._next_look - self._step
+        self._run.add_look(self._look.end(self._step, trainer.optimizers))
+        if done >= JUDGED_AGAIN * self._judged:
+            self._judge(trainer)
 
     def _judge(self, trainer: Trainer) -> None:
         """Applies the rules, and tells what is new."""
         assert self._run is not None
         step = logged_step(trainer)
+        self._judged = step - self._first_step
         seen = [one for one in observe(self._run.evidence(step)) if one.rule not in self.ignore]
         new = self._history.update(seen, step)
         for finding in new:
@@ -335,7 +357,7 @@ class Diagnosis(GuardedCallback):
             layer = broken[-1].rpartition(".")[0]
             words = f"Weights up to {layer or broken[-1]} are no longer finite: "
             words += "the step before had a gradient that was not."
-            return {"step": step, "words": words, "layers": (layer,) if layer else (), "half": False}
+            return {"step": step, "words": words, "layers": (layer,) if layer else (), "half": half}
         inputs = [tensor for _, tensor in named_tensors(self._batch) if tensor.is_floating_point()]
         if any(not tensor.isfinite().all() for tensor in inputs):
             return {"step": step, "words": "The batch itself has values that are NaN or infinite.", "half": False}
@@ -357,11 +379,21 @@ class Diagnosis(GuardedCallback):
                 self._look.close()
             self._listener.stop()
         finally:
-            self._run = self._window = self._look = self._batch = None
+            self._run = self._look = self._batch = None
             if self._writer is not None:
                 writer, self._writer = self._writer, None
                 writer.close(trainer)
                 self.account.report()
+
+
+def _next_look(done: int) -> int:
+    """The step to be looked at next, of those after the first `done`."""
+    every = LOOK_EVERY if done < LATE else LOOK_LATE_EVERY
+    return next((one for one in FIRST_LOOKS if one >= done), -(-(done + 1) // every) * every)
+
+
+def _scores_every(batches: int) -> int:
+    return next(every for until, every in SCORES_EVERY.items() if batches < until)
 
 
 def _setup(trainer: Trainer, module: LightningModule) -> Setup:
@@ -395,7 +427,7 @@ def _setup(trainer: Trainer, module: LightningModule) -> Setup:
 def _planned_steps(trainer: Trainer) -> float:
     try:
         return trainer.estimated_stepping_batches
-    except MisconfigurationException:  # accumulation that changes from epoch to epoch
+    except Exception:  # Lightning's, for accumulation that changes from epoch to epoch
         return math.inf
 
 

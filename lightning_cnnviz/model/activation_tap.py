@@ -1,7 +1,7 @@
 """Hearing what layers return while the user's code runs a model."""
 
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -49,6 +49,7 @@ class ActivationTap:
         module: The model.
         layers: Names of the layers, of those in `layers_within_reach`.
         heard: Called with every run.
+        reach: What `layers_within_reach` has returned for the model, if that is known.
 
     Attributes:
         begun: Whether a batch has begun and not ended.
@@ -64,7 +65,13 @@ class ActivationTap:
         >>> tap.close()
     """
 
-    def __init__(self, module: nn.Module, layers: Sequence[str], heard: Callable[[LayerRun], None]) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        layers: Sequence[str],
+        heard: Callable[[LayerRun], None],
+        reach: Mapping[str, nn.Module] | None = None,
+    ) -> None:
         self._heard: Callable[[LayerRun], None] | None = heard
         self._samples = 0
         self._told: _Told | None = None
@@ -72,7 +79,7 @@ class ActivationTap:
         self._embedding: Tensor | None = None
         self._error: Exception | None = None
         self._handles: list[RemovableHandle] = []
-        for name, part in layers_within_reach(module).items():
+        for name, part in (layers_within_reach(module) if reach is None else reach).items():
             if name in layers or tells_channels(part):
                 hook = partial(self._returned, name if name in layers else "")
                 self._handles.append(part.register_forward_hook(hook))

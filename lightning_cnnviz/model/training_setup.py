@@ -2,17 +2,53 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from lightning_cnnviz.functional.diagnosis.evidence import LayerSetup, OptimizerSetup
 from lightning_cnnviz.model.layers import layers_with_weights, weights_of
 from lightning_cnnviz.model.sharding import is_shard
 
 FEWEST_WEIGHTS = 100
 """Weights of a layer from which on their distribution tells something."""
+
+
+class LayerSetup(NamedTuple):
+    """A layer with weights before the first step.
+
+    Attributes:
+        kind: Name of its class.
+        trainable: Whether its weight requires a gradient.
+        optimized: Whether an optimizer holds its weight.
+        units: Number of its outputs: channels or features.
+        scale: Standard deviation of its weights as a multiple of √(2 / inputs of a unit), He's initialisation.
+        constant: Whether all of its weights have the same value.
+        untrained: Whether its weights are distributed as a usual initialisation leaves them.
+    """
+
+    kind: str
+    trainable: bool
+    optimized: bool
+    units: int
+    scale: float
+    constant: bool
+    untrained: bool
+
+
+class OptimizerSetup(NamedTuple):
+    """An optimizer before the first step.
+
+    Attributes:
+        kind: Name of its class.
+        momentum: Its momentum or first beta; 0 without.
+        weight_decay: The largest of its groups.
+    """
+
+    kind: str
+    momentum: float
+    weight_decay: float
 
 
 def layer_setups(module: nn.Module, optimizers: Sequence[Optimizer]) -> dict[str, LayerSetup]:
@@ -103,20 +139,14 @@ def is_untrained(weight: Tensor) -> bool:
     if not std > 0:
         return False
     tails = float(((values - values.mean()) / std).pow(4).mean())
-    noise = math.sqrt(24 / len(values))
+    error, largest = 1 / math.sqrt(len(values)), float(values.abs().max())
     widths = [1 / inputs, 2 / inputs, 2 / outputs, 2 / (inputs + outputs)]
-    close = 0.05 + 2 / math.sqrt(len(values))
-    if (
-        float(values.abs().max()) <= (1.73 + noise) * std and abs(tails - 1.8) < 0.1 + noise
-    ):  # as of a uniform distribution
-        return any(abs(std / deviation - 1) < close for width in widths for deviation in _uniform(width))
+    uniform = [deviation for width in widths for deviation in (math.sqrt(width / 3), math.sqrt(width))]
+    if any(largest <= 1.7325 * one and abs(std / one - 1) < 0.005 + 1.4 * error for one in uniform):
+        return abs(tails - 1.8) < 0.02 + 4 * error
     normal = [*map(math.sqrt, widths), 0.01, 0.02]
-    return abs(tails - 3) < 0.1 + 2 * noise and any(abs(std / deviation - 1) < close for deviation in normal)
-
-
-def _uniform(width: float) -> tuple[float, ...]:
-    """Deviations of PyTorch's own initialisation, where `width` is 1 / inputs, and of those to a given variance."""
-    return math.sqrt(width / 3), math.sqrt(width)
+    close = any(abs(std / one - 1) < 0.005 + 2.2 * error for one in normal)
+    return close and len(values) >= 1000 and abs(tails - 3) < 0.02 + 15 * error
 
 
 def _setup(kind: str, weight: nn.Parameter, optimized: bool) -> LayerSetup:

@@ -71,6 +71,13 @@ class Account:
         """
         return Guard(self, timed, flexible, report, background, lost)
 
+    def keeps(self, error: Exception, lost: str = "") -> bool:
+        """Records an exception on the training thread and returns True, unless it is to propagate."""
+        if self.strict or isinstance(error, ConfigurationError):
+            return False
+        self.failures.append(Failure(error, lost))
+        return True
+
     def report(self) -> None:
         """Warns of the first failure of a run; `report_rest` tells of the others."""
         count = len(self.failures)  # other threads may append more meanwhile
@@ -112,11 +119,11 @@ class Guard:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> bool:
         account = self._account
-        kept = isinstance(error, Exception) and (
-            self._background or not (account.strict or isinstance(error, ConfigurationError))
-        )
-        if kept:
-            account.failures.append(Failure(error, self._lost))  # type: ignore[arg-type]
+        kept = False
+        if isinstance(error, Exception):
+            if self._background:
+                account.failures.append(Failure(error, self._lost))
+            kept = self._background or account.keeps(error, self._lost)
         if self._timed:
             seconds = time.perf_counter() - self._start
             account.seconds += seconds

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lightning_cnnviz.functional.diagnosis.evidence import Evidence, GraphFacts, Look, LossFacts, ScoreLook, Setup
+from lightning_cnnviz.functional.diagnosis.evidence import Evidence, Look, ScoreLook, Setup
+from lightning_cnnviz.model.loss_facts import GraphFacts, LossFacts
 from lightning_cnnviz.model.score_listener import ScoredBatch
 from lightning_cnnviz.statistics.sample_hashes import SampleHashes
 from lightning_cnnviz.statistics.score_looks import ScoreLooks
@@ -17,6 +18,8 @@ MAX_LOSSES = 2000
 """Losses that are kept: the first half and the last half of them."""
 MAX_LOOKS = 400
 """Looks that are kept of each kind, likewise."""
+MAX_WAITING = 64
+"""Batches whose scores wait on the device."""
 
 
 class RunEvidence:
@@ -36,14 +39,14 @@ class RunEvidence:
     def __init__(self, setup: Setup, training_samples: float) -> None:
         self._known = Evidence(setup)
         self._training_samples = training_samples
-        self._losses: list[Tensor] = []
+        self._losses: list[Tensor | float] = []
         self._loss_steps: list[int] = []
         self._scores, self._validation = ScoreLooks(), ScoreLooks()
         self._hashes = SampleHashes()
         self.known_loss = False
         """Whether the loss functions have been told."""
 
-    def add_loss(self, loss: Tensor, step: int) -> None:
+    def add_loss(self, loss: Tensor | float, step: int) -> None:
         """Takes the loss of a batch, a scalar, at an optimizer step."""
         self._losses.append(loss)
         self._loss_steps.append(step)
@@ -58,6 +61,8 @@ class RunEvidence:
     def add_scores(self, batch: ScoredBatch, step: int) -> None:
         """Takes the scores of a training batch."""
         self._scores.add(batch, step)
+        if self._scores.waiting >= MAX_WAITING:
+            self._read_scores()
         if self._training_samples:
             self._hashes.add(batch.inputs, "train")
 
@@ -94,13 +99,18 @@ class RunEvidence:
         """Returns all evidence so far, after so many optimizer steps."""
         known = self._known
         self._read_losses()
-        known.scores = _ends([*known.scores, *self._scores.read()], MAX_LOOKS)
+        self._read_scores()
         known.leaked = self._hashes.shared(self._training_samples) if self._training_samples else math.nan
         return replace(known, step=step)
 
+    def _read_scores(self) -> None:
+        self._known.scores = _ends([*self._known.scores, *self._scores.read()], MAX_LOOKS)
+
     def _read_losses(self) -> None:
         if self._losses:
-            new = torch.stack([loss.reshape(()) for loss in self._losses]).double().cpu().numpy()
+            tensors = [loss.reshape(()) for loss in self._losses if isinstance(loss, Tensor)]
+            read = iter(torch.stack(tensors).tolist() if tensors else [])  # at once
+            new = [next(read) if isinstance(loss, Tensor) else loss for loss in self._losses]
             self._known.losses = np.array(_ends([*self._known.losses, *new], MAX_LOSSES))
             self._known.loss_steps = np.array(_ends([*self._known.loss_steps, *self._loss_steps], MAX_LOSSES))
             self._losses.clear()

@@ -1,5 +1,6 @@
 """Which samples were seen, told by hashes of their bits."""
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import torch
 from torch import Tensor
 
 _OF_SIZE = {2: torch.int16, 4: torch.int32, 8: torch.int64, 1: torch.uint8}
-MAX_ENTRIES = 4096
+MAX_ENTRIES = 256
 """Entries of a sample that are hashed, evenly spread."""
 MAX_SAMPLES = 100_000
 """Samples of the training, and of the validation, that are remembered."""
@@ -63,8 +64,12 @@ def hashes_of(inputs: Tensor) -> Tensor:
     flat = inputs.detach()
     flat = (torch.view_as_real(flat) if flat.is_complex() else flat).flatten(1)
     flat = flat[:, :: -(-flat.shape[1] // MAX_ENTRIES)].contiguous()
-    bits = flat.view(_OF_SIZE[flat.element_size()]).long()
-    factors = np.random.default_rng(0).integers(-(2**62), 2**62, bits.shape[1]) | 1
-    mixed = bits * torch.from_numpy(factors).to(bits.device)
-    mixed = (mixed ^ (mixed >> 29)) * 0x1B873593  # so that no sum of entries stands for another
-    return torch.where((bits == bits[:, :1]).all(dim=1), 0, mixed.sum(dim=1))
+    bits = flat.view(_OF_SIZE[flat.element_size()])
+    factors = _factors(bits.shape[1]).to(bits.device)
+    sums = (bits * factors).sum(dim=1)  # modulo 2⁶⁴: two samples differ in it but with a probability of about 2⁻⁴⁰
+    return torch.where(sums == bits[:, 0] * factors.sum(), 0, sums)
+
+
+@lru_cache(maxsize=4)
+def _factors(number: int) -> Tensor:
+    return torch.from_numpy(np.random.default_rng(0).integers(-(2**62), 2**62, number) | 1)

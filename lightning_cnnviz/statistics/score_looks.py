@@ -1,21 +1,37 @@
 """Predictions, losses and inputs of single batches, kept on the device until they are read."""
 
-from typing import Any
+import math
+from typing import Any, NamedTuple
 
 import numpy as np
-import torch
+import numpy.typing as npt
 from torch import Tensor
-from torch.nn import functional
 
 from lightning_cnnviz.data.scores import are_scores
 from lightning_cnnviz.functional.diagnosis.evidence import ScoreLook
 from lightning_cnnviz.model.score_listener import ScoredBatch
+
+MAX_SCORES = 2**18
+"""Scores of a batch that are kept, those of its first samples."""
+MAX_INPUTS = 16
+"""Samples of a batch whose inputs are described, at even distances."""
+MAX_VALUES = 2**16
+"""Values of these that are read: some rows of large images, at even distances."""
+
+
+class _Waiting(NamedTuple):
+    step: int
+    scores: Tensor
+    true: Tensor
+    logits: Tensor | None
+    inputs: Tensor
 
 
 class ScoreLooks:
     """Collects batches; only `read` synchronises with the device.
 
     Example:
+        >>> import torch
         >>> looks = ScoreLooks()
         >>> scores = torch.tensor([[2.0, 1.0, 0.0], [2.0, 1.0, 0.0]])
         >>> looks.add(ScoredBatch(torch.ones(2, 1, 4, 4), torch.tensor([0, 2]), scores), step=7)
@@ -25,67 +41,83 @@ class ScoreLooks:
     """
 
     def __init__(self) -> None:
-        self._waiting: list[tuple[int, int, Tensor, Tensor]] = []
+        self._waiting: list[_Waiting] = []
 
-    def clear(self) -> None:
-        """Forgets what was not read."""
-        self._waiting.clear()
+    @property
+    def waiting(self) -> int:
+        """Number of batches since the last `read`."""
+        return len(self._waiting)
 
     def add(self, batch: ScoredBatch, step: int) -> None:
         """Takes a batch; one without class scores is left out."""
         scores, true = batch.scores.detach(), batch.targets
         if not len(true) or not are_scores(scores, len(true)) or scores.ndim > 2:
             return
-        logarithms = _log_probabilities(scores.float(), batch.logits)
-        classes = logarithms.shape[1]
-        counted = (true >= 0) & (true < classes)
-        place = true.clamp(0, classes - 1).long()[:, None]
-        own = logarithms.gather(1, place)
-        predicted = logarithms.argmax(dim=1)
-        above = (logarithms > own).sum(dim=1)
-        rank = (above - 1).clamp(min=0) / max(classes - 2, 1)
-        wrong = (predicted != place[:, 0]) & (classes > 2)
-        rank = torch.where(wrong, rank, torch.nan)
-        facts = torch.stack([torch.where(counted, true, -1).to(rank), predicted.to(rank), -own[:, 0], rank])
-        self._waiting.append((step, classes, facts, _of_channels(batch.inputs)))
+        rows = max(MAX_SCORES // scores[0].numel(), 1)
+        kept = scores[:rows].clone(), true[:rows].clone()  # which the module may change later
+        self._waiting.append(_Waiting(step, *kept, batch.logits, _some_inputs(batch.inputs)))
 
     def read(self) -> list[ScoreLook]:
         """Returns the batches since the last call."""
         waiting, self._waiting = self._waiting, []
-        return [
-            _look(step, classes, facts.double().cpu().numpy(), channels.double().cpu().numpy())
-            for step, classes, facts, channels in waiting
-        ]
+        return [_look(one) for one in waiting]
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_waiting": []}
 
 
-def _look(step: int, classes: int, facts: Any, channels: Any) -> ScoreLook:
-    true, predicted, losses, ranks = facts[:, facts[0] >= 0]
-    means, deviations = channels[:, :-1]
-    whole = true.astype(np.int64), predicted.astype(np.int64)
-    return ScoreLook(step, classes, *whole, losses, ranks, means, deviations, float(channels[0, -1]))
+Array = npt.NDArray[np.float64]
 
 
-def _log_probabilities(scores: Tensor, logits: Tensor | None) -> Tensor:
+def _look(waiting: _Waiting) -> ScoreLook:
+    logits = None if waiting.logits is None else bool(waiting.logits)
+    with np.errstate(all="ignore"):  # scores may be NaN or infinite
+        logarithms = _log_probabilities(waiting.scores.double().cpu().numpy(), logits)
+        true = waiting.true.cpu().numpy().astype(np.int64)
+        classes = logarithms.shape[1]
+        counted = (true >= 0) & (true < classes)
+        logarithms, true = logarithms[counted], true[counted]
+        own = np.take_along_axis(logarithms, true[:, None], axis=1)
+        predicted = logarithms.argmax(axis=1)
+        ranks = (np.maximum((logarithms > own).sum(axis=1) - 1, 0)) / max(classes - 2, 1)
+        ranks[(predicted == true) | (classes <= 2)] = math.nan
+        means, deviations, roughness = _of_channels(waiting.inputs.cpu().numpy())
+    return ScoreLook(waiting.step, classes, true, predicted, -own[:, 0], ranks, means, deviations, roughness)
+
+
+def _log_probabilities(scores: Array, logits: bool | None) -> Array:
     """Logarithms of the probabilities, shape (samples, classes), of logits or of what already are probabilities."""
-    if logits is not None:
-        scores = scores.reshape(len(scores))
-        of_logits = torch.stack([functional.logsigmoid(-scores), functional.logsigmoid(scores)], dim=1)
-        shares = scores.clamp(1e-12, 1 - 1e-7)
-        return torch.where(logits, of_logits, torch.stack([(1 - shares).log(), shares.log()], dim=1))
-    are_shares = (scores >= 0).all() & ((scores.sum(dim=1) - 1).abs() < 1e-3).all()
-    return torch.where(are_shares, scores.clamp(min=1e-12).log(), scores.log_softmax(dim=1))
+    if logits is None:
+        if (scores >= 0).all() and (np.abs(scores.sum(axis=1) - 1) < 1e-3).all():
+            return np.log(np.maximum(scores, 1e-12))
+        shifted = scores - scores.max(axis=1, keepdims=True)
+        found: Array = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+        return found
+    scores = scores.reshape(len(scores))
+    if logits:
+        return np.stack([-np.logaddexp(0, scores), -np.logaddexp(0, -scores)], axis=1)
+    shares = np.clip(scores, 1e-12, 1 - 1e-7)
+    return np.stack([np.log1p(-shares), np.log(shares)], axis=1)
 
 
-def _of_channels(inputs: Tensor) -> Tensor:
-    """Mean and deviation of each channel, and in a last column the roughness; shape (2, channels + 1)."""
+def _some_inputs(inputs: Tensor) -> Tensor:
+    """Some samples, with some of their rows, shape (samples, channels, ...); where there are no channels, 1."""
     values = inputs.detach()
-    values = values.float() if not values.is_complex() else values.abs()
+    values = values[:: -(-len(values) // MAX_INPUTS)]
+    values = values.abs() if values.is_complex() else values.float()
     if values.ndim < 3 or not 1 <= values.shape[1] <= 16:
-        values = values.reshape(1, 1, -1)
-    others = [dimension for dimension in range(values.ndim) if dimension != 1]
-    variance, mean = torch.var_mean(values, others, unbiased=False)
-    rough = values.diff(dim=-1).abs().mean() / variance.mean().sqrt()
-    return torch.cat([torch.stack([mean, variance.sqrt()]), rough.expand(2, 1)], dim=1)
+        return values.reshape(1, 1, -1)[..., :MAX_VALUES].clone()
+    if values.ndim > 3:
+        values = values.flatten(2, -2)
+        rows = max(MAX_VALUES // max(values[:, :, 0].numel(), 1), 1)
+        values = values[:, :, :: -(-values.shape[2] // rows)]
+    return values[..., :MAX_VALUES].clone()
+
+
+def _of_channels(values: npt.NDArray[np.float32]) -> tuple[Array, Array, float]:
+    """Mean and deviation of each channel, and the roughness."""
+    others = tuple(dimension for dimension in range(values.ndim) if dimension != 1)
+    wide = values.astype(np.float64)
+    variance = wide.var(axis=others)
+    rough = np.abs(np.diff(wide, axis=-1)).mean() / np.sqrt(variance.mean()) if values.shape[-1] > 1 else math.nan
+    return wide.mean(axis=others), np.sqrt(variance), float(rough)

@@ -51,6 +51,7 @@ EXPLAINS = {
     "clipping_every_step": {"learning_rate_too_low"},
     "momentum_too_high": {"exploding_gradients", "non_finite"},
     "learning_rate_too_high": {"exploding_gradients"},
+    "exploding_gradients": {"one_class_predicted"},
     "gradients_not_cleared": {"exploding_gradients", "learning_rate_too_high", "momentum_too_high"},
 }
 """Faults that need not be told where another is seen."""

@@ -19,8 +19,8 @@ def exploding_gradients(evidence: Evidence) -> Iterable[Observation]:
     """The gradient is out of proportion, and the loss does not fall."""
     norms = [(look.step, look.total_norm) for look in evidence.looks if not math.isnan(look.total_norm)]
     large = [(step, norm) for step, norm in norms if norm >= (LARGE_NORM if starts_large(evidence) else 1e3)]
-    fails = evidence.step >= 20 and (evidence.is_stuck or diverges(evidence)) and not breaks_suddenly(evidence)
-    if not large or not fails:
+    fails = evidence.step >= 20 and (evidence.is_stuck or diverges(evidence))
+    if not large or not fails or (breaks_suddenly(evidence) and not starts_large(evidence)):
         return
     step, norm = large[0]
     words = f"The norm of the gradient was {norm:.3g} at step {step}; 1 to 10 is usual."
@@ -41,6 +41,8 @@ def vanishing_gradients(evidence: Evidence) -> Iterable[Observation]:
         return
     typical = {name: float(np.median([one[name] for one in shares])) for name in names}
     most = max(typical.values())
+    if not most > 0:  # then nothing reaches any layer
+        return
     small = [name for name in names[: (len(names) + 1) // 2] if typical[name] < 1e-4 * max(most, 1e-3)]
     if small:
         least = min(small, key=lambda name: typical[name])

@@ -93,7 +93,8 @@ def not_shuffled(evidence: Evidence) -> Iterable[Observation]:
 def one_class_from_the_start(evidence: Evidence) -> Iterable[Observation]:
     """The untrained network gives nearly all to one class, with a loss far above chance."""
     first = [look for look in evidence.scores if look.step <= 12][:1]
-    if not first or not evidence.of_classes or not evidence.first_loss > 3 * evidence.chance:
+    explodes = any(look.total_norm > 1e3 for look in evidence.looks[:1])
+    if not first or explodes or not evidence.first_loss > 3 * evidence.chance:
         return
     start = first[0]
     share = np.bincount(start.predicted) / max(start.samples, 1)

@@ -1,0 +1,71 @@
+"""What follows from evidence."""
+
+import math
+
+import numpy as np
+import pytest
+from helpers.evidence import look, run, scores, stuck
+from scipy.stats import entropy
+
+from lightning_cnnviz.functional.diagnosis.evidence import Evidence, ScoreLook
+
+
+def test_chance_is_the_entropy_of_the_classes():
+    true = np.r_[np.zeros(30, int), np.ones(10, int)]
+    evidence = run(train=[scores(step, 1.0, true=true, classes=2) for step in (5, 10)])
+    assert evidence.chance == pytest.approx(entropy([0.75, 0.25]))
+    assert math.isnan(Evidence().chance)
+
+
+def test_a_sum_of_looks_is_that_of_all_samples():
+    drawn = np.random.default_rng(0)
+    parts = [drawn.normal(place, 1 + place, (8, 1, 5)) for place in range(3)]
+    looks = [
+        scores(place, 1.0 + place, samples=8, mean=part.mean(), std=part.std()) for place, part in enumerate(parts)
+    ]
+    both = ScoreLook.sum_of(looks)
+    assert (both.samples, both.step) == (24, 2)
+    assert both.mean_loss == pytest.approx(2.0)
+    whole = np.concatenate(parts)
+    np.testing.assert_allclose([both.means[0], both.deviations[0]], [whole.mean(), whole.std()])
+
+
+def test_counts_are_the_confusion_matrix():
+    found = scores(1, 1.0, true=[0, 0, 2, 1], predicted=[0, 1, 2, 1], classes=3)
+    assert found.counts.tolist() == [[1, 1, 0], [0, 1, 0], [0, 0, 1]]
+    assert (found.accuracy, found.mistakes, found.class_counts.tolist()) == (0.75, 1, [2, 1, 1])
+
+
+def test_recent_scores_are_of_the_last_third_of_the_steps():
+    recent = run().recent_scores
+    assert recent.step == 300
+    assert recent.samples == 320
+    assert run(train=[scores(5, 2.0, samples=500)]).recent_scores is None
+
+
+def test_a_run_is_stuck_at_chance_and_slow_above_half_of_it():
+    assert (stuck().is_stuck, stuck().is_slow) == (True, True)
+    assert (run(loss=1.5).is_stuck, run(loss=1.5).is_slow) == (False, True)
+    assert (run().is_stuck, run().is_slow) == (False, False)
+    assert (stuck(steps=40).is_stuck, Evidence(step=500).is_stuck) == (False, False)
+
+
+def test_update_ratios_leave_out_what_is_not_known():
+    rows = {"a": {"update_ratio": math.nan}, "b": {"update_ratio": 0.1}, "c": {"update_ratio": 0.3}}
+    evidence = Evidence(looks=[look(1, gradients=rows), look(2, gradients={"a": {"update_ratio": math.inf}})])
+    assert evidence.update_ratios == [(1, pytest.approx(0.2), 0.3)]
+
+
+@pytest.mark.parametrize(
+    ("losses", "expected"),
+    [
+        (np.full(300, 5.0), True),
+        (np.linspace(5, 4, 300), False),
+        (np.full(150, 5.0), False),
+        (np.linspace(-5, -4, 300), False),
+        (np.r_[np.full(250, 5.0), np.full(50, math.nan)], True),
+    ],
+)
+def test_without_classes_a_run_is_stuck_if_its_loss_is_no_lower_than_at_the_start(losses, expected):
+    assert run(train=[], losses=losses).is_stuck == expected
+    assert not run(train=[], losses=losses, setup={"automatic": False}).is_stuck
