@@ -91,7 +91,7 @@ def _cost(results: list[Result]) -> list[str]:
     shares = [result["diagnosis_seconds"] / result["seconds"] for result in results if result["seconds"]]
     lines = [f"\n`Diagnosis` took {statistics.median(shares):.1%} of the time of a run (median)"] if shares else []
     for result in results:
-        lines += [f"\n{result['case']}: {words}" for words in result["failed"]]
+        lines += [f"\n{result['case']}: {words}" for words in result.get("failed", [])]
     return lines
 
 
