@@ -65,9 +65,17 @@ def first(result: Result) -> bool:
 
 def _faulty(results: list[Result], everything: Sequence[Result]) -> list[str]:
     kinds: dict[str, list[Result]] = {}
-    for result in results:
+    for result in sorted(results, key=lambda result: result["kind"]):
         kinds.setdefault(result["kind"], []).append(result)
-    names = ("fault", "runs", "detected", "named first", "other findings", "steps until told", "of them from sight")
+    names = (
+        "fault",
+        "runs",
+        "detected",
+        "named first",
+        "other findings",
+        "steps until told",
+        "of these since first seen",
+    )
     columns = [*names, "accuracy, with fault and without"]
     lines = ["| " + " | ".join(columns) + " |", "|:--" + "|--:" * (len(columns) - 1) + "|"]
     for kind, some in [*kinds.items(), ("**all**", results)]:
