@@ -118,8 +118,8 @@ def test_every_public_name_is_there_once(name):
 def test_the_public_names_hold_the_documented_ones():
     documented = {
         "ActivationMaximization", "ActivationStats", "Architecture", "ClassReport", "CostLimit", "Diagnosis",
-        "EmbeddingProjection", "FeatureMaps", "FilterResponse", "GradientFlow", "InputPartition", "KernelGrid", "LossAccuracy", "Probe",
-        "cnnviz_callbacks", "look",
+        "EmbeddingProjection", "FeatureMaps", "FilterResponse", "GradientFlow", "InputPartition", "KernelGrid",
+        "LossAccuracy", "Probe", "cnnviz_callbacks", "look",
     }  # fmt: skip
     assert documented <= set(lightning_cnnviz.__all__)
     assert {"VisualCallback", "ListeningCallback", "ProbingCallback"} < set(lightning_cnnviz.callbacks.__all__)
