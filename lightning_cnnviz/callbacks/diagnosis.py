@@ -358,7 +358,7 @@ class Diagnosis(GuardedCallback):
             layer = broken[-1].rpartition(".")[0]
             words = f"Weights up to {layer or broken[-1]} are no longer finite: "
             words += "the step before had a gradient that was not."
-            return {"step": step, "words": words, "layers": (layer,) if layer else (), "half": False}
+            return {"step": step, "words": words, "layers": (layer,) if layer else (), "half": half}
         inputs = [tensor for _, tensor in named_tensors(self._batch) if tensor.is_floating_point()]
         if any(not tensor.isfinite().all() for tensor in inputs):
             return {"step": step, "words": "The batch itself has values that are NaN or infinite.", "half": False}

@@ -2,19 +2,36 @@
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from lightning_cnnviz.functional.diagnosis.evidence import NormalizationLook
 from lightning_cnnviz.model.outputs import first_tensor, plain
 
 VARIANCE = 1e-4
 """Added to variances before they are compared, since those of a dead channel only go to zero."""
 DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 BatchNorm = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+
+
+class NormalizationLook(NamedTuple):
+    """A batch normalisation in one pass.
+
+    Attributes:
+        samples: Samples in the batch.
+        values: Values of a channel in the batch.
+        distance: Median over channels of |running mean − batch mean| / batch deviation.
+        ratio: Median over channels of |log(running variance / batch variance)|.
+        batches: Batches that the running statistics have seen.
+    """
+
+    samples: int
+    values: int
+    distance: float
+    ratio: float
+    batches: int
 
 
 class InputTap:

@@ -1,15 +1,48 @@
 """What the graph of a loss tells about the loss and the network."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd.graph import Node
 
 from lightning_cnnviz.data.batch import named_tensors
-from lightning_cnnviz.functional.diagnosis.evidence import GraphFacts, LossFacts
 from lightning_cnnviz.model.loss_calls import LossCall, loss_calls
 from lightning_cnnviz.model.torch_internals import graph_below
+
+
+class LossFacts(NamedTuple):
+    """A loss function in the graph of the loss.
+
+    Attributes:
+        name: Its name in `torch.nn.functional`.
+        kind: What it compares, see `LossCall`.
+        outputs: Scores per sample.
+        log_probabilities: Whether the scores can be logarithms of probabilities; of `"classes"` only.
+        after_softmax: Name of the function that made probabilities of the scores before; empty if there is none.
+        class_indices: Of `"values"`: how many different class indices of the batch are the targets; 0 if they are not.
+        beyond: Of logits and probabilities: whether targets lie outside of 0…1.
+    """
+
+    name: str
+    kind: str
+    outputs: int
+    log_probabilities: bool
+    after_softmax: str
+    class_indices: int
+    beyond: bool = False
+
+
+class GraphFacts(NamedTuple):
+    """The operations between the loss and the weights.
+
+    Attributes:
+        products: Number of convolutions and matrix products with weights.
+        linear: Whether nothing but linear operations, pooling and normalisation lies between them.
+    """
+
+    products: int
+    linear: bool
 
 
 def _nodes(names: str) -> set[str]:

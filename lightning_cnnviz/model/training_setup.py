@@ -2,17 +2,53 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from lightning_cnnviz.functional.diagnosis.evidence import LayerSetup, OptimizerSetup
 from lightning_cnnviz.model.layers import layers_with_weights, weights_of
 from lightning_cnnviz.model.sharding import is_shard
 
 FEWEST_WEIGHTS = 100
 """Weights of a layer from which on their distribution tells something."""
+
+
+class LayerSetup(NamedTuple):
+    """A layer with weights before the first step.
+
+    Attributes:
+        kind: Name of its class.
+        trainable: Whether its weight requires a gradient.
+        optimized: Whether an optimizer holds its weight.
+        units: Number of its outputs: channels or features.
+        scale: Standard deviation of its weights as a multiple of √(2 / inputs of a unit), He's initialisation.
+        constant: Whether all of its weights have the same value.
+        untrained: Whether its weights are distributed as a usual initialisation leaves them.
+    """
+
+    kind: str
+    trainable: bool
+    optimized: bool
+    units: int
+    scale: float
+    constant: bool
+    untrained: bool
+
+
+class OptimizerSetup(NamedTuple):
+    """An optimizer before the first step.
+
+    Attributes:
+        kind: Name of its class.
+        momentum: Its momentum or first beta; 0 without.
+        weight_decay: The largest of its groups.
+    """
+
+    kind: str
+    momentum: float
+    weight_decay: float
 
 
 def layer_setups(module: nn.Module, optimizers: Sequence[Optimizer]) -> dict[str, LayerSetup]:

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lightning_cnnviz.functional.diagnosis.evidence import Evidence, GraphFacts, Look, LossFacts, ScoreLook, Setup
+from lightning_cnnviz.functional.diagnosis.evidence import Evidence, Look, ScoreLook, Setup
+from lightning_cnnviz.model.loss_facts import GraphFacts, LossFacts
 from lightning_cnnviz.model.score_listener import ScoredBatch
 from lightning_cnnviz.statistics.sample_hashes import SampleHashes
 from lightning_cnnviz.statistics.score_looks import ScoreLooks

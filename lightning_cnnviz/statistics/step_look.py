@@ -8,13 +8,19 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from lightning_cnnviz.functional.diagnosis.evidence import LayerLook, LayerSetup, Look
+from lightning_cnnviz.functional.diagnosis.evidence import LayerLook, Look
 from lightning_cnnviz.functional.gradients.gradient_sums import norms, stored
 from lightning_cnnviz.model.activation_kinds import bounds_of, is_activation, is_rectifier, saturation
 from lightning_cnnviz.model.activation_tap import ActivationTap, LayerRun, layers_within_reach
 from lightning_cnnviz.model.input_tap import BatchNorm, InputTap, left_in_evaluation, normalizing_as_in_evaluation
 from lightning_cnnviz.model.layers import convolutions, linear_layers, spread
-from lightning_cnnviz.model.training_setup import layers_of_alike_units, owner_of, parameters_of, weights_by_layer
+from lightning_cnnviz.model.training_setup import (
+    LayerSetup,
+    layers_of_alike_units,
+    owner_of,
+    parameters_of,
+    weights_by_layer,
+)
 from lightning_cnnviz.statistics.gradient_window import GradientWindow
 
 MAX_LAYERS = 40

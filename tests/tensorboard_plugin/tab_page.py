@@ -86,6 +86,14 @@ class Tab:
         assert not elsewhere, elsewhere
 
 
+def faults(tab, axe):
+    """What axe-core finds: rule and place."""
+    tab.page.wait_for_timeout(800)
+    tab.frame.evaluate(axe)
+    found = tab.frame.evaluate("async () => (await axe.run(document)).violations")
+    return [(fault["id"], node["target"], node["failureSummary"]) for fault in found for node in fault["nodes"]]
+
+
 def share_drawn(tab, folder, tag, steps, step):
     """The share of a layout's points that are on the page where they belong, with room for those of all `steps`."""
     picture = tab.pixels(".points").astype(int)

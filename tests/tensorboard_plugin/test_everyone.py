@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from tensorboard_plugin.synthetic_run import CLASSES, read, without
-from tensorboard_plugin.tab_page import Tab
+from tensorboard_plugin.tab_page import Tab, faults
 
 PICTURE = ".sheet:not([hidden]) canvas"
 STATES = {
@@ -19,14 +19,6 @@ STATES = {
     "a damaged record": {"run": "corrupt"},
     "names of any kind": {"run": "hostile"},
 }
-
-
-def faults(tab, axe):
-    """What axe-core finds: rule and place."""
-    tab.page.wait_for_timeout(800)
-    tab.frame.evaluate(axe)
-    found = tab.frame.evaluate("async () => (await axe.run(document)).violations")
-    return [(fault["id"], node["target"], node["failureSummary"]) for fault in found for node in fault["nodes"]]
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

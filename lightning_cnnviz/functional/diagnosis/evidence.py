@@ -9,44 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from lightning_cnnviz.model.input_tap import NormalizationLook
+from lightning_cnnviz.model.loss_facts import GraphFacts, LossFacts
+from lightning_cnnviz.model.training_setup import LayerSetup, OptimizerSetup
+
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
-
-
-class LayerSetup(NamedTuple):
-    """A layer with weights before the first step.
-
-    Attributes:
-        kind: Name of its class.
-        trainable: Whether its weight requires a gradient.
-        optimized: Whether an optimizer holds its weight.
-        units: Number of its outputs: channels or features.
-        scale: Standard deviation of its weights as a multiple of √(2 / inputs of a unit), He's initialisation.
-        constant: Whether all of its weights have the same value.
-        untrained: Whether its weights are distributed as a usual initialisation leaves them.
-    """
-
-    kind: str
-    trainable: bool
-    optimized: bool
-    units: int
-    scale: float
-    constant: bool
-    untrained: bool
-
-
-class OptimizerSetup(NamedTuple):
-    """An optimizer before the first step.
-
-    Attributes:
-        kind: Name of its class.
-        momentum: Its momentum or first beta; 0 without.
-        weight_decay: The largest of its groups.
-    """
-
-    kind: str
-    momentum: float
-    weight_decay: float
 
 
 @dataclass(frozen=True)
@@ -89,40 +57,6 @@ class Setup:
     has_class_names: bool = False
 
 
-class LossFacts(NamedTuple):
-    """A loss function in the graph of the loss.
-
-    Attributes:
-        name: Its name in `torch.nn.functional`.
-        kind: What it compares, see `LossCall`.
-        outputs: Scores per sample.
-        log_probabilities: Whether the scores can be logarithms of probabilities; of `"classes"` only.
-        after_softmax: Name of the function that made probabilities of the scores before; empty if there is none.
-        class_indices: Of `"values"`: how many different class indices of the batch are the targets; 0 if they are not.
-        beyond: Of logits and probabilities: whether targets lie outside of 0…1.
-    """
-
-    name: str
-    kind: str
-    outputs: int
-    log_probabilities: bool
-    after_softmax: str
-    class_indices: int
-    beyond: bool = False
-
-
-class GraphFacts(NamedTuple):
-    """The operations between the loss and the weights.
-
-    Attributes:
-        products: Number of convolutions and matrix products with weights.
-        linear: Whether nothing but linear operations, pooling and normalisation lies between them.
-    """
-
-    products: int
-    linear: bool
-
-
 class LayerLook(NamedTuple):
     """What a layer returned in one pass.
 
@@ -139,24 +73,6 @@ class LayerLook(NamedTuple):
     saturated: float
     non_finite: int
     variation: float
-
-
-class NormalizationLook(NamedTuple):
-    """A batch normalisation in one pass.
-
-    Attributes:
-        samples: Samples in the batch.
-        values: Values of a channel in the batch.
-        distance: Median over channels of |running mean − batch mean| / batch deviation.
-        ratio: Median over channels of |log(running variance / batch variance)|.
-        batches: Batches that the running statistics have seen.
-    """
-
-    samples: int
-    values: int
-    distance: float
-    ratio: float
-    batches: int
 
 
 @dataclass(frozen=True)
@@ -350,19 +266,31 @@ class Evidence:
 
     @cached_property
     def is_stuck(self) -> bool:
-        """Whether the loss of a classifier is hardly below chance, after some steps."""
-        return self.step >= 60 and self.of_classes and not self.recent_cross_entropy < 0.93 * self.chance
+        """Whether a classifier is hardly better than chance, or another loss no lower than at the start, by now."""
+        if self.of_classes:
+            return self.step >= 60 and not self.recent_cross_entropy < 0.93 * self.chance
+        return self._never_fell
 
     @cached_property
     def is_slow(self) -> bool:
-        """Whether the loss of a classifier is still above half of chance, after a hundred steps."""
-        return self.step >= 100 and self.of_classes and not self.recent_cross_entropy < 0.5 * self.chance
+        """Whether a classifier's loss is still above half of chance, or another no lower than at the start, by now."""
+        if self.of_classes:
+            return self.step >= 100 and not self.recent_cross_entropy < 0.5 * self.chance
+        return self._never_fell
 
     @cached_property
     def recent_cross_entropy(self) -> float:
         """Cross-entropy of the last training batches, in nats; NaN if not known."""
         recent = self.recent_scores
         return math.nan if recent is None else recent.mean_loss
+
+    @property
+    def _never_fell(self) -> bool:
+        """Whether a loss that is to be minimised, and cannot be negative, is no lower than at the start."""
+        losses = self.losses
+        if not self.setup.automatic or len(losses) < 200 or not losses[0] > 0 or (losses < 0).any():
+            return False
+        return not np.median(losses[-50:]) < 0.97 * np.median(losses[:10])
 
     # ---- of looks
 

@@ -30,7 +30,7 @@ class App {
 		this.compare = dropdown("Run to compare with", (run) => this.state.set({ compare: run || undefined }));
 		this.scale = dropdown("One scale for", (scale) => this.state.set({ scale: scale || undefined }));
 		this.error = h("p", { class: "error", role: "alert", hidden: true });
-		this.timeline = new Timeline(this.clock, this.requestDraw, this.commitTime);
+		this.timeline = new Timeline(this.clock, this.requestDraw, this.commitTime, this.openFinding);
 		this.main = h("main");
 		this.empty = h("main", { class: "empty", hidden: true });
 		this.top = h(
@@ -145,6 +145,12 @@ class App {
 		this.commitTime();
 	};
 
+	/** Goes to the first step at which a finding of a run is seen, and opens the layer that it names. */
+	openFinding = (run, { first_step, layers }) => {
+		this.views.find((view) => view.run === run).open(layers);
+		this.seek(this.clock.steps.find((step) => step >= first_step) ?? first_step);
+	};
+
 	draw = (now) => {
 		this.pending = null;
 		if (this.clock.tick(now)) this.requestDraw();
@@ -171,7 +177,7 @@ class App {
 		if (this.help.element.open) return;
 		const moves = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity };
 		const isSpace = event.key === " ";
-		if (!(isSpace || event.key in moves) || (isSpace && event.target.closest("button"))) return;
+		if (!(isSpace || event.key in moves) || (isSpace && event.target.closest("button, summary"))) return;
 		event.preventDefault();
 		if (isSpace) this.timeline.togglePlaying();
 		else this.timeline.move(moves[event.key]);

@@ -52,7 +52,7 @@ def bottleneck(evidence: Evidence) -> Iterable[Observation]:
     looks = evidence.recent_looks()
     if len(looks) < 2 or not evidence.is_slow:
         return
-    classes = evidence.scores[-1].classes
+    classes = evidence.scores[-1].classes if evidence.scores else 0
     inner = list(evidence.setup.layers.items())[:-1]
     narrow = [name for name, one in inner if 0 < one.units <= max(1, classes // 5)]
     if narrow and classes >= 5:

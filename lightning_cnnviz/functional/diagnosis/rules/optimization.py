@@ -41,14 +41,14 @@ def learning_rate_too_high(evidence: Evidence) -> Iterable[Observation]:
 
 
 def learning_rate_too_low(evidence: Evidence) -> Iterable[Observation]:
-    """Weights hardly change, and a classifier is no better than chance."""
+    """Weights hardly change, and the loss is as it was at the start."""
     ratios = [most for _, _, most in evidence.update_ratios]
     if not evidence.is_stuck or evidence.step < 100 or len(ratios) < 4 or _warms_up(evidence):
         return
     most = max(ratios)
     if 0 < most <= SMALL_UPDATE:
         words = f"A step changes weights by at most {most:.2g} of their norm, in any layer (0.001 is usual), "
-        words += f"and the cross-entropy, {evidence.recent_cross_entropy:.3g}, is that of chance."
+        words += f"and the loss, {evidence.first_loss:.3g} at first, is {evidence.recent_loss():.3g}."
         yield Observation("learning_rate_too_low", words, evidence.looks[3].step, numbers={"update_ratio": most})
 
 

@@ -25,7 +25,7 @@ export class RunData {
 		this.steps = []; // every step at which something is logged that changes in time
 	}
 
-	/** Asks what is there, and for what is always needed: model, samples, curves, gradients. */
+	/** Asks what is there, and for what is always needed: model, samples, curves, gradients, findings. */
 	async refresh() {
 		const known = this.listing;
 		const answer = await api.series(this.name, known?.digest ?? "");
@@ -47,7 +47,7 @@ export class RunData {
 		}
 		const changing = all.filter(({ kind }) => kind !== "model" && kind !== "samples");
 		this.steps = mergeSteps([...new Set(changing.map(({ steps }) => steps))]);
-		for (const kind of ["model", "samples", "curves", "gradients"]) this.framesOf(kind);
+		for (const kind of ["model", "samples", "curves", "gradients", "findings"]) this.framesOf(kind);
 		this.onListing();
 	}
 

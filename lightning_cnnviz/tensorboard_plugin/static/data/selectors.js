@@ -3,7 +3,7 @@ import { NO_GRADIENT, NOT_FINITE, NOT_MEASURED } from "../draw/missing.js";
 import { isSameList } from "./series.js";
 
 /** `kinds` are those of the frames that `select` looks at; see `versionOf` of a run. */
-function memoised(kinds, select) {
+export function memoised(kinds, select) {
 	const key = Symbol();
 	return (run) => {
 		const version = run.versionOf(...kinds);
@@ -12,7 +12,7 @@ function memoised(kinds, select) {
 	};
 }
 
-const readable = (frames) => frames.filter((frame) => !frame.error);
+export const readable = (frames) => frames.filter((frame) => !frame.error);
 
 export const modelOf = memoised(["series", "model"], (run) => readable(run.framesOf("model")).at(-1)?.info ?? null);
 

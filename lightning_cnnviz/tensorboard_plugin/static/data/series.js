@@ -1,7 +1,7 @@
 // The frames of one series, as far as they are here; or parts of them, e.g. of one channel.
 import { dropFrame, keepFrame } from "./frame_cache.js";
 
-const WHOLE = ["model", "samples", "curves", "gradients"]; // shown in full, so that none of their frames is given up
+const WHOLE = ["model", "samples", "curves", "gradients", "findings"]; // shown in full, so that none of their frames is given up
 const MAX_PARTS = 100;
 const ARRAYS = {
 	kernels: ["values", "low", "high"],

@@ -1,9 +1,10 @@
 // The network: what ran and what flowed between; colours are the health of the gradients at the current step.
+import { findingInWords, holdingAt } from "../data/findings.js";
 import { graphOf, recordedOf, signOf, sorted } from "../data/network.js";
 import { gradientsOf, layerGradients, layersOf, modelOf } from "../data/selectors.js";
 import { h, panel, showMessage, updateChildren } from "../draw/dom.js";
 import { formatCount, formatNumber } from "../draw/format.js";
-import { healthSign, healthWords, legend, makeBlock, worstHealth } from "./network_block.js";
+import { healthSign, healthWords, legend, makeBlock, markFindings, worstHealth } from "./network_block.js";
 import { NetworkGraph } from "./network_graph.js";
 
 const KINDS = ["series", "model", "gradients"]; // of frames that the panel looks at
@@ -41,7 +42,9 @@ export class NetworkPanel {
 		const gradients = gradientsOf(run);
 		const step = clock.stepIn(gradients.steps);
 		const { toggled = "" } = this.view.state.values;
-		const key = `${run.versionOf(...KINDS)} ${step} ${open} ${toggled} ${clock.isMoving}`;
+		const findings = holdingAt(run, clock.step);
+		const told = JSON.stringify(findings.map((finding) => [findingInWords(finding), finding.layers]));
+		const key = `${run.versionOf(...KINDS)} ${step} ${open} ${toggled} ${clock.isMoving} ${told}`;
 		if (key === this.drawn) return;
 		this.drawn = key;
 		if (this.version !== run.versionOf(...KINDS)) this.build();
@@ -52,6 +55,8 @@ export class NetworkPanel {
 		}
 		this.open = open;
 		this.mark();
+		if (told !== this.told) this.markFindings(findings);
+		this.told = told;
 	}
 
 	/** Makes the buttons anew if something is new of which they tell. */
@@ -110,7 +115,7 @@ export class NetworkPanel {
 		);
 		this.scroller.replaceChildren(this.graph.element);
 		this.states = new Map();
-		this.marked = undefined;
+		this.marked = this.told = undefined;
 		this.sizes.disconnect();
 		this.sizes.observe(this.graph.element);
 		this.views.disconnect();
@@ -221,6 +226,15 @@ export class NetworkPanel {
 		const stop = chosen ?? buttons[0];
 		if (stop) stop.tabIndex = 0;
 		if (chosen) this.reveal(chosen);
+	}
+
+	/** Marks the layers that findings name; those within a folded group on that. */
+	markFindings(findings) {
+		for (const [index, button] of this.graph.buttons) {
+			const names = new Set(this.graph.isOpen(index) ? [this.nodes[index].name] : this.parts[index].keys());
+			const ofNode = findings.filter(({ layers }) => layers.some((name) => names.has(name)));
+			markFindings(button, ofNode);
+		}
 	}
 
 	reveal(button) {

@@ -1,4 +1,5 @@
 // A node of the network as a button, and what the colours and signs on it mean.
+import { findingInWords } from "../data/findings.js";
 import { healthOf, signOf } from "../data/network.js";
 import { dot, h } from "../draw/dom.js";
 
@@ -56,6 +57,15 @@ export function worstHealth(frame, layers) {
 		else if (!worst || SEVERITY.indexOf(health) < SEVERITY.indexOf(worst)) worst = health;
 	}
 	return { health: worst || (unmeasured ? "unmeasured" : ""), unmeasured };
+}
+
+/** Puts a mark on a node that says which findings name it, or takes it away. */
+export function markFindings(button, findings) {
+	const words = findings.map((finding) => findingInWords(finding).join(" · ")).join("; ");
+	button.querySelector(".pin")?.remove();
+	if (!words) return;
+	const sign = findings.length > 1 ? String(findings.length) : "!";
+	button.append(h("i", { class: "pin", role: "img", title: words, "aria-label": words }, sign));
 }
 
 export const healthSign = (health) => (health ? HEALTH.get(health)[0] : "");

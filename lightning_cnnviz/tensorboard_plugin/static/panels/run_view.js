@@ -2,6 +2,7 @@
 import { layersOf } from "../data/selectors.js";
 import { h, updateChildren } from "../draw/dom.js";
 import { appearance } from "../draw/theme.js";
+import { FindingsPanel } from "./findings.js";
 import { GradientHeatMap } from "./gradient_heatmap.js";
 import { LayerPanel } from "./layer.js";
 import { NetworkPanel } from "./network.js";
@@ -20,12 +21,14 @@ export class RunView {
 	/** `requestDraw` asks for a new picture, `seek` sets the time; `runs` are all that are on the page, to be compared. */
 	constructor(run, state, clock, requestDraw, seek) {
 		Object.assign(this, { run, state, clock, requestDraw, seek, runs: [run] });
+		this.findings = new FindingsPanel(this);
 		this.network = new NetworkPanel(this);
 		this.panels = [LayerPanel, ProjectionPanel, GradientHeatMap, PartitionPanel].map((Panel) => new Panel(this));
 		this.notes = h("div", "notes");
 		this.grid = h("div", "grid");
 		this.title = h("h1");
-		this.element = h("article", "view", this.title, this.notes, this.network.element, this.grid);
+		this.above = h("div");
+		this.element = h("article", "view", this.title, this.notes, this.above, this.network.element, this.grid);
 		new ResizeObserver(requestDraw).observe(this.element);
 	}
 
@@ -39,6 +42,13 @@ export class RunView {
 			names.find((name) => ["kernels", "feature_maps", "weights"].some((kind) => run.findSeries(kind, name))) ??
 			names[0]
 		);
+	}
+
+	/** Opens the first of some layers that the run has, and changes what else is shown. */
+	open(layers, changes = {}) {
+		const known = new Set(layersOf(this.run).map(({ name }) => name));
+		const layer = layers.find((name) => known.has(name));
+		this.state.set(layer === undefined ? changes : { layer, ...changes });
 	}
 
 	/** Whether kernels, points or gradients are on the page. */
@@ -61,7 +71,9 @@ export class RunView {
 		);
 		this.grid.dataset.count = String(active.length);
 		this.network.element.hidden = !layersOf(this.run).length;
-		const failures = [this.network, ...active].map((panel) => this.drawPanel(panel));
+		const above = [this.findings].filter((panel) => panel.active);
+		updateChildren(this.above, String(above.length), () => above.map((panel) => panel.element));
+		const failures = [...above, this.network, ...active].map((panel) => this.drawPanel(panel));
 		this.drawNotes(failures);
 	}
 

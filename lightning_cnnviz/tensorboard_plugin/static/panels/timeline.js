@@ -6,13 +6,18 @@ import { clamp } from "../draw/scales.js";
 import { appearance } from "../draw/theme.js";
 import { widthOf } from "../draw/width.js";
 import { Curves, LEFT, RIGHT } from "./curves.js";
+import { FindingMarks } from "./finding_marks.js";
 
 const RATES = [1, 2, 4, 8, 16];
 
 export class Timeline {
-	/** `requestDraw` asks for a new picture while the time moves, `commitTime` when it was set for good. */
-	constructor(clock, requestDraw, commitTime) {
+	/**
+	 * `requestDraw` asks for a new picture while the time moves, `commitTime` when it was set for good; `openFinding` is
+	 * given a run and a finding of it.
+	 */
+	constructor(clock, requestDraw, commitTime, openFinding) {
 		Object.assign(this, { clock, requestDraw, commitTime });
+		this.marks = new FindingMarks(openFinding);
 		this.curves = new Curves();
 		this.playhead = h("div", "playhead");
 		this.slider = h(
@@ -65,7 +70,7 @@ export class Timeline {
 			"section",
 			"timeline",
 			h("div", "transport", buttons, this.position, h("div", "buttons", this.rate, this.follow)),
-			h("div", "plot", this.slider),
+			h("div", "plot", this.marks.element, this.slider),
 		);
 	}
 
@@ -115,6 +120,7 @@ export class Timeline {
 		const key = [this.width, this.low, this.high, steps.length, appearance.key, ...versions].join();
 		if (key !== this.drawn) this.curves.draw(runs, this, steps);
 		this.drawn = key;
+		this.marks.draw(runs, this);
 		this.playhead.style.transform = `translateX(${this.x(clock.reducedMotion.matches ? step : clock.time)}px)`;
 		this.rate.value = clock.rate;
 		updateChildren(this.play, String(playing), () => (playing ? "❚❚" : "▶"));

@@ -1,0 +1,51 @@
+"""Rules about what the network is fed with."""
+
+import pytest
+from helpers.evidence import looks_with, run, scores, stuck
+
+from lightning_cnnviz.functional.diagnosis.rules.inputs import (
+    augmentation_destroys_labels,
+    inputs_not_normalized,
+    leakage,
+    preprocessing_differs,
+)
+
+
+@pytest.mark.parametrize(
+    ("received", "told"),
+    [
+        ((0.0, 255.0, 73.0, 90.0), True),
+        ((28.0, 32.0, 30.0, 1.0), True),
+        ((0.0, 1e-3, 3e-4, 3e-4), True),
+        ((5.0, 5.0, 5.0, 0.0), True),
+        ((0.0, 1.0, 0.13, 0.31), False),
+        ((0.0, 1.0, 0.45, 0.25), False),
+        ((-2.1, 2.6, 0.0, 1.0), False),
+        ((), False),
+    ],
+)
+def test_values_of_another_order_than_one_are_told(received, told):
+    found = list(inputs_not_normalized(run(looks=looks_with(received=received))))
+    assert bool(found) == told
+    assert all(one.layers == ("conv1",) for one in found)
+
+
+def test_other_inputs_in_validation_are_told_if_it_is_worse():
+    worse = [scores(300, 3.0, 0.3, samples=200, mean=2.0)]
+    assert list(preprocessing_differs(run(vals=worse)))
+    assert not list(preprocessing_differs(run(vals=[scores(300, 0.2, 0.9, samples=200, mean=2.0)])))
+    assert not list(preprocessing_differs(run(vals=[scores(300, 3.0, 0.3, samples=200)])))
+
+
+def test_other_inputs_in_training_are_told_of_augmentation_if_little_is_learned():
+    other = [scores(300, 2.3, 0.1, samples=200, roughness=0.1)]
+    assert list(augmentation_destroys_labels(stuck(vals=other)))
+    assert not list(preprocessing_differs(stuck(vals=other)))
+    assert not list(augmentation_destroys_labels(run(vals=other)))
+
+
+def test_shared_samples_are_certain_and_equal_ones_likely():
+    assert next(iter(leakage(run(setup={"shared_samples": 0.5})))).sure == "certain"
+    assert next(iter(leakage(run(leaked=0.5)))).sure == "likely"
+    assert not list(leakage(run(setup={"shared_samples": 0.0}, leaked=0.05)))
+    assert not list(leakage(run()))

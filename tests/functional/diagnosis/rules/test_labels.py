@@ -1,0 +1,74 @@
+"""Rules about labels and the order in which they come."""
+
+import numpy as np
+from helpers.evidence import run, scores, stuck
+
+from lightning_cnnviz.functional.diagnosis.rules.labels import (
+    class_imbalance,
+    labels_do_not_fit,
+    labels_shifted,
+    not_shuffled,
+    one_class_from_the_start,
+    one_class_predicted,
+    sorted_batches,
+)
+
+
+def trained(loss, **options):
+    return [scores(step, loss, **options) for step in range(5, 301, 5)]
+
+
+def test_random_ranks_in_mistakes_are_told_of_labels():
+    assert list(labels_do_not_fit(run(train=trained(1.5, accuracy=0.5, rank=0.5))))
+    assert not list(labels_do_not_fit(run(train=trained(1.5, accuracy=0.5, rank=0.2))))
+    assert not list(labels_do_not_fit(run(train=trained(0.1, accuracy=0.99, rank=0.5))))
+
+
+def test_a_permutation_of_classes_in_validation_is_told():
+    true = np.repeat(np.arange(10), 20)
+    (found,) = labels_shifted(run(vals=[scores(300, 5.0, true=true, predicted=(true + 1) % 10)]))
+    assert "class 0 as 1, 1 as 2" in found.evidence
+    assert not list(labels_shifted(run(vals=[scores(300, 5.0, true=true, predicted=np.zeros(200, int))])))
+    assert not list(labels_shifted(run()))
+
+
+def test_a_class_of_nearly_all_samples_is_told_where_the_others_are_not_found():
+    true = np.r_[np.zeros(190, int), np.ones(10, int)]
+    lost = scores(300, 0.2, true=true, predicted=np.zeros(200, int), classes=2)
+    found = scores(300, 0.2, true=true, predicted=true, classes=2)
+    assert list(class_imbalance(run(train=[lost] * 10, vals=[lost])))
+    assert not list(class_imbalance(run(train=[found] * 10, vals=[found])))
+    assert not list(class_imbalance(run()))
+
+
+def test_batches_of_one_class_each_are_told_from_the_dataset_or_from_batches():
+    known = {"sequential": True, "purity": 1.0, "class_counts": (100,) * 10}
+    assert list(sorted_batches(run(setup=known)))
+    assert not list(sorted_batches(run(setup={**known, "sequential": False})))
+    batches = [scores(step, 1.0, true=np.full(16, step // 5 % 10)) for step in range(5, 301, 5)]
+    assert list(sorted_batches(run(train=batches)))
+    alike = [scores(step, 1.0, true=np.zeros(16, int)) for step in range(5, 301, 5)]
+    assert not list(sorted_batches(run(train=alike)))
+
+
+def test_the_same_order_is_told_in_the_second_epoch():
+    assert next(iter(not_shuffled(run(setup={"sequential": True, "epoch_steps": 100})))).since == 101
+    assert not list(not_shuffled(run(setup={"sequential": True, "epoch_steps": 300})))
+    assert not list(not_shuffled(run(setup={"sequential": True, "epoch_steps": 1})))
+    assert not list(not_shuffled(run(setup={"epoch_steps": 100})))
+
+
+def test_one_class_for_all_is_told_in_training_and_validation_together():
+    one = np.full(200, 3)
+    vals = [scores(300, 2.3, samples=200, predicted=one)]
+    train = [scores(step, 2.3, predicted=np.full(64, 3)) for step in range(5, 301, 5)]
+    assert "Class 3" in next(iter(one_class_predicted(stuck(train=train, vals=vals)))).evidence
+    assert not list(one_class_predicted(run(vals=vals)))
+    assert not list(one_class_predicted(stuck(train=train)))
+
+
+def test_one_class_from_the_start_is_told_where_the_loss_begins_far_above_chance():
+    train = [scores(step, 2.0, predicted=np.full(64, 3)) for step in range(5, 301, 5)]
+    assert next(iter(one_class_from_the_start(run(start=100.0, train=train)))).since == 1
+    assert not list(one_class_from_the_start(run(train=train)))
+    assert not list(one_class_from_the_start(run(start=100.0)))
