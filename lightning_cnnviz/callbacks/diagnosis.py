@@ -107,6 +107,7 @@ class Diagnosis(GuardedCallback):
         self._run: RunEvidence | None = None
         self._look: StepLook | None = None
         self._loss: float | None = None  # of the batch that runs, where reading it makes no device wait
+        self._costed = 0, 0.0  # the step at which the cost was logged, and the seconds until then
         self._batches = 0
         self._next_batch = 0  # before which no step can be due
         self._step = self._first_step = self._next_look = self._judged = 0
@@ -267,12 +268,14 @@ class Diagnosis(GuardedCallback):
             with self._guard():
                 self._run.end_validation()
                 self._judge(trainer)
+            self._log_cost(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Judges the whole run."""
         if self._run is not None:
             with self._guard():
                 self._judge(trainer)
+            self._log_cost(trainer)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Judges what was seen, which may be why."""
@@ -297,6 +300,7 @@ class Diagnosis(GuardedCallback):
         self._listener = ScoreListener(self.inputs, self.targets, LossEvidence())
         self._listens = self._told = False  # whether the loss has told what it compares
         self._stepped, self._stepped_before = set(), set()
+        self._costed = 0, 0.0
         self._batches = self._next_batch = 0
         self._step = self._first_step = self._next_look = self._judged = 0
 
@@ -341,6 +345,14 @@ class Diagnosis(GuardedCallback):
             self.writer.texts({"diagnosis/findings": _markdown(self.findings())}, step, self.account)
             self.writer.tab_data(TabData("findings", {}, {"findings": found}, {}), step, self.account)
             self._save(trainer)
+
+    def _log_cost(self, trainer: Trainer) -> None:
+        """Logs the milliseconds on the training thread since the last time, once for a step."""
+        step, seconds = logged_step(trainer), self.account.seconds
+        if self.writer is not None and step > self._costed[0]:
+            cost = 1000 * (seconds - self._costed[1])
+            self._costed = step, seconds
+            self.writer.scalars({f"cnnviz/cost/{self.account.name}": cost}, step, self.account)
 
     def _save(self, trainer: Trainer) -> None:
         folder = getattr(trainer.logger, "log_dir", None)
