@@ -23,6 +23,7 @@ from benchmarks.variants import (
     PROJECTED,
     QUICK_POINTS,
     activation_stats,
+    diagnosis,
     gradient_flow,
     standard_with_three_projections,
     standard_without_projection,
@@ -30,14 +31,15 @@ from benchmarks.variants import (
 from recipes.fashion_cnn import FashionCNN
 
 NOTHING, AGAIN, FLOW, STANDARD, PROJECTION = "nothing", "nothing again", "GradientFlow", "standard", "projection"
-STATS = "ActivationStats"
+STATS, DIAGNOSIS = "ActivationStats", "Diagnosis"
 NAMES = {
     FLOW: "GradientFlow, drawn every epoch",
     STATS: "ActivationStats, drawn every epoch",
+    DIAGNOSIS: "Diagnosis",
     STANDARD: "standard set every epoch, no projection",
     PROJECTION: f"standard set and t-SNE of {POINTS:,} × {len(PROJECTED)} layers",
 }
-BOUNDS = {FLOW: 1.02, STATS: 1.003, STANDARD: 1.02, PROJECTION: 1.10}
+BOUNDS = {FLOW: 1.02, STATS: 1.003, DIAGNOSIS: 1.002, STANDARD: 1.02, PROJECTION: 1.10}
 CYCLES = 6
 LEDGER_EPOCHS = 3
 
@@ -110,6 +112,7 @@ def _accounts(most: Variant, part: dict[str, int]) -> dict[str, Account]:
         NOTHING: list,
         FLOW: gradient_flow,
         STATS: activation_stats,
+        DIAGNOSIS: diagnosis,
         STANDARD: standard_without_projection,
         PROJECTION: most,
         AGAIN: list,

@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 from benchmarks.background import Background
 from benchmarks.measure import Switchboard
 from benchmarks.models import fit
-from lightning_cnnviz.callbacks import VisualCallback
+from lightning_cnnviz.callbacks import Diagnosis, VisualCallback
 from recipes.classifier import Classifier
 
 
@@ -86,7 +86,9 @@ def ledger(
             aside = sum(seconds for passes in forwards for at, seconds in passes if call.start <= at < ended)
             stalls[call.callback] = max(stalls.get(call.callback, 0.0), call.seconds - aside)
     for callback in callbacks:
-        if isinstance(callback, VisualCallback):  # whose account knows of work within the model's own passes, too
+        if isinstance(
+            callback, (VisualCallback, Diagnosis)
+        ):  # whose account knows of work within the model's own passes, too
             name = type(callback).__name__
             hooks[name] = max(hooks[name], callback.account.seconds)
     step = float(np.median(np.diff(times.ends)))

@@ -2,7 +2,7 @@
 
 import pytorch_lightning as pl
 
-from lightning_cnnviz import ActivationStats, EmbeddingProjection, GradientFlow, Probe, cnnviz_callbacks
+from lightning_cnnviz import ActivationStats, Diagnosis, EmbeddingProjection, GradientFlow, Probe, cnnviz_callbacks
 
 PROJECTED = ["pool1", "pool2", "relu3"]
 """Layers of the FashionMNIST CNN that are laid out by t-SNE: 3,136, 1,568 and 24 features."""
@@ -18,6 +18,11 @@ def gradient_flow(interval: int = 1) -> list[pl.Callback]:
 def activation_stats() -> list[pl.Callback]:
     """Statistics of activations over 1,000 validation samples."""
     return [ActivationStats()]
+
+
+def diagnosis() -> list[pl.Callback]:
+    """What is wrong with a run, over its losses, scores and some of its steps."""
+    return [Diagnosis()]
 
 
 def standard_without_projection(**options: int) -> list[pl.Callback]:

@@ -3,6 +3,8 @@
 import contextlib
 import copy
 import io
+import json
+import math
 import os
 import pickle
 import random
@@ -23,8 +25,10 @@ from helpers.tiny import fit as fit_model
 from PIL import Image
 
 import lightning_cnnviz
+from lightning_cnnviz import CostLimit, Diagnosis
 from lightning_cnnviz.callbacks.base import VisualCallback
 from lightning_cnnviz.functional.class_report import confusion_matrix_chart
+from lightning_cnnviz.functional.diagnosis.finding import Finding
 
 EXPORTED = [
     exported
@@ -214,7 +218,7 @@ class Copying(pl.Callback):
         self.copies = 0
 
     def copy_all(self, trainer, pl_module):
-        ours = [callback for callback in trainer.callbacks if type(callback) in EXPORTED]
+        ours = [callback for callback in trainer.callbacks if type(callback) in (*EXPORTED, Diagnosis)]
         for callback in ours:
             pickle.loads(pickle.dumps(callback))
             copy.deepcopy(callback)
@@ -430,4 +434,128 @@ def test_10_what_the_class_of_a_model_keeps_is_untouched(kind, tmp_path):
         run = fit_model(tmp_path / name, callbacks, model=Reaching, data=loaders(), max_epochs=1)
         found.append((Reaching.passes, list(Reaching.sizes), fingerprint(run)))
     assert image_steps(tmp_path / "with")
+    assert found[0] == found[1]
+
+
+# ---- what draws nothing
+
+
+class Doubled(TinyNet):
+    """With a fault: a softmax before a loss that applies one."""
+
+    def forward(self, x):
+        return super().forward(x).softmax(1)
+
+
+def failing_diagnosis(monkeypatch) -> None:
+    def fails(_):
+        raise BrokenError("no rule today")
+
+    monkeypatch.setattr("lightning_cnnviz.callbacks.diagnosis.observe", fails)
+
+
+def found_in(folder: Path) -> list[str]:
+    """Rules in the file of findings."""
+    return [one["rule"] for one in json.loads((folder / "run" / "findings.json").read_text())]
+
+
+def test_every_exported_callback_is_tested_here():
+    exported = {getattr(lightning_cnnviz, name) for name in lightning_cnnviz.__all__}
+    callbacks = {one for one in exported if isinstance(one, type) and issubclass(one, pl.Callback)}
+    assert callbacks == {*EXPORTED, Diagnosis, CostLimit}
+
+
+@pytest.mark.parametrize("accumulated", [1, 4])
+@pytest.mark.parametrize("fails", [False, True], ids=["told", "failing"])
+def test_1_and_2_a_diagnosis_leaves_training_untouched_and_warns_once(fails, accumulated, tmp_path, monkeypatch):
+    options = {"accumulate_grad_batches": accumulated, "model": Doubled}
+    expected = fingerprint(fit_model(tmp_path / "bare", **options))
+    if fails:
+        failing_diagnosis(monkeypatch)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        run = fit_model(tmp_path / "with", [Diagnosis()], **options)
+    assert fingerprint(run) == expected
+    ours = [str(warning.message) for warning in caught if "Diagnosis" in str(warning.message)]
+    assert len(ours) == 1
+    assert ("no rule today" if fails else "softmax") in ours[0]
+    assert fails or found_in(tmp_path / "with") == ["softmax_before_loss"]
+
+
+def test_2_errors_of_a_diagnosis_come_through_where_asked_for_and_arguments_are_checked(tmp_path, monkeypatch):
+    failing_diagnosis(monkeypatch)
+    with pytest.raises(BrokenError):
+        fit_model(tmp_path, [Diagnosis(on_error="raise")])
+    with pytest.raises(ValueError, match='"warn" or "raise"'):
+        Diagnosis(on_error="ignore")
+    with pytest.raises(ValueError, match="expected task to be one of"):
+        Diagnosis(task="binary")
+    with pytest.raises(ValueError, match="names of rules"):
+        Diagnosis(ignore="nonsense")
+    with pytest.raises(TypeError, match="positional"):
+        Diagnosis("dead_units")
+
+
+@pytest.mark.parametrize("end", [None, RuntimeError("crash"), KeyboardInterrupt()], ids=["end", "exception", "ctrl-c"])
+def test_3_and_4_of_a_diagnosis_nothing_stays_behind_and_nothing_is_lost(end, tmp_path):
+    model, threads, callback = Doubled(), set(threading.enumerate()), Diagnosis(on_error="raise")
+    handler = signal.getsignal(signal.SIGINT)
+    with contextlib.nullcontext() if end is None else pytest.raises((RuntimeError, SystemExit)):
+        fit_model(tmp_path, [callback, Interrupt(end)], model=model)
+    signal.signal(signal.SIGINT, handler)
+    assert hooks_of(model) == []
+    assert [thread for thread in threading.enumerate() if thread not in threads and "cnnviz" in thread.name] == []
+    descriptors = Path("/proc/self/fd")
+    if descriptors.exists():
+        assert not [one for one in descriptors.iterdir() if str(tmp_path) in os.path.realpath(one)]
+    assert found_in(tmp_path) == [one.rule for one in callback.findings()] == ["softmax_before_loss"]
+    assert len(events(tmp_path).Tensors("diagnosis/findings/text_summary")) == 1
+
+
+def test_3_a_diagnosis_and_its_model_can_be_copied_and_saved_in_mid_run(tmp_path):
+    callback = Diagnosis(on_error="raise")
+    before, after = Copying(tmp_path), Copying(tmp_path)
+    fit_model(tmp_path, [before, callback, after], model=Doubled)
+    assert before.copies == after.copies == 24
+    copied = pickle.loads(pickle.dumps(callback))
+    assert [one.rule for one in copied.findings()] == ["softmax_before_loss"]
+
+
+def test_4_a_resumed_diagnosis_tells_nothing_again_and_its_checkpoint_needs_no_code(tmp_path, recwarn):
+    options = {"enable_checkpointing": True, "default_root_dir": tmp_path}
+    run = fit_model(tmp_path / "first", [Diagnosis()], model=Doubled, max_epochs=1, **options)
+    run.save_checkpoint(tmp_path / "last.ckpt")
+    state = torch.load(tmp_path / "last.ckpt", weights_only=True)["callbacks"]["Diagnosis"]
+    assert [Finding.from_dict(one).rule for one in state["findings"]] == ["softmax_before_loss"]
+    recwarn.clear()
+    resumed = Diagnosis(on_error="raise")
+    run = trainer(tmp_path / "second", [resumed], max_epochs=2)
+    run.fit(Doubled(), *loaders(), ckpt_path=tmp_path / "last.ckpt")
+    assert [one.told_step for one in resumed.findings()] == [1]
+    assert not [one for one in recwarn if "Diagnosis" in str(one.message)]
+
+
+def test_6_the_cost_of_a_diagnosis_is_known(tmp_path):
+    fit_model(tmp_path, [Diagnosis(on_error="raise")])
+    costs = scalars(tmp_path, "cnnviz/cost/Diagnosis")
+    assert [step for step, _ in costs] == [6, 12]
+    assert all(0 < milliseconds < 60_000 for _, milliseconds in costs)
+
+
+def test_10_what_the_class_of_a_model_keeps_is_untouched_by_a_diagnosis(tmp_path):
+    class Reaching(TinyNet):
+        passes, sizes = 0, []
+
+        def forward(self, x):
+            Reaching.passes += 1
+            self.sizes.append(len(x))
+            return super().forward(x / (1 + 0.01 * Reaching.passes)) * (math.nan if Reaching.passes == 5 else 1)
+
+    found = []
+    for name, callbacks in (("bare", []), ("with", [Diagnosis(on_error="raise")])):
+        Reaching.passes = 0
+        Reaching.sizes.clear()
+        run = fit_model(tmp_path / name, callbacks, model=Reaching, max_epochs=1)
+        found.append((Reaching.passes, list(Reaching.sizes), fingerprint(run)))
+    assert found_in(tmp_path / "with") == ["non_finite"]  # for which a copy of the model has run
     assert found[0] == found[1]

@@ -44,7 +44,8 @@ def report(results: Sequence[Result]) -> str:
         some = [result for result in results if result["half"] == half]
         faulty = [result for result in some if result["kind"] != GOOD]
         healthy = [result for result in some if result["kind"] == GOOD]
-        parts += [f"## Runs for {half}" if half == "tuning" else f"## Runs {half}", ""]
+        if some:
+            parts += ["## Runs for tuning" if half == "tuning" else "## Runs held out", ""]
         if faulty:
             parts += [*_faulty(faulty, results), ""]
         if healthy:
@@ -64,9 +65,17 @@ def first(result: Result) -> bool:
 
 def _faulty(results: list[Result], everything: Sequence[Result]) -> list[str]:
     kinds: dict[str, list[Result]] = {}
-    for result in results:
+    for result in sorted(results, key=lambda result: result["kind"]):
         kinds.setdefault(result["kind"], []).append(result)
-    names = ("fault", "runs", "detected", "named first", "other findings", "steps until told", "of them from sight")
+    names = (
+        "fault",
+        "runs",
+        "detected",
+        "named first",
+        "other findings",
+        "steps until told",
+        "of these since first seen",
+    )
     columns = [*names, "accuracy, with fault and without"]
     lines = ["| " + " | ".join(columns) + " |", "|:--" + "|--:" * (len(columns) - 1) + "|"]
     for kind, some in [*kinds.items(), ("**all**", results)]:
@@ -74,21 +83,23 @@ def _faulty(results: list[Result], everything: Sequence[Result]) -> list[str]:
     detected, named = (sum(bool(test(result)) for result in results) for test in (right, first))
     for words, hits in (("detected", detected), ("named first", named)):
         lines.append(f"\n{words}: {_rate(hits, len(results))}")
-    lines.append("\nWhat else was found:\n")
-    for kind, some in kinds.items():
-        others = Counter(
-            finding["rule"] for result in some for finding in result["findings"] if finding not in right(result)
-        )
-        if others:
-            lines.append(f"- {kind}: " + ", ".join(f"{rule} {count}" for rule, count in others.most_common()))
+    others = [f"- {kind}: {words}" for kind, some in kinds.items() if (words := _others(some))]
+    lines += ["\nWhat else was found:\n", *others] if others else []
     return [*lines, *_cost(results)]
+
+
+def _others(some: list[Result]) -> str:
+    found = Counter(
+        finding["rule"] for result in some for finding in result["findings"] if finding not in right(result)
+    )
+    return ", ".join(f"{rule} {count}" for rule, count in found.most_common())
 
 
 def _cost(results: list[Result]) -> list[str]:
     shares = [result["diagnosis_seconds"] / result["seconds"] for result in results if result["seconds"]]
     lines = [f"\n`Diagnosis` took {statistics.median(shares):.1%} of the time of a run (median)"] if shares else []
     for result in results:
-        lines += [f"\n{result['case']}: {words}" for words in result["failed"]]
+        lines += [f"\n{result['case']}: {words}" for words in result.get("failed", [])]
     return lines
 
 

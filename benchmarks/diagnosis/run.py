@@ -89,7 +89,7 @@ def run(case: Case, standard: bool = False, folder: Path | None = None) -> dict[
         "seconds": round(seconds, 3),
         "diagnosis_seconds": round(diagnosis.account.seconds, 3),
         "error": error,
-        "failed": [str(one.message) for one in told if "failed to" in str(one.message)],
+        "failed": [str(one.message) for one in told if str(one.message).startswith("Diagnosis failed")],
     }
 
 

@@ -9,7 +9,7 @@ import fsspec
 import torch
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_warn
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 
 from lightning_cnnviz.callbacks.base import OnError
@@ -24,7 +24,7 @@ from lightning_cnnviz.functional.diagnosis.evidence import Setup
 from lightning_cnnviz.functional.diagnosis.finding import Finding
 from lightning_cnnviz.functional.tab.data import TabData
 from lightning_cnnviz.lightning import logged_step, loss_scale, step_after_batch
-from lightning_cnnviz.model.input_tap import BatchNorm
+from lightning_cnnviz.model.input_tap import DROPOUTS, BatchNorm
 from lightning_cnnviz.model.loss_evidence import MAX_LOSSES, LossEvidence
 from lightning_cnnviz.model.loss_facts import graph_facts, loss_facts
 from lightning_cnnviz.model.non_finite import first_non_finite
@@ -102,10 +102,12 @@ class Diagnosis(GuardedCallback):
         self.task = check_task(task)
         self.auto = False  # whether CNNVIZ_AUTO added it; it then yields to callbacks that the user added
         self._history = FindingHistory()
-        self._writer: Writer | None = None
+        self.writer: Writer | None = None
+        """Writes to the loggers; None outside a run and in a run without loggers."""
         self._run: RunEvidence | None = None
         self._look: StepLook | None = None
         self._loss: float | None = None  # of the batch that runs, where reading it makes no device wait
+        self._costed = 0, 0.0  # the step at which the cost was logged, and the seconds until then
         self._batches = 0
         self._next_batch = 0  # before which no step can be due
         self._step = self._first_step = self._next_look = self._judged = 0
@@ -131,7 +133,7 @@ class Diagnosis(GuardedCallback):
         self._history = FindingHistory(map(Finding.from_dict, state_dict["findings"]))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_writer": None, "_look": None, "_run": None, "_batch": None}
+        return {**self.__dict__, "writer": None, "_look": None, "_run": None, "_batch": None}
 
     # ---- Lightning's hooks
 
@@ -141,8 +143,8 @@ class Diagnosis(GuardedCallback):
         if self._yields(trainer):
             return
         if trainer.loggers and not trainer.fast_dev_run:  # type: ignore[attr-defined]
-            self._writer = Writer.open(trainer)
-            self.account = self._writer.ledger.open(type(self).__name__, self.on_error == "raise")
+            self.writer = Writer.open(trainer)
+            self.account = self.writer.ledger.open(type(self).__name__, self.on_error == "raise")
             self.account.task = "look for faults"
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -266,12 +268,14 @@ class Diagnosis(GuardedCallback):
             with self._guard():
                 self._run.end_validation()
                 self._judge(trainer)
+            self._log_cost(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Judges the whole run."""
         if self._run is not None:
             with self._guard():
                 self._judge(trainer)
+            self._log_cost(trainer)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Judges what was seen, which may be why."""
@@ -296,6 +300,7 @@ class Diagnosis(GuardedCallback):
         self._listener = ScoreListener(self.inputs, self.targets, LossEvidence())
         self._listens = self._told = False  # whether the loss has told what it compares
         self._stepped, self._stepped_before = set(), set()
+        self._costed = 0, 0.0
         self._batches = self._next_batch = 0
         self._step = self._first_step = self._next_look = self._judged = 0
 
@@ -335,11 +340,19 @@ class Diagnosis(GuardedCallback):
         new = self._history.update(seen, step)
         for finding in new:
             rank_zero_warn(f"Diagnosis at step {step}: {finding.sentence()}")
-        if new and self._writer is not None:
+        if new and self.writer is not None:
             found = [one.as_dict() for one in self.findings()]
-            self._writer.texts({"diagnosis/findings": _markdown(self.findings())}, step, self.account)
-            self._writer.tab_data(TabData("findings", {}, {"findings": found}, {}), step, self.account)
+            self.writer.texts({"diagnosis/findings": _markdown(self.findings())}, step, self.account)
+            self.writer.tab_data(TabData("findings", {}, {"findings": found}, {}), step, self.account)
             self._save(trainer)
+
+    def _log_cost(self, trainer: Trainer) -> None:
+        """Logs the milliseconds on the training thread since the last time, once for a step."""
+        step, seconds = logged_step(trainer), self.account.seconds
+        if self.writer is not None and step > self._costed[0]:
+            cost = 1000 * (seconds - self._costed[1])
+            self._costed = step, seconds
+            self.writer.scalars({f"cnnviz/cost/{self.account.name}": cost}, step, self.account)
 
     def _save(self, trainer: Trainer) -> None:
         folder = getattr(trainer.logger, "log_dir", None)
@@ -380,8 +393,8 @@ class Diagnosis(GuardedCallback):
             self._listener.stop()
         finally:
             self._run = self._look = self._batch = None
-            if self._writer is not None:
-                writer, self._writer = self._writer, None
+            if self.writer is not None:
+                writer, self.writer = self.writer, None
                 writer.close(trainer)
                 self.account.report()
 
@@ -413,7 +426,7 @@ def _setup(trainer: Trainer, module: LightningModule) -> Setup:
         trainer.num_training_batches / accumulated,
         float(trainer.gradient_clip_val) if trainer.gradient_clip_val and by_norm else math.inf,
         _is_half(trainer, module),
-        max((part.p for part in module.modules() if isinstance(part, nn.modules.dropout._DropoutNd)), default=0.0),
+        max((part.p for part in module.modules() if isinstance(part, DROPOUTS)), default=0.0),
         [name for name, part in module.named_modules() if isinstance(part, BatchNorm)],
         data.sequential,
         data.class_counts,

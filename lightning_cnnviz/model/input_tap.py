@@ -12,6 +12,7 @@ from lightning_cnnviz.model.outputs import first_tensor, plain
 
 VARIANCE = 1e-4
 """Added to variances before they are compared, since those of a dead channel only go to zero."""
+DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 BatchNorm = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
@@ -149,7 +150,7 @@ def left_in_evaluation(module: nn.Module) -> dict[str, str]:
             fresh = batches is not None and int(batches) == 0 and part.track_running_stats
             if fresh and (part.weight is None or part.weight.requires_grad):
                 found[name] = type(part).__name__
-        elif isinstance(part, nn.modules.dropout._DropoutNd) and part.p > 0 and _beside_trained(parts, name):
+        elif isinstance(part, DROPOUTS) and part.p > 0 and _beside_trained(parts, name):
             found[name] = type(part).__name__
     return found
 

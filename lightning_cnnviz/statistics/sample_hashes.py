@@ -67,7 +67,7 @@ def hashes_of(inputs: Tensor) -> Tensor:
     bits = flat.view(_OF_SIZE[flat.element_size()])
     factors = _factors(bits.shape[1]).to(bits.device)
     sums = (bits * factors).sum(dim=1)  # modulo 2⁶⁴: two samples differ in it but with a probability of about 2⁻⁴⁰
-    return torch.where(sums == bits[:, 0] * factors.sum(), 0, sums)
+    return torch.where(sums == bits[:, 0].long() * factors.sum(), 0, sums)
 
 
 @lru_cache(maxsize=4)

@@ -134,6 +134,6 @@ def _spike(factor: float) -> Any:
     return scheduler
 
 
-@fault("dead ReLUs", "dead_units", "learning_rate_too_high", strengths=(30, 100), networks=PLAIN)
+@fault("dead ReLUs", "dead_units", "learning_rate_too_high", strengths=(300, 1000), networks=PLAIN)
 def three_steps_far_too_large(setup: Setup, factor: float) -> None:
     setup.scheduler = _spike(factor)

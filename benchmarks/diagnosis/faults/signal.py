@@ -64,13 +64,13 @@ class Rows(nn.Module):
         return self.head(self.rnn(images.squeeze(1))[0][:, -1])
 
 
-@fault(EXPLODING, "exploding_gradients", "bad_initialization", strengths=(2.0, 3.0), networks=("lenet",), seeds=2)
+@fault(EXPLODING, "exploding_gradients", "bad_initialization", strengths=(3.0, 5.0), networks=("lenet",), seeds=2)
 def recurrence_grows_the_signal(setup: Setup, gain: float) -> None:
     setup.network = Rows(setup.size, gain)
     setup.optimizer, setup.settings = torch.optim.SGD, dict(SGD)
 
 
-@fault(DEAD, "dead_units", strengths=(3.0, 10.0, 100.0))
+@fault(DEAD, "dead_units", strengths=(10.0, 30.0, 100.0))
 def bias_far_below_zero(setup: Setup, value: float) -> None:
     if setup.name == "vit":
         setup.rebuild(activation=nn.ReLU)

@@ -105,7 +105,7 @@ FAMILIES: dict[str, Family] = {
         partial(zoo.googlenet, num_classes=10, aux_logits=False, init_weights=False),
         (ADAM, RMSPROP),
     ),
-    "vgg11_bn": Family(_vgg, (MOMENTUM,), steps=20),
+    "vgg11_bn": Family(_vgg, ((optim.Adam, {"lr": 5e-4}),), steps=25),
     "alexnet": Family(_alexnet, ((optim.Adam, {"lr": 3e-4}),), size=64),
     "vit, shortened": Family(_vit, (ADAM, ADAMW)),
     "swin, shortened": Family(_swin, ((optim.AdamW, {"lr": 3e-3, "weight_decay": 0.05}),), steps=80),

@@ -1,0 +1,53 @@
+"""The layer that is named is the first in the order in which layers run."""
+
+import math
+
+import pytest
+import torch
+from helpers.tiny import TinyNet
+from torch import nn
+
+from lightning_cnnviz.model.non_finite import first_non_finite
+
+
+class Log(nn.Module):
+    def forward(self, x):
+        return x.log()
+
+
+class Crossed(nn.Module):
+    """Runs its layers in another order than it defines them in, and one in place."""
+
+    def __init__(self):
+        super().__init__()
+        self.last, self.relu, self.first = nn.Linear(3, 2), nn.ReLU(inplace=True), nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.last(self.relu(self.first(x)))
+
+
+@pytest.mark.parametrize("broken", ["first", "last"])
+def test_the_first_to_run_is_named(broken):
+    net = Crossed()
+    getattr(net, broken).bias.data[0] = math.nan
+    assert first_non_finite(net, torch.ones(5, 4)) == broken
+
+
+def test_a_layer_that_runs_twice_and_infinity():
+    log = Log()
+    net = nn.Sequential(log, nn.Identity(), log)
+    assert first_non_finite(net, torch.full((3, 4), 2.0)) == ""  # log(log 2) is a number
+    assert first_non_finite(net, torch.full((3, 4), 0.5)) == "0"  # log(log ½) is none
+    assert first_non_finite(nn.Sequential(nn.Identity(), log), torch.zeros(3, 4)) == "1"  # −∞
+
+
+def test_a_sound_model_and_what_it_is_are_left_as_they_are():
+    net = TinyNet().train()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    inputs = torch.rand(6, 1, 8, 8)
+    state, given = torch.get_rng_state(), inputs.clone()
+    assert first_non_finite(net, inputs) == ""
+    assert torch.equal(inputs, given)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert net.training
+    assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
