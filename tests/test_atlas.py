@@ -41,8 +41,9 @@ def test_a_page_says_what_the_catalog_and_the_run_say(rule):
     page, fault, run = read(rule), CATALOG[rule], RUNS[rule]
     assert run["case"] == CASES[rule]
     (told,) = [finding for finding in run["findings"] if finding["rule"] == rule]
-    assert page.startswith(f"# {fault.title[0].upper()}{fault.title[1:]}\n")
-    assert f"]({rule}.webp)" in page
+    (title,) = re.findall(r"^# (.+)$", page.split("```")[0], re.MULTILINE)
+    assert title == f"{fault.title[0].upper()}{fault.title[1:]}"
+    assert f"```{{image}} {rule}.webp\n" in page
     (quote,) = re.findall(r"^> .*(?:\n> .*)*", page, re.MULTILINE)
     assert of_a_line(quote.removeprefix("> ")) == Finding.from_dict(told).sentence()
     assert told["advice"] == fault.advice  # as the run says what the rules say today

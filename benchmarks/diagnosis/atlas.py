@@ -28,8 +28,8 @@ KEPT = ("case", "network", "data", "steps", "loss_before", "loss_after", "train_
 """What `runs.json` has of a run."""
 BAR, GAP = 65, 10
 """Pixels: the height of TensorBoard's own bar, and what is between the parts of a picture."""
-COLOURS = 128
-"""Of a picture, so that it stays small."""
+WIDTH, HEIGHT = 1000, 800
+"""Pixels of the window: a picture has the width of a page, so that it can be read there."""
 CASES = {
     "half_precision_overflow": "half-precision overflow/features_too_large_for_halves/10000/lenet/digits/0",
     "half_precision_underflow": "half-precision underflow/loss_too_small_for_halves/1e-07/lenet/digits/0",
@@ -46,7 +46,7 @@ CASES = {
     "not_shuffled": "no shuffling/same_order_in_each_epoch/-/lenet/fashion/0",
     "class_imbalance": "classes imbalanced beyond use/one_class_is_rare/0.005/lenet/mnist/0",
     "leakage": "training data in the validation set/split_after_oversampling/-/lenet/digits/0",
-    "preprocessing_differs": "preprocessing that differs in validation/validation_not_normalized/-/vgg/digits/0",
+    "preprocessing_differs": "preprocessing that differs in validation/validation_cropped/-/lenet/mnist/0",
     "augmentation_destroys_labels": "augmentation that destroys the label/crops_of_nothing/8/lenet/mnist/0",
     "labels_shifted": "labels shifted/folders_in_another_order/-/lenet/mnist/0",
     "momentum_too_high": "unstable momentum/momentum/0.9995/lenet/digits/0",
@@ -124,7 +124,7 @@ def photograph(tab: Tab, server: Server, rule: str) -> Image.Image:
     for one in tab.find(".findings details[open]").all():
         one.locator("summary").click()
     details.locator("summary").click()
-    tab.page.mouse.move(640, 715)
+    tab.page.mouse.move(WIDTH - 2, HEIGHT - 2)
     tab.page.evaluate("document.activeElement.blur()")
     tab.page.wait_for_timeout(1500)
     whole = Image.open(io.BytesIO(tab.page.screenshot())).convert("RGB")
@@ -133,8 +133,7 @@ def photograph(tab: Tab, server: Server, rule: str) -> Image.Image:
     bands += [(box["y"], min(box["y"] + box["height"], whole.height)) for box in (findings, network)]
     parts = [np.asarray(whole)[round(top) : round(bottom)] for top, bottom in bands]
     gap = np.broadcast_to(np.uint8([244, 246, 249]), (GAP, whole.width, 3))
-    picture = Image.fromarray(np.concatenate([parts[0], gap, parts[1], gap, parts[2]]))
-    return picture.quantize(COLOURS, dither=Image.Dither.NONE).convert("RGB")
+    return Image.fromarray(np.concatenate([parts[0], gap, parts[1], gap, parts[2]]))
 
 
 def main() -> None:
@@ -162,7 +161,7 @@ def main() -> None:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
             for rule in arguments.only:
-                tab = Tab(browser, width=1280, height=720)
+                tab = Tab(browser, width=WIDTH, height=HEIGHT)
                 picture = photograph(tab, server, rule)
                 picture.save(PAGES / f"{rule}.webp", lossless=True, quality=100, method=6)
                 tab.close()
