@@ -282,7 +282,7 @@ class Diagnosis(GuardedCallback):
         try:
             if self._run is not None:
                 with self._guard():
-                    self._judge(trainer)
+                    self._judge(trainer, last=True)
         finally:
             self._end(trainer)
 
