@@ -263,9 +263,11 @@ def test_it_is_told_once_and_logged_as_text_file_and_record(tmp_path, recwarn):
     assert found.title in words
     assert found.evidence in words
     assert found.advice in words
-    (step, info, _), (end, _, _) = records(tmp_path, "findings")
-    assert (step, end) == (1, 18)  # as it was found, and as training ended
-    assert [one["rule"] for one in info["findings"]] == ["softmax_before_loss"]
+    found_at = {step: info["findings"] for step, info, _ in records(tmp_path, "findings")}
+    assert [(step, one["rule"], one["last_step"]) for step, (one,) in found_at.items()] == [
+        (1, "softmax_before_loss", 1),
+        (18, "softmax_before_loss", 18),
+    ]
     (written,) = json.loads((tmp_path / "run" / "findings.json").read_text())
     assert Finding.from_dict(written) == found
 
@@ -707,6 +709,7 @@ def test_whatever_is_observed_is_told_in_order_of_causes(tmp_path, monkeypatch):
     assert [(step, [part["rule"] for part in info["findings"]]) for step, info, _ in found] == [
         (2, ["overfitting"]),
         (4, ["wrong_loss", "overfitting"]),
+        (12, ["wrong_loss", "overfitting"]),  # once more as training ends
     ]
 
 

@@ -82,5 +82,10 @@ def loss_does_not_fall(evidence: Evidence) -> Iterable[Observation]:
         yield Observation("loss_does_not_fall", words, 60, numbers={"loss": evidence.recent_cross_entropy})
 
 
+def _many(evidence: Evidence) -> bool:
+    """Whether the network has seen enough samples, in enough steps, to be better than chance."""
+    return evidence.step >= 200 and evidence.step * max(evidence.setup.batch_size, 1) >= 5000
+
+
 CAUSES = (softmax_before_loss, wrong_loss, non_finite, half_precision_underflow)
 SYMPTOMS = (loss_does_not_fall,)
