@@ -110,7 +110,7 @@ class Diagnosis(GuardedCallback):
         self._costed = 0, 0.0  # the step at which the cost was logged, and the seconds until then
         self._batches = 0
         self._next_batch = 0  # before which no step can be due
-        self._step = self._first_step = self._next_look = self._judged = 0
+        self._step = self._first_step = self._next_look = self._judged = self._written = 0
         self._stepped: set[int] = set()  # optimizers that step in this batch, and in the one before
         self._stepped_before: set[int] = set()
         self._reset()
@@ -274,7 +274,7 @@ class Diagnosis(GuardedCallback):
         """Judges the whole run."""
         if self._run is not None:
             with self._guard():
-                self._judge(trainer)
+                self._judge(trainer, last=True)
             self._log_cost(trainer)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
@@ -282,7 +282,7 @@ class Diagnosis(GuardedCallback):
         try:
             if self._run is not None:
                 with self._guard():
-                    self._judge(trainer)
+                    self._judge(trainer, last=True)
         finally:
             self._end(trainer)
 
@@ -302,7 +302,7 @@ class Diagnosis(GuardedCallback):
         self._stepped, self._stepped_before = set(), set()
         self._costed = 0, 0.0
         self._batches = self._next_batch = 0
-        self._step = self._first_step = self._next_look = self._judged = 0
+        self._step = self._first_step = self._next_look = self._judged = self._written = 0
 
     @property
     def _knows_classes(self) -> bool:
@@ -331,7 +331,7 @@ class Diagnosis(GuardedCallback):
         if done >= JUDGED_AGAIN * self._judged:
             self._judge(trainer)
 
-    def _judge(self, trainer: Trainer) -> None:
+    def _judge(self, trainer: Trainer, last: bool = False) -> None:
         """Applies the rules, and tells what is new."""
         assert self._run is not None
         step = logged_step(trainer)
@@ -340,7 +340,12 @@ class Diagnosis(GuardedCallback):
         new = self._history.update(seen, step)
         for finding in new:
             rank_zero_warn(f"Diagnosis at step {step}: {finding.sentence()}")
-        if new and self.writer is not None:
+        if new or (last and self.findings() and step > self._written):  # by then some may no longer be seen
+            self._write(trainer)
+
+    def _write(self, trainer: Trainer) -> None:
+        if self.writer is not None:
+            self._written = step = logged_step(trainer)
             found = [one.as_dict() for one in self.findings()]
             self.writer.texts({"diagnosis/findings": _markdown(self.findings())}, step, self.account)
             self.writer.tab_data(TabData("findings", {}, {"findings": found}, {}), step, self.account)

@@ -148,7 +148,7 @@ def left_in_evaluation(module: nn.Module) -> dict[str, str]:
         if isinstance(part, BatchNorm):
             batches = part.num_batches_tracked
             fresh = batches is not None and int(batches) == 0 and part.track_running_stats
-            if fresh and (part.weight is None or part.weight.requires_grad):
+            if fresh and (_is_trained(part) or not any(True for _ in part.parameters())):
                 found[name] = type(part).__name__
         elif isinstance(part, DROPOUTS) and part.p > 0 and _beside_trained(parts, name):
             found[name] = type(part).__name__
@@ -164,7 +164,11 @@ def normalizing_as_in_evaluation(module: nn.Module) -> list[str]:
     """
     parts = [(name, part) for name, part in module.named_modules() if isinstance(part, BatchNorm)]
     found = [(name, part) for name, part in parts if not part.training]
-    return [name for name, part in found if part.weight is not None and part.weight.requires_grad]
+    return [name for name, part in found if _is_trained(part)]
+
+
+def _is_trained(part: nn.Module) -> bool:
+    return any(parameter.requires_grad for parameter in part.parameters())
 
 
 def _beside_trained(parts: dict[str, nn.Module], name: str) -> bool:

@@ -159,12 +159,12 @@ def _setup(kind: str, weight: nn.Parameter, optimized: bool) -> LayerSetup:
 @torch.no_grad()
 def layers_of_alike_units(module: nn.Module, layers: Iterable[str]) -> list[str]:
     """Returns the convolutions and linear layers whose units, the first sixteen, all have the same weights."""
-    parts = dict(module.named_modules())
+    parts, wanted = dict(module.named_modules()), set(layers)
     found, names = [], []
-    for name in layers:
-        part = parts.get(name)
-        weight = part.weight if isinstance(part, (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)) else None
-        if weight is not None and len(weight) > 1 and not is_shard(weight):
+    # Of parameters, since to read the weight of a layer may run something, as with spectral normalisation.
+    for name, weight in weights_by_layer(module).items() if wanted else ():
+        kind = isinstance(parts.get(name), (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d))
+        if kind and name in wanted and len(weight) > 1:
             names.append(name)
             found.append((weight[:16] == weight[:1]).all())
     return [name for name, alike in zip(names, torch.stack(found).tolist(), strict=True) if alike] if found else []

@@ -205,9 +205,7 @@ def test_what_was_found_is_there_after_any_end_and_nothing_else_is(error, tmp_pa
     assert rules(callback) == ["softmax_before_loss"]
     found = callback.findings()[0]
     assert (found.first_step, found.told_step, found.sure) == (1, 1, "certain")
-    assert json.loads((tmp_path / "run" / "findings.json").read_text()) == [
-        {**found.as_dict(), "last_step": found.told_step}
-    ]
+    assert json.loads((tmp_path / "run" / "findings.json").read_text()) == [found.as_dict()]
 
 
 class Copies(pl.Callback):
@@ -259,17 +257,19 @@ def test_it_is_told_once_and_logged_as_text_file_and_record(tmp_path, recwarn):
     (found,) = callback.findings()
     assert told(recwarn.list) == [f"Diagnosis at step 1: {found.sentence()}"]
     reader = events(tmp_path)
-    (text,) = reader.Tensors("diagnosis/findings/text_summary")
-    assert text.step == 1
+    text, last = reader.Tensors("diagnosis/findings/text_summary")
+    assert (text.step, last.step) == (1, 18)
     words = text.tensor_proto.string_val[0].decode()
     assert found.title in words
     assert found.evidence in words
     assert found.advice in words
-    ((step, info, _),) = records(tmp_path, "findings")
-    assert step == 1
-    assert [one["rule"] for one in info["findings"]] == ["softmax_before_loss"]
+    found_at = {step: info["findings"] for step, info, _ in records(tmp_path, "findings")}
+    assert [(step, one["rule"], one["last_step"]) for step, (one,) in found_at.items()] == [
+        (1, "softmax_before_loss", 1),
+        (18, "softmax_before_loss", 18),
+    ]
     (written,) = json.loads((tmp_path / "run" / "findings.json").read_text())
-    assert Finding.from_dict({**written, "last_step": found.last_step}) == found
+    assert Finding.from_dict(written) == found
 
 
 def test_a_run_without_logger_is_told_all_the_same(tmp_path, recwarn, monkeypatch):
@@ -709,6 +709,7 @@ def test_whatever_is_observed_is_told_in_order_of_causes(tmp_path, monkeypatch):
     assert [(step, [part["rule"] for part in info["findings"]]) for step, info, _ in found] == [
         (2, ["overfitting"]),
         (4, ["wrong_loss", "overfitting"]),
+        (12, ["wrong_loss", "overfitting"]),  # once more as training ends
     ]
 
 

@@ -175,3 +175,13 @@ def test_units_that_are_alike_stay_so_and_are_found():
     optimizer.step()
     assert layers_of_alike_units(net, names) == ["0"]  # the last gets other gradients for each class
     assert layers_of_alike_units(nn.Sequential(nn.GRU(3, 4)), ["0.weight_ih_l0"]) == []
+
+
+def test_weights_that_are_computed_when_they_are_read_are_not_read():
+    net = nn.Sequential(
+        nn.utils.parametrizations.spectral_norm(nn.Linear(4, 6)), nn.utils.spectral_norm(nn.Linear(6, 3))
+    )
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    names = list(layer_setups(net.train(), []))
+    assert layers_of_alike_units(net, names) == []
+    assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())

@@ -183,6 +183,12 @@ CATALOG: dict[str, Fault] = {
         "curves/loss",
         "Wardat, Le & Rajan, DeepLocalize, ICSE 2021",
     ),
+    "one_class_predicted": Fault(
+        "one class predicted always",
+        "Look at the bias of the last layer, the balance of the classes and the learning rate.",
+        "class_report/confusion",
+        _RECIPE,
+    ),
     "bottleneck": Fault(
         "bottleneck that lets nothing through",
         "Look at what precedes the layer and widen it; its output does not tell samples apart.",
@@ -236,12 +242,6 @@ CATALOG: dict[str, Fault] = {
         "Stop where the validation loss is lowest; more data, augmentation, weight decay or dropout help.",
         "curves/loss",
         _BOOK,
-    ),
-    "one_class_predicted": Fault(
-        "one class predicted always",
-        "Look at the bias of the last layer, the balance of the classes and the learning rate.",
-        "class_report/confusion",
-        _RECIPE,
     ),
     "underfitting": Fault(
         "under-fitting",

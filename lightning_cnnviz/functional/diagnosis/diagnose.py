@@ -1,6 +1,7 @@
 """From evidence to findings, and what was found so far in a run."""
 
-from collections.abc import Callable, Iterable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from lightning_cnnviz.functional.diagnosis.catalog import CATALOG
 from lightning_cnnviz.functional.diagnosis.evidence import Evidence
@@ -76,9 +77,13 @@ class FindingHistory:
                 one.sure,
                 fault.advice,
                 fault.source,
-                one.numbers if before is None else before.numbers,
+                _finite(one.numbers) if before is None else before.numbers,
             )
             self._found[one.rule] = finding
             if before is None:
                 new.append(finding)
         return new
+
+
+def _finite(numbers: Mapping[str, float]) -> dict[str, float]:
+    return {name: float(value) for name, value in numbers.items() if math.isfinite(value)}

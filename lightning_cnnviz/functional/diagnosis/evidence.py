@@ -267,14 +267,14 @@ class Evidence:
     @cached_property
     def is_stuck(self) -> bool:
         """Whether a classifier is hardly better than chance, or another loss no lower than at the start, by now."""
-        if self.of_classes:
+        if self.recent_scores is not None:
             return self.step >= 60 and not self.recent_cross_entropy < 0.93 * self.chance
         return self._never_fell
 
     @cached_property
     def is_slow(self) -> bool:
         """Whether a classifier's loss is still above half of chance, or another no lower than at the start, by now."""
-        if self.of_classes:
+        if self.recent_scores is not None:
             return self.step >= 100 and not self.recent_cross_entropy < 0.5 * self.chance
         return self._never_fell
 

@@ -48,6 +48,8 @@ def test_a_run_is_stuck_at_chance_and_slow_above_half_of_it():
     assert (run(loss=1.5).is_stuck, run(loss=1.5).is_slow) == (False, True)
     assert (run().is_stuck, run().is_slow) == (False, False)
     assert (stuck(steps=40).is_stuck, Evidence(step=500).is_stuck) == (False, False)
+    few = [scores(step, 2.3, samples=2) for step in range(5, 301, 5)]
+    assert not run(train=few).is_stuck
 
 
 def test_update_ratios_leave_out_what_is_not_known():

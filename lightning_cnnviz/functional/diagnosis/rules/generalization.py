@@ -42,11 +42,14 @@ def dropout_too_strong(evidence: Evidence) -> Iterable[Observation]:
 
 
 def underfitting(evidence: Evidence) -> Iterable[Observation]:
-    """A classifier gets no better, in training neither, though its loss is still high."""
+    """A classifier gets no better, neither in training nor in validation, though its loss is still high."""
     if evidence.step < 200 or evidence.is_stuck or not evidence.is_slow or len(evidence.scores) < 12:
         return
     middle, last = len(evidence.scores) * 6 // 10, evidence.recent_scores
     before = ScoreLook.sum_of(evidence.scores[middle - 4 : middle + 1])
+    vals = [one.mean_loss for one in evidence.validations[-2:]]
+    if vals and (vals[-1] < 0.5 * evidence.chance or vals[-1] < 0.95 * vals[0]):
+        return
     if last is not None and last.mean_loss > 0.95 * before.mean_loss:
         words = (
             f"Cross-entropy in training was {before.mean_loss:.3g} at step {before.step}, is {last.mean_loss:.3g}; "

@@ -56,7 +56,8 @@ def learning_rate_too_low(evidence: Evidence) -> Iterable[Observation]:
 def momentum_too_high(evidence: Evidence) -> Iterable[Observation]:
     """A momentum of 0.99 or more, and a loss that rises or does not fall."""
     momentum = high_momentum(evidence)
-    slow = evidence.step >= 100 and evidence.of_classes and not evidence.recent_cross_entropy < 0.3 * evidence.chance
+    known = evidence.step >= 100 and evidence.recent_scores is not None
+    slow = known and not evidence.recent_cross_entropy < 0.3 * evidence.chance
     fails = diverges(evidence) or evidence.is_stuck or slow or _swings(evidence)
     if momentum and evidence.step >= 60 and fails and not breaks_suddenly(evidence):
         words = f"With a momentum of {momentum:g} a gradient acts for {1 / max(1 - momentum, 1e-9):.0f} steps; "

@@ -29,7 +29,7 @@ def bad_initialization(evidence: Evidence) -> Iterable[Observation]:
 def layer_not_trained(evidence: Evidence) -> Iterable[Observation]:
     """Layers that no optimizer holds, that are cut off the loss, or that are frozen as they were initialised."""
     layers = evidence.setup.layers
-    looks = [look for look in evidence.looks if look.gradients]
+    looks = [look for look in evidence.looks if look.gradients or look.without_gradient]
     if not looks:
         return
     missing = [
