@@ -2,7 +2,7 @@
 
 Trains a run of the benchmark for each rule, watched by the standard set, writes what `Diagnosis` says of it into
 `docs/atlas/runs.json`, which the pages quote, and photographs the CNN Viz tab as Chromium shows it. A run whose folder
-is there is not repeated. The pages are written by hand; `tests/test_atlas.py` tells which no longer agree with their run.
+is there is not repeated. Pages are written by hand; `tests/test_atlas.py` tells which do not agree with their run.
 """
 
 import argparse
