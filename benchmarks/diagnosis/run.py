@@ -5,6 +5,7 @@ import tempfile
 import time
 import warnings
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -43,21 +44,22 @@ class Losses(pl.Callback):
         }
 
 
-def run(case: Case, standard: bool = False) -> dict[str, Any]:
+def run(case: Case, standard: bool = False, folder: Path | None = None) -> dict[str, Any]:
     """Trains once; errors of the training and failures of callbacks are part of the result.
 
     Args:
         case: What to train.
         standard: Whether the whole standard set watches, instead of `Diagnosis` alone.
+        folder: Keeps what is logged; by default nothing is kept.
     """
     made = case.made()
     callbacks = cnnviz_callbacks() if standard else [Diagnosis()]
     diagnosis = next(callback for callback in callbacks if isinstance(callback, Diagnosis))
     losses = Losses()
     error = None
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         trainer = pl.Trainer(
-            logger=TensorBoardLogger(folder, name="", version=""),
+            logger=TensorBoardLogger(folder or temporary, name="", version=""),
             callbacks=[losses, *callbacks, *made.options.pop("callbacks", [])],
             enable_progress_bar=False,
             enable_model_summary=False,
