@@ -2,8 +2,8 @@
 
 Trains hundreds of small networks, with a fault each or without, and notes what `Diagnosis` says. Thresholds may be
 chosen by the half of the runs called "tuning"; the other, "held-out", is for the figures that are published. A run
-that `--out` already has is not repeated. With `--others`, other detectors watch the same runs; how to install them says
-`benchmarks/diagnosis/others/__init__.py`. `--report results.jsonl` prints the tables.
+that `--out` already has is not repeated. With `--others`, other detectors watch the same runs; how to install them is
+said in `benchmarks/diagnosis/others/__init__.py`. `--report results.jsonl` prints the tables.
 """
 
 import argparse

@@ -51,7 +51,9 @@ def report(results: Sequence[Result]) -> str:
             parts += [*_faulty(faulty, results), ""]
         if healthy:
             parts += [*_healthy(healthy), ""]
-        parts += [*(beside(some)), ""] if beside(some) else []
+        watched = [result for result in some if result.get("others")]
+        if watched:
+            parts += [*beside(watched), ""]
     return "\n".join(parts)
 
 

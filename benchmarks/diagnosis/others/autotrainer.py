@@ -23,13 +23,14 @@ EVERY = 3
 class AutoTrainer(Watcher):
     """Judges gradients and the training accuracy every three epochs and at the end, by the paper's table I.
 
-    An iteration is an epoch, as in the published code, whose accuracies are those of Keras. What a training without an
-    accuracy (`train_acc`) is judged by is only whether its loss and gradients are finite. A neuron is a row of a weight.
+    An iteration is an epoch, as in the published code, whose accuracies are those of Keras. A neuron is a row of a
+    weight. Of a training without an accuracy (`train_acc`) it is only judged whether loss and gradients are finite.
 
     Reference: Zhang, Zhai, Ma and Shen, "AUTOTRAINER: An Automatic DNN Training Problem Detection and Repair System",
     ICSE 2021.
     """
 
+    package: ClassVar[str] = ""
     name: ClassVar[str] = "rules of AUTOTRAINER (ICSE 2021)"
     meaning: ClassVar[dict[str, tuple[str, ...]]] = {
         "vanishing gradient": FADES,

@@ -24,7 +24,7 @@ class Watcher(pl.Callback):
 
     Attributes:
         name: In the table.
-        package: As it is installed; what `name` stands for is made here if it is empty.
+        package: As it is installed; empty if its rules are written here.
         module: As it is imported.
         meaning: The rules of `Diagnosis` with which each report agrees. It is generous: a report counts as right
             if the cause is any of those that its authors name for it, or one that directly leads to it.
@@ -54,7 +54,10 @@ class Watcher(pl.Callback):
 
     def result(self) -> dict[str, Any]:
         """All that is kept of it."""
-        return {"version": version(self.package), "reports": [list(report) for report in self.reports()]}
+        return {
+            "version": version(self.package) if self.package else "",
+            "reports": [list(report) for report in self.reports()],
+        }
 
 
 DIVERGES = (
