@@ -29,6 +29,7 @@ class TorchAudit(Watcher):
         "TA303 layout of inputs": ("preprocessing_differs",),
         "TA304 tiny batch": ("batch_norm_of_one",),
         "TA305 invalid integers": (),
+        "TA400 redundant bias": (),
         "TA401 Adam with weight decay": ("weight_decay_too_strong",),
         "TA402 weight decay of norms and biases": ("weight_decay_too_strong",),
         "TA403 weight decay of embeddings": ("weight_decay_too_strong",),
