@@ -16,7 +16,9 @@ import torch
 from benchmarks.diagnosis.cases import Case, cases
 
 
-def train(wanted: Sequence[Case], jobs: int, standard: bool, out: Path | None) -> list[dict[str, Any]]:
+def train(
+    wanted: Sequence[Case], jobs: int, standard: bool, out: Path | None, others: bool = False
+) -> list[dict[str, Any]]:
     """Trains all; each result is appended to a file as soon as it is there.
 
     Args:
@@ -24,12 +26,13 @@ def train(wanted: Sequence[Case], jobs: int, standard: bool, out: Path | None) -
         jobs: Processes, of one thread each.
         standard: Whether the whole standard set watches, instead of `Diagnosis` alone.
         out: The file; None for none.
+        others: Whether other detectors watch, too.
     """
     os.environ["OMP_NUM_THREADS"] = "1"  # for the processes
     results = []
     begun = time.perf_counter()
     with ProcessPoolExecutor(jobs, get_context("spawn"), _prepare) as pool:
-        futures: list[Future[dict[str, Any]]] = [pool.submit(_one, case.name, standard) for case in wanted]
+        futures: list[Future[dict[str, Any]]] = [pool.submit(_one, case.name, standard, others) for case in wanted]
         for count, future in enumerate(as_completed(futures), start=1):
             result = future.result()
             results.append(result)
@@ -46,10 +49,10 @@ def _prepare() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
-def _one(name: str, standard: bool) -> dict[str, Any]:
+def _one(name: str, standard: bool, others: bool) -> dict[str, Any]:
     from benchmarks.diagnosis.run import run  # only where it trains, for what it imports
 
-    return run(cases()[name], standard)
+    return run(cases()[name], standard, others)
 
 
 def _line(result: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.diagnosis.cases import GOOD
+from benchmarks.diagnosis.others.table import beside
 
 HALVES = ("tuning", "held-out")
 Result = dict[str, Any]
@@ -50,6 +51,9 @@ def report(results: Sequence[Result]) -> str:
             parts += [*_faulty(faulty, results), ""]
         if healthy:
             parts += [*_healthy(healthy), ""]
+        watched = [result for result in some if result.get("others")]
+        if watched:
+            parts += [*beside(watched), ""]
     return "\n".join(parts)
 
 

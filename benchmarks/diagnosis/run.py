@@ -13,6 +13,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
 from benchmarks.diagnosis.cases import Case
+from benchmarks.diagnosis.others import WATCHERS, DetectAnomaly, Watcher
 from lightning_cnnviz import Diagnosis, cnnviz_callbacks
 
 FEW = 10
@@ -44,14 +45,32 @@ class Losses(pl.Callback):
         }
 
 
-def run(case: Case, standard: bool = False, folder: Path | None = None) -> dict[str, Any]:
+def run(case: Case, standard: bool = False, folder: Path | None = None, others: bool = False) -> dict[str, Any]:
     """Trains once; errors of the training and failures of callbacks are part of the result.
+
+    A run that Lightning's anomaly detection ends is made again without it, so that all see the whole run.
 
     Args:
         case: What to train.
         standard: Whether the whole standard set watches, instead of `Diagnosis` alone.
         folder: Keeps what is logged; by default nothing is kept.
+        others: Whether other detectors watch, too.
     """
+    if not others:
+        return _train(case, standard, folder, [])
+    anomaly = DetectAnomaly()
+    result = _train(case, standard, folder, [anomaly, *_watchers()])
+    if anomaly.reports():
+        result = _train(case, standard, folder, _watchers())
+        result["others"] = {anomaly.name: anomaly.result(), **result["others"]}
+    return result
+
+
+def _watchers() -> list[Watcher]:
+    return [watcher() for watcher in WATCHERS if watcher.installed()]
+
+
+def _train(case: Case, standard: bool, folder: Path | None, watchers: list[Watcher]) -> dict[str, Any]:
     made = case.made()
     callbacks = cnnviz_callbacks() if standard else [Diagnosis()]
     diagnosis = next(callback for callback in callbacks if isinstance(callback, Diagnosis))
@@ -60,10 +79,11 @@ def run(case: Case, standard: bool = False, folder: Path | None = None) -> dict[
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         trainer = pl.Trainer(
             logger=TensorBoardLogger(folder or temporary, name="", version=""),
-            callbacks=[losses, *callbacks, *made.options.pop("callbacks", [])],
+            callbacks=[losses, *callbacks, *watchers, *made.options.pop("callbacks", [])],
             enable_progress_bar=False,
             enable_model_summary=False,
             enable_checkpointing=False,
+            detect_anomaly=any(isinstance(watcher, DetectAnomaly) for watcher in watchers),
             **{"accelerator": "cpu", "num_sanity_val_steps": 0, "log_every_n_steps": 10, **made.options},
         )
         begun = time.perf_counter()
@@ -88,6 +108,7 @@ def run(case: Case, standard: bool = False, folder: Path | None = None) -> dict[
         "steps": trainer.global_step,
         "seconds": round(seconds, 3),
         "diagnosis_seconds": round(diagnosis.account.seconds, 3),
+        **({"others": {watcher.name: watcher.result() for watcher in watchers}} if watchers else {}),
         "error": error,
         "failed": [str(one.message) for one in told if str(one.message).startswith("Diagnosis failed")],
     }

@@ -20,7 +20,8 @@ def exploding_gradients(evidence: Evidence) -> Iterable[Observation]:
     norms = [(look.step, look.total_norm) for look in evidence.looks if not math.isnan(look.total_norm)]
     large = [(step, norm) for step, norm in norms if norm >= (LARGE_NORM if starts_large(evidence) else 1e3)]
     fails = evidence.step >= 20 and (evidence.is_stuck or diverges(evidence))
-    if not large or not fails or (breaks_suddenly(evidence) and not starts_large(evidence)):
+    lasts = len(large) >= 2 or diverges(evidence) or any(norm >= 1e3 for _, norm in large)
+    if not large or not lasts or not fails or (breaks_suddenly(evidence) and not starts_large(evidence)):
         return
     step, norm = large[0]
     words = f"The norm of the gradient was {norm:.3g} at step {step}; 1 to 10 is usual."

@@ -71,11 +71,7 @@ def loss_does_not_fall(evidence: Evidence) -> Iterable[Observation]:
     elif len(evidence.losses) >= 20 and np.ptp(evidence.losses) == 0:
         words = f"The loss is exactly {evidence.losses[-1]:.4g} in all {len(evidence.losses)} steps."
         yield Observation("loss_does_not_fall", words, 1, sure="certain")
-    elif (
-        evidence.recent_scores is not None
-        and evidence.is_stuck
-        and evidence.step * max(evidence.setup.batch_size, 1) >= 5000
-    ):
+    elif evidence.recent_scores is not None and evidence.is_stuck and _many(evidence):
         words = (
             f"Cross-entropy {evidence.recent_cross_entropy:.3g}; always guessing by frequency: {evidence.chance:.3g}."
         )
