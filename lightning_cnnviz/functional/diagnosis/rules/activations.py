@@ -57,7 +57,8 @@ def bottleneck(evidence: Evidence) -> Iterable[Observation]:
     narrow = [name for name, one in inner if 0 < one.units <= max(1, classes // 5)]
     if narrow and classes >= 5:
         units = min(evidence.setup.layers[name].units for name in narrow)
-        words = f"It has {units} units, from which {classes} classes are to be told."
+        few = "a single unit" if units == 1 else f"{units} units"
+        words = f"It has {few}, from which {classes} classes are to be told."
         yield Observation("bottleneck", words, 1, tuple(narrow), {"units": units})
         return
     constant = [
