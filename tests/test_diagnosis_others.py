@@ -8,7 +8,7 @@ from benchmarks.diagnosis.others import DETECTORS, WATCHERS, DetectAnomaly
 from benchmarks.diagnosis.others.autotrainer import AutoTrainer
 from benchmarks.diagnosis.others.lightning import CheckFinite
 from benchmarks.diagnosis.others.table import beside
-from benchmarks.diagnosis.run import run
+from benchmarks.diagnosis.run import Losses, _fit, run
 from lightning_cnnviz.functional.diagnosis.catalog import CATALOG
 
 BY_LIGHTNING = (DetectAnomaly.name, CheckFinite.name, AutoTrainer.name)
@@ -56,11 +56,19 @@ def test_all_see_a_run_that_is_not_finite():
 
 def test_watching_changes_no_run():
     case = cases()["healthy/as it comes/lenet/digits/0"]
-    alone, watched = run(case), run(case, others=True)
-    assert watched["loss_after"] == alone["loss_after"]
-    assert [finding["rule"] for finding in watched["findings"]] == [finding["rule"] for finding in alone["findings"]]
-    assert not any(watched["others"][name]["reports"] for name in BY_LIGHTNING)
+    losses = []
+    for watchers in ([], [watcher() for watcher in WATCHERS if watcher.installed()]):
+        kept = Losses()
+        _, error, _, _ = _fit(case.made(), [kept, *watchers], detect_anomaly=bool(watchers))
+        assert error is None
+        losses.append(kept.summary())
+    assert losses[0] == losses[1]
     assert not torch.is_anomaly_enabled()
+
+
+def test_what_lightning_and_autotrainer_say_of_a_healthy_run():
+    others = run(cases()["healthy/as it comes/lenet/digits/0"], others=True)["others"]
+    assert not any(others[name]["reports"] for name in BY_LIGHTNING)
 
 
 def test_only_what_is_installed_watches(monkeypatch):

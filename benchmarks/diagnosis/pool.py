@@ -52,7 +52,7 @@ def _prepare() -> None:
 def _one(name: str, standard: bool, others: bool) -> dict[str, Any]:
     from benchmarks.diagnosis.run import run  # only where it trains, for what it imports
 
-    return run(cases()[name], standard, others)
+    return run(cases()[name], standard, others=others)
 
 
 def _line(result: dict[str, Any]) -> str:

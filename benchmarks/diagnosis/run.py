@@ -4,6 +4,7 @@ import math
 import tempfile
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from benchmarks.diagnosis.cases import Case
 from benchmarks.diagnosis.others import WATCHERS, DetectAnomaly, Watcher
+from benchmarks.diagnosis.training import Run
 from lightning_cnnviz import Diagnosis, cnnviz_callbacks
 
 FEW = 10
@@ -48,43 +50,65 @@ class Losses(pl.Callback):
 def run(case: Case, standard: bool = False, folder: Path | None = None, others: bool = False) -> dict[str, Any]:
     """Trains once; errors of the training and failures of callbacks are part of the result.
 
-    A run that Lightning's anomaly detection ends is made again without it, so that all see the whole run.
-
     Args:
         case: What to train.
         standard: Whether the whole standard set watches, instead of `Diagnosis` alone.
         folder: Keeps what is logged; by default nothing is kept.
-        others: Whether other detectors watch, too.
+        others: Whether other detectors say, too, what they think of this run. They watch it as it is made again with
+            the same seed: some of them change how modules are called, which `Diagnosis` must not be judged by.
     """
-    if not others:
-        return _train(case, standard, folder, [])
+    made = case.made()
+    callbacks = cnnviz_callbacks() if standard else [Diagnosis()]
+    diagnosis = next(callback for callback in callbacks if isinstance(callback, Diagnosis))
+    losses = Losses()
+    trainer, error, told, seconds = _fit(made, [losses, *callbacks], folder)
+    metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    return {
+        "case": case.name,
+        "half": case.half,
+        **{name: getattr(case, name) for name in ("kind", "variant", "strength", "network", "data", "seed", "rules")},
+        "findings": [asdict(finding) for finding in diagnosis.findings()],
+        "begins": made.begins,
+        **losses.summary(),
+        "train_acc": metrics.get("train_acc"),
+        "val_acc": metrics.get("val_acc"),
+        "steps": trainer.global_step,
+        "seconds": round(seconds, 3),
+        "diagnosis_seconds": round(diagnosis.account.seconds, 3),
+        **({"others": _others(case)} if others else {}),
+        "error": error,
+        "failed": [words for words in told if words.startswith("Diagnosis failed")],
+    }
+
+
+def _others(case: Case) -> dict[str, Any]:
+    """What others say; if Lightning's anomaly detection ends the run, it is made once more, for all to see its end."""
     anomaly = DetectAnomaly()
-    result = _train(case, standard, folder, [anomaly, *_watchers()])
+    watchers = _watchers()
+    _fit(case.made(), [anomaly, *watchers], detect_anomaly=True)
     if anomaly.reports():
-        result = _train(case, standard, folder, _watchers())
-        result["others"] = {anomaly.name: anomaly.result(), **result["others"]}
-    return result
+        watchers = _watchers()
+        _fit(case.made(), watchers)
+    return {watcher.name: watcher.result() for watcher in (anomaly, *watchers)}
 
 
 def _watchers() -> list[Watcher]:
     return [watcher() for watcher in WATCHERS if watcher.installed()]
 
 
-def _train(case: Case, standard: bool, folder: Path | None, watchers: list[Watcher]) -> dict[str, Any]:
-    made = case.made()
-    callbacks = cnnviz_callbacks() if standard else [Diagnosis()]
-    diagnosis = next(callback for callback in callbacks if isinstance(callback, Diagnosis))
-    losses = Losses()
+def _fit(
+    made: Run, callbacks: Sequence[pl.Callback], folder: Path | None = None, **options: Any
+) -> tuple[pl.Trainer, str | None, list[str], float]:
+    """Trains; returns the trainer, an error, the words of all warnings, and seconds."""
     error = None
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         trainer = pl.Trainer(
             logger=TensorBoardLogger(folder or temporary, name="", version=""),
-            callbacks=[losses, *callbacks, *watchers, *made.options.pop("callbacks", [])],
+            callbacks=[*callbacks, *made.options.pop("callbacks", [])],
             enable_progress_bar=False,
             enable_model_summary=False,
             enable_checkpointing=False,
-            detect_anomaly=any(isinstance(watcher, DetectAnomaly) for watcher in watchers),
-            **{"accelerator": "cpu", "num_sanity_val_steps": 0, "log_every_n_steps": 10, **made.options},
+            **{"accelerator": "cpu", "num_sanity_val_steps": 0, "log_every_n_steps": 10, **options, **made.options},
         )
         begun = time.perf_counter()
         with warnings.catch_warnings(record=True) as told:
@@ -94,24 +118,7 @@ def _train(case: Case, standard: bool, folder: Path | None, watchers: list[Watch
             except Exception as caught:
                 error = f"{type(caught).__name__}: {caught}"
         seconds = time.perf_counter() - begun
-        findings = [asdict(finding) for finding in diagnosis.findings()]
-    metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-    return {
-        "case": case.name,
-        "half": case.half,
-        **{name: getattr(case, name) for name in ("kind", "variant", "strength", "network", "data", "seed", "rules")},
-        "findings": findings,
-        "begins": made.begins,
-        **losses.summary(),
-        "train_acc": metrics.get("train_acc"),
-        "val_acc": metrics.get("val_acc"),
-        "steps": trainer.global_step,
-        "seconds": round(seconds, 3),
-        "diagnosis_seconds": round(diagnosis.account.seconds, 3),
-        **({"others": {watcher.name: watcher.result() for watcher in watchers}} if watchers else {}),
-        "error": error,
-        "failed": [str(one.message) for one in told if str(one.message).startswith("Diagnosis failed")],
-    }
+    return trainer, error, [str(one.message) for one in told], seconds
 
 
 def _mean(values: list[float]) -> float | None:
