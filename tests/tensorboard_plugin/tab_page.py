@@ -20,7 +20,7 @@ class Tab:
         self.context = browser.new_context(viewport={"width": width, "height": height}, **options)
         self.complaints, self.addresses = [], []
         self.context.on("request", lambda request: self.addresses.append(request.url))
-        self.context.set_default_timeout(10_000)
+        self.context.set_default_timeout(30_000)
         self.page = self.context.new_page()
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("dialog", lambda dialog: (self.complaints.append(dialog.message), dialog.dismiss()))
