@@ -263,7 +263,7 @@ class VisualCallback(GuardedCallback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Selects the layers and opens the writer."""
-        if self.auto and not all(getattr(other, "auto", True) for other in trainer.callbacks):  # type: ignore[attr-defined]
+        if self.yields(trainer):
             return
         try:
             self.selected = self.choose_layers(pl_module)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import fsspec
-import torch
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
@@ -14,38 +13,27 @@ from torch.optim import Optimizer
 
 from lightning_cnnviz.callbacks.base import OnError
 from lightning_cnnviz.callbacks.guarded import GuardedCallback
-from lightning_cnnviz.data.batch import Key, batch_size, named_tensors, split_batch
-from lightning_cnnviz.data.data_setup import data_setup, samples_of, shared_samples
-from lightning_cnnviz.data.datasets import find_class_names, first_loader
+from lightning_cnnviz.data.batch import Key, batch_size
+from lightning_cnnviz.data.data_setup import samples_of
+from lightning_cnnviz.data.datasets import first_loader
 from lightning_cnnviz.data.scores import Task, check_task
 from lightning_cnnviz.functional.diagnosis.catalog import CATALOG
 from lightning_cnnviz.functional.diagnosis.diagnose import FindingHistory, observe
-from lightning_cnnviz.functional.diagnosis.evidence import Setup
-from lightning_cnnviz.functional.diagnosis.finding import Finding
+from lightning_cnnviz.functional.diagnosis.finding import Finding, findings_markdown
 from lightning_cnnviz.functional.tab.data import TabData
 from lightning_cnnviz.lightning import logged_step, loss_scale, step_after_batch
-from lightning_cnnviz.model.input_tap import DROPOUTS, BatchNorm
 from lightning_cnnviz.model.loss_evidence import MAX_LOSSES, LossEvidence
 from lightning_cnnviz.model.loss_facts import graph_facts, loss_facts
-from lightning_cnnviz.model.non_finite import first_non_finite
+from lightning_cnnviz.model.non_finite import origin_of_non_finite
 from lightning_cnnviz.model.outputs import first_tensor, plain
-from lightning_cnnviz.model.own_pass import own_pass
 from lightning_cnnviz.model.score_listener import ScoreListener
-from lightning_cnnviz.model.sharding import is_sharded
 from lightning_cnnviz.model.torch_internals import unscales_in_step
-from lightning_cnnviz.model.training_setup import layer_setups, optimizer_setup
 from lightning_cnnviz.output.writer import Writer
+from lightning_cnnviz.statistics.look_pace import next_look, scores_every
 from lightning_cnnviz.statistics.run_evidence import RunEvidence
+from lightning_cnnviz.statistics.run_setup import is_half, run_setup
 from lightning_cnnviz.statistics.step_look import StepLook
 
-FIRST_LOOKS = (0, 1, 3, 8, 16, 32, 64)
-"""Optimizer steps, from 0, that are looked at; later ones at even distances."""
-LOOK_EVERY = 100
-LATE = 1000
-"""Steps, and batches, after which looks become rarer."""
-LOOK_LATE_EVERY = 250
-SCORES_EVERY = {300: 5, LATE: 20, math.inf: 100}
-"""Batches from one to the next whose scores are read, up to a batch."""
 MAX_VALIDATION_BATCHES = 16
 """Batches of a validation whose scores are read, the first ones."""
 JUDGED_AGAIN = 1.5
@@ -140,7 +128,7 @@ class Diagnosis(GuardedCallback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Opens the writer."""
         self._reset()
-        if self._yields(trainer):
+        if self.yields(trainer):
             return
         if trainer.loggers and not trainer.fast_dev_run:  # type: ignore[attr-defined]
             self.writer = Writer.open(trainer)
@@ -149,12 +137,12 @@ class Diagnosis(GuardedCallback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Notes how the training is set up."""
-        if not trainer.is_global_zero or trainer.fast_dev_run or self._yields(trainer):  # type: ignore[attr-defined]
+        if not trainer.is_global_zero or trainer.fast_dev_run or self.yields(trainer):  # type: ignore[attr-defined]
             return
         if not logged_step(trainer):
             self._history = FindingHistory()
         with self._guard():
-            setup = _setup(trainer, pl_module)
+            setup = run_setup(trainer, pl_module)
             loader = first_loader(trainer.train_dataloader)
             self._run = RunEvidence(setup, 0 if loader is None else samples_of(loader.dataset))
             self._first_step = self._next_look = self._step = logged_step(trainer)
@@ -174,7 +162,7 @@ class Diagnosis(GuardedCallback):
             after = step_after_batch(trainer, batch_idx)
             steps = not pl_module.automatic_optimization or after > logged_step(trainer)
             due = steps and after > self._next_look
-        if due or self._batches % _scores_every(self._batches) == 0 or not self._told:
+        if due or self._batches % scores_every(self._batches) == 0 or not self._told:
             with self._guard():
                 self._listens = True
                 if self._knows_classes or not self._told:
@@ -292,9 +280,6 @@ class Diagnosis(GuardedCallback):
 
     # ---- internals
 
-    def _yields(self, trainer: Trainer) -> bool:
-        return self.auto and not all(getattr(other, "auto", True) for other in trainer.callbacks)  # type: ignore[attr-defined]
-
     def _reset(self) -> None:
         self._run = self._look = self._batch = self._loss = None
         self._listener = ScoreListener(self.inputs, self.targets, LossEvidence())
@@ -325,7 +310,7 @@ class Diagnosis(GuardedCallback):
             self._look.close()
             return
         done = self._step - self._first_step
-        self._next_look = self._first_step + _next_look(done)
+        self._next_look = self._first_step + next_look(done)
         self._next_batch = self._batches + self._next_look - self._step
         self._run.add_look(self._look.end(self._step, trainer.optimizers))
         if done >= JUDGED_AGAIN * self._judged:
@@ -347,7 +332,7 @@ class Diagnosis(GuardedCallback):
         if self.writer is not None:
             self._written = step = logged_step(trainer)
             found = [one.as_dict() for one in self.findings()]
-            self.writer.texts({"diagnosis/findings": _markdown(self.findings())}, step, self.account)
+            self.writer.texts({"diagnosis/findings": findings_markdown(self.findings())}, step, self.account)
             self.writer.tab_data(TabData("findings", {}, {"findings": found}, {}), step, self.account)
             self._save(trainer)
 
@@ -369,27 +354,10 @@ class Diagnosis(GuardedCallback):
 
     def _origin(self, trainer: Trainer, module: LightningModule) -> dict[str, Any]:
         """Where NaN or infinity first arose in the batch that runs now; called before its backward pass."""
-        step, half = logged_step(trainer) + module.automatic_optimization, _is_half(trainer, module)
-        broken = [name for name, value in module.named_parameters() if not value.isfinite().all()]
-        if broken:
-            layer = broken[-1].rpartition(".")[0]
-            words = f"Weights up to {layer or broken[-1]} are no longer finite: "
-            words += "the step before had a gradient that was not."
-            return {"step": step, "words": words, "layers": (layer,) if layer else (), "half": half}
-        inputs = [tensor for _, tensor in named_tensors(self._batch) if tensor.is_floating_point()]
-        if any(not tensor.isfinite().all() for tensor in inputs):
-            return {"step": step, "words": "The batch itself has values that are NaN or infinite.", "half": False}
-        try:
-            with own_pass(trainer, module):
-                given, _ = split_batch(self._batch, self.inputs, self.targets)
-                layer = first_non_finite(module, trainer.precision_plugin.convert_input(given))
-        except Exception:  # a model that cannot be run again; that the loss is not finite is known all the same
-            return {"step": step, "words": "Inputs and weights are finite, but not the loss."}
-        if layer:
-            words = f"The first output that is not finite is that of {layer}."
-            return {"step": step, "words": words, "layers": (layer,), "half": half}
-        words = "Inputs, weights and what layers return in evaluation mode are finite, but not the loss."
-        return {"step": step, "words": words, "half": False}
+        origin = origin_of_non_finite(trainer, module, self._batch, (self.inputs, self.targets))
+        half = origin.of_layers and is_half(trainer, module)
+        step = logged_step(trainer) + module.automatic_optimization
+        return {"step": step, "words": origin.words, "layers": origin.layers, "half": half}
 
     def _end(self, trainer: Trainer) -> None:
         try:
@@ -404,67 +372,8 @@ class Diagnosis(GuardedCallback):
                 self.account.report()
 
 
-def _next_look(done: int) -> int:
-    """The step to be looked at next, of those after the first `done`."""
-    every = LOOK_EVERY if done < LATE else LOOK_LATE_EVERY
-    return next((one for one in FIRST_LOOKS if one >= done), -(-(done + 1) // every) * every)
-
-
-def _scores_every(batches: int) -> int:
-    return next(every for until, every in SCORES_EVERY.items() if batches < until)
-
-
-def _setup(trainer: Trainer, module: LightningModule) -> Setup:
-    train, val = first_loader(trainer.train_dataloader), first_loader(trainer.val_dataloaders)
-    data = data_setup(train)
-    by_norm = str(trainer.gradient_clip_algorithm or "norm").endswith("norm")
-    accumulated = trainer.accumulate_grad_batches
-    dataset = None if train is None else train.dataset
-    names = find_class_names(dataset, getattr(trainer, "datamodule", None), module)
-    with torch.no_grad():
-        layers = {} if is_sharded(module) else layer_setups(module, trainer.optimizers)
-    return Setup(
-        layers,
-        [optimizer_setup(optimizer) for optimizer in trainer.optimizers],
-        module.automatic_optimization and len(trainer.optimizers) == 1,
-        _planned_steps(trainer) if module.automatic_optimization else math.inf,
-        trainer.num_training_batches / accumulated,
-        float(trainer.gradient_clip_val) if trainer.gradient_clip_val and by_norm else math.inf,
-        _is_half(trainer, module),
-        max((part.p for part in module.modules() if isinstance(part, DROPOUTS)), default=0.0),
-        [name for name, part in module.named_modules() if isinstance(part, BatchNorm)],
-        data.sequential,
-        data.class_counts,
-        data.purity,
-        data.batch_size,
-        math.nan if trainer.overfit_batches else shared_samples(train, val),  # type: ignore[attr-defined]
-        names is not None,
-    )
-
-
-def _planned_steps(trainer: Trainer) -> float:
-    try:
-        return trainer.estimated_stepping_batches
-    except Exception:  # Lightning's, for accumulation that changes from epoch to epoch
-        return math.inf
-
-
-def _is_half(trainer: Trainer, module: LightningModule) -> bool:
-    dtypes = {parameter.dtype for parameter in module.parameters()}
-    return torch.float16 in dtypes or str(trainer.precision).startswith("16")
-
-
 def _rules(names: list[str]) -> list[str]:
     unknown = sorted(set(names) - set(CATALOG))
     if unknown:
         raise ValueError(f"expected ignore to be names of rules, got {unknown}; rules are: {', '.join(CATALOG)}")
     return names
-
-
-def _markdown(findings: list[Finding]) -> str:
-    return "\n\n".join(
-        f"**{one.title}**"
-        + (f" ({', '.join(one.layers)})" if one.layers else "")
-        + f", since step {one.first_step}, {one.sure}: {one.evidence} *{one.advice}*"
-        for one in findings
-    )

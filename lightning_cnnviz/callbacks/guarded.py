@@ -34,6 +34,10 @@ class GuardedCallback(Callback):
     def on_exception(self, *_: Any) -> None:
         """Does nothing; takes any arguments, since a trainer that has the class calls it after `setup` has failed."""
 
+    def yields(self, trainer: Any) -> bool:
+        """Whether `CNNVIZ_AUTO` added it beside callbacks that the user added."""
+        return getattr(self, "auto", False) and not all(getattr(other, "auto", True) for other in trainer.callbacks)
+
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         for name, value in list(vars(cls).items()):

@@ -1,13 +1,61 @@
 """Where NaN or infinity first arises in a pass."""
 
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
+from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor, nn
 
+from lightning_cnnviz.data.batch import Key, named_tensors, split_batch
 from lightning_cnnviz.model.evaluation import evaluating
 from lightning_cnnviz.model.hooks import takes_hooks
 from lightning_cnnviz.model.outputs import first_tensor
+from lightning_cnnviz.model.own_pass import own_pass
+
+
+class Origin(NamedTuple):
+    """Where NaN or infinity first arose.
+
+    Attributes:
+        words: That in a sentence.
+        layers: Names of the layers; empty if it was in none, or is not known.
+        of_layers: Whether it arose in what layers compute, rather than in the batch or in the loss.
+    """
+
+    words: str
+    layers: tuple[str, ...] = ()
+    of_layers: bool = False
+
+
+def origin_of_non_finite(
+    trainer: Trainer, module: LightningModule, batch: Any, keys: tuple[Key | None, Key | None] = (None, None)
+) -> Origin:
+    """Finds out where the loss of a batch became NaN or infinite, before it is propagated back.
+
+    Args:
+        trainer: The trainer.
+        module: The model, which trains on the batch.
+        batch: The batch.
+        keys: Of the inputs and of the class indices in a batch; see `split_batch`.
+    """
+    broken = [name for name, value in module.named_parameters() if not value.isfinite().all()]
+    if broken:
+        layer = broken[-1].rpartition(".")[0]
+        words = (
+            f"Weights up to {layer or broken[-1]} are no longer finite: the step before had a gradient that was not."
+        )
+        return Origin(words, (layer,) if layer else (), of_layers=True)
+    inputs = [tensor for _, tensor in named_tensors(batch) if tensor.is_floating_point()]
+    if any(not tensor.isfinite().all() for tensor in inputs):
+        return Origin("The batch itself has values that are NaN or infinite.")
+    try:
+        with own_pass(trainer, module):
+            layer = first_non_finite(module, trainer.precision_plugin.convert_input(split_batch(batch, *keys)[0]))
+    except Exception:  # a model that cannot be run again; that the loss is not finite is known all the same
+        return Origin("Inputs and weights are finite, but not the loss.")
+    if layer:
+        return Origin(f"The first output that is not finite is that of {layer}.", (layer,), of_layers=True)
+    return Origin("Inputs, weights and what layers return in evaluation mode are finite, but not the loss.")
 
 
 def first_non_finite(module: nn.Module, inputs: Tensor) -> str:

@@ -3,11 +3,12 @@
 import math
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from helpers.tiny import TinyNet
 from torch import nn
 
-from lightning_cnnviz.model.non_finite import first_non_finite
+from lightning_cnnviz.model.non_finite import first_non_finite, origin_of_non_finite
 
 
 class Log(nn.Module):
@@ -51,3 +52,29 @@ def test_a_sound_model_and_what_it_is_are_left_as_they_are():
     assert torch.equal(torch.get_rng_state(), state)
     assert net.training
     assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
+
+
+def origin(change, batch=None):
+    """Where NaN arises in a batch, of a network that is changed."""
+    net = TinyNet()
+    change(net)
+    run = pl.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+    batch = (torch.rand(4, 1, 8, 8), torch.zeros(4, dtype=torch.long)) if batch is None else batch
+    return origin_of_non_finite(run, net, batch)
+
+
+def test_weights_batch_layers_and_loss_are_told_apart():
+    def broken(net):
+        net.fc1.weight.data[0, 0] = math.nan
+
+    def logarithm(net):
+        net.fc2 = nn.Sequential(Log(), net.fc2)
+
+    found = origin(broken)
+    assert (found.layers, found.of_layers, "Weights up to fc1" in found.words) == (("fc1",), True, True)
+    found = origin(lambda net: None, (torch.full((4, 1, 8, 8), math.inf), torch.zeros(4, dtype=torch.long)))
+    assert (found.layers, found.of_layers, "batch itself" in found.words) == ((), False, True)
+    found = origin(logarithm)
+    assert (found.layers, found.of_layers) == (("fc2.0",), True)
+    found = origin(lambda net: None)
+    assert (found.layers, found.of_layers, "but not the loss" in found.words) == ((), False, True)

@@ -1,6 +1,6 @@
 """What a rule has observed, and the finding that it becomes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -84,3 +84,19 @@ class Finding:
 def _listed(layers: tuple[str, ...], most: int = 3) -> str:
     more = f" and {len(layers) - most} more layers" if len(layers) > most else ""
     return ", ".join(layers[:most]) + more
+
+
+def findings_markdown(findings: Iterable[Finding]) -> str:
+    """Returns findings as Markdown, a paragraph each.
+
+    Example:
+        >>> found = Finding("dead_units", "dead units", ("relu1",), 5, 9, 10, "All are.", "", "likely", "Wait.", "")
+        >>> findings_markdown([found])
+        '**dead units** (relu1), since step 5, likely: All are. *Wait.*'
+    """
+    return "\n\n".join(
+        f"**{one.title}**"
+        + (f" ({', '.join(one.layers)})" if one.layers else "")
+        + f", since step {one.first_step}, {one.sure}: {one.evidence} *{one.advice}*"
+        for one in findings
+    )
