@@ -114,6 +114,15 @@ def test_at_400_percent_nothing_is_cut(browser, fast, compare):
     tab.close()
 
 
+SELECTED_IS_IN_VIEW = """(view) => {
+    const scroller = document.querySelectorAll(".network .scroller")[view];
+    const [frame, block] = [scroller, scroller?.querySelector(".block[aria-pressed=true]")].map(
+        (element) => element?.getBoundingClientRect());
+    return block && frame.left <= block.left && block.right <= frame.right
+        && frame.top <= block.top && block.bottom <= frame.bottom;
+}"""
+
+
 def test_compared_runs_show_the_selected_layer_in_both_strips(tab, start, folder, tmp_path):
     for name in ("one", "two"):
         (tmp_path / "logs").mkdir(exist_ok=True)
@@ -121,8 +130,9 @@ def test_compared_runs_show_the_selected_layer_in_both_strips(tab, start, folder
     server = start(tmp_path / "logs", fast=True).wait_for("one", 5)
     tab.open(server, run="one", compare="two", layer="encoder.blocks.700.mlp.fc").at(500)
     for view in (0, 1):
-        frame = tab.box(f".network .scroller >> nth={view}")
-        block = tab.box(f".view >> nth={view} >> .block[aria-pressed=true]")
-        for start_of, length in (("x", "width"), ("y", "height")):
-            assert frame[start_of] <= block[start_of]
-            assert block[start_of] + block[length] <= frame[start_of] + frame[length]
+        tab.frame.wait_for_function(SELECTED_IS_IN_VIEW, arg=view)
+    scroller = tab.find(".network .scroller").first
+    before = scroller.evaluate("(scroller) => scroller.scrollLeft")
+    scroller.evaluate("(scroller) => { scroller.querySelector('.level').style.columnGap = '40px'; }")
+    tab.frame.wait_for_function("(before) => document.querySelector('.scroller').scrollLeft > before", arg=before)
+    tab.frame.wait_for_function(SELECTED_IS_IN_VIEW, arg=0)

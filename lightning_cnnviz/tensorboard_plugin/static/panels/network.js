@@ -20,9 +20,15 @@ export class NetworkPanel {
 		this.info = h("p", "info");
 		this.notes = h("p", "info");
 		this.element = panel("network", "Network", [this.summary, this.key], this.scroller, this.notes, this.info);
-		this.sizes = new ResizeObserver(() => this.graph.drawEdges());
+		this.sizes = new ResizeObserver(() => this.fit());
 		this.inView = new Set(); // indices of nodes
 		this.views = new IntersectionObserver((entries) => this.noteViews(entries), { root: this.scroller });
+	}
+
+	/** After the layout has changed. */
+	fit() {
+		this.graph.drawEdges();
+		if (this.marked) this.reveal(this.marked);
 	}
 
 	/** Arrow keys go from button to button; a node is chosen, too. */
