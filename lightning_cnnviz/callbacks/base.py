@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 from pytorch_lightning import LightningModule, Trainer
@@ -114,7 +115,7 @@ class VisualCallback(GuardedCallback):
         self._ended = False  # whether the last epoch is over, which `trainer.current_epoch` then counts
         self._last_drawn_step: int | None = None
 
-    @property
+    @cached_property  # Lightning asks for it at each of the fifty hooks that it calls in a step
     def state_key(self) -> str:
         """Identifies this callback in a checkpoint among others of its class, by the tag and `state_names`."""
         names = {"tag": self.tag, **self.state_names(), **({"auto": True} if self.auto else {})}

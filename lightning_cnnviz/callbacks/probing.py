@@ -247,6 +247,8 @@ class ProbingCallback(ListeningCallback):
             with self.guard():
                 self._close_tap()
         probe, heard = self.probe, self._heard if kind == "val" else None
+        if heard is None and self._names_checked and probe.is_complete:  # the most frequent case, at every batch
+            return
         by_step = self.schedule.every_n_train_steps is not None
         early = by_step or trainer.check_val_every_n_epoch != 1 or not trainer.enable_validation
         self._offering = probe.awaits(kind, logged_step(trainer), batch_idx, early=early)

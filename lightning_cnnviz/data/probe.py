@@ -161,6 +161,11 @@ class Probe:
         """Whether the samples are those of the rest of the run, rather than to be replaced by the first validation."""
         return self._settled or not self._expects_validation
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether no batch of the rest of the run is needed."""
+        return self._settled and self.example is not None
+
     def forget_targets(self, place: tuple[Key | None, int, int] | None) -> None:
         """Makes the classes of the samples unknown, as the training's loss has shown that they are something else.
 
@@ -222,7 +227,7 @@ class Probe:
             batch: Number of the batch in its pass.
             early: Whether a picture may be due before the first validation has ended.
         """
-        if self._last_offered == (kind, step, batch) or (self._settled and self.example is not None):
+        if self._last_offered == (kind, step, batch) or self.is_complete:
             return False
         first = self.example is None and not self._settled and (early or self.inputs is None)
         held = sum(row.inputs.nbytes for row in self._early[:1]) * (len(self._early) + 1)
