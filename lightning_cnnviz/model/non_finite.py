@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Any, NamedTuple
 
+import torch
 from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor, nn
 
@@ -38,13 +39,17 @@ def origin_of_non_finite(
         batch: The batch.
         keys: Of the inputs and of the class indices in a batch; see `split_batch`.
     """
-    broken = [name for name, value in module.named_parameters() if not value.isfinite().all()]
+    broken = {name: value for name, value in module.named_parameters() if not value.isfinite().all()}
     if broken:
-        layer = broken[-1].rpartition(".")[0]
-        words = (
-            f"Weights up to {layer or broken[-1]} are no longer finite: the step before had a gradient that was not."
-        )
-        return Origin(words, (layer,) if layer else (), of_layers=True)
+        last = next(reversed(broken))
+        layer = last.rpartition(".")[0]
+        cause = "the step before had a gradient that was not."
+        if any(value.dtype == torch.float16 for value in broken.values()):
+            cause = (
+                "the step before had a gradient that was not, or one of zero, which Adam in float16 divides by zero "
+                "(its eps of 1e-8 is zero there) unless it is fused=True."
+            )
+        return Origin(f"Weights up to {layer or last} are no longer finite: {cause}", (layer,) if layer else (), True)
     inputs = [tensor for _, tensor in named_tensors(batch) if tensor.is_floating_point()]
     if any(not tensor.isfinite().all() for tensor in inputs):
         return Origin("The batch itself has values that are NaN or infinite.")

@@ -78,3 +78,15 @@ def test_weights_batch_layers_and_loss_are_told_apart():
     assert (found.layers, found.of_layers) == (("fc2.0",), True)
     found = origin(lambda net: None)
     assert (found.layers, found.of_layers, "but not the loss" in found.words) == ((), False, True)
+
+
+def test_adam_in_float16_makes_nan_of_a_gradient_of_zero_and_that_is_said():
+    def stepped(net):
+        net.half()
+        for parameter in net.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        torch.optim.Adam(net.parameters(), foreach=False).step()
+
+    words = origin(stepped).words
+    assert "are no longer finite" in words
+    assert "or one of zero, which Adam in float16 divides by zero" in words
