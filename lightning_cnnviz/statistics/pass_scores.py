@@ -1,0 +1,128 @@
+"""Margins of the samples of one pass, computed from the batches as they go by."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pytorch_lightning.strategies import Strategy
+from torch import Tensor
+
+from lightning_cnnviz.data.sample_numbers import Numbers
+from lightning_cnnviz.data.scores import are_scores
+from lightning_cnnviz.functional.sample_history.dynamics import SamplePass
+from lightning_cnnviz.functional.sample_history.margins import sample_margins
+from lightning_cnnviz.model.score_listener import ScoredBatch
+from lightning_cnnviz.statistics.step_buffer import StepBuffer
+
+
+class _Part(NamedTuple):
+    numbers: Tensor  # margin and confidence, shape (2, samples)
+    classes: Tensor  # predicted and given, shape (2, samples)
+
+
+class PassScores:
+    """Collects the margins of one pass; only `end` synchronises with the device.
+
+    Example:
+        >>> scores = PassScores()
+        >>> batch = ScoredBatch(torch.ones(2, 4), torch.tensor([0, 1]), torch.tensor([[2.0, 1.0], [3.0, 0.0]]))
+        >>> scores.add(np.array([5, 2]), batch)
+        >>> scores.end(samples=6).margin.tolist()
+        [0.0, 0.0, -3.0, 0.0, 0.0, 1.0]
+    """
+
+    def __init__(self) -> None:
+        self.classes = 0
+        """Number of classes; 0 before the first batch."""
+        self._buffer = StepBuffer(self._read)
+        self._numbers: list[Numbers] = []
+        self._parts: list[_Part] = []
+
+    def add(self, numbers: Numbers, batch: ScoredBatch) -> None:
+        """Takes the scores of a batch; one without class scores is left out.
+
+        Args:
+            numbers: Number of each sample in its dataset.
+            batch: The batch.
+        """
+        scores = batch.scores
+        if not len(numbers) or not are_scores(scores, len(numbers)):
+            return
+        scores = scores[:, 0] if scores.ndim == 2 and scores.shape[1] == 1 else scores
+        self.classes = 2 if scores.ndim == 1 else scores.shape[1]
+        tensors = [batch.targets, scores, *([] if batch.logits is None else [batch.logits])]
+        if not self._buffer.add(tensors):
+            self._buffer.read()
+            self._read([tensor[None] for tensor in tensors])
+        self._numbers.append(numbers)
+
+    def clear(self) -> None:
+        """Discards the pass so far."""
+        self._buffer.clear()
+        self._numbers, self._parts = [], []
+
+    def end(self, samples: int, strategy: Strategy | None = None) -> SamplePass | None:
+        """Ends the pass and returns what it has told; None if it has told nothing.
+
+        Args:
+            samples: Number of samples in the dataset.
+            strategy: With several processes, each of which must call this, all that they have seen is put together.
+        """
+        failure, found = None, _nothing(samples)
+        try:
+            found = self._ended(samples)
+        except Exception as error:  # raised later: the other ranks wait in the reduction
+            failure = error
+        if strategy is not None:
+            found = _of_all_ranks(found, strategy)
+        if failure is not None:
+            raise failure
+        if not found[0].any():
+            return None
+        seen = found[0].astype(np.int32)
+        margin, confidence = (part / np.maximum(seen, 1) for part in found[1:3])
+        return SamplePass(seen, margin, confidence, *(part.astype(np.int32) for part in found[3:]))
+
+    def _ended(self, samples: int) -> npt.NDArray[np.float64]:
+        try:
+            self._buffer.read()
+            if not self._parts:
+                return _nothing(samples)
+            values = torch.cat([part.numbers for part in self._parts], dim=1).cpu().numpy()
+            classes = torch.cat([part.classes for part in self._parts], dim=1).cpu().numpy()
+            numbers = np.concatenate(self._numbers)
+        finally:
+            self.clear()
+        if numbers.max() >= samples:
+            raise ValueError(f"expected numbers of samples below {samples}, got {numbers.max()}")
+        known = np.isfinite(values).all(axis=0)
+        numbers, values, classes = numbers[known], values[:, known], classes[:, known]
+        found = _nothing(samples)
+        found[0] = np.bincount(numbers, minlength=samples)
+        for row, weights in enumerate(values, start=1):
+            found[row] = np.bincount(numbers, weights, minlength=samples)
+        found[3:, numbers] = classes  # of a sample seen several times, the last
+        return found
+
+    def _read(self, copies: list[Tensor]) -> None:
+        """Takes batches, each tensor of shape (batches, ...)."""
+        targets, scores = copies[:2]
+        logits = copies[2][:, None] if len(copies) > 2 else None
+        margin, confidence, predicted = sample_margins(scores, targets, logits)
+        numbers = torch.stack([margin.flatten(), confidence.flatten()])
+        self._parts.append(_Part(numbers, torch.stack([predicted.flatten(), targets.flatten()])))
+
+
+def _nothing(samples: int) -> npt.NDArray[np.float64]:
+    """How often a sample was seen, sums of margin and confidence, and predicted and given class (-1: unknown)."""
+    found = np.zeros((5, samples))
+    found[3:] = -1
+    return found
+
+
+def _of_all_ranks(found: npt.NDArray[np.float64], strategy: Strategy) -> npt.NDArray[np.float64]:
+    own = torch.from_numpy(found).to(strategy.root_device, torch.float32)
+    sums = strategy.reduce(own[:3].clone(), reduce_op="sum")
+    classes = strategy.reduce(own[3:].clone(), reduce_op="max")
+    return torch.cat([sums, classes]).cpu().double().numpy()
