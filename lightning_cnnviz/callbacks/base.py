@@ -193,7 +193,9 @@ class VisualCallback(GuardedCallback):
         """
         step = logged_step(trainer)
         when = f"epoch {self.epoch(trainer)} · step {step}" if step else "step 0, before training"
-        return f"{name} · {when}" + (f" · {weights or self.weights} weights" if self.other_weights_validate(trainer) else "")
+        return f"{name} · {when}" + (
+            f" · {weights or self.weights} weights" if self.other_weights_validate(trainer) else ""
+        )
 
     def epoch(self, trainer: Trainer) -> int:
         """Returns the number of the epoch that runs or has just ended, from 1."""

@@ -1,6 +1,5 @@
 """The life of every sample: margin, when learned, how often forgotten, and whose label is probably wrong."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -9,29 +8,24 @@ import fsspec
 import numpy as np
 import torch
 from pytorch_lightning import LightningModule, Trainer
-from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
+from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
+from torch.utils.data import DataLoader
 from typing_extensions import override
 
 from lightning_cnnviz.callbacks.base import Guide, LayerPatterns, OnError
 from lightning_cnnviz.callbacks.listening import ListeningCallback
 from lightning_cnnviz.data.batch import Key
 from lightning_cnnviz.data.colours import Colours, Normalization, check_bands
-from lightning_cnnviz.data.datasets import find_class_names, find_normalization, first_loader
-from lightning_cnnviz.data.sample_numbers import (
-    SampleNumbers,
-    UnknownSamplesError,
-    numbers_in_source,
-    repeated_batches,
-    sample_count,
-)
+from lightning_cnnviz.data.datasets import distinct_names, find_class_names, find_normalization, first_loader
+from lightning_cnnviz.data.sample_numbers import numbers_in_source
 from lightning_cnnviz.data.sampler_listener import SamplerListener
 from lightning_cnnviz.data.scores import Task, check_task
 from lightning_cnnviz.errors import ClassNames, class_names_list, whole_number
 from lightning_cnnviz.functional.escaping import file_name
-from lightning_cnnviz.functional.sample_history.data_map import data_map, shown_points
-from lightning_cnnviz.functional.sample_history.dynamics import Order, SampleDynamics, rank_samples
-from lightning_cnnviz.functional.sample_history.sample_sheet import IN_WORDS, history_sheet
+from lightning_cnnviz.functional.sample_history.data_map import data_map, map_note, shown_points
+from lightning_cnnviz.functional.sample_history.dynamics import Integers, SampleDynamics, rank_samples
+from lightning_cnnviz.functional.sample_history.sample_sheet import history_sheet, ranking_note
 from lightning_cnnviz.functional.sample_history.table import history_csv, history_markdown
 from lightning_cnnviz.lightning import logged_step
 from lightning_cnnviz.model.layers import scores_layer
@@ -46,7 +40,7 @@ NO_SCORES = (
 
 
 class SampleHistory(ListeningCallback):
-    """Follows every sample of training and validation: images `sample_history/<split>/…` and a CSV in the run's folder.
+    """Follows every sample of training and validation: images `sample_history/<split>/…` and a CSV file.
 
     For each sample, over the passes in which it was seen: the area under its margin (mean of the logit of its class
     minus the largest of the others), confidence and variability (mean and standard deviation of the probability of its
@@ -55,8 +49,8 @@ class SampleHistory(ListeningCallback):
     folder of the run has all of it, one line a sample.
 
     No pass of its own: everything is computed from the scores of the module's own training and validation steps. Those
-    of the training are of the weights of each step, with dropout and augmentation. Which samples a batch holds is heard
-    from the sampler; of a stream it is not known, and one line says so. Only the first dataloader of each split is
+    of the training are of the weights of each step, with dropout and augmentation. Which samples a batch holds is told
+    by the sampler; of a stream it is not known, and one line says so. Of several validation dataloaders the first is
     followed. With several processes, the numbers are of all ranks; images are those of rank 0.
 
     Args:
@@ -119,6 +113,7 @@ class SampleHistory(ListeningCallback):
         self.bands = None if bands is None else check_bands(bands)
         self._sampler = SamplerListener()
         self._followers: dict[str, SampleFollower] = {}
+        self._tables: dict[str, str] = {}  # split → samples whose label is probably wrong
         self._step = 0  # of the last pass
         self._reset()
 
@@ -142,7 +137,6 @@ class SampleHistory(ListeningCallback):
     def prepare(self, trainer: Trainer, module: LightningModule) -> None:
         if not 0 < self._step <= logged_step(trainer):  # of another run
             self._reset()
-        self._told = set()
         self._warned = self._begun = False
         self.listen(self.inputs, self.targets, self.task, settled=bool(self.selected))
 
@@ -183,9 +177,8 @@ class SampleHistory(ListeningCallback):
             self._begun = True
             with self.guard():
                 self._sampler.detach()
-                size = self._size("train", trainer.train_dataloader)
-                if size is not None:
-                    self._begin("train", size, self._sampler.numbers())
+                if not self.verdict.reason:
+                    train.begin(trainer.train_dataloader, self._sampler.numbers())
         if train.open or self.verdict_is_open:
             with self.guard():
                 self._listener.start(pl_module, batch, self.selected[0] if self.selected else None)
@@ -199,20 +192,17 @@ class SampleHistory(ListeningCallback):
             return
         with self.guard():
             captured = self.heard()
-            if train.open and captured is not None:
-                self._add("train", batch_idx, captured)
+            if captured is not None:
+                train.add(batch_idx, captured)
         if trainer.is_last_batch:
             self._end_pass("train", trainer)
             self._sampler.forget()
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begins to follow the samples of a validation."""
-        if self.writer is not None and not trainer.sanity_checking:
+        if self.writer is not None and not trainer.sanity_checking and not self.verdict.reason:
             with self.guard():
-                size = self._size("val", trainer.val_dataloaders)
-                if size is not None:
-                    batches = repeated_batches(first_loader(trainer.val_dataloaders))
-                    self._begin("val", size, SampleNumbers(batches))
+                self._followers["val"].begin(trainer.val_dataloaders)
 
     def on_validation_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
@@ -236,7 +226,7 @@ class SampleHistory(ListeningCallback):
             with self.guard():
                 captured = self._listener.stop()
                 if captured is not None:
-                    self._add("val", batch_idx, captured)
+                    self._followers["val"].add(batch_idx, captured)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Ends the pass; draws if this is due, and the epoch does not end with it."""
@@ -257,8 +247,7 @@ class SampleHistory(ListeningCallback):
     # ---- internals
 
     def _reset(self) -> None:
-        self._followers = {split: SampleFollower(self.num_samples) for split in ("train", "val")}
-        self._told: set[str] = set()
+        self._followers = {split: SampleFollower(split, self.num_samples) for split in ("train", "val")}
         self._warned = self._begun = False  # whether the epoch's pass has begun
         self._step = 0
 
@@ -267,144 +256,95 @@ class SampleHistory(ListeningCallback):
         """Whether the loss has yet to tell what it compares."""
         return self._listener.evidence.verdict is None
 
-    def _size(self, split: str, loaders: Any) -> int | None:
-        """Number of samples to follow; None, which is said once, if it is not known which samples batches hold."""
-        if split in self._told or self.verdict.reason or loaders is None:
-            return None
-        try:
-            size = sample_count(first_loader(loaders) or loaders)
-            if split == "val":
-                repeated_batches(first_loader(loaders))
-        except UnknownSamplesError as error:
-            self._say(split, str(error))
-            return None
-        return size
-
-    def _say(self, split: str, reason: str) -> None:
-        if split not in self._told:
-            self._told.add(split)
-            rank_zero_info(f"SampleHistory: samples of split {split!r} are not followed: {reason}")
-
-    def _begin(self, split: str, size: int, numbers: SampleNumbers) -> None:
-        try:
-            self._followers[split].begin(size, numbers)
-        except ValueError as error:
-            self._say(split, f"{error}; a run that goes on with other data begins anew in a folder of its own")
-
-    def _add(self, split: str, batch_idx: int, captured: Any) -> None:
-        if not self._followers[split].add(batch_idx, captured):
-            self._say(
-                split,
-                f"batch {batch_idx} has {len(captured.targets)} samples, which are not those that the sampler chose",
-            )
-            self._followers[split].drop()
-
     def _end_pass(self, split: str, trainer: Trainer) -> None:
         """Ends a pass, on every rank."""
         follower = self._followers[split]
         if self.writer is None or not follower.open:
             return
         with self.guard():
-            try:
-                follower.end(self.epoch(trainer), trainer.strategy if trainer.world_size > 1 else None)
-                self._step = logged_step(trainer)
-            except ValueError as error:
-                self._say(split, str(error))
+            follower.end(self.epoch(trainer), trainer.strategy if trainer.world_size > 1 else None)
+            self._step = logged_step(trainer)
 
     @override
     def drawings(self, trainer: Trainer, module: LightningModule) -> Iterable[Drawing]:
-        if not any(follower.reading for follower in self._followers.values()):
-            if not self._warned and self.task != "none" and len(self._told) < len(self._followers):
+        known, self._tables = self._known(), {}
+        if not known:
+            if not self._warned and self.task != "none" and not all(one.refused for one in self._followers.values()):
                 self._warned = True
                 rank_zero_warn(f"SampleHistory follows no samples: {self.verdict.reason or NO_SCORES}")
             return
         if self.writer is None or not self.writer.takes_pictures:
             return
-        for split, known in self._known().items():
-            weights = "averaged" if split == "val" else "training"
-            count, passes = int(known.seen.sum()), int(known.passes.max())
-            note = f"{count} samples in {passes} passes" if passes > 1 else f"{count} samples in one pass"
-            points = shown_points(known)
-            draw = partial(data_map, points, title=self.title(f"data map · {split}", trainer, weights))
-            shown = "" if len(points.targets) == count else f", of which {len(points.targets)} are drawn"
-            yield f"{self.tag}/{split}/map", partial(draw, note=note + shown)
-            names, thumbnails = self._names(split, trainer, module), self._followers[split].thumbnails
+        for split, dynamics in known.items():
+            title = partial(self.title, trainer=trainer, weights="averaged" if split == "val" else "training")
+            points, note = shown_points(dynamics), map_note(dynamics)
+            yield f"{self.tag}/{split}/map", partial(data_map, points, title=title(f"data map · {split}"), note=note)
+            names = self._names(split, trainer, module)
             for order in ORDERS:
-                numbers = rank_samples(known, order, self.num_samples)
-                images, colour_note = self._images(trainer, split, thumbnails.images(numbers))
-                title = self.title(f"{order} · {split}", trainer, weights)
-                draw = partial(history_sheet, images, numbers, known.take(numbers), names, title=title)
-                words = _words(known, order, len(numbers))
-                yield f"{self.tag}/{split}/{order}", partial(draw, note=" · ".join(filter(None, (words, colour_note))))
+                numbers = rank_samples(dynamics, order, self.num_samples)
+                if order == "mislabelled":
+                    self._tables[split] = history_markdown(numbers, dynamics.take(numbers), names)
+                images, colours = self._images(split, numbers, trainer)
+                note = " · ".join(filter(None, (ranking_note(dynamics, order, len(numbers)), colours)))
+                draw = partial(history_sheet, images, numbers, dynamics.take(numbers), names, note=note)
+                yield f"{self.tag}/{split}/{order}", partial(draw, title=title(f"{order} · {split}"))
 
     @override
     def computation(self, trainer: Trainer, module: LightningModule) -> Computation | None:
-        folder = getattr(trainer.logger, "log_dir", None)
-        known = self._known()
-        if not known or folder is None or self.writer is None or not self.writer.writes:
+        folder, splits = getattr(trainer.logger, "log_dir", None), {}
+        if folder is None or self.writer is None or not self.writer.writes:
             return None
-        splits = {}
-        for split, found in known.items():
-            loader = first_loader(trainer.train_dataloader if split == "train" else trainer.val_dataloaders)
-            own = np.arange(len(found.targets))
-            splits[split] = found, own if loader is None else numbers_in_source(loader.dataset, own)
-        return partial(_save, f"{folder}/{file_name(self.tag)}.csv", splits)
+        for split, dynamics in self._known().items():
+            own = np.arange(len(dynamics.targets))
+            loader = self._loader(split, trainer)
+            splits[split] = dynamics, own if loader is None else numbers_in_source(loader.dataset, own)
+        return partial(_save, f"{folder}/{file_name(self.tag)}.csv", splits) if splits else None
 
     @override
     def scalars(self) -> Mapping[str, float]:
         found = {}
-        for split, known in self._known().items():
-            seen = known.take(np.flatnonzero(known.seen))
+        for split, dynamics in self._known().items():
+            seen = dynamics.take(np.flatnonzero(dynamics.seen))
             found[f"{self.tag}/{split}/never_learned"] = float((seen.first_learned == 0).mean())
             found[f"{self.tag}/{split}/forgotten"] = float((seen.forgotten > 0).mean())
             found[f"{self.tag}/{split}/margin_below_zero"] = float((seen.area_under_margin < 0).mean())
         return found
 
-    def _known(self) -> dict[str, SampleDynamics]:
-        """What is known of the samples of each split that is followed."""
-        dynamics = {split: follower.dynamics for split, follower in self._followers.items()}
-        return {split: running.dynamics() for split, running in dynamics.items() if running is not None}
+    @override
+    def texts(self) -> Mapping[str, str]:
+        return {f"{self.tag}/{split}/mislabelled_table": text for split, text in self._tables.items()}
 
-    def _images(self, trainer: Trainer, split: str, images: dict[int, Tensor]) -> tuple[dict[int, Tensor], str]:
+    def _known(self) -> dict[str, SampleDynamics]:
+        """What the passes have told of the samples of each split."""
+        known = {split: follower.known() for split, follower in self._followers.items()}
+        return {split: dynamics for split, dynamics in known.items() if dynamics is not None}
+
+    def _loader(self, split: str, trainer: Trainer) -> DataLoader[Any] | None:
+        return first_loader(trainer.train_dataloader if split == "train" else trainer.val_dataloaders)
+
+    def _images(self, split: str, numbers: Integers, trainer: Trainer) -> tuple[dict[int, Tensor], str]:
+        """Images of samples, as far as any were kept, and what a reader has to know of their colours."""
+        images = self._followers[split].thumbnails.images(numbers.tolist())
         if not images:
             return {}, ""
-        first = next(iter(images.values()))
-        images = {number: image for number, image in images.items() if image.shape == first.shape}
-        stacked = torch.stack(list(images.values()))
-        loader = first_loader(trainer.train_dataloader if split == "train" else trainer.val_dataloaders)
+        loader = self._loader(split, trainer)
         found = find_normalization(None if loader is None else loader.dataset)
+        stacked = torch.stack(list(images.values()))
         colours = Colours.of(stacked, self.normalization or found, self.bands)
         return dict(zip(images, colours.images(stacked), strict=True)), colours.note
 
     def _names(self, split: str, trainer: Trainer, module: LightningModule) -> list[str]:
-        reading = self._followers[split].reading
-        classes = 0 if reading is None else reading.classes
-        names = self.class_names
+        names, loader = self.class_names, self._loader(split, trainer)
         if names is None:
-            loader = first_loader(trainer.train_dataloader if split == "train" else trainer.val_dataloaders)
             dataset = None if loader is None else loader.dataset
             names = find_class_names(dataset, getattr(trainer, "datamodule", None), module)
-        if names is None or len(names) != classes:
-            return [str(number) for number in range(classes)]
-        times = Counter(names)
-        return [name if times[name] == 1 else f"{name} ({number})" for number, name in enumerate(names)]
+        return distinct_names(names, self._followers[split].classes)
 
     def _end(self, trainer: Trainer) -> None:
         try:
             self._sampler.detach()
         finally:
             super()._end(trainer)
-
-
-def _words(known: SampleDynamics, order: Order, shown: int) -> str:
-    if not shown:
-        return "none"
-    counts = {
-        "mislabelled": known.area_under_margin < 0,
-        "forgotten": known.forgotten > 0,
-        "hardest": known.first_learned > 0,
-    }
-    return f"the first {shown} of {int(counts[order].sum())} {IN_WORDS[order]}"
 
 
 def _save(path: str, splits: Mapping[str, Any], run: Run) -> Results:

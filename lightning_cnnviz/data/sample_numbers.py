@@ -14,6 +14,29 @@ class UnknownSamplesError(Exception):
     """Why it cannot be told which samples batches hold."""
 
 
+def followed_loader(loaders: Any, several: bool) -> Any:
+    """Returns the dataloader whose samples can be followed: the first one.
+
+    Args:
+        loaders: A dataloader, or any nesting of several.
+        several: Whether there may be several, one after the other as in a validation.
+
+    Raises:
+        UnknownSamplesError: If there are several and may not be, since batches are put together from all of them.
+
+    Example:
+        >>> loader = DataLoader(list(range(5)))
+        >>> followed_loader({"one": loader, "other": loader}, several=True) is loader
+        True
+    """
+    while isinstance(loaders, (list, tuple, dict)) and loaders:
+        parts = list(loaders.values()) if isinstance(loaders, dict) else list(loaders)
+        if len(parts) > 1 and not several:
+            raise UnknownSamplesError(f"each batch holds samples of {len(parts)} dataloaders")
+        loaders = parts[0]
+    return loaders
+
+
 def sample_count(loader: Any) -> int:
     """Returns the number of samples in a dataloader's dataset, if batches are put together from its samples, in order.
 

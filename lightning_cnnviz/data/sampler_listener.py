@@ -105,7 +105,7 @@ class _Heard:
     def __init__(self, sampler: Any, listener: SamplerListener) -> None:
         vars(self)[OWN] = sampler, listener
 
-    @property
+    @property  # type: ignore[misc]
     def __class__(self) -> Any:
         return type(vars(self)[OWN][0])
 

@@ -38,6 +38,7 @@ class Thumbnails:
         self._kept: dict[int, Tensor] = {}
         self._waiting: dict[int, Tensor] = {}  # on their device, since the last `settle`
         self._bytes = 0
+        self._shape: torch.Size | None = None  # of the images, which are shown on one sheet
         self._wanted: Numbers | None = None  # numbers that are neither kept nor waiting, in order; None for any
 
     def add(self, numbers: Numbers, inputs: Tensor) -> None:
@@ -54,7 +55,8 @@ class Thumbnails:
             rows = np.flatnonzero(self._wanted[places] == numbers).tolist()
         else:
             return
-        for row in rows:
+        self._shape = self._shape or inputs.shape[1:]
+        for row in rows if inputs.shape[1:] == self._shape else ():
             number = int(numbers[row])
             full = len(self._kept) + len(self._waiting) >= self._most
             if full or self._bytes + inputs[row].nbytes > MAX_BYTES:

@@ -47,6 +47,20 @@ def shown_points(dynamics: SampleDynamics, most: int = MOST_POINTS) -> SampleDyn
     return dynamics.take(numbers)
 
 
+def map_note(dynamics: SampleDynamics) -> str:
+    """Returns how many samples and passes a map shows.
+
+    Example:
+        >>> from lightning_cnnviz.functional.sample_history.dynamics import sample_dynamics
+        >>> ones = np.ones((1, 9))
+        >>> map_note(sample_dynamics(ones, ones, ones, ones[0]))
+        '9 samples, 1 pass'
+    """
+    samples, passes = int(dynamics.seen.sum()), int(dynamics.passes.max(initial=0))
+    drawn = f" ({MOST_POINTS} of them drawn)" if samples > MOST_POINTS else ""
+    return f"{samples} samples{drawn}, {passes} pass{'es' if passes != 1 else ''}"
+
+
 def data_map(dynamics: SampleDynamics, *, title: str = "", note: str = "") -> Picture:
     """Draws samples by the mean and the deviation, over the passes, of the probability of their given class.
 

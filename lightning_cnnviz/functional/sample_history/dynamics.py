@@ -6,8 +6,8 @@ from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 import numpy as np
 import numpy.typing as npt
 
-Floats: TypeAlias = npt.NDArray[np.floating]
-Integers: TypeAlias = npt.NDArray[np.integer]
+Floats: TypeAlias = npt.NDArray[Any]
+Integers: TypeAlias = npt.NDArray[Any]
 Order: TypeAlias = Literal["mislabelled", "forgotten", "hardest"]
 
 
@@ -36,8 +36,8 @@ class SampleDynamics(NamedTuple):
     first_learned: Integers
     forgotten: Integers
 
-    def take(self, numbers: Integers) -> "SampleDynamics":
-        """Returns those of some samples."""
+    def take(self, numbers: Integers | int) -> "SampleDynamics":
+        """Returns those of some samples, or of one."""
         return SampleDynamics(*(part[numbers] for part in self))
 
     @property
@@ -80,7 +80,7 @@ class RunningDynamics:
     """
 
     def __init__(self, samples: int) -> None:
-        self._whole = {
+        self._whole: dict[str, Integers] = {
             **{name: np.full(samples, -1, dtype=np.int32) for name in ("targets", "predicted")},
             **{name: np.zeros(samples, dtype=np.int32) for name in ("passes", "right", "first_learned", "forgotten")},
         }
@@ -145,8 +145,8 @@ class RunningDynamics:
 def sample_dynamics(margins: Floats, confidences: Floats, predicted: Integers, targets: Integers) -> SampleDynamics:
     """Computes what passes over a dataset tell of each of its samples.
 
-    Area under the margin: https://arxiv.org/abs/2001.10528; forgetting: https://arxiv.org/abs/1812.05159; confidence and
-    variability: https://arxiv.org/abs/2009.10795.
+    Area under the margin: https://arxiv.org/abs/2001.10528; forgetting: https://arxiv.org/abs/1812.05159; confidence
+    and variability: https://arxiv.org/abs/2009.10795.
 
     Args:
         margins: Shape (passes, samples), as of `sample_margins`; NaN where a sample was not seen.
@@ -167,7 +167,10 @@ def sample_dynamics(margins: Floats, confidences: Floats, predicted: Integers, t
         ([2.0, -1.5], [1, 0])
     """
     margins, confidences, predicted, targets = map(np.asarray, (margins, confidences, predicted, targets))
-    if margins.ndim != 2 or not margins.shape == confidences.shape == predicted.shape == (len(margins), *targets.shape):
+    if margins.ndim != 2 or not margins.shape == confidences.shape == predicted.shape == (
+        len(margins),
+        *targets.shape,
+    ):
         raise ValueError(
             "expected margins, confidences and predicted of shape (passes, samples) and targets of shape (samples,), "
             f"got {margins.shape}, {confidences.shape}, {predicted.shape} and {targets.shape}"
@@ -203,11 +206,11 @@ def rank_samples(dynamics: SampleDynamics, by: Order, most: int | None = None) -
         raise ValueError(f"expected by to be one of {', '.join(get_args(Order))}, got {by!r}")
     margin = dynamics.area_under_margin
     if by == "mislabelled":
-        candidates, keys = margin < 0, (margin,)
+        candidates, keys = margin < 0, [margin]
     elif by == "forgotten":
-        candidates, keys = dynamics.forgotten > 0, (margin, -dynamics.forgotten)
+        candidates, keys = dynamics.forgotten > 0, [margin, -dynamics.forgotten]
     else:
-        candidates, keys = dynamics.first_learned > 0, (dynamics.confidence,)
+        candidates, keys = dynamics.first_learned > 0, [dynamics.confidence]
     numbers = np.flatnonzero(candidates)
     if most is not None and most < len(numbers):  # of many samples, only a few have to be put in order
         leading = keys[-1][numbers]

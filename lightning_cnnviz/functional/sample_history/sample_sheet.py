@@ -8,7 +8,7 @@ import numpy as np
 from lightning_cnnviz.errors import ClassNames, class_names_list
 from lightning_cnnviz.functional.drawing.image import ArrayLike, Picture, to_array
 from lightning_cnnviz.functional.drawing.image_sheet import image_sheet
-from lightning_cnnviz.functional.sample_history.dynamics import Integers, Order, SampleDynamics
+from lightning_cnnviz.functional.sample_history.dynamics import Integers, Order, SampleDynamics, rank_samples
 
 IN_WORDS: Mapping[Order, str] = {
     "mislabelled": "whose label is probably wrong: another class has the larger logit on average over the passes",
@@ -18,6 +18,19 @@ IN_WORDS: Mapping[Order, str] = {
 """What a ranking shows."""
 _NO_IMAGE = 225
 """Grey level in the place of an image that was not kept."""
+
+
+def ranking_note(dynamics: SampleDynamics, order: Order, shown: int) -> str:
+    """Returns what a sheet shows of a ranking, of which it shows the first samples.
+
+    Example:
+        >>> from lightning_cnnviz.functional.sample_history.dynamics import sample_dynamics
+        >>> ones = np.ones((1, 2))
+        >>> found = sample_dynamics(ones, ones, ones, np.array([0, 1]))
+        >>> ranking_note(found, "hardest", shown=1)
+        'the first 1 of 1 of the lowest mean confidence among those that were learned'
+    """
+    return f"the first {shown} of {len(rank_samples(dynamics, order))} {IN_WORDS[order]}" if shown else "none"
 
 
 def history_sheet(
@@ -59,7 +72,7 @@ def history_sheet(
     shown = _uniform({int(number): images[int(number)] for number in numbers if int(number) in images})
     blank = np.full_like(next(iter(shown.values())), _NO_IMAGE) if shown else np.full((1, 28, 28), _NO_IMAGE, np.uint8)
     pictures = [shown.get(int(number), blank) for number in numbers]
-    captions = [_caption(*row, names) for row in zip(numbers.tolist(), *map(np.ndarray.tolist, dynamics), strict=True)]
+    captions = [_caption(number, dynamics.take(row), names) for row, number in enumerate(numbers.tolist())]
     wrong = (dynamics.targets != dynamics.predicted).tolist()
     missing = len(numbers) - len(shown)
     notes = [note, f"of {missing} no image has gone by yet since they rank here" if missing else ""]
@@ -67,11 +80,13 @@ def history_sheet(
     return image_sheet(stacked, captions, alarming=wrong, title=title, note=" · ".join(filter(None, notes)))
 
 
+def _values(image: ArrayLike) -> Any:
+    return np.asarray(image) if "uint8" in str(image.dtype) else to_array(image)
+
+
 def _uniform(images: Mapping[int, ArrayLike]) -> dict[int, Any]:
     """The images as arrays of one shape and type; those that differ from the first are left out."""
-    arrays = {
-        number: np.asarray(image) if "uint8" in str(image.dtype) else to_array(image) for number, image in images.items()
-    }
+    arrays = {number: _values(image) for number, image in images.items()}
     first = next(iter(arrays.values()), None)
     return {
         number: array
@@ -80,27 +95,14 @@ def _uniform(images: Mapping[int, ArrayLike]) -> dict[int, Any]:
     }
 
 
-def _caption(
-    number: int,
-    target: int,
-    predicted: int,
-    passes: int,
-    margin: float,
-    confidence: float,
-    variability: float,
-    correctness: float,
-    first_learned: int,
-    forgotten: int,
-    names: list[str],
-) -> list[str]:
-    learned = f"learned in epoch {first_learned}" if first_learned else "never learned"
+def _caption(number: int, one: SampleDynamics, names: list[str]) -> list[str]:
     return [
-        f"#{number} · {_name(target, names)}",
-        f"pred: {_name(predicted, names)}",
-        f"margin {margin:.2f} · conf. {100 * confidence:.0f} %",
-        f"{learned} · forgotten {forgotten}×" if first_learned else learned,
+        f"#{number} · {_name(one.targets, names)}",
+        f"pred: {_name(one.predicted, names)}",
+        f"margin {one.area_under_margin:.2f} · conf. {100 * one.confidence:.0f} %",
+        f"learned: {one.first_learned} · forgotten: {one.forgotten}×" if one.first_learned else "never learned",
     ]
 
 
-def _name(index: int, names: list[str]) -> str:
+def _name(index: Any, names: list[str]) -> str:
     return names[index] if 0 <= index < len(names) else str(index)

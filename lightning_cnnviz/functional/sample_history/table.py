@@ -41,25 +41,22 @@ def history_csv(splits: Mapping[str, tuple[SampleDynamics, Integers]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def history_markdown(numbers: Integers, dynamics: SampleDynamics, class_names: ClassNames, *, heading: str) -> str:
+def history_markdown(numbers: Integers, dynamics: SampleDynamics, class_names: ClassNames) -> str:
     """Writes a table of samples.
 
     Args:
         numbers: Numbers of the samples, in the order in which they are listed.
         dynamics: Of these samples, in the same order.
         class_names: Names by class index: list, tuple, array or dict.
-        heading: Line above the table.
 
     Example:
         >>> from lightning_cnnviz.functional.sample_history.dynamics import sample_dynamics
         >>> found = sample_dynamics(np.array([[-1.5]]), np.array([[0.25]]), np.array([[1]]), np.array([0]))
-        >>> print(history_markdown(np.array([7]), found, ["cat", "dog"], heading="suspicious").splitlines()[-1])
+        >>> print(history_markdown(np.array([7]), found, ["cat", "dog"]).splitlines()[-1])
         | 7 | cat | dog | -1.50 | 25 % | never | 0 |
     """
     names = class_names_list(class_names)
     lines = [
-        heading,
-        "",
         "| sample | class | predicted | area under margin | confidence | learned in epoch | forgotten |",
         "|---:|---|---|---:|---:|---:|---:|",
     ]
