@@ -101,14 +101,14 @@ class SampleNumbers:
     Example:
         >>> numbers = SampleNumbers(iter([[4, 2], [0, 1], [3]]))
         >>> numbers.of(batch=0, samples=2), numbers.of(batch=2, samples=1)
-        (array([4, 2]), array([3]))
+        ([4, 2], [3])
     """
 
     def __init__(self, batches: Iterator[Sequence[int]]) -> None:
         self._batches = batches
         self._passed: int | None = None  # the last batch; a resumed epoch begins with another number than 0
 
-    def of(self, batch: int, samples: int) -> Numbers | None:
+    def of(self, batch: int, samples: int) -> Sequence[int] | None:
         """Returns the numbers of a batch's samples; None if it does not hold as many as were asked for.
 
         Args:
@@ -119,7 +119,5 @@ class SampleNumbers:
         for _ in range(1 if self._passed is None else batch - self._passed):
             found = next(self._batches, ())
         self._passed = batch
-        if len(found) != samples:
-            return None
-        numbers = np.asarray(found)
-        return numbers.astype(np.intp) if numbers.ndim == 1 and numbers.dtype.kind in "iu" else None
+        known = len(found) == samples and all(isinstance(number, (int, np.integer)) for number in found[:1])
+        return found if known else None

@@ -1,5 +1,6 @@
 """Margins of the samples of one pass, computed from the batches as they go by."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -8,7 +9,6 @@ import torch
 from pytorch_lightning.strategies import Strategy
 from torch import Tensor
 
-from lightning_cnnviz.data.sample_numbers import Numbers
 from lightning_cnnviz.data.scores import are_scores
 from lightning_cnnviz.functional.sample_history.dynamics import SamplePass
 from lightning_cnnviz.functional.sample_history.margins import sample_margins
@@ -27,7 +27,7 @@ class PassScores:
     Example:
         >>> scores = PassScores()
         >>> batch = ScoredBatch(torch.ones(2, 4), torch.tensor([0, 1]), torch.tensor([[2.0, 1.0], [3.0, 0.0]]))
-        >>> scores.add(np.array([5, 2]), batch)
+        >>> scores.add([5, 2], batch)
         >>> scores.end(samples=6).margin.tolist()
         [0.0, 0.0, -3.0, 0.0, 0.0, 1.0]
     """
@@ -36,10 +36,10 @@ class PassScores:
         self.classes = 0
         """Number of classes; 0 before the first batch."""
         self._buffer = StepBuffer(self._read)
-        self._numbers: list[Numbers] = []
+        self._numbers: list[int] = []
         self._parts: list[_Part] = []
 
-    def add(self, numbers: Numbers, batch: ScoredBatch) -> None:
+    def add(self, numbers: Sequence[int], batch: ScoredBatch) -> None:
         """Takes the scores of a batch; one without class scores is left out.
 
         Args:
@@ -55,7 +55,7 @@ class PassScores:
         if not self._buffer.add(tensors):
             self._buffer.read()
             self._read([tensor[None] for tensor in tensors])
-        self._numbers.append(numbers)
+        self._numbers += numbers
 
     def clear(self) -> None:
         """Discards the pass so far."""
@@ -91,7 +91,7 @@ class PassScores:
                 return _nothing(samples)
             values = torch.cat([part.numbers for part in self._parts], dim=1).cpu().numpy()
             classes = torch.cat([part.classes for part in self._parts], dim=1).cpu().numpy()
-            numbers = np.concatenate(self._numbers)
+            numbers = np.array(self._numbers, dtype=np.intp)
         finally:
             self.clear()
         if numbers.max() >= samples:

@@ -3,11 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from lightning_cnnviz.data.sample_numbers import Numbers
 from lightning_cnnviz.functional.tab.stored_maps import downsampled
 
 MAX_SIDE = 112
@@ -26,9 +24,9 @@ class Thumbnails:
 
     Example:
         >>> thumbnails = Thumbnails(most=1)
-        >>> thumbnails.add(np.array([7, 3]), torch.tensor([[[[0.25]]], [[[0.75]]]]))
+        >>> thumbnails.add([7, 3], torch.tensor([[[[0.25]]], [[[0.75]]]]))
         >>> thumbnails.want([3])
-        >>> thumbnails.add(np.array([7, 3]), torch.tensor([[[[0.25]]], [[[0.75]]]]))
+        >>> thumbnails.add([7, 3], torch.tensor([[[[0.25]]], [[[0.75]]]]))
         >>> thumbnails.images([3, 7])
         {3: tensor([[[0.7500]]])}
     """
@@ -39,22 +37,22 @@ class Thumbnails:
         self._waiting: dict[int, Tensor] = {}  # on their device, since the last `settle`
         self._bytes = 0
         self._shape: torch.Size | None = None  # of the images, which are shown on one sheet
-        self._wanted: Numbers | None = None  # numbers that are neither kept nor waiting, in order; None for any
+        self._wanted: set[int] | None = None  # numbers that are neither kept nor waiting; None for any
 
-    def add(self, numbers: Numbers, inputs: Tensor) -> None:
+    def add(self, numbers: Sequence[int], inputs: Tensor) -> None:
         """Keeps what is wanted of a batch, without synchronising the device.
 
         Args:
             numbers: Numbers of the samples.
             inputs: Shape (samples, ...), as the model takes them.
         """
-        if self._wanted is None:
+        wanted = self._wanted
+        if wanted is None:
             rows: Iterable[int] = range(len(numbers)) if len(self._kept) + len(self._waiting) < self._most else ()
-        elif len(self._wanted):
-            places = self._wanted.searchsorted(numbers).clip(max=len(self._wanted) - 1)
-            rows = np.flatnonzero(self._wanted[places] == numbers).tolist()
-        else:
+        elif wanted.isdisjoint(numbers):  # as of most batches
             return
+        else:
+            rows = [row for row, number in enumerate(numbers) if number in wanted]
         self._shape = self._shape or inputs.shape[1:]
         for row in rows if inputs.shape[1:] == self._shape else ():
             number = int(numbers[row])
@@ -71,7 +69,7 @@ class Thumbnails:
         chosen = dict.fromkeys(map(int, list(numbers)[: self._most]))
         self._kept = {number: image for number, image in self._kept.items() if number in chosen}
         self._bytes = sum(image.nbytes for image in self._kept.values())
-        self._wanted = np.sort(np.array([number for number in chosen if number not in self._kept], dtype=np.intp))
+        self._wanted = set(chosen).difference(self._kept)
 
     def settle(self) -> None:
         """Takes what waits from the device, and makes large images smaller."""
@@ -80,7 +78,7 @@ class Thumbnails:
             self._kept[number] = _small(image.cpu())
         self._bytes = sum(image.nbytes for image in self._kept.values())
         if self._wanted is not None:
-            self._wanted = np.setdiff1d(self._wanted, np.array(list(self._kept), dtype=np.intp))
+            self._wanted.difference_update(self._kept)
 
     def images(self, numbers: Iterable[int]) -> dict[int, Tensor]:
         """Returns number → image on the CPU, of those that are kept."""

@@ -51,7 +51,8 @@ def sample_margins(scores: Tensor, targets: Tensor, logits: Tensor | bool | None
     else:
         sums_to_one = (values >= 0).all(dim=-1) & ((values.sum(dim=-1) - 1).abs() < 0.01)
         probabilities = sums_to_one.all(dim=-1)[..., None, None]
-        values = torch.where(probabilities, values.clamp_min(SMALLEST).log(), values)
+        if not values.is_cpu or probabilities.any():  # to ask elsewhere takes longer than not to know
+            values = torch.where(probabilities, values.clamp_min(SMALLEST).log(), values)
     classes = values.shape[-1]
     valid = (targets >= 0) & (targets < classes)
     place = targets.clamp(0, classes - 1)[..., None]
