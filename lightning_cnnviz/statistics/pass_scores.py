@@ -1,7 +1,7 @@
 """Margins of the samples of one pass, computed from the batches as they go by."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,15 @@ from lightning_cnnviz.data.scores import are_scores
 from lightning_cnnviz.functional.sample_history.dynamics import SamplePass
 from lightning_cnnviz.functional.sample_history.margins import sample_margins
 from lightning_cnnviz.model.score_listener import ScoredBatch
-from lightning_cnnviz.statistics.step_buffer import StepBuffer
+
+MAX_WAITING, MAX_ELEMENTS = 32, 4_000_000
+"""Batches, and elements of their scores, that wait to be read together, which takes a fraction of the time."""
+
+
+class _Waiting(NamedTuple):
+    targets: Tensor
+    scores: Tensor
+    logits: Tensor | None
 
 
 class _Part(NamedTuple):
@@ -35,8 +43,9 @@ class PassScores:
     def __init__(self) -> None:
         self.classes = 0
         """Number of classes; 0 before the first batch."""
-        self._buffer = StepBuffer(self._read)
         self._numbers: list[int] = []
+        self._waiting: list[_Waiting] = []  # of one shape
+        self._room = 1
         self._parts: list[_Part] = []
 
     def add(self, numbers: Sequence[int], batch: ScoredBatch) -> None:
@@ -50,17 +59,18 @@ class PassScores:
         if not len(numbers) or not are_scores(scores, len(numbers)):
             return
         scores = scores[:, 0] if scores.ndim == 2 and scores.shape[1] == 1 else scores
-        self.classes = 2 if scores.ndim == 1 else scores.shape[1]
-        tensors = [batch.targets, scores, *([] if batch.logits is None else [batch.logits])]
-        if not self._buffer.add(tensors):
-            self._buffer.read()
-            self._read([tensor[None] for tensor in tensors])
+        if self._waiting and (len(self._waiting) == self._room or self._waiting[0].scores.shape != scores.shape):
+            self._read()
+        if not self._waiting:
+            self._room = min(MAX_WAITING, max(1, MAX_ELEMENTS // scores.numel()))
+            self.classes = 2 if scores.ndim == 1 else scores.shape[1]
+        # Copies, because dataloaders and modules may use the memory again; which take less time here than a StepBuffer.
+        self._waiting.append(_Waiting(batch.targets.clone(), scores.clone(), batch.logits))
         self._numbers += numbers
 
     def clear(self) -> None:
         """Discards the pass so far."""
-        self._buffer.clear()
-        self._numbers, self._parts = [], []
+        self._numbers, self._waiting, self._parts = [], [], []
 
     def end(self, samples: int, strategy: Strategy | None = None) -> SamplePass | None:
         """Ends the pass and returns what it has told; None if it has told nothing.
@@ -86,7 +96,7 @@ class PassScores:
 
     def _ended(self, samples: int) -> npt.NDArray[np.float64]:
         try:
-            self._buffer.read()
+            self._read()
             if not self._parts:
                 return _nothing(samples)
             values = torch.cat([part.numbers for part in self._parts], dim=1).cpu().numpy()
@@ -105,13 +115,19 @@ class PassScores:
         found[3:, numbers] = classes  # of a sample seen several times, the last
         return found
 
-    def _read(self, copies: list[Tensor]) -> None:
-        """Takes batches, each tensor of shape (batches, ...)."""
-        targets, scores = copies[:2]
-        logits = copies[2][:, None] if len(copies) > 2 else None
-        margin, confidence, predicted = sample_margins(scores, targets, logits)
-        numbers = torch.stack([margin.flatten(), confidence.flatten()])
-        self._parts.append(_Part(numbers, torch.stack([predicted.flatten(), targets.flatten()])))
+    def _read(self) -> None:
+        """Computes the margins of the batches that wait, together."""
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
+        targets, scores = (torch.stack([one[place] for one in waiting]) for place in (0, 1))
+        logits = [one.logits for one in waiting if one.logits is not None]
+        found = sample_margins(scores, targets, torch.stack(logits)[:, None] if logits else None)
+        numbers = torch.stack([found.margin.flatten(), found.confidence.flatten()])
+        self._parts.append(_Part(numbers, torch.stack([found.predicted.flatten(), targets.flatten()])))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_numbers": [], "_waiting": [], "_parts": []}
 
 
 def _nothing(samples: int) -> npt.NDArray[np.float64]:
