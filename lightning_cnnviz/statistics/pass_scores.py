@@ -64,7 +64,7 @@ class PassScores:
         if not self._waiting:
             self._room = min(MAX_WAITING, max(1, MAX_ELEMENTS // scores.numel()))
             self.classes = 2 if scores.ndim == 1 else scores.shape[1]
-        # Copies, because dataloaders and modules may use the memory again; which take less time here than a StepBuffer.
+        # Copies, because the memory may be used again. They cost less here than a StepBuffer, which has more to check.
         self._waiting.append(_Waiting(batch.targets.clone(), scores.clone(), batch.logits))
         self._numbers += numbers
 
@@ -120,7 +120,7 @@ class PassScores:
         waiting, self._waiting = self._waiting, []
         if not waiting:
             return
-        targets, scores = (torch.stack([one[place] for one in waiting]) for place in (0, 1))
+        targets, scores = torch.stack([one.targets for one in waiting]), torch.stack([one.scores for one in waiting])
         logits = [one.logits for one in waiting if one.logits is not None]
         found = sample_margins(scores, targets, torch.stack(logits)[:, None] if logits else None)
         numbers = torch.stack([found.margin.flatten(), found.confidence.flatten()])

@@ -166,11 +166,10 @@ def sample_dynamics(margins: Floats, confidences: Floats, predicted: Integers, t
         >>> found.area_under_margin.tolist(), found.first_learned.tolist()
         ([2.0, -1.5], [1, 0])
     """
-    margins, confidences, predicted, targets = map(np.asarray, (margins, confidences, predicted, targets))
-    if margins.ndim != 2 or not margins.shape == confidences.shape == predicted.shape == (
-        len(margins),
-        *targets.shape,
-    ):
+    margins, confidences = np.asarray(margins), np.asarray(confidences)
+    predicted, targets = np.asarray(predicted, dtype=np.int32), np.asarray(targets, dtype=np.int32)
+    shapes = {margins.shape, confidences.shape, predicted.shape, (len(margins), *targets.shape)}
+    if margins.ndim != 2 or len(shapes) > 1:
         raise ValueError(
             "expected margins, confidences and predicted of shape (passes, samples) and targets of shape (samples,), "
             f"got {margins.shape}, {confidences.shape}, {predicted.shape} and {targets.shape}"
