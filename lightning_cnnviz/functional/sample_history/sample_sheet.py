@@ -64,7 +64,7 @@ def history_sheet(
         >>> found = sample_dynamics(margins, 0.5 + margins / 10, np.array([[1, 0], [1, 0]]), np.array([1, 1]))
         >>> image = np.random.rand(1, 28, 28)
         >>> history_sheet({0: image}, np.array([0, 1]), found, ["cat", "dog"], title="epoch 2").shape
-        (216, 352, 3)
+        (254, 352, 3)
     """
     if len(numbers) != len(dynamics.targets):
         raise ValueError(f"expected as many numbers as samples, got {len(numbers)} and {len(dynamics.targets)}")
@@ -75,7 +75,7 @@ def history_sheet(
     captions = [_caption(number, dynamics.take(row), names) for row, number in enumerate(numbers.tolist())]
     wrong = (dynamics.targets != dynamics.predicted).tolist()
     missing = len(numbers) - len(shown)
-    notes = [note, f"of {missing} no image has gone by yet since they rank here" if missing else ""]
+    notes = [note, f"{missing} without an image: none has gone by since they rank here" if missing else ""]
     stacked = np.stack(pictures) if pictures else np.zeros((0, 1, 28, 28), np.uint8)
     return image_sheet(stacked, captions, alarming=wrong, title=title, note=" · ".join(filter(None, notes)))
 
