@@ -59,7 +59,7 @@ class SampleHistory(ListeningCallback):
         layers: The layer that outputs the class scores, shape (samples, classes). Default: the module itself.
         tag: Prefix of the tags, and name of the CSV.
         on_error: `"warn"` or `"raise"`.
-        num_samples: Number of samples on each sheet.
+        max_shown: Number of samples on each sheet.
         class_names: Names by class index. Default: those of the dataset, the data module or the model; see
             `ClassReport`.
         inputs: Index, key or attribute of the inputs in a batch. Default: detected, see
@@ -74,7 +74,7 @@ class SampleHistory(ListeningCallback):
         ValueError: If an argument is invalid; at the start of `fit`, if `layers` does not match exactly one layer.
 
     Example:
-        >>> SampleHistory(every_n_epochs=5, num_samples=30).num_samples
+        >>> SampleHistory(every_n_epochs=5, max_shown=30).max_shown
         30
     """
 
@@ -88,7 +88,7 @@ class SampleHistory(ListeningCallback):
         layers: LayerPatterns = None,
         tag: str = "sample_history",
         on_error: OnError = "warn",
-        num_samples: int = 20,
+        max_shown: int = 20,
         class_names: ClassNames | None = None,
         inputs: Key | None = None,
         targets: Key | None = None,
@@ -104,7 +104,7 @@ class SampleHistory(ListeningCallback):
             tag=tag,
             on_error=on_error,
         )
-        self.num_samples = whole_number(num_samples, "num_samples", at_least=1)
+        self.max_shown = whole_number(max_shown, "max_shown", at_least=1)
         self.class_names = None if class_names is None else class_names_list(class_names)
         self.inputs = inputs
         self.targets = targets
@@ -247,7 +247,7 @@ class SampleHistory(ListeningCallback):
     # ---- internals
 
     def _reset(self) -> None:
-        self._followers = {split: SampleFollower(split, self.num_samples) for split in ("train", "val")}
+        self._followers = {split: SampleFollower(split, self.max_shown) for split in ("train", "val")}
         self._warned = self._begun = False  # whether the epoch's pass has begun
         self._step = 0
 
@@ -281,7 +281,7 @@ class SampleHistory(ListeningCallback):
             yield f"{self.tag}/{split}/map", partial(data_map, points, title=title(f"data map · {split}"), note=note)
             names = self._names(split, trainer, module)
             for order in ORDERS:
-                numbers = rank_samples(dynamics, order, self.num_samples)
+                numbers = rank_samples(dynamics, order, self.max_shown)
                 if order == "mislabelled":
                     self._tables[split] = history_markdown(numbers, dynamics.take(numbers), names)
                 images, colours = self._images(split, numbers, trainer)

@@ -111,7 +111,7 @@ class SampleFollower:
             return
         numbers = self._numbers.of(batch_idx, len(batch.targets))
         if numbers is None:
-            self.refuse(f"the {len(batch.targets)} samples of batch {batch_idx} are not those that the sampler chose")
+            self.refuse(f"the sampler has not told which {len(batch.targets)} samples batch {batch_idx} holds")
         else:
             self._scores.add(numbers, batch)
             self.thumbnails.add(numbers, batch.inputs)
