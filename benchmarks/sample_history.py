@@ -11,6 +11,7 @@ import logging
 import tempfile
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -43,15 +44,16 @@ def changed_labels(targets: Tensor, seed: int) -> tuple[Tensor, npt.NDArray[np.b
 
 
 def train(
-    data: list[TensorDataset], epochs: int, batch_size: int, folder: str, callbacks: list[pl.Callback]
+    data: list[TensorDataset], options: argparse.Namespace, folder: str = "", callbacks: Sequence[pl.Callback] = ()
 ) -> FashionCNN:
     """Trains the FashionMNIST CNN on a dataset; a second one, if any, validates it."""
     model = FashionCNN()
-    loaders = [DataLoader(one, batch_size, shuffle=place == 0) for place, one in enumerate(data)]
+    model.dropout.p = options.dropout
+    loaders = [DataLoader(one, options.batch_size, shuffle=place == 0) for place, one in enumerate(data)]
     trainer = pl.Trainer(
         accelerator="cpu",
-        max_epochs=epochs,
-        callbacks=callbacks,
+        max_epochs=options.epochs,
+        callbacks=list(callbacks),
         logger=TensorBoardLogger(folder, name="", version="run") if callbacks else False,
         enable_checkpointing=False,
         enable_model_summary=False,
@@ -74,11 +76,15 @@ def named_by_margin(folder: str) -> Ranked:
     return np.array([int(row["sample"]) for row in sorted(rows, key=lambda row: int(row["margin_rank"]))])
 
 
-def named_by_cleanlab(labels: Tensor, said: npt.NDArray[np.float64]) -> Ranked:
-    """The samples by cleanlab's quality of their label, as it ranks them by default."""
+def named_by_cleanlab(labels: Tensor, said: npt.NDArray[np.float64]) -> dict[str, Ranked]:
+    """The samples that cleanlab takes for wrongly labelled, in its order, and all by the quality of their label."""
+    from cleanlab.filter import find_label_issues
     from cleanlab.rank import get_label_quality_scores
 
-    return np.asarray(np.argsort(get_label_quality_scores(labels.numpy(), said), kind="stable"))
+    return {
+        "find_label_issues": find_label_issues(labels.numpy(), said, return_indices_ranked_by="self_confidence"),
+        "get_label_quality_scores": np.argsort(get_label_quality_scores(labels.numpy(), said), kind="stable"),
+    }
 
 
 def held_out(images: Tensor, labels: Tensor, folds: int, options: argparse.Namespace) -> npt.NDArray[np.float64]:
@@ -87,7 +93,7 @@ def held_out(images: Tensor, labels: Tensor, folds: int, options: argparse.Names
     said = np.zeros((len(labels), 10))
     for number in range(folds):
         rest = torch.from_numpy(fold != number)
-        model = train([TensorDataset(images[rest], labels[rest])], options.epochs, options.batch_size, "", [])
+        model = train([TensorDataset(images[rest], labels[rest])], options)
         said[~rest.numpy()] = probabilities(model, images[~rest])
     return said
 
@@ -98,6 +104,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--dropout", type=float, default=0.5, help="of the network")
     parser.add_argument("--folds", type=int, default=0, help="of cleanlab's cross-validation; 0: without")
     parser.add_argument("--only-ours", action="store_true", help="without cleanlab, which then need not be installed")
     options = parser.parse_args()
@@ -115,17 +122,19 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         callback = SampleHistory()
         board, start = Switchboard([callback]), time.perf_counter()
-        model = train([TensorDataset(images, labels), held], options.epochs, options.batch_size, folder, [callback])
+        model = train([TensorDataset(images, labels), held], options, folder, [callback])
         seconds = time.perf_counter() - start
         hooks = sum(call.seconds for call in board.calls if call.hook not in ("teardown", "on_fit_start"))
         print(f"training {seconds:.0f} s, with hooks / bare {seconds / (seconds - hooks):.4f}")
         report("area under the margin", named_by_margin(folder))
     if options.only_ours:
         return
-    report("cleanlab, the same network", named_by_cleanlab(labels, probabilities(model, images)))
+    for name, ranked in named_by_cleanlab(labels, probabilities(model, images)).items():
+        report(f"cleanlab's {name}, another pass of the same network", ranked)
     if options.folds:
         said = held_out(images, labels, options.folds, options)
-        report(f"cleanlab, {options.folds} further trainings", named_by_cleanlab(labels, said))
+        for name, ranked in named_by_cleanlab(labels, said).items():
+            report(f"cleanlab's {name}, {options.folds} further trainings", ranked)
 
 
 if __name__ == "__main__":

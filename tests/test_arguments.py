@@ -20,6 +20,7 @@ from lightning_cnnviz import (
     KernelGrid,
     LossAccuracy,
     Probe,
+    SampleHistory,
     cnnviz_callbacks,
 )
 from lightning_cnnviz.callbacks.base import VisualCallback

@@ -26,6 +26,7 @@ from lightning_cnnviz.functional.escaping import file_name
 from lightning_cnnviz.functional.sample_history.data_map import data_map, map_note, shown_points
 from lightning_cnnviz.functional.sample_history.dynamics import Integers, SampleDynamics, rank_samples
 from lightning_cnnviz.functional.sample_history.sample_sheet import history_sheet, ranking_note
+from lightning_cnnviz.functional.sample_history.tab_data import MAX_SAMPLES, history_tab_data
 from lightning_cnnviz.functional.sample_history.table import history_csv, history_markdown
 from lightning_cnnviz.lightning import logged_step
 from lightning_cnnviz.model.layers import scores_layer
@@ -284,6 +285,9 @@ class SampleHistory(ListeningCallback):
                 numbers = rank_samples(dynamics, order, self.max_shown)
                 if order == "mislabelled":
                     self._tables[split] = history_markdown(numbers, dynamics.take(numbers), names)
+                    if (last := self._followers[split].last) is not None and len(last.seen) <= MAX_SAMPLES:
+                        record = partial(history_tab_data, split, last, dynamics, names, numbers)
+                        yield f"cnnviz/sample_history/{split}", record
                 images, colours = self._images(split, numbers, trainer)
                 note = " · ".join(filter(None, (ranking_note(dynamics, order, len(numbers)), colours)))
                 draw = partial(history_sheet, images, numbers, dynamics.take(numbers), names, note=note)

@@ -22,7 +22,7 @@ KINDS = ("map", "mislabelled", "forgotten", "hardest")
 class Numbered(TinyData):
     """Samples with their own number as a third part, which no callback of ours is told of."""
 
-    def __init__(self, size=48, seed=0, augment=True, noise=2.5):
+    def __init__(self, size=48, seed=0, augment=True, noise=4.0):
         super().__init__(size, augment=augment, seed=seed)
         self.images += noise * torch.rand(self.images.shape, generator=torch.Generator().manual_seed(3))
 
