@@ -105,6 +105,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--dropout", type=float, default=0.5, help="of the network")
+    parser.add_argument("--folder", help="in which the run is kept, to be looked at in TensorBoard")
     parser.add_argument("--folds", type=int, default=0, help="of cleanlab's cross-validation; 0: without")
     parser.add_argument("--only-ours", action="store_true", help="without cleanlab, which then need not be installed")
     options = parser.parse_args()
@@ -119,7 +120,8 @@ def main() -> None:
     def report(name: str, ranked: Ranked) -> None:
         print(f"{name}: {100 * changed[ranked[:most]].mean():.1f} % of the first {most} were changed", flush=True)
 
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.folder or temporary
         callback = SampleHistory()
         board, start = Switchboard([callback]), time.perf_counter()
         model = train([TensorDataset(images, labels), held], options, folder, [callback])

@@ -64,7 +64,7 @@ def history_sheet(
         >>> found = sample_dynamics(margins, 0.5 + margins / 10, np.array([[1, 0], [1, 0]]), np.array([1, 1]))
         >>> image = np.random.rand(1, 28, 28)
         >>> history_sheet({0: image}, np.array([0, 1]), found, ["cat", "dog"], title="epoch 2").shape
-        (254, 352, 3)
+        (254, 376, 3)
     """
     if len(numbers) != len(dynamics.targets):
         raise ValueError(f"expected as many numbers as samples, got {len(numbers)} and {len(dynamics.targets)}")
