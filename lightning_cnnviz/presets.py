@@ -14,6 +14,7 @@ from lightning_cnnviz.callbacks.filter_response import FilterResponse
 from lightning_cnnviz.callbacks.gradient_flow import GradientFlow
 from lightning_cnnviz.callbacks.kernel_grid import KernelGrid
 from lightning_cnnviz.callbacks.loss_accuracy import LossAccuracy
+from lightning_cnnviz.callbacks.sample_history import SampleHistory
 from lightning_cnnviz.data.probe import Probe
 from lightning_cnnviz.lightning import Callback
 
@@ -22,7 +23,9 @@ STANDARD = [
     *MINIMAL,
     *(Architecture, ClassReport, KernelGrid, FeatureMaps, ActivationStats, EmbeddingProjection, Diagnosis),
 ]
-FULL = [*STANDARD, FilterResponse]
+FULL = [*STANDARD, FilterResponse, SampleHistory]
+COUNTING = {LossAccuracy, ClassReport, SampleHistory}
+"""Callbacks that are about the class scores."""
 ROLES = ("class_names", "inputs", "targets", "scores", "task")
 COLOURS = ("mean", "std", "bands")
 """Options of a probe: what is what in a batch, and how inputs become images."""
@@ -34,7 +37,8 @@ def cnnviz_callbacks(preset: Literal["minimal", "standard", "full"] = "standard"
     Args:
         preset: `"minimal"`: loss and accuracy curves, and gradients. `"standard"`: also the architecture, a
             per-class report, kernels, feature maps, activation statistics, a t-SNE projection and what is wrong with
-            the run, if anything. `"full"`: also filter responses, and a PCA projection next to the t-SNE.
+            the run, if anything. `"full"`: also filter responses, the life of every sample, and a PCA projection
+            next to the t-SNE.
         **options: Arguments of the callbacks, each passed to every callback of the preset that accepts it, e.g.
             `every_n_epochs=5`, `on_error="raise"`, `probe=Probe(class_names=[...])`, `num_samples=500`. The
             architecture is always drawn once and in full, regardless of the interval and of `layers`.
@@ -60,7 +64,7 @@ def cnnviz_callbacks(preset: Literal["minimal", "standard", "full"] = "standard"
     accepted = {kind: set(inspect.signature(kind).parameters) - {"tag"} for kind in sets[preset]}
     if Architecture in accepted:
         accepted[Architecture] -= {"every_n_epochs", "every_n_train_steps", "layers"}
-    for kind in (LossAccuracy, ClassReport):  # here `layers` is not what to show but the source of the class scores
+    for kind in COUNTING:  # here `layers` is not what to show but the source of the class scores
         accepted.get(kind, set()).discard("layers")
     if FilterResponse in accepted:
         accepted[FilterResponse].discard("channel")  # here only an index is valid, not "mean" or "rgb"
@@ -87,7 +91,7 @@ def cnnviz_callbacks(preset: Literal["minimal", "standard", "full"] = "standard"
         kind: {name: value for name, value in options.items() if name in accepted[kind]} for kind in sets[preset]
     }
     if options.get("scores") is not None:
-        for counting in {LossAccuracy, ClassReport} & set(chosen):
+        for counting in COUNTING & set(chosen):
             chosen[counting]["layers"] = options["scores"]
     callbacks: list[Callback] = [kind(**given) for kind, given in chosen.items()]
     return [*callbacks, CostLimit(**{"max_overhead": None, **limits})] if limits else callbacks

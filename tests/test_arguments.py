@@ -20,6 +20,7 @@ from lightning_cnnviz import (
     KernelGrid,
     LossAccuracy,
     Probe,
+    SampleHistory,
     cnnviz_callbacks,
 )
 from lightning_cnnviz.callbacks.base import VisualCallback
@@ -80,6 +81,7 @@ NUMBERS = [
     (ActivationMaximization, "max_units", lambda one: one.max_units),
     (ActivationMaximization, "steps", lambda one: one.ascent.steps),
     (ClassReport, "max_mistakes", lambda one: one.max_mistakes),
+    (SampleHistory, "max_shown", lambda one: one.max_shown),
     (EmbeddingProjection, "num_samples", lambda one: one.num_samples),
     (EmbeddingProjection, "history", lambda one: one.history),
     (FeatureMaps, "num_images", lambda one: one.num_images),

@@ -35,8 +35,8 @@ EXPORTED = [
     for exported in (getattr(lightning_cnnviz, name) for name in lightning_cnnviz.__all__)
     if isinstance(exported, type) and issubclass(exported, VisualCallback)
 ]
-AT_VALIDATIONS = {lightning_cnnviz.ClassReport}
-"""Draw as a validation ends, if a picture became due since the last one."""
+AT_VALIDATIONS = {lightning_cnnviz.ClassReport, lightning_cnnviz.SampleHistory}
+"""Draw as a validation, or another pass, ends, if a picture became due since the last one."""
 every_callback = pytest.mark.parametrize("kind", EXPORTED, ids=lambda kind: kind.__name__)
 OF_THE_PLANE = {"InputPartition"}
 """Callbacks that want two inputs."""
@@ -378,7 +378,7 @@ def test_7_two_processes_write_every_picture_once(tmp_path):
     assert steps.pop("architecture/diagram") == [0]
     drawn = {tag.split("/")[0] for tag in steps}
     maps = {"kernels", "feature_maps", "filter_response", "projection", "activation_maximization", "activations"}
-    assert drawn == maps | {"gradient_flow", "curves", "class_report"}
+    assert drawn == maps | {"gradient_flow", "curves", "class_report", "sample_history"}
     assert all(found == ([6] if tag.endswith("/film") else [3, 6]) for tag, found in steps.items()), steps
     weights = [torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
     for name, value in weights[0].items():

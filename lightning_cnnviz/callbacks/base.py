@@ -20,6 +20,7 @@ from lightning_cnnviz.rng import isolated_rng
 from lightning_cnnviz.schedule import Schedule
 
 OnError: TypeAlias = Literal["warn", "raise"]
+Weights: TypeAlias = Literal["training", "averaged"]
 LayerPatterns: TypeAlias = str | Sequence[str] | None
 MAX_LAYERS = 24
 """Layers that are drawn by default of a deep network."""
@@ -73,7 +74,7 @@ class VisualCallback(GuardedCallback):
 
     guide: ClassVar[Guide | None] = None
     """Where to find the pictures in TensorBoard; recipes print it at the end of a run."""
-    weights: Literal["training", "averaged"] = "training"
+    weights: Weights = "training"
     """Which weights the pictures show where the module validates with averaged ones: those that the training updates,
     or those that validate."""
     cumulative: ClassVar[Collection[str]] = ()
@@ -185,14 +186,17 @@ class VisualCallback(GuardedCallback):
         )
         return spread(layers, most)
 
-    def title(self, name: str, trainer: Trainer) -> str:
+    def title(self, name: str, trainer: Trainer, weights: Weights | None = None) -> str:
         """Returns a picture's title: `name`, the epoch (from 1) and the optimizer step, or that none was taken yet.
 
-        Where the module validates with an average of its weights, the title says which weights the picture shows.
+        Where the module validates with an average of its weights, the title says which weights the picture shows: by
+        default those of this callback.
         """
         step = logged_step(trainer)
         when = f"epoch {self.epoch(trainer)} · step {step}" if step else "step 0, before training"
-        return f"{name} · {when}" + (f" · {self.weights} weights" if self.other_weights_validate(trainer) else "")
+        return f"{name} · {when}" + (
+            f" · {weights or self.weights} weights" if self.other_weights_validate(trainer) else ""
+        )
 
     def epoch(self, trainer: Trainer) -> int:
         """Returns the number of the epoch that runs or has just ended, from 1."""

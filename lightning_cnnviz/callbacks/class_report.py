@@ -1,6 +1,5 @@
 """Accuracy per class, confusion matrix and misclassified samples of a validation."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -15,7 +14,13 @@ from lightning_cnnviz.callbacks.base import Guide, LayerPatterns, OnError
 from lightning_cnnviz.callbacks.listening import ListeningCallback
 from lightning_cnnviz.data.batch import Key
 from lightning_cnnviz.data.colours import Colours, Normalization, check_bands
-from lightning_cnnviz.data.datasets import check_class_names, find_class_names, find_normalization, first_loader
+from lightning_cnnviz.data.datasets import (
+    check_class_names,
+    distinct_names,
+    find_class_names,
+    find_normalization,
+    first_loader,
+)
 from lightning_cnnviz.data.scores import Task, check_task
 from lightning_cnnviz.errors import ClassNames, class_names_list, whole_number
 from lightning_cnnviz.functional.class_report import Counts, class_accuracies, confusion_matrix_chart
@@ -237,10 +242,7 @@ class ClassReport(ListeningCallback):
             loader = first_loader(trainer.val_dataloaders)
             dataset = None if loader is None else loader.dataset
             names = find_class_names(dataset, getattr(trainer, "datamodule", None), module)
-        if names is None or len(names) != classes:
-            return [str(number) for number in range(classes)]
-        times = Counter(names)
-        return [name if times[name] == 1 else f"{name} ({number})" for number, name in enumerate(names)]
+        return distinct_names(names, classes)
 
 
 def _sheet_note(kind: str, number: int, counts: Counts) -> str:

@@ -10,7 +10,7 @@ from lightning_cnnviz.callbacks.base import VisualCallback
 from lightning_cnnviz.data.batch import Key
 from lightning_cnnviz.data.scores import Task
 from lightning_cnnviz.model.loss_evidence import LossEvidence, Verdict
-from lightning_cnnviz.model.score_listener import ScoreListener
+from lightning_cnnviz.model.score_listener import ScoredBatch, ScoreListener
 from lightning_cnnviz.output.writer import Writer
 
 
@@ -54,10 +54,18 @@ class ListeningCallback(VisualCallback):
         """Ends the capture of a training step."""
         if self.writer is not None and self._listener.evidence.verdict is None:
             with self.guard():
-                self._listener.stop()
-                if self._listener.evidence.verdict is not None:
-                    self.learned(self._listener.evidence.verdict)
-                    say_once(self._listener.words, self.writer)
+                self.heard()
+
+    def heard(self) -> ScoredBatch | None:
+        """Ends the capture and returns the batch with its scores, if any; says what the loss has told, once it has."""
+        unsettled = self._listener.evidence.verdict is None
+        batch = self._listener.stop()
+        verdict = self._listener.evidence.verdict
+        if unsettled and verdict is not None:
+            self.learned(verdict)
+            if self.writer is not None:
+                say_once(self._listener.words, self.writer)
+        return batch
 
     def learned(self, verdict: Verdict) -> None:
         """Called once in a run, when the loss has told what the scores and class indices are."""

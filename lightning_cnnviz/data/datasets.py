@@ -1,6 +1,7 @@
 """Dataloaders, class indices and class names, found in a user's data without loading samples."""
 
 import contextlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -68,6 +69,19 @@ def find_class_names(dataset: Any, *owners: Any) -> list[str] | None:
             if names := _names(getattr(owner, attribute, None)):
                 return names
     return None
+
+
+def distinct_names(names: Sequence[str] | None, classes: int) -> list[str]:
+    """Returns a name for each class that no other class has: the index where there are not as many names as classes.
+
+    Example:
+        >>> distinct_names(["cat", "dog", "cat"], 3), distinct_names(None, 2)
+        (['cat (0)', 'dog', 'cat (2)'], ['0', '1'])
+    """
+    if names is None or len(names) != classes:
+        return [str(number) for number in range(classes)]
+    times = Counter(names)
+    return [name if times[name] == 1 else f"{name} ({number})" for number, name in enumerate(names)]
 
 
 def find_normalization(dataset: Any) -> Normalization | None:

@@ -74,6 +74,14 @@ if TYPE_CHECKING:  # `as` the same name: exported
     from lightning_cnnviz.functional.projection.procrustes import movement as movement
     from lightning_cnnviz.functional.projection.quality import LayoutQuality as LayoutQuality
     from lightning_cnnviz.functional.projection.quality import measure as measure
+    from lightning_cnnviz.functional.sample_history.data_map import data_map as data_map
+    from lightning_cnnviz.functional.sample_history.dynamics import SampleDynamics as SampleDynamics
+    from lightning_cnnviz.functional.sample_history.dynamics import rank_samples as rank_samples
+    from lightning_cnnviz.functional.sample_history.dynamics import sample_dynamics as sample_dynamics
+    from lightning_cnnviz.functional.sample_history.margins import Margins as Margins
+    from lightning_cnnviz.functional.sample_history.margins import sample_margins as sample_margins
+    from lightning_cnnviz.functional.sample_history.sample_sheet import history_sheet as history_sheet
+    from lightning_cnnviz.functional.sample_history.table import history_csv as history_csv
     from lightning_cnnviz.functional.units.excitation_grid import excitation_grid as excitation_grid
     from lightning_cnnviz.functional.units.gradient_ascent import Ascent as Ascent
     from lightning_cnnviz.functional.units.gradient_ascent import Excitation as Excitation
@@ -122,6 +130,11 @@ _MODULES = {
     ".projection.overview": ["projection_overview"],
     ".projection.procrustes": ["align", "movement"],
     ".projection.quality": ["LayoutQuality", "measure"],
+    ".sample_history.data_map": ["data_map"],
+    ".sample_history.dynamics": ["SampleDynamics", "rank_samples", "sample_dynamics"],
+    ".sample_history.margins": ["Margins", "sample_margins"],
+    ".sample_history.sample_sheet": ["history_sheet"],
+    ".sample_history.table": ["history_csv"],
     ".units.excitation_grid": ["excitation_grid"],
     ".units.gradient_ascent": ["Ascent", "Excitation", "maximize"],
 }

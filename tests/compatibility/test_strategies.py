@@ -28,6 +28,7 @@ EVERYTHING = {"gradient_flow", "curves", "class_report", "kernels", "feature_map
     "filter_response",
     "activation_maximization",
     "activations",
+    "sample_history",
 }
 
 

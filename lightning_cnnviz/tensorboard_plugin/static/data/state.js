@@ -16,8 +16,9 @@ const TEXT = [
 	"cells",
 	"scale",
 	"toggled",
+	"split",
 ];
-const NUMBERS = ["step", "sample", "channel", "slice", "zoom", "rate"];
+const NUMBERS = ["step", "sample", "channel", "slice", "zoom", "rate", "numbered"];
 const LISTS = ["classes", "followed"];
 
 export class State {

@@ -20,17 +20,23 @@ export class ValueHistory extends History {
 
 	/** Draws the value of a channel at all steps of a series; `name` is what the value is. */
 	draw({ series }, index, channels, name) {
+		const words = `Channel ${channels.numbers[index] ?? index}, ${name} over time`;
+		this.drawPart(series, index < channels.count ? index : null, words);
+	}
+
+	/** Draws the value at an index at all steps of a series, on an axis that has room for some `marks`. */
+	drawPart(series, index, words, marks = []) {
 		const { run, clock } = this.view;
 		const width = widthOf(this.element, this.view.requestDraw);
-		const frames = index < channels.count ? run.framesAt(series.partOf({ place: [index] }), series.steps) : [];
+		const frames = index === null ? [] : run.framesAt(series.partOf({ place: [index] }), series.steps);
 		const current = clock.stepIn(series.steps);
 		const key = [series.id, index, current, width, frames.length, appearance.key].join();
 		if (key === this.drawn) return;
 		Object.assign(this, { drawn: key, shown: series.steps, span: Math.max(width - LEFT - RIGHT, 10) });
-		this.describe(`Channel ${channels.numbers[index] ?? index}, ${name} over time`, current);
+		this.describe(words, current);
 		const readable = frames.filter((frame) => !frame.error && frame.arrays.values);
 		const values = readable.map((frame) => frame.arrays.values.data[0]);
-		const [low, high] = extent(values);
+		const [low, high] = extent([...values, ...marks]);
 		const height = appearance.low ? 62 : 80;
 		const bottom = height - AXIS;
 		const y = (value) => (Number.isFinite(value) ? bottom - ((value - low) / (high - low || 1)) * (bottom - TOP) : NaN);

@@ -1,0 +1,165 @@
+"""The samples of one split, followed from pass to pass."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from pytorch_lightning.strategies import Strategy
+from pytorch_lightning.utilities import rank_zero_info
+from torch import Tensor
+
+from lightning_cnnviz.data.sample_numbers import (
+    SampleNumbers,
+    UnknownSamplesError,
+    followed_loader,
+    repeated_batches,
+    sample_count,
+)
+from lightning_cnnviz.functional.sample_history.dynamics import (
+    Order,
+    RunningDynamics,
+    SampleDynamics,
+    SamplePass,
+    rank_samples,
+)
+from lightning_cnnviz.model.score_listener import ScoredBatch
+from lightning_cnnviz.statistics.pass_scores import PassScores
+from lightning_cnnviz.statistics.thumbnails import Thumbnails
+
+ORDERS: tuple[Order, ...] = ("mislabelled", "forgotten", "hardest")
+SPARE = 3
+"""Images are kept of so many times as many samples as are shown, since ranks change until the next pass ends."""
+
+
+class SampleFollower:
+    """Follows the samples of one split.
+
+    Args:
+        split: `"train"` or `"val"`.
+        shown: Number of samples that each ranking shows.
+
+    Example:
+        >>> from torch.utils.data import DataLoader, TensorDataset
+        >>> follower = SampleFollower("val", shown=2)
+        >>> loader = DataLoader(TensorDataset(torch.rand(3, 1, 8, 8)), batch_size=2)
+        >>> follower.begin(loader, SampleNumbers(iter([[2, 0]])))
+        >>> images, scores = torch.rand(2, 1, 8, 8), torch.tensor([[1.0, 0.0], [0.0, 3.0]])
+        >>> follower.add(0, ScoredBatch(images, torch.tensor([0, 0]), scores))
+        >>> follower.end(epoch=1)
+        >>> follower.known().area_under_margin.tolist()
+        [1.0, nan, -3.0]
+    """
+
+    def __init__(self, split: str, shown: int) -> None:
+        self.split = split
+        self.refused = ""
+        """Why the samples are not followed any more; empty if they are."""
+        self.classes = 0
+        """Number of classes of the model; 0 before the first pass has ended."""
+        self.last: SamplePass | None = None
+        """The pass that has ended last."""
+        self.thumbnails = Thumbnails(SPARE * shown * len(ORDERS))
+        self._shown = shown
+        self._running: RunningDynamics | None = None
+        self._samples = 0
+        self._scores = PassScores()
+        self._numbers: SampleNumbers | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether a pass has begun and not ended."""
+        return self._numbers is not None
+
+    def known(self) -> SampleDynamics | None:
+        """Returns what the passes so far have told; None before the first has ended."""
+        return None if self._running is None else self._running.dynamics()
+
+    def begin(self, loaders: Any, numbers: SampleNumbers | None = None) -> None:
+        """Begins a pass, unless it is not known which samples the batches hold.
+
+        Args:
+            loaders: The split's dataloader, or several.
+            numbers: Those of the batches that will go by. Default: in the dataloader's own order, if that is fixed.
+        """
+        self._scores.clear()
+        if self.refused:
+            return
+        try:
+            loader = followed_loader(loaders, several=self.split == "val")
+            self._samples = sample_count(loader)
+            if self._running is not None and len(self._running) != self._samples:
+                raise UnknownSamplesError(f"of {len(self._running)} samples there are now {self._samples}")
+            self._numbers = SampleNumbers(repeated_batches(loader)) if numbers is None else numbers
+        except UnknownSamplesError as error:
+            self.refuse(str(error))
+
+    def refuse(self, reason: str) -> None:
+        """Follows no more samples, and says so in one line."""
+        if not self.refused:
+            self.refused = reason
+            self._scores.clear()
+            rank_zero_info(f"SampleHistory: the samples of {self.split!r} are not followed: {reason}")
+
+    def add(self, batch_idx: int, batch: ScoredBatch) -> None:
+        """Takes a batch.
+
+        Args:
+            batch_idx: Its number in the pass.
+            batch: Its inputs, class indices and scores.
+        """
+        if self._numbers is None or self.refused:
+            return
+        numbers = self._numbers.of(batch_idx, len(batch.targets))
+        if numbers is None:
+            self.refuse(f"the sampler has not told which {len(batch.targets)} samples batch {batch_idx} holds")
+        else:
+            self._scores.add(numbers, batch)
+            self.thumbnails.add(numbers, batch.inputs)
+
+    def drop(self) -> None:
+        """Discards the pass so far, in which something else was taken for the classes."""
+        self._scores.clear()
+
+    def end(self, epoch: int, strategy: Strategy | None = None) -> None:
+        """Ends the pass; with several processes each must call this.
+
+        Args:
+            epoch: Its number, from 1.
+            strategy: Of the trainer, where there are several processes.
+        """
+        self._numbers = None
+        if strategy is not None:
+            refused = torch.tensor(float(bool(self.refused)), device=strategy.root_device)
+            if strategy.reduce(refused, reduce_op="max"):
+                self.refuse("another process does not know its samples")
+        if self.refused or (found := self._scores.end(self._samples, strategy)) is None:
+            return
+        running = RunningDynamics(self._samples) if self._running is None else self._running
+        try:
+            running.add(found, epoch)
+        except ValueError as error:
+            self.refuse(str(error))
+            return
+        self._running, self.last = running, found
+        self.classes = self._scores.classes
+        self.thumbnails.want(self._most_wanted(running.dynamics()))
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Returns what the passes have told, name → tensor."""
+        if self._running is None:
+            return {}
+        return {name: torch.from_numpy(part) for name, part in self._running.arrays().items()}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Restores what `state_dict` has returned."""
+        arrays = {name: part.numpy() for name, part in state.items()}
+        self._running = RunningDynamics.from_arrays(arrays) if arrays else None
+
+    def _most_wanted(self, known: SampleDynamics) -> list[int]:
+        """Samples that stand out, in turn from each ranking."""
+        rankings = [rank_samples(known, order, SPARE * self._shown) for order in ORDERS]
+        longest = max(map(len, rankings))
+        return [int(ranking[place]) for place in range(longest) for ranking in rankings if place < len(ranking)]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_numbers": None}
