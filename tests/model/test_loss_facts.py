@@ -213,3 +213,9 @@ def test_nothing_is_changed_and_the_loss_can_still_be_propagated():
     graph_facts(loss)
     loss.backward()
     assert all(weight.grad is not None for weight in net.parameters())
+
+
+def test_weights_of_classes_are_told():
+    weights = torch.tensor([1.0, 1.0, 500.0])
+    assert [one.weights for one in loss_facts(F.cross_entropy(scores(), CLASSES, weights), ())] == [(1.0, 1.0, 500.0)]
+    assert [one.weights for one in loss_facts(F.cross_entropy(scores(), CLASSES), ())] == [()]

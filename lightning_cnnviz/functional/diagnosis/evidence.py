@@ -66,6 +66,9 @@ class LayerLook(NamedTuple):
         saturated: Share of values at a bound; NaN where there is none.
         non_finite: Number of values that are NaN or infinite.
         variation: Largest difference between two samples in one value, as a share of the largest |value|.
+        values: Number of its values for a sample.
+        directions: Number of directions in which samples differ, the rank of its values less their mean, of the last
+            layer with weights; 0 if not known.
     """
 
     std: float
@@ -73,6 +76,8 @@ class LayerLook(NamedTuple):
     saturated: float
     non_finite: int
     variation: float
+    values: int = 0
+    directions: int = 0
 
 
 @dataclass(frozen=True)
@@ -207,6 +212,7 @@ class Evidence:
         looks: Training steps looked at closely, in order.
         scores: Scores of training batches, in order.
         validations: Scores of validations, in order.
+        validation_losses: Optimizer step and loss of each validation, as the module has logged it, in order.
         leaked: Share of validation samples that were seen in training batches, estimated; NaN if not known.
         non_finite: What was found where the loss first became NaN or infinite, in words; and layers.
     """
@@ -220,6 +226,7 @@ class Evidence:
     looks: Sequence[Look] = ()
     scores: Sequence[ScoreLook] = ()
     validations: Sequence[ScoreLook] = ()
+    validation_losses: Sequence[tuple[int, float]] = ()
     leaked: float = math.nan
     non_finite: Mapping[str, Any] = field(default_factory=dict)
 

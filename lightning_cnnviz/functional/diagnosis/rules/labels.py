@@ -104,6 +104,24 @@ def one_class_from_the_start(evidence: Evidence) -> Iterable[Observation]:
         yield Observation("one_class_predicted", words, 1, numbers={"share": float(share.max())})
 
 
+def one_class_outweighs(evidence: Evidence) -> Iterable[Observation]:
+    """Nearly all of the loss is that of one class, by the weights it is given, and most samples are taken for it."""
+    recent = evidence.recent_scores
+    weights = next((one.weights for one in evidence.loss_facts if one.weights), ())
+    if recent is None or evidence.step < 60 or len(weights) != recent.classes:
+        return
+    counts = ScoreLook.sum_of(evidence.scores).class_counts
+    shares, mass = counts / counts.sum(), counts * np.array(weights)
+    heaviest = int(mass.argmax())
+    part, taken = float(mass[heaviest] / mass.sum()), float((recent.predicted == heaviest).mean())
+    if part >= 0.95 and taken >= 0.5 and taken > 2 * shares[heaviest]:
+        words = (
+            f"Class {heaviest} has {shares[heaviest]:.0%} of the samples, but by its weight {part:.1%} of the loss; "
+        )
+        words += f"{taken:.0%} of the samples are taken for it."
+        yield Observation("one_class_predicted", words, 60, numbers={"weight": part, "share": taken}, sure="certain")
+
+
 def one_class_predicted(evidence: Evidence) -> Iterable[Observation]:
     """All predictions are the same class, though there are several."""
     if _predicts_one_class(evidence):
@@ -125,6 +143,13 @@ def _predicts_one_class(evidence: Evidence) -> bool:
     return balanced and alike and all(share.max() >= 0.98 for share in shares)
 
 
-CAUSES = (labels_shifted, class_imbalance, sorted_batches, not_shuffled, one_class_from_the_start)
+CAUSES = (
+    labels_shifted,
+    class_imbalance,
+    sorted_batches,
+    not_shuffled,
+    one_class_from_the_start,
+    one_class_outweighs,
+)
 UNEXPLAINED = (labels_do_not_fit,)
 SYMPTOMS = (one_class_predicted,)

@@ -44,9 +44,11 @@ def non_finite(evidence: Evidence) -> Iterable[Observation]:
     if not found and not len(broken):
         return
     step = int(found["step"]) if found else int(evidence.loss_steps[broken[0]])
-    rule = "half_precision_overflow" if found.get("half") else "non_finite"
-    words = found.get("words") or "The loss is NaN or infinite."
-    yield Observation(rule, words, step, tuple(found.get("layers", ())), sure="certain")
+    words, layers = found.get("words") or "The loss is NaN or infinite.", tuple(found.get("layers", ()))
+    if found.get("half"):  # a division by zero there would look the same
+        yield Observation("half_precision_overflow", words, step, layers)
+    else:
+        yield Observation("non_finite", words, step, layers, sure="certain")
 
 
 def half_precision_underflow(evidence: Evidence) -> Iterable[Observation]:
