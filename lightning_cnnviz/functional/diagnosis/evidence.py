@@ -278,6 +278,12 @@ class Evidence:
             return self.step >= 60 and not self.recent_cross_entropy < 0.93 * self.chance
         return self._never_fell
 
+    @property
+    def saw_enough(self) -> bool:
+        """Whether a classifier has seen enough samples, in all and of each class, to be better than chance."""
+        classes = self.scores[-1].classes if self.scores else 0
+        return self.step >= 200 and self.step * max(self.setup.batch_size, 1) >= max(5000, 200 * classes)
+
     @cached_property
     def is_slow(self) -> bool:
         """Whether a classifier's loss is still above half of chance, or another no lower than at the start, by now."""

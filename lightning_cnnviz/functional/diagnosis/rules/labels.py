@@ -10,8 +10,13 @@ from lightning_cnnviz.functional.diagnosis.rules.inputs import mistakes_are_rand
 
 
 def labels_do_not_fit(evidence: Evidence) -> Iterable[Observation]:
-    """In mistakes of the training the given class ranks as if drawn at random, though the network is trained."""
+    """In mistakes of the training the given class ranks as if drawn at random, though the network is trained.
+
+    So it does in a network that has learned nothing yet: then many samples must have been of no use.
+    """
     scores = evidence.recent_scores
+    if scores is not None and not _learned_classes(scores) and not evidence.saw_enough:
+        return
     ratios = [ratio for _, ratio, _ in evidence.update_ratios]
     if scores is None or not mistakes_are_random(evidence) or not ratios or not 2e-4 < float(np.median(ratios)) < 0.1:
         return
@@ -23,6 +28,12 @@ def labels_do_not_fit(evidence: Evidence) -> Iterable[Observation]:
     if val is not None and val.accuracy > scores.accuracy + 0.1:
         words += f" Accuracy in validation is {val.accuracy:.0%}."
     yield Observation("labels_do_not_fit", words, 120, numbers={"rank": scores.mean_rank})
+
+
+def _learned_classes(scores: ScoreLook) -> bool:
+    """Whether the accuracy is above that of always giving the most frequent class, by more than chance explains."""
+    share = float(scores.class_counts.max() / scores.samples)
+    return scores.accuracy > share + 4 * (share * (1 - share) / scores.samples) ** 0.5
 
 
 def labels_shifted(evidence: Evidence) -> Iterable[Observation]:

@@ -73,16 +73,11 @@ def loss_does_not_fall(evidence: Evidence) -> Iterable[Observation]:
     elif len(evidence.losses) >= 20 and np.ptp(evidence.losses) == 0:
         words = f"The loss is exactly {evidence.losses[-1]:.4g} in all {len(evidence.losses)} steps."
         yield Observation("loss_does_not_fall", words, 1, sure="certain")
-    elif evidence.recent_scores is not None and evidence.is_stuck and _many(evidence):
+    elif evidence.recent_scores is not None and evidence.is_stuck and evidence.saw_enough:
         words = (
             f"Cross-entropy {evidence.recent_cross_entropy:.3g}; always guessing by frequency: {evidence.chance:.3g}."
         )
         yield Observation("loss_does_not_fall", words, 60, numbers={"loss": evidence.recent_cross_entropy})
-
-
-def _many(evidence: Evidence) -> bool:
-    """Whether the network has seen enough samples, in enough steps, to be better than chance."""
-    return evidence.step >= 200 and evidence.step * max(evidence.setup.batch_size, 1) >= 5000
 
 
 CAUSES = (softmax_before_loss, wrong_loss, non_finite, half_precision_underflow)

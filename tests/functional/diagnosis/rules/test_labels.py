@@ -9,9 +9,11 @@ from lightning_cnnviz.functional.diagnosis.rules.labels import (
     labels_shifted,
     not_shuffled,
     one_class_from_the_start,
+    one_class_outweighs,
     one_class_predicted,
     sorted_batches,
 )
+from lightning_cnnviz.model.loss_facts import LossFacts
 
 
 def trained(loss, **options):
@@ -22,6 +24,32 @@ def test_random_ranks_in_mistakes_are_told_of_labels():
     assert list(labels_do_not_fit(run(train=trained(1.5, accuracy=0.5, rank=0.5))))
     assert not list(labels_do_not_fit(run(train=trained(1.5, accuracy=0.5, rank=0.2))))
     assert not list(labels_do_not_fit(run(train=trained(0.1, accuracy=0.99, rank=0.5))))
+
+
+def test_labels_are_not_blamed_before_a_network_has_learned_something_or_seen_many_samples():
+    def random(samples):
+        return run(train=trained(2.3, accuracy=0.1, rank=0.5), setup={"batch_size": samples})
+
+    assert list(labels_do_not_fit(random(64)))
+    assert not list(labels_do_not_fit(random(8)))
+    hundred = trained(4.6, accuracy=0.01, rank=0.5, classes=100)
+    assert not list(labels_do_not_fit(run(train=hundred, setup={"batch_size": 64})))
+
+
+def test_a_class_that_outweighs_all_others_in_the_loss_is_told():
+    one = [scores(step, 2.0, predicted=np.full(64, 3)) for step in range(5, 301, 5)]
+    facts = LossFacts("cross_entropy", "classes", 10, True, "", 0)
+
+    def weighted(weight, train=one):
+        weights = tuple(weight if name == 3 else 1.0 for name in range(10))
+        return list(one_class_outweighs(run(train=train, loss_facts=[facts._replace(weights=weights)])))
+
+    (found,) = weighted(1000)
+    assert (found.rule, found.sure) == ("one_class_predicted", "certain")
+    assert found.numbers["weight"] > 0.99
+    assert not weighted(10)
+    assert not weighted(1000, trained(0.5, accuracy=0.9))
+    assert not list(one_class_outweighs(run(train=one, loss_facts=[facts])))
 
 
 def test_a_permutation_of_classes_in_validation_is_told():
