@@ -101,6 +101,7 @@ class Diagnosis(GuardedCallback):
         self._step = self._first_step = self._next_look = self._judged = self._written = 0
         self._stepped: set[int] = set()  # optimizers that step in this batch, and in the one before
         self._stepped_before: set[int] = set()
+        self._clears_next = False  # whether the batch after a step is to be looked at, with which gradients begin anew
         self._reset()
 
     @property
@@ -289,7 +290,7 @@ class Diagnosis(GuardedCallback):
         self._listener = ScoreListener(self.inputs, self.targets, LossEvidence())
         self._listens = self._told = False  # whether the loss has told what it compares
         self._stepped, self._stepped_before = set(), set()
-        self._clears_next = False  # whether the batch after a step is to be looked at, with which gradients begin anew
+        self._clears_next = False
         self._costed = 0, 0.0
         self._batches = self._next_batch = 0
         self._step = self._first_step = self._next_look = self._judged = self._written = 0

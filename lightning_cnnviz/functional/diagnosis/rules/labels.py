@@ -1,5 +1,6 @@
 """Rules about the labels and the order in which they come."""
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -33,7 +34,8 @@ def labels_do_not_fit(evidence: Evidence) -> Iterable[Observation]:
 def _learned_classes(scores: ScoreLook) -> bool:
     """Whether the accuracy is above that of always giving the most frequent class, by more than chance explains."""
     share = float(scores.class_counts.max() / scores.samples)
-    return scores.accuracy > share + 4 * (share * (1 - share) / scores.samples) ** 0.5
+    error = math.sqrt(share * (1 - share) / scores.samples)
+    return scores.accuracy > share + 4 * error
 
 
 def labels_shifted(evidence: Evidence) -> Iterable[Observation]:
