@@ -4,6 +4,7 @@ import json
 import math
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from helpers.diagnosed import Broken, Doubled, hooks_of, rules, told
 from helpers.tab_records import records
@@ -11,6 +12,7 @@ from helpers.tiny import NumbersLogger, TinyNet, events, fit, loaders, trainer
 from pytorch_lightning.loggers import CSVLogger
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_cnnviz import Diagnosis, cnnviz_callbacks
 from lightning_cnnviz.callbacks import diagnosis as this
@@ -179,6 +181,37 @@ def test_faults_of_a_module_are_named_with_the_layers(net, rule, layers, tmp_pat
     callback = Diagnosis()
     fit(tmp_path, [callback], model=net, max_epochs=3)
     assert [(one.rule, one.layers, one.sure) for one in callback.findings()] == [(rule, layers, "certain")]
+
+
+class Curve(pl.LightningModule):
+    """A regression of few noisy values by a network that can learn them by heart."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(8, 128), nn.Tanh(), nn.Linear(128, 1))
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        return F.mse_loss(self.net(x), y)
+
+    def validation_step(self, batch, batch_idx):
+        self.log("val_loss", self.training_step(batch, batch_idx))
+
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.parameters(), lr=0.01)
+
+
+@pytest.mark.parametrize(("samples", "found"), [(24, ["overfitting"]), (2000, [])])
+def test_a_regression_that_learns_its_samples_by_heart_is_told(samples, found, tmp_path):
+    draw = torch.Generator().manual_seed(0)
+    x = torch.randn(samples + 200, 8, generator=draw)
+    y = x[:, :1] + 0.5 * torch.randn(len(x), 1, generator=draw)
+    train = DataLoader(TensorDataset(x[200:], y[200:]), 8, shuffle=True)
+    val = DataLoader(TensorDataset(x[:200], y[:200]), 200)
+    callback = Diagnosis()
+    steps = {"max_steps": 240, "val_check_interval": len(train) if samples == 24 else 30}
+    fit(tmp_path, [callback], model=Curve, data=(train, val), max_epochs=100, **steps)
+    assert rules(callback) == found
 
 
 @pytest.mark.parametrize(("net", "found"), [(Uncleared, ["gradients_not_cleared"]), (TinyNet, [])])

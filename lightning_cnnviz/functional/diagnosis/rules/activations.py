@@ -56,8 +56,8 @@ def bottleneck(evidence: Evidence) -> Iterable[Observation]:
     narrow = _narrow_layers(evidence)
     if narrow:
         units, classes = min(narrow.values()), evidence.scores[-1].classes
-        few = "a single value" if units == 1 else f"{units} values"
-        words = f"It has {few} for a sample, from which {classes} classes are to be told."
+        few = "a single unit" if units == 1 else f"{units} units"
+        words = f"It has {few}, from which {classes} classes are to be told."
         yield Observation("bottleneck", words, 1, tuple(narrow), {"units": units})
         return
     constant = _constant_layers(evidence)
@@ -76,7 +76,7 @@ def _narrow_layers(evidence: Evidence) -> dict[str, int]:
     """
     looks, classes = evidence.recent_looks(), evidence.scores[-1].classes if evidence.scores else 0
     most, names = classes // 3, list(looks[-1].layers)
-    if most < 1 or not names or any(look.samples < 2 * most + 2 for look in looks):
+    if classes < 5 or not names or any(look.samples < 2 * most + 2 for look in looks):
         return {}
     directions = max(one.directions for look in looks for one in look.layers.values())
     layers = {name: looks[-1].layers[name].values for name in evidence.setup.layers if name in names}
@@ -85,9 +85,7 @@ def _narrow_layers(evidence: Evidence) -> dict[str, int]:
     if constant:  # one of them, or the activation after it, is where samples become alike
         place = names.index(constant[0])
         return narrow if narrow.keys() & set(names[max(place - 1, 0) : place + 1]) else {}
-    if not 0 < directions <= most:
-        return {}
-    return narrow or {list(layers)[-1]: directions}
+    return narrow if 0 < directions <= most else {}
 
 
 def _constant_layers(evidence: Evidence) -> list[str]:

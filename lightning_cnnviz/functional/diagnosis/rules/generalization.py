@@ -37,15 +37,17 @@ def overfitting_of_a_loss(evidence: Evidence) -> Iterable[Observation]:
     Both must have been alike before, or they are not of the same kind.
     """
     known = [(step, loss) for step, loss in evidence.validation_losses if np.isfinite(loss)]
-    if evidence.of_classes or not evidence.setup.automatic or len(known) < 6 or (evidence.losses <= 0).any():
+    if evidence.of_classes or not evidence.setup.automatic or evidence.step < 100 or len(known) < 6:
+        return
+    if not len(evidence.losses) or (evidence.losses <= 0).any():
         return
     steps, losses = np.array(known).T
     best = int(losses.argmin())
     after = losses[best + 1 :]
-    if best == 0 or losses.min() <= 0 or len(after) < 3 or not (after[-3:] > 1.5 * losses[best]).all():
+    if best == 0 or losses[best] <= 0 or len(after) < 3 or not (after[-3:] > 1.25 * losses[best]).all():
         return
     then, now = (_training_loss(evidence, steps[place - 1], steps[place]) for place in (best, -1))
-    if 0.5 < losses[best] / then < 2 and now < 0.5 * then and now < losses[-1] / 3:
+    if 0.5 < losses[best] / then < 2 and now < 0.5 * then and now < 0.2 * losses[-1]:
         words = f"The validation loss was {losses[best]:.3g} at step {steps[best]:.0f} and is {losses[-1]:.3g}; "
         words += f"in training it was {then:.3g} and is {now:.3g}."
         yield Observation("overfitting", words, int(steps[best + 1]), numbers={"loss": float(losses[-1])})
