@@ -45,6 +45,7 @@ def run_setup(trainer: Trainer, module: LightningModule) -> Setup:
         data.batch_size,
         math.nan if trainer.overfit_batches else shared_samples(train, val),  # type: ignore[attr-defined]
         names is not None,
+        any(config.reduce_on_plateau for config in trainer.lr_scheduler_configs),
     )
 
 

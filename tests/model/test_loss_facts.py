@@ -89,6 +89,11 @@ def test_class_indices_that_are_taken_for_amounts():
     }
     for name, loss in indices.items():
         assert [one.class_indices for one in loss_facts(loss, batch)] == [3], name
+    for words, numbers in {"ratings": [1, 5, 3, 4, 2, 5], "ages": [31, 4, 62, 18, 0, 47]}.items():
+        given = torch.tensor(numbers)
+        assert [one.class_indices for one in loss_facts(F.mse_loss(scores(1)[:, 0], given.float()), [given])] == [0], (
+            words
+        )
     amounts = F.mse_loss(scores(1)[:, 0], torch.rand(6))
     assert [one.class_indices for one in loss_facts(amounts, batch)] == [0]
     one_hot = F.mse_loss(scores(), F.one_hot(CLASSES).float())

@@ -38,6 +38,7 @@ class Setup:
         batch_size: Samples of a training batch.
         shared_samples: Share of validation samples that are training samples, as the datasets tell; NaN if unknown.
         has_class_names: Whether the dataset tells names of classes.
+        waits_for_plateaus: Whether a scheduler lowers the learning rate where a metric no longer gets better.
     """
 
     layers: Mapping[str, LayerSetup] = field(default_factory=dict)
@@ -55,6 +56,7 @@ class Setup:
     batch_size: int = 0
     shared_samples: float = math.nan
     has_class_names: bool = False
+    waits_for_plateaus: bool = False
 
 
 class LayerLook(NamedTuple):

@@ -23,8 +23,12 @@ def normalization_statistics(evidence: Evidence) -> Iterable[Observation]:
         return
     far = [{name: one for name, one in look.normalizations.items() if _is_far(one)} for look in looks]
     layers = [name for name in far[-1] if all(name in one for one in far)]
-    if not (evidence.recent_scores and evidence.validations):  # then wait for statistics that only have a long memory
-        layers = [name for name in layers if far[-1][name].remembered < 0.5 or far[-1][name].remembered == 1]
+    if not (evidence.recent_scores and evidence.validations):
+        # Then those are left out that only have a long memory, and those of networks that see two kinds of batches.
+        known = evidence.setup.automatic
+        layers = [
+            name for name in layers if known and (far[-1][name].remembered < 0.5 or far[-1][name].remembered == 1)
+        ]
     if layers:
         worst = max(layers, key=lambda name: max(far[-1][name].distance, far[-1][name].ratio))
         one = far[-1][worst]

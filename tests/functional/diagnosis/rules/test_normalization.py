@@ -39,13 +39,14 @@ def test_statistics_that_still_are_the_initial_ones_are_told_if_validation_is_wo
 
 
 def test_without_validation_a_long_memory_is_given_time():
-    def seen(remembered):
+    def seen(remembered, **setup):
         far = GOOD._replace(distance=3.0, remembered=remembered)
-        return list(normalization_statistics(run(looks=looks_with(normalizations={"a": far}), vals=[])))
+        return list(normalization_statistics(run(looks=looks_with(normalizations={"a": far}), vals=[], setup=setup)))
 
     assert not seen(0.8)
     assert seen(0.0)
     assert seen(1.0)  # they are never updated
+    assert not seen(0.0, automatic=False)  # as where a discriminator sees batches of both kinds
 
 
 def test_layers_that_do_not_train_are_told():
