@@ -105,11 +105,15 @@ def not_shuffled(evidence: Evidence) -> Iterable[Observation]:
 
 def one_class_from_the_start(evidence: Evidence) -> Iterable[Observation]:
     """The untrained network gives nearly all to one class, with a loss far above chance."""
-    first = [look for look in evidence.scores if look.step <= 12][:1]
+    first = [look for look in evidence.scores if look.step <= 12]
+    if evidence.first_loss > 10 * evidence.chance:
+        first = first[:1]
+    elif not any(look.step > 5 for look in first):  # it may find its way out at once
+        return
     explodes = any(look.total_norm > 1e3 for look in evidence.looks[:1])
     if not first or explodes or not evidence.first_loss > 3 * evidence.chance:
         return
-    start = first[0]
+    start = ScoreLook.sum_of(first)
     share = np.bincount(start.predicted) / max(start.samples, 1)
     if start.samples >= 8 and share.max() >= 0.98 and start.class_counts.max() <= 0.8 * start.samples:
         words = f"From the start class {share.argmax()} is predicted for {share.max():.0%} of the samples, "

@@ -99,4 +99,8 @@ def test_one_class_from_the_start_is_told_where_the_loss_begins_far_above_chance
     train = [scores(step, 2.0, predicted=np.full(64, 3)) for step in range(5, 301, 5)]
     assert next(iter(one_class_from_the_start(run(start=100.0, train=train)))).since == 1
     assert not list(one_class_from_the_start(run(train=train)))
+    once = [train[0], *(scores(step, 2.0) for step in range(10, 301, 5))]
+    assert list(one_class_from_the_start(run(start=100.0, train=once)))
+    assert list(one_class_from_the_start(run(start=10.0, train=train)))
+    assert not list(one_class_from_the_start(run(start=10.0, train=once)))
     assert not list(one_class_from_the_start(run(start=100.0)))
