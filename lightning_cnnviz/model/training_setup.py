@@ -27,6 +27,7 @@ class LayerSetup(NamedTuple):
         constant: Whether all of its weights have the same value.
         untrained: Whether its weights are distributed as a usual initialisation leaves them, and no copy of those of a
             layer that is trained, which they are to follow.
+        weights: Their number.
     """
 
     kind: str
@@ -36,6 +37,7 @@ class LayerSetup(NamedTuple):
     scale: float
     constant: bool
     untrained: bool
+    weights: int = 0
 
 
 class OptimizerSetup(NamedTuple):
@@ -159,7 +161,9 @@ def _setup(kind: str, weight: nn.Parameter, optimized: bool) -> LayerSetup:
     values = weight.detach()
     scale = float(values.float().std(unbiased=False)) / math.sqrt(2 / max(values[0].numel(), 1))
     constant = bool((values == values.flatten()[0]).all())
-    return LayerSetup(kind, weight.requires_grad, optimized, len(values), scale, constant, is_untrained(values))
+    return LayerSetup(
+        kind, weight.requires_grad, optimized, len(values), scale, constant, is_untrained(values), values.numel()
+    )
 
 
 def _are_equal(weight: Tensor, other: Tensor) -> bool:

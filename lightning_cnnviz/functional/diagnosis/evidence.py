@@ -171,6 +171,16 @@ class ScoreLook:
         return float(known.mean()) if len(known) else math.nan
 
     @property
+    def beats_chance(self) -> bool:
+        """Whether the loss, by three times the error of its mean, or the accuracy, by four, is better than chance."""
+        if not self.samples:
+            return False
+        shares = self.class_counts[self.class_counts > 0] / self.samples
+        chance, most = float(-(shares * np.log(shares)).sum()), float(shares.max())
+        accurate = self.accuracy > most + 4 * math.sqrt(most * (1 - most) / self.samples)
+        return accurate or self.mean_loss < chance - 3 * float(self.losses.std()) / math.sqrt(self.samples)
+
+    @property
     def class_counts(self) -> IntArray:
         """Number of samples of each class."""
         return np.bincount(self.true, minlength=self.classes)
@@ -277,7 +287,8 @@ class Evidence:
     def is_stuck(self) -> bool:
         """Whether a classifier is hardly better than chance, or another loss no lower than at the start, by now."""
         if self.recent_scores is not None:
-            return self.step >= 60 and not self.recent_cross_entropy < 0.93 * self.chance
+            at_chance = self.step >= 60 and not self.recent_cross_entropy < 0.93 * self.chance
+            return at_chance and (self.plain_loss or not self._fell)
         return self._never_fell
 
     @property
@@ -298,6 +309,35 @@ class Evidence:
         """Cross-entropy of the last training batches, in nats; NaN if not known."""
         recent = self.recent_scores
         return math.nan if recent is None else recent.mean_loss
+
+    @cached_property
+    def beats_chance(self) -> bool:
+        """Whether a classifier was better than chance in a validation or, without one, is so in training.
+
+        So it is where inputs tell little of the class, but not where the training is only learnt by heart.
+        """
+        judged = [one for one in self.validations if one.samples >= 100]
+        if not judged and self.scores:
+            judged = [ScoreLook.sum_of(self.scores[-20:])]
+        return any(one.beats_chance for one in judged)
+
+    @cached_property
+    def plain_loss(self) -> bool:
+        """Whether the loss is the cross-entropy with the classes of the batch and nothing else, as far as can be told.
+
+        It is not where images are mixed and the loss knows, where classes or samples are weighted, or labels smoothed.
+        """
+        facts = [one for one in self.loss_facts if one.kind == "classes"]
+        return (
+            len(facts) == 1
+            and not facts[0].weights
+            and abs(self.recent_loss(100) / self.recent_cross_entropy - 1) < 0.15
+        )
+
+    @property
+    def _fell(self) -> bool:
+        """Whether the loss is a tenth lower than at the start."""
+        return bool(np.median(self.losses[-50:]) < 0.9 * np.median(self.losses[:10])) if len(self.losses) else False
 
     @property
     def _never_fell(self) -> bool:

@@ -74,24 +74,30 @@ def dropout_too_strong(evidence: Evidence) -> Iterable[Observation]:
 
 
 def underfitting(evidence: Evidence) -> Iterable[Observation]:
-    """A classifier gets no better, neither in training nor in validation, though its loss is still high.
+    """A small classifier gets no better, neither in training nor in validation, though its loss is still high.
 
-    Not told of two classes, which data may not tell apart, of networks of which a part is frozen on purpose, with a
-    learning rate that has been lowered, or with dropout, which alone raises the loss of the training.
+    Small are networks with less than a tenth of a weight for each sample: of larger ones it cannot be known whether
+    the data tell classes apart any better. Not told of two classes, of networks of which a part is frozen on purpose,
+    with a learning rate that has been lowered, or with dropout, which alone raises the loss of the training.
     """
     last, layers = evidence.recent_scores, evidence.setup.layers.values()
     if evidence.step < 250 or evidence.is_stuck or not evidence.is_slow or last is None or last.classes < 3:
         return
     if evidence.setup.dropout >= 0.5 or not all(one.trainable for one in layers) or _has_slowed_down(evidence):
         return
+    weights, samples = sum(one.weights for one in layers), evidence.setup.epoch_steps * evidence.setup.batch_size
     vals = [one.mean_loss for one in evidence.validations[-2:]]
-    if vals and (vals[-1] < 0.8 * last.mean_loss or vals[-1] < 0.95 * vals[0]):
+    if (
+        not 0 < weights < 0.1 * samples
+        or (vals and vals[-1] < 0.8 * last.mean_loss)
+        or (vals and vals[-1] < 0.95 * vals[0])
+    ):
         return
     quarter = len(evidence.losses) // 4
     before, now = evidence.losses[-2 * quarter : -quarter], evidence.losses[-quarter:]
     fall = 1 - now.mean() / before.mean()
     error = ((now.var() + before.var()) / quarter) ** 0.5 / before.mean()
-    if fall + 2 * error < 0.05:  # with an error of the mean that is small enough to tell
+    if fall + 2 * error < 0.03:  # with an error of the mean that is small enough to tell
         since = int(evidence.loss_steps[-2 * quarter])
         words = f"The loss was {before.mean():.3g} in the quarter before the last, and is {now.mean():.3g} in that; "
         words += f"accuracy {last.accuracy:.0%}."

@@ -13,16 +13,19 @@ from lightning_cnnviz.functional.diagnosis.rules.inputs import mistakes_are_rand
 def labels_do_not_fit(evidence: Evidence) -> Iterable[Observation]:
     """In mistakes of the training the given class ranks as if drawn at random, though the network is trained.
 
-    So it does in a network that has learned nothing yet: then many samples must have been of no use.
+    So it does in a network that has learned nothing yet, then many samples must have been of no use; and where inputs
+    tell little of the class, then most of it is mistaken, in validation as well.
     """
     scores = evidence.recent_scores
-    if scores is not None and not _learned_classes(scores) and not evidence.saw_enough:
+    if scores is None or not (
+        _learned_classes(evidence, scores) or (evidence.saw_enough and not evidence.beats_chance)
+    ):
         return
     ratios = [ratio for _, ratio, _ in evidence.update_ratios]
-    if scores is None or not mistakes_are_random(evidence) or not ratios or not 2e-4 < float(np.median(ratios)) < 0.1:
+    if not mistakes_are_random(evidence) or not ratios or not 2e-4 < float(np.median(ratios)) < 0.1:
         return
-    if _predicts_one_class(evidence) and abs(evidence.recent_loss() / scores.mean_loss - 1) > 0.3:
-        return  # the loss counts samples unequally
+    if not evidence.plain_loss:
+        return
     words = f"Accuracy in training is {scores.accuracy:.0%}; in mistakes the given class is at {scores.mean_rank:.2f} "
     words += "among the others (0 is second best, 0.5 is random)."
     val = evidence.validations[-1] if evidence.validations else None
@@ -31,11 +34,13 @@ def labels_do_not_fit(evidence: Evidence) -> Iterable[Observation]:
     yield Observation("labels_do_not_fit", words, 120, numbers={"rank": scores.mean_rank})
 
 
-def _learned_classes(scores: ScoreLook) -> bool:
-    """Whether the accuracy is above that of always giving the most frequent class, by more than chance explains."""
+def _learned_classes(evidence: Evidence, scores: ScoreLook) -> bool:
+    """Whether classes are told well, in training or in a validation that is better than the training."""
     share = float(scores.class_counts.max() / scores.samples)
     error = math.sqrt(share * (1 - share) / scores.samples)
-    return scores.accuracy > share + 4 * error
+    val = evidence.validations[-1] if evidence.validations else None
+    told = val is not None and val.samples >= 50 and val.accuracy > scores.accuracy + 0.1
+    return scores.accuracy > share + 4 * error and (told or scores.accuracy > max(0.4, 3 * share))
 
 
 def labels_shifted(evidence: Evidence) -> Iterable[Observation]:

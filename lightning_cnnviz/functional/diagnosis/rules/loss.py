@@ -73,11 +73,18 @@ def loss_does_not_fall(evidence: Evidence) -> Iterable[Observation]:
     elif len(evidence.losses) >= 20 and np.ptp(evidence.losses) == 0:
         words = f"The loss is exactly {evidence.losses[-1]:.4g} in all {len(evidence.losses)} steps."
         yield Observation("loss_does_not_fall", words, 1, sure="certain")
-    elif evidence.recent_scores is not None and evidence.is_stuck and evidence.saw_enough:
+    elif evidence.recent_scores is not None and evidence.is_stuck and evidence.saw_enough and not _learns(evidence):
         words = (
             f"Cross-entropy {evidence.recent_cross_entropy:.3g}; always guessing by frequency: {evidence.chance:.3g}."
         )
         yield Observation("loss_does_not_fall", words, 60, numbers={"loss": evidence.recent_cross_entropy})
+
+
+def _learns(evidence: Evidence) -> bool:
+    """Whether a classifier is better than chance, if by little: in validation, or by the mean of many batches."""
+    losses = evidence.losses[-100:]
+    lower = bool(losses.mean() < evidence.chance - 4 * losses.std() / len(losses) ** 0.5)
+    return evidence.beats_chance or (lower and evidence.plain_loss)
 
 
 CAUSES = (softmax_before_loss, wrong_loss, non_finite, half_precision_underflow)

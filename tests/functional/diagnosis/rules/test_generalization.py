@@ -59,8 +59,13 @@ def test_strong_dropout_is_told_where_training_is_worse():
     assert not list(dropout_too_strong(run(0.8, setup={"dropout": 0.8})))
 
 
-def high(**options):
-    return run(1.6, **{"losses": np.full(300, 1.6), "vals": [scores(300, 1.6, samples=200)], **options})
+def high(setup=None, weights=100, **options):
+    layers = {"layers": {"fc1": LAYER._replace(weights=weights), "fc2": LAYER}, "epoch_steps": 100}
+    return run(
+        1.6,
+        setup={**layers, **(setup or {})},
+        **{"losses": np.full(300, 1.6), "vals": [scores(300, 1.6, samples=200)], **options},
+    )
 
 
 def test_a_high_loss_that_no_longer_falls_is_told():
@@ -69,12 +74,13 @@ def test_a_high_loss_that_no_longer_falls_is_told():
     assert not list(underfitting(high(losses=np.linspace(2.2, 1.5, 300))))
     noisy = 1.6 + np.random.default_rng(0).normal(0, 0.5, 300)
     assert not list(underfitting(high(losses=noisy)))  # whether it falls cannot be told
+    assert not list(underfitting(high(weights=10_000)))  # the data may not tell classes apart any better
 
 
 def test_a_high_loss_that_has_another_reason_is_not_told_of_the_network():
     assert not list(underfitting(high(vals=[scores(300, 0.8, samples=200)])))
     assert not list(underfitting(high(setup={"dropout": 0.5})))
-    frozen = {"layers": {"conv1": LAYER._replace(trainable=False), "fc2": LAYER}}
+    frozen = {"layers": {"fc1": LAYER._replace(trainable=False, weights=100)}}
     assert not list(underfitting(high(setup=frozen)))
     slowed = [look(step, learning_rates=(1 / step,)) for step in (1, 2, 4, 100, 300)]
     assert not list(underfitting(high(looks=slowed)))

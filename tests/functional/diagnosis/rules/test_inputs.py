@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from helpers.evidence import looks_with, run, scores, stuck
+from helpers.evidence import FACTS, looks_with, run, scores, stuck
 
 from lightning_cnnviz.functional.diagnosis.rules.inputs import (
     augmentation_destroys_labels,
@@ -12,7 +12,6 @@ from lightning_cnnviz.functional.diagnosis.rules.inputs import (
     leakage,
     preprocessing_differs,
 )
-from lightning_cnnviz.model.loss_facts import LossFacts
 
 
 @pytest.mark.parametrize(
@@ -43,19 +42,19 @@ def test_other_inputs_in_validation_are_told_if_it_is_worse():
 
 def test_other_inputs_in_training_are_told_of_augmentation_if_little_is_learned():
     other = [scores(300, 2.3, 0.1, samples=200, roughness=0.1)]
-    assert list(augmentation_destroys_labels(stuck(vals=other)))
+    random = [scores(step, 2.3, 0.1, rank=0.4) for step in range(5, 301, 5)]
+    assert list(augmentation_destroys_labels(stuck(train=random, vals=other)))
+    hard = [scores(step, 1.6, 0.4, rank=0.2) for step in range(5, 301, 5)]
+    assert not list(augmentation_destroys_labels(run(1.6, train=hard, vals=other)))
     assert not list(preprocessing_differs(stuck(vals=other)))
     assert not list(augmentation_destroys_labels(run(vals=other)))
 
 
 def test_images_of_a_single_colour_are_told_of_augmentation():
-    smooth = [scores(step, 2.3, 0.1, roughness=0.0) for step in range(5, 301, 5)]
+    smooth = [scores(step, 2.3, 0.1, rank=0.4, roughness=0.0) for step in range(5, 301, 5)]
     assert list(augmentation_destroys_labels(stuck(train=smooth)))
-    unknown = [scores(step, 2.3, 0.1, roughness=math.nan) for step in range(5, 301, 5)]
+    unknown = [scores(step, 2.3, 0.1, rank=0.4, roughness=math.nan) for step in range(5, 301, 5)]
     assert not list(augmentation_destroys_labels(stuck(train=unknown)))
-
-
-FACTS = LossFacts("cross_entropy", "classes", 10, True, "", 0)
 
 
 def guessed(rank=0.3, accuracy=0.5, loss=1.6, received=1.0, facts=(FACTS,), **options):

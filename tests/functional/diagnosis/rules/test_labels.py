@@ -1,7 +1,7 @@
 """Rules about labels and the order in which they come."""
 
 import numpy as np
-from helpers.evidence import run, scores, stuck
+from helpers.evidence import FACTS, run, scores, stuck
 
 from lightning_cnnviz.functional.diagnosis.rules.labels import (
     class_imbalance,
@@ -13,43 +13,60 @@ from lightning_cnnviz.functional.diagnosis.rules.labels import (
     one_class_predicted,
     sorted_batches,
 )
-from lightning_cnnviz.model.loss_facts import LossFacts
 
 
 def trained(loss, **options):
     return [scores(step, loss, **options) for step in range(5, 301, 5)]
 
 
+def noisy(loss, accuracy, vals=None, **options):
+    """A run whose labels are as random as its accuracy tells."""
+    vals = [scores(300, loss, accuracy, samples=200)] if vals is None else vals
+    return run(loss, train=trained(loss, accuracy=accuracy, rank=0.5), vals=vals, **options)
+
+
 def test_random_ranks_in_mistakes_are_told_of_labels():
-    assert list(labels_do_not_fit(run(train=trained(1.5, accuracy=0.5, rank=0.5))))
-    assert not list(labels_do_not_fit(run(train=trained(1.5, accuracy=0.5, rank=0.2))))
+    assert list(labels_do_not_fit(noisy(1.5, 0.5)))
+    assert not list(labels_do_not_fit(run(1.5, train=trained(1.5, accuracy=0.5, rank=0.2))))
     assert not list(labels_do_not_fit(run(train=trained(0.1, accuracy=0.99, rank=0.5))))
+
+
+def test_inputs_that_tell_little_of_the_class_are_no_wrong_labels():
+    assert not list(labels_do_not_fit(noisy(2.2, 0.3)))
+    assert list(labels_do_not_fit(noisy(2.2, 0.3, [scores(300, 1.0, 0.8, samples=200)])))  # in training only
+    learnt_by_heart = noisy(2.2, 0.2, [scores(300, 2.6, 0.1, samples=200)])
+    assert list(labels_do_not_fit(learnt_by_heart))
+
+
+def test_a_loss_that_counts_labels_otherwise_says_nothing_of_them():
+    assert not list(labels_do_not_fit(noisy(1.5, 0.5, loss_facts=[FACTS, FACTS])))  # as with mixed images
+    assert not list(labels_do_not_fit(noisy(1.5, 0.5, loss_facts=[FACTS._replace(weights=(1.0,) * 10)])))
+    assert not list(labels_do_not_fit(noisy(1.5, 0.5, losses=np.full(300, 0.7))))
 
 
 def test_labels_are_not_blamed_before_a_network_has_learned_something_or_seen_many_samples():
     def random(samples):
-        return run(train=trained(2.3, accuracy=0.1, rank=0.5), setup={"batch_size": samples})
+        return noisy(2.31, 0.1, setup={"batch_size": samples})
 
     assert list(labels_do_not_fit(random(64)))
     assert not list(labels_do_not_fit(random(8)))
     hundred = trained(4.6, accuracy=0.01, rank=0.5, classes=100)
-    assert not list(labels_do_not_fit(run(train=hundred, setup={"batch_size": 64})))
+    assert not list(labels_do_not_fit(run(4.6, train=hundred, vals=[], setup={"batch_size": 64})))
 
 
 def test_a_class_that_outweighs_all_others_in_the_loss_is_told():
     one = [scores(step, 2.0, predicted=np.full(64, 3)) for step in range(5, 301, 5)]
-    facts = LossFacts("cross_entropy", "classes", 10, True, "", 0)
 
     def weighted(weight, train=one):
         weights = tuple(weight if name == 3 else 1.0 for name in range(10))
-        return list(one_class_outweighs(run(train=train, loss_facts=[facts._replace(weights=weights)])))
+        return list(one_class_outweighs(run(train=train, loss_facts=[FACTS._replace(weights=weights)])))
 
     (found,) = weighted(1000)
     assert (found.rule, found.sure) == ("one_class_predicted", "certain")
     assert found.numbers["weight"] > 0.99
     assert not weighted(10)
     assert not weighted(1000, trained(0.5, accuracy=0.9))
-    assert not list(one_class_outweighs(run(train=one, loss_facts=[facts])))
+    assert not list(one_class_outweighs(run(train=one)))
 
 
 def test_a_permutation_of_classes_in_validation_is_told():
