@@ -83,6 +83,8 @@ def loss_does_not_fall(evidence: Evidence) -> Iterable[Observation]:
 def _learns(evidence: Evidence) -> bool:
     """Whether a classifier is better than chance, if by little: in validation, or by the mean of many batches."""
     losses = evidence.losses[-100:]
+    if not len(losses):
+        return evidence.beats_chance
     lower = bool(losses.mean() < evidence.chance - 4 * losses.std() / len(losses) ** 0.5)
     return evidence.beats_chance or (lower and evidence.plain_loss)
 
