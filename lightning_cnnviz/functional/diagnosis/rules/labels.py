@@ -146,7 +146,7 @@ def one_class_outweighs(evidence: Evidence) -> Iterable[Observation]:
 
 def one_class_predicted(evidence: Evidence) -> Iterable[Observation]:
     """All predictions are the same class, though there are several."""
-    if _predicts_one_class(evidence):
+    if evidence.saw_enough and _predicts_one_class(evidence):
         look = evidence.validations[-1] if evidence.validations else evidence.recent_scores
         assert look is not None
         share = np.bincount(look.predicted) / look.samples
@@ -156,7 +156,7 @@ def one_class_predicted(evidence: Evidence) -> Iterable[Observation]:
 
 def _predicts_one_class(evidence: Evidence) -> bool:
     judged, recent = evidence.validations[-1:], evidence.recent_scores
-    if recent is None or evidence.step < 120:
+    if recent is None:
         return False
     looks = [recent, *(one for one in judged if one.samples >= 100)]
     shares = [np.bincount(look.predicted) / look.samples for look in looks]
