@@ -31,7 +31,7 @@ from lightning_cnnviz.model.torch_internals import unscales_in_step
 from lightning_cnnviz.output.writer import Writer
 from lightning_cnnviz.statistics.look_pace import next_look, scores_every
 from lightning_cnnviz.statistics.run_evidence import RunEvidence
-from lightning_cnnviz.statistics.run_setup import is_half, run_setup
+from lightning_cnnviz.statistics.run_setup import is_half, run_setup, validation_loss
 from lightning_cnnviz.statistics.step_look import StepLook
 
 MAX_VALIDATION_BATCHES = 16
@@ -101,6 +101,7 @@ class Diagnosis(GuardedCallback):
         self._step = self._first_step = self._next_look = self._judged = self._written = 0
         self._stepped: set[int] = set()  # optimizers that step in this batch, and in the one before
         self._stepped_before: set[int] = set()
+        self._clears_next = False  # whether the batch after a step is to be looked at, with which gradients begin anew
         self._reset()
 
     @property
@@ -189,6 +190,10 @@ class Diagnosis(GuardedCallback):
                     self._run.add_graph(loss_facts(loss, self._batch), graph_facts(loss))
                 if self._look is not None and self._look.begun:
                     self._look.before_backward(one for one in trainer.optimizers if id(one) in self._stepped_before)
+        if self._clears_next and self._stepped_before and self._look is not None:
+            self._clears_next = False
+            with self._guard():
+                self._look.begin_accumulating(one for one in trainer.optimizers if id(one) in self._stepped_before)
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         """Reads the gradients, which are accumulated, unscaled and not yet clipped at this point."""
@@ -254,7 +259,7 @@ class Diagnosis(GuardedCallback):
         """Judges the run so far."""
         if self._run is not None and not trainer.sanity_checking:
             with self._guard():
-                self._run.end_validation()
+                self._run.end_validation(logged_step(trainer), validation_loss(trainer))
                 self._judge(trainer)
             self._log_cost(trainer)
 
@@ -285,6 +290,7 @@ class Diagnosis(GuardedCallback):
         self._listener = ScoreListener(self.inputs, self.targets, LossEvidence())
         self._listens = self._told = False  # whether the loss has told what it compares
         self._stepped, self._stepped_before = set(), set()
+        self._clears_next = False
         self._costed = 0, 0.0
         self._batches = self._next_batch = 0
         self._step = self._first_step = self._next_look = self._judged = self._written = 0
@@ -313,6 +319,7 @@ class Diagnosis(GuardedCallback):
         self._next_look = self._first_step + next_look(done)
         self._next_batch = self._batches + self._next_look - self._step
         self._run.add_look(self._look.end(self._step, trainer.optimizers))
+        self._clears_next = trainer.accumulate_grad_batches > 1 and self._run.setup.automatic
         if done >= JUDGED_AGAIN * self._judged:
             self._judge(trainer)
 
@@ -321,7 +328,7 @@ class Diagnosis(GuardedCallback):
         assert self._run is not None
         step = logged_step(trainer)
         self._judged = step - self._first_step
-        seen = [one for one in observe(self._run.evidence(step)) if one.rule not in self.ignore]
+        seen = [one for one in observe(self._run.evidence(step), self.account.keeps) if one.rule not in self.ignore]
         new = self._history.update(seen, step)
         for finding in new:
             rank_zero_warn(f"Diagnosis at step {step}: {finding.sentence()}")

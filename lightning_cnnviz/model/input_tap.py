@@ -25,6 +25,7 @@ class NormalizationLook(NamedTuple):
         distance: Median over channels of |running mean − batch mean| / batch deviation.
         ratio: Median over channels of |log(running variance / batch variance)|.
         batches: Batches that the running statistics have seen.
+        remembered: Weight of what the running statistics were at first in what they are now, 0…1.
     """
 
     samples: int
@@ -32,6 +33,7 @@ class NormalizationLook(NamedTuple):
     distance: float
     ratio: float
     batches: int
+    remembered: float = 0.0
 
 
 class InputTap:
@@ -53,7 +55,7 @@ class InputTap:
     def __init__(self, layers: dict[str, nn.Module], normalizations: dict[str, nn.Module]) -> None:
         self._received: Tensor | None = None
         self._heard = False
-        self._batches: dict[str, tuple[tuple[int, ...], Tensor]] = {}
+        self._batches: dict[str, tuple[tuple[int, ...], float | None, Tensor]] = {}
         self._error: Exception | None = None
         self._active = True
         self._handles: list[RemovableHandle] = []
@@ -81,10 +83,12 @@ class InputTap:
     def normalizations(self) -> dict[str, NormalizationLook]:
         """What each batch normalisation did, those that used the batch's statistics."""
         found = {}
-        for name, (shape, facts) in self._batches.items():
+        for name, (shape, momentum, facts) in self._batches.items():
             distance, ratio, batches = facts.tolist()
             values = torch.Size(shape).numel() // max(shape[1], 1)
-            found[name] = NormalizationLook(shape[0], values, distance, ratio, int(batches))
+            # With a momentum of None the statistics are means over all batches.
+            remembered = (1 - momentum) ** batches if momentum is not None else float(batches == 0)
+            found[name] = NormalizationLook(shape[0], values, distance, ratio, int(batches), remembered)
         return found
 
     def __getstate__(self) -> dict[str, Any]:
@@ -127,7 +131,8 @@ class InputTap:
         distance = ((mean - center).abs() / var.sqrt()).median()
         ratio = ((variance + VARIANCE) / var).log().abs().median()
         batches = module.num_batches_tracked if module.num_batches_tracked is not None else torch.zeros(())
-        self._batches[name] = tuple(given.shape), torch.stack([distance, ratio, batches.to(distance)])
+        facts = torch.stack([distance, ratio, batches.to(distance)])
+        self._batches[name] = tuple(given.shape), module.momentum, facts
 
 
 def left_in_evaluation(module: nn.Module) -> dict[str, str]:

@@ -4,7 +4,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from torch import Tensor
 
-from lightning_cnnviz.model.torch_internals import compared_tensors, graph_below
+from lightning_cnnviz.model.torch_internals import class_weights, compared_tensors, graph_below
 
 LossKind: TypeAlias = Literal["classes", "logits", "probabilities", "values"]
 """Of the targets and scores: class indices and a score per class, or 0 and 1 and a logit or a probability each, or
@@ -30,12 +30,14 @@ class LossCall(NamedTuple):
         kind: What scores and targets are.
         scores: Shape (samples, ...); detached. For a cross-entropy the logarithms of the probabilities.
         targets: Shape (samples,) for `"classes"`, otherwise that of the scores; detached.
+        weights: Weight of each class in a cross-entropy, shape (classes,); None where all weigh the same.
     """
 
     name: str
     kind: LossKind
     scores: Tensor
     targets: Tensor
+    weights: Tensor | None = None
 
 
 def loss_calls(loss: Tensor) -> list[LossCall]:
@@ -59,7 +61,8 @@ def loss_calls(loss: Tensor) -> list[LossCall]:
             scores, targets = (tensor.detach() for tensor in compared)
             if kind != "classes" and _are_one_hot(targets):
                 kind, targets = "classes", targets.argmax(dim=1)
-            found.append(LossCall(name, kind, scores, targets))
+            weights = class_weights(node) if name == "cross_entropy" else None
+            found.append(LossCall(name, kind, scores, targets, weights))
     return found
 
 

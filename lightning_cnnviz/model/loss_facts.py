@@ -22,6 +22,7 @@ class LossFacts(NamedTuple):
         after_softmax: Name of the function that made probabilities of the scores before; empty if there is none.
         class_indices: Of `"values"`: how many different class indices of the batch are the targets; 0 if they are not.
         beyond: Of logits and probabilities: whether targets lie outside of 0…1.
+        weights: Weight of each class, of a cross-entropy; empty where all weigh the same.
     """
 
     name: str
@@ -31,6 +32,7 @@ class LossFacts(NamedTuple):
     after_softmax: str
     class_indices: int
     beyond: bool = False
+    weights: tuple[float, ...] = ()
 
 
 class GraphFacts(NamedTuple):
@@ -136,7 +138,8 @@ def _facts(call: LossCall, doubled: str, batch: Any) -> LossFacts:
     shares = call.kind in ("logits", "probabilities")
     beyond = shares and bool(((call.targets < 0) | (call.targets > 1)).any())
     after = doubled if call.kind != "values" else ""
-    return LossFacts(call.name, call.kind, outputs, logarithms, after, indices, beyond)
+    weights = () if call.weights is None else tuple(map(float, call.weights.tolist()))
+    return LossFacts(call.name, call.kind, outputs, logarithms, after, indices, beyond, weights)
 
 
 def _class_indices(call: LossCall, batch: Any) -> int:
@@ -148,7 +151,8 @@ def _class_indices(call: LossCall, batch: Any) -> int:
         whole = tensor.flatten().double().cpu()
         if len(whole) and targets.numel() % len(whole) == 0 and _repeats(targets, whole):
             distinct = torch.unique(whole)
-            return len(distinct) if float(distinct.min()) >= 0 and float(distinct.max()) < 100 else 0
+            # Classes are counted from 0, and a batch has most of them; ages and ratings are not.
+            return len(distinct) if float(distinct.min()) == 0 and float(distinct.max()) < 2 * len(distinct) else 0
     return 0
 
 

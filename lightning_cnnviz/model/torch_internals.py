@@ -219,6 +219,24 @@ def compared_tensors(node: Node) -> tuple[Tensor, Tensor] | None:
         return None
 
 
+def class_weights(node: Node) -> Tensor | None:
+    """The weights of the classes that the node of a loss keeps, shape (classes,); None if there are none.
+
+    Example:
+        >>> scores = torch.zeros(1, 2, requires_grad=True).log_softmax(1)
+        >>> loss = nn.functional.nll_loss(scores, torch.tensor([1]), weight=torch.tensor([1.0, 9.0]))
+        >>> class_weights(loss.grad_fn)
+        tensor([1., 9.])
+    """
+    try:
+        if getattr(node._raw_saved_weight, "unpack_hook", None) is not None:  # type: ignore[attr-defined]
+            return None
+        weights: Tensor | None = node._saved_weight  # type: ignore[attr-defined]
+        return weights
+    except (AttributeError, RuntimeError):  # not kept, or freed or overwritten meanwhile
+        return None
+
+
 class WritesRefused(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Context in which an operation that would write into the memory of given tensors raises an error instead.
 

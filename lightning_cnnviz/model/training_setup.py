@@ -25,7 +25,9 @@ class LayerSetup(NamedTuple):
         units: Number of its outputs: channels or features.
         scale: Standard deviation of its weights as a multiple of √(2 / inputs of a unit), He's initialisation.
         constant: Whether all of its weights have the same value.
-        untrained: Whether its weights are distributed as a usual initialisation leaves them.
+        untrained: Whether its weights are distributed as a usual initialisation leaves them, and no copy of those of a
+            layer that is trained, which they are to follow.
+        weights: Their number.
     """
 
     kind: str
@@ -35,6 +37,7 @@ class LayerSetup(NamedTuple):
     scale: float
     constant: bool
     untrained: bool
+    weights: int = 0
 
 
 class OptimizerSetup(NamedTuple):
@@ -61,11 +64,16 @@ def layer_setups(module: nn.Module, optimizers: Sequence[Optimizer]) -> dict[str
         (True, False, True)
     """
     owned = {id(parameter) for optimizer in optimizers for parameter in parameters_of(optimizer)}
-    parts = dict(module.named_modules())
-    return {
+    parts, weights = dict(module.named_modules()), weights_by_layer(module)
+    found = {
         name: _setup(type(parts[owner_of(name, parts)]).__name__, weight, id(weight) in owned)
-        for name, weight in weights_by_layer(module).items()
+        for name, weight in weights.items()
     }
+    trained = [weights[name] for name, one in found.items() if one.trainable]
+    for name, one in found.items():
+        if one.untrained and not one.trainable and any(_are_equal(weights[name], other) for other in trained):
+            found[name] = one._replace(untrained=False)
+    return found
 
 
 def weights_by_layer(module: nn.Module) -> dict[str, nn.Parameter]:
@@ -153,7 +161,14 @@ def _setup(kind: str, weight: nn.Parameter, optimized: bool) -> LayerSetup:
     values = weight.detach()
     scale = float(values.float().std(unbiased=False)) / math.sqrt(2 / max(values[0].numel(), 1))
     constant = bool((values == values.flatten()[0]).all())
-    return LayerSetup(kind, weight.requires_grad, optimized, len(values), scale, constant, is_untrained(values))
+    return LayerSetup(
+        kind, weight.requires_grad, optimized, len(values), scale, constant, is_untrained(values), values.numel()
+    )
+
+
+def _are_equal(weight: Tensor, other: Tensor) -> bool:
+    alike = weight.shape == other.shape and weight.device == other.device and weight.dtype == other.dtype
+    return alike and torch.equal(weight, other)
 
 
 @torch.no_grad()

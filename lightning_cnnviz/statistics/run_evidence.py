@@ -72,8 +72,10 @@ class RunEvidence:
         if self._training_samples and not self._known.validations:
             self._hashes.add(batch.inputs, "val")
 
-    def end_validation(self) -> None:
-        """Ends a validation."""
+    def end_validation(self, step: int = 0, loss: float = math.nan) -> None:
+        """Ends a validation at an optimizer step, with the loss that the module has logged, if there is one."""
+        if not math.isnan(loss):
+            self._known.validation_losses = [*self._known.validation_losses, (step, loss)]
         if looks := self._validation.read():
             self._known.validations = [*self._known.validations, ScoreLook.sum_of(looks)]
 

@@ -7,6 +7,7 @@ from pytorch_lightning import LightningModule, Trainer
 
 from lightning_cnnviz.data.data_setup import data_setup, shared_samples
 from lightning_cnnviz.data.datasets import find_class_names, first_loader
+from lightning_cnnviz.functional.curves import find_metric
 from lightning_cnnviz.functional.diagnosis.evidence import Setup
 from lightning_cnnviz.model.input_tap import DROPOUTS, BatchNorm
 from lightning_cnnviz.model.sharding import is_sharded
@@ -44,6 +45,7 @@ def run_setup(trainer: Trainer, module: LightningModule) -> Setup:
         data.batch_size,
         math.nan if trainer.overfit_batches else shared_samples(train, val),  # type: ignore[attr-defined]
         names is not None,
+        any(config.reduce_on_plateau for config in trainer.lr_scheduler_configs),
     )
 
 
@@ -55,6 +57,21 @@ def _planned_steps(trainer: Trainer) -> float:
     kinds = {base.__name__ for callback in trainer.callbacks for base in type(callback).__mro__}  # type: ignore[attr-defined]
     steps = trainer.estimated_stepping_batches
     return math.inf if "GradientAccumulationScheduler" in kinds or steps < 0 else steps
+
+
+def validation_loss(trainer: Trainer) -> float:
+    """The loss that the module has logged in the validation that ends; NaN if there is none.
+
+    Example:
+        >>> trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+        >>> trainer.callback_metrics["val_loss"] = torch.tensor(2.5)
+        >>> validation_loss(trainer)
+        2.5
+    """
+    # The name has to say the stage: what is named "loss" only may be of the training.
+    logged = trainer.callback_metrics
+    name = find_metric([one for one in logged if "val" in one.lower()], "loss", "val")
+    return math.nan if name is None else float(logged[name])
 
 
 def is_half(trainer: Trainer, module: LightningModule) -> bool:

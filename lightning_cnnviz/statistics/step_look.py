@@ -33,7 +33,8 @@ MAX_VALUES, MAX_PLACES = 256, 64
 
 class _Heard(NamedTuple):
     facts: Tensor
-    values: Tensor
+    values: Tensor  # some of each sample
+    size: int  # values of a sample
 
 
 class StepLook:
@@ -71,6 +72,7 @@ class StepLook:
         self._alike = list(layers)
         self._tap: ActivationTap | None = None
         self._inputs: InputTap | None = None
+        self._left_over: list[Tensor] = []
         self._begin(0)
 
     @property
@@ -104,9 +106,15 @@ class StepLook:
         if self._tap is not None:
             self._tap.listening = False
         for optimizer in stepped:
-            left = [parameter.grad for parameter in parameters_of(optimizer) if parameter.grad is not None]
-            count = (norms(stored(left)) > 0).sum() if left else torch.zeros((), dtype=torch.long)
-            self._uncleared.setdefault(id(optimizer), []).append(count)
+            self._uncleared.setdefault(id(optimizer), []).append(_gradients_of(optimizer))
+
+    def begin_accumulating(self, stepped: Iterable[Optimizer]) -> None:
+        """Counts the gradients that are there as a step's first batch is to be propagated back, for the next look.
+
+        Args:
+            stepped: Optimizers that stepped in the batch before this one.
+        """
+        self._left_over += [_gradients_of(optimizer) for optimizer in stepped]
 
     def before_step(self, optimizer: Optimizer, loss_scale: Tensor | None = None) -> None:
         """Reads the gradients, just before an optimizer step."""
@@ -142,16 +150,28 @@ class StepLook:
             gradients,
             tuple(self._without_gradient),
             float(total),
-            {name: _layer_look(heard) for name, heard in self._heard.items()},
+            self._layer_looks(),
             tuple(self._alike),
             inputs.normalizations(),
             left_in_evaluation(self._module),
             tuple(normalizing_as_in_evaluation(self._module)),
             tuple(float(group["lr"]) for optimizer in optimizers for group in optimizer.param_groups),
             tuple(inputs.received()),
-            max((min(map(int, counts)) for one, counts in self._uncleared.items() if one in self._stepped), default=0),
+            self._count_uncleared(),
             min(self._samples, MAX_SAMPLES),
         )
+
+    def _count_uncleared(self) -> int:
+        counts = [min(map(int, counts)) for one, counts in self._uncleared.items() if one in self._stepped]
+        left_over, self._left_over = self._left_over, []
+        return max([*counts, *map(int, left_over)], default=0)
+
+    def _layer_looks(self) -> dict[str, LayerLook]:
+        looks = {name: _layer_look(heard) for name, heard in self._heard.items()}
+        last = next((name for name in reversed(self._heard) if name in self._layers), None)
+        if last is not None and not looks[last].non_finite:
+            looks[last] = looks[last]._replace(directions=_directions(self._heard[last].values))
+        return looks
 
     def close(self) -> None:
         """Removes the hooks."""
@@ -184,7 +204,7 @@ class StepLook:
         if len(some) < 2:
             variation = torch.full_like(variation, torch.inf)
         facts = torch.stack([std, dead, saturated, low.amin(), high.amax(), variation])
-        self._heard[run.layer] = _Heard(facts, some)
+        self._heard[run.layer] = _Heard(facts, some, values[0].numel())
 
 
 def _at_distances(values: Tensor, most: int) -> Tensor:
@@ -195,10 +215,23 @@ def _at_distances(values: Tensor, most: int) -> Tensor:
     return values[..., ::apart].contiguous()
 
 
+def _gradients_of(optimizer: Optimizer) -> Tensor:
+    """How many parameters of an optimizer have a gradient other than zero."""
+    left = [parameter.grad for parameter in parameters_of(optimizer) if parameter.grad is not None]
+    return (norms(stored(left)) > 0).sum() if left else torch.zeros((), dtype=torch.long)
+
+
 def _layer_look(heard: _Heard) -> LayerLook:
     std, dead, saturated, low, high, variation = heard.facts.tolist()
     if not math.isfinite(low + high):
         missing = int(heard.values.numel() - heard.values.isfinite().sum())
-        return LayerLook(math.nan, dead, saturated, missing, math.nan)
+        return LayerLook(math.nan, dead, saturated, missing, math.nan, heard.size)
     largest = max(abs(low), abs(high))
-    return LayerLook(std, dead, saturated, 0, variation / largest if largest else 0.0)
+    return LayerLook(std, dead, saturated, 0, variation / largest if largest else 0.0, heard.size)
+
+
+def _directions(values: Tensor) -> int:
+    """The rank of values less their mean, shape (samples, values), but for what is due to rounding."""
+    given = values.double().cpu()
+    sizes = torch.linalg.svdvals(given - given.mean(0))
+    return int((sizes > 1e-5 * max(float(given.abs().max()), float(sizes[0]))).sum())

@@ -4,6 +4,7 @@ import json
 import math
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from helpers.diagnosed import Broken, Doubled, hooks_of, rules, told
 from helpers.tab_records import records
@@ -11,9 +12,11 @@ from helpers.tiny import NumbersLogger, TinyNet, events, fit, loaders, trainer
 from pytorch_lightning.loggers import CSVLogger
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_cnnviz import Diagnosis, cnnviz_callbacks
 from lightning_cnnviz.callbacks import diagnosis as this
+from lightning_cnnviz.functional.diagnosis import diagnose
 from lightning_cnnviz.functional.diagnosis.evidence import Evidence
 from lightning_cnnviz.functional.diagnosis.finding import Finding, Observation
 from lightning_cnnviz.statistics.run_evidence import RunEvidence
@@ -180,6 +183,45 @@ def test_faults_of_a_module_are_named_with_the_layers(net, rule, layers, tmp_pat
     assert [(one.rule, one.layers, one.sure) for one in callback.findings()] == [(rule, layers, "certain")]
 
 
+class Curve(pl.LightningModule):
+    """A regression of few noisy values by a network that can learn them by heart."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(8, 128), nn.Tanh(), nn.Linear(128, 1))
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        return F.mse_loss(self.net(x), y)
+
+    def validation_step(self, batch, batch_idx):
+        self.log("val_loss", self.training_step(batch, batch_idx))
+
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.parameters(), lr=0.01)
+
+
+@pytest.mark.parametrize(("samples", "found"), [(24, ["overfitting"]), (2000, [])])
+def test_a_regression_that_learns_its_samples_by_heart_is_told(samples, found, tmp_path):
+    draw = torch.Generator().manual_seed(0)
+    x = torch.randn(samples + 200, 8, generator=draw)
+    y = x[:, :1] + 0.5 * torch.randn(len(x), 1, generator=draw)
+    train = DataLoader(TensorDataset(x[200:], y[200:]), 8, shuffle=True)
+    val = DataLoader(TensorDataset(x[:200], y[:200]), 200)
+    callback = Diagnosis()
+    steps = {"max_steps": 240, "val_check_interval": len(train) if samples == 24 else 30}
+    fit(tmp_path, [callback], model=Curve, data=(train, val), max_epochs=100, **steps)
+    assert rules(callback) == found
+
+
+@pytest.mark.parametrize(("net", "found"), [(Uncleared, ["gradients_not_cleared"]), (TinyNet, [])])
+def test_gradients_that_are_not_cleared_are_seen_where_batches_are_accumulated(net, found, tmp_path):
+    callback = Diagnosis()
+    data = loaders(size=144)
+    fit(tmp_path, [callback], model=net, data=data, max_epochs=3, accumulate_grad_batches=3)
+    assert rules(callback) == found
+
+
 def test_a_layer_that_is_cut_off_the_loss_is_named(tmp_path):
     class Larger(Detached):
         def __init__(self):
@@ -195,18 +237,28 @@ def test_a_layer_that_is_cut_off_the_loss_is_named(tmp_path):
 # ---- it never ends a run
 
 
-def test_a_rule_that_fails_is_told_once_and_the_run_goes_on(tmp_path, monkeypatch, recwarn):
-    def fails(_):
+def test_a_rule_that_fails_is_told_once_and_the_others_go_on(tmp_path, monkeypatch, recwarn):
+    def early(_):
         raise ZeroDivisionError("no such number")
 
-    monkeypatch.setattr(this, "observe", fails)
+    monkeypatch.setattr(diagnose, "CAUSES", (early, *diagnose.CAUSES))
     callback = Diagnosis()
     run = fit(tmp_path, [callback], model=Doubled)
     assert run.global_step == 12
-    assert callback.findings() == []
-    assert told(recwarn.list) == [
-        "Diagnosis failed to look for faults; training continues: ZeroDivisionError: no such number (shown once)"
+    assert rules(callback) == ["softmax_before_loss"]
+    assert [words for words in told(recwarn.list) if "failed" in words] == [
+        "Diagnosis failed to look for faults; training continues: ZeroDivisionError: no such number "
+        "(lost: the rule early; shown once)"
     ]
+
+
+def test_a_rule_that_fails_ends_the_run_if_that_is_asked_for(tmp_path, monkeypatch):
+    def early(_):
+        raise ZeroDivisionError("no such number")
+
+    monkeypatch.setattr(diagnose, "CAUSES", (early,))
+    with pytest.raises(ZeroDivisionError):
+        fit(tmp_path, [Diagnosis(on_error="raise")])
 
 
 @pytest.mark.parametrize("where", ["add_scores", "add_look", "add_loss", "add_graph", "add_validation"])
@@ -225,7 +277,7 @@ def test_evidence_that_fails_leaves_no_hooks_and_the_rest_goes_on(where, tmp_pat
 
 
 def test_whatever_is_observed_is_told_in_order_of_causes(tmp_path, monkeypatch):
-    def seen(evidence: Evidence):
+    def seen(evidence: Evidence, *_):
         if evidence.step >= 2:
             yield Observation("overfitting", "It does.", 2)
         if evidence.step >= 4:

@@ -6,12 +6,14 @@ from dataclasses import replace
 import numpy as np
 
 from lightning_cnnviz.functional.diagnosis.evidence import Evidence, LayerLook, Look, ScoreLook, Setup
+from lightning_cnnviz.model.loss_facts import LossFacts
 from lightning_cnnviz.model.training_setup import LayerSetup
 
 CLASSES = 10
 LAYER = LayerSetup("Conv2d", trainable=True, optimized=True, units=16, scale=0.4, constant=False, untrained=True)
 ROW = {"norm": 0.1, "weight_norm": 1.0, "update_ratio": 1e-3, "zero_share": 0.0, "max_abs": 0.1}
 GOOD = LayerLook(std=1.0, dead=0.0, saturated=math.nan, non_finite=0, variation=1.0)
+FACTS = LossFacts("cross_entropy", "classes", CLASSES, True, "", 0)
 NAMES = ("conv1", "conv2", "fc1", "fc2")
 
 
@@ -66,6 +68,7 @@ def run(loss=0.2, *, steps=300, start=2.3, setup=None, looks=None, vals=None, tr
             "looks": [look(step) for step in steps_looked_at] if looks is None else looks,
             "scores": train,
             "validations": vals,
+            "loss_facts": [FACTS],
             **changes,
         },
     )

@@ -41,6 +41,19 @@ def test_distances_are_those_of_numpy_before_the_update(norm, shape):
     assert found.ratio == pytest.approx(np.median(np.abs(np.log(variance / values.var(1)))), rel=1e-3)
 
 
+@pytest.mark.parametrize(("momentum", "left"), [(0.1, 0.729), (0.0, 1.0), (1.0, 0.0), (None, 0.0)])
+def test_what_is_left_of_the_initial_statistics_is_what_they_still_weigh(momentum, left):
+    norm = nn.BatchNorm1d(4, momentum=momentum)
+    norm.running_mean.fill_(1e4)
+    for number in range(3):
+        norm(random(16, 4, seed=number))
+    assert norm.running_mean.mean() / 1e4 == pytest.approx(left, abs=1e-3)
+    tap = InputTap({}, {"0": norm})
+    norm(random(16, 4))
+    tap.close()
+    assert tap.normalizations()["0"].remembered == pytest.approx(left)
+
+
 def test_normalisations_that_do_not_use_the_batch_are_left_out():
     frozen, untracked = nn.BatchNorm1d(4).eval(), nn.BatchNorm1d(4, track_running_stats=False)
     tap = InputTap({}, {"a": frozen, "b": untracked})

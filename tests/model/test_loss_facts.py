@@ -89,6 +89,11 @@ def test_class_indices_that_are_taken_for_amounts():
     }
     for name, loss in indices.items():
         assert [one.class_indices for one in loss_facts(loss, batch)] == [3], name
+    for words, numbers in {"ratings": [1, 5, 3, 4, 2, 5], "ages": [31, 4, 62, 18, 0, 47]}.items():
+        given = torch.tensor(numbers)
+        assert [one.class_indices for one in loss_facts(F.mse_loss(scores(1)[:, 0], given.float()), [given])] == [0], (
+            words
+        )
     amounts = F.mse_loss(scores(1)[:, 0], torch.rand(6))
     assert [one.class_indices for one in loss_facts(amounts, batch)] == [0]
     one_hot = F.mse_loss(scores(), F.one_hot(CLASSES).float())
@@ -213,3 +218,9 @@ def test_nothing_is_changed_and_the_loss_can_still_be_propagated():
     graph_facts(loss)
     loss.backward()
     assert all(weight.grad is not None for weight in net.parameters())
+
+
+def test_weights_of_classes_are_told():
+    weights = torch.tensor([1.0, 1.0, 500.0])
+    assert [one.weights for one in loss_facts(F.cross_entropy(scores(), CLASSES, weights), ())] == [(1.0, 1.0, 500.0)]
+    assert [one.weights for one in loss_facts(F.cross_entropy(scores(), CLASSES), ())] == [()]

@@ -12,6 +12,7 @@ from torch import nn
 from lightning_cnnviz.model.torch_internals import (
     OperationsHeard,
     Uncompiled,
+    class_weights,
     compared_tensors,
     compiled_original,
     copy_all,
@@ -237,6 +238,18 @@ def test_other_nodes_and_those_that_have_run_keep_nothing():
     loss = nn.functional.mse_loss(given, given.detach() + 1)
     loss.backward()
     assert compared_tensors(loss.grad_fn) is None
+
+
+@pytest.mark.parametrize("weights", [None, torch.tensor([1.0, 2.0, 500.0])])
+def test_the_node_of_a_cross_entropy_keeps_the_weights_of_the_classes(weights):
+    given = torch.rand(2, 3, requires_grad=True)
+    loss = nn.functional.cross_entropy(given, torch.tensor([0, 2]), weights)
+    node = next(node for node in graph_below(loss, stop=()) if node.name() == "NllLossBackward0")
+    kept = class_weights(node)
+    assert (kept is None) if weights is None else torch.equal(kept, weights), broken_by("torch", "_saved_weight")
+    assert class_weights((given + 1).grad_fn) is None
+    loss.backward()
+    assert class_weights(node) is None
 
 
 def test_a_graph_is_walked_from_the_top_each_node_once():

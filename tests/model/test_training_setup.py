@@ -1,5 +1,6 @@
 """Who trains a layer, and whether its weights are those of an initialisation."""
 
+import copy
 import math
 
 import numpy as np
@@ -185,3 +186,12 @@ def test_weights_that_are_computed_when_they_are_read_are_not_read():
     names = list(layer_setups(net.train(), []))
     assert layers_of_alike_units(net, names) == []
     assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
+
+
+def test_a_copy_that_is_to_follow_a_trained_layer_is_not_taken_for_a_forgotten_one():
+    torch.manual_seed(0)
+    net = nn.ModuleDict({"online": nn.Linear(64, 64), "other": nn.Linear(64, 64)})
+    net["target"] = copy.deepcopy(net["online"]).requires_grad_(False)
+    net["other"].requires_grad_(False)
+    found = layer_setups(net, [])
+    assert {name: one.untrained for name, one in found.items()} == {"online": True, "other": True, "target": False}

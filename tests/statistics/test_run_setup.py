@@ -54,6 +54,17 @@ def test_accumulation_that_changes_leaves_the_number_of_steps_unknown(tmp_path):
     assert kept.found.planned_steps == math.inf
 
 
+@pytest.mark.parametrize(("kind", "waits"), [("ReduceLROnPlateau", True), ("ConstantLR", False)])
+def test_a_scheduler_that_waits_for_plateaus_is_told(kind, waits, tmp_path):
+    class Scheduled(TinyNet):
+        def configure_optimizers(self):
+            optimizer = torch.optim.SGD(self.parameters(), lr=0.1)
+            scheduler = getattr(torch.optim.lr_scheduler, kind)(optimizer)
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "monitor": "val_loss"}}
+
+    assert setup_of(tmp_path, model=Scheduled).waits_for_plateaus == waits
+
+
 class Streamed(IterableDataset):
     def __iter__(self):
         data = TinyData(24)

@@ -109,6 +109,7 @@ def test_what_layers_return_is_that_of_numpy():
         assert one.variation == pytest.approx((values.max(0) - values.min(0)).max() / np.abs(values).max(), rel=1e-4)
         assert math.isnan(one.dead)
         assert one.non_finite == 0
+        assert one.values == values[0].size
     assert found.layers["tanh"].saturated == pytest.approx((heard["tanh"].abs() >= 0.98).double().mean().item())
     assert found.layers["tanh"].saturated > 0.5
     assert math.isnan(found.layers["head"].saturated)
@@ -127,6 +128,14 @@ def test_of_large_maps_some_values_stand_for_all():
     assert found.layers["1"].dead == 0.5
     assert found.layers["0"].std == pytest.approx(heard[0][:MAX_SAMPLES].std().item(), rel=0.02)
     assert found.samples == MAX_SAMPLES
+
+
+@pytest.mark.parametrize("width", [1, 3, 6])
+def test_the_directions_in_which_scores_differ_are_no_more_than_what_comes_before_leaves(width):
+    net = nn.Sequential(nn.Flatten(), nn.Linear(128, width), nn.Tanh(), nn.Linear(width, 10), nn.LogSoftmax(1))
+    found = looked_at(net, [torch.optim.SGD(net.parameters(), lr=0.1)], X, Y)
+    assert found.layers["3"].directions == width
+    assert found.layers["1"].directions == 0  # of the last layer only
 
 
 def test_a_layer_that_gives_all_samples_the_same_and_values_that_are_not_finite():

@@ -1,7 +1,7 @@
 """From evidence to findings, and what was found so far in a run."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from lightning_cnnviz.functional.diagnosis.catalog import CATALOG
 from lightning_cnnviz.functional.diagnosis.evidence import Evidence
@@ -13,30 +13,48 @@ from lightning_cnnviz.functional.diagnosis.rules import (
     HARMLESS_TO_LEARNING,
     SYMPTOMS,
     UNEXPLAINED,
+    Rule,
 )
 
 _ORDER = {rule: place for place, rule in enumerate(CATALOG)}
 
 
-def observe(evidence: Evidence) -> list[Observation]:
+def observe(evidence: Evidence, keeps: Callable[[Exception, str], bool] | None = None) -> list[Observation]:
     """Returns what the rules see, causes first; what may follow from them only where none is seen that explains it.
+
+    Args:
+        evidence: Of the run.
+        keeps: Called with an exception that a rule has raised and the rule in words; returns whether the others are
+            to go on. Default: the exception propagates.
 
     Example:
         >>> observe(Evidence())
         []
     """
-    seen = list(_of(CAUSES, evidence))
-    explained = {rule for one in seen for rule in EXPLAINS.get(one.rule, ())}
-    seen = [one for one in seen if one.rule not in explained]
+
+    def of(rules: Iterable[Rule]) -> list[Observation]:
+        return [one for rule in rules for one in _seen_by(rule, evidence, keeps)]
+
+    seen = _unexplained(of(CAUSES))
     if all(one.rule in HARMLESS_TO_LEARNING for one in seen):
-        seen += list(_of(CONSEQUENCES, evidence)) or list(_of(UNEXPLAINED, evidence))
-    seen = seen or list(_of(SYMPTOMS, evidence))
+        seen = _unexplained([*seen, *(of(CONSEQUENCES) or of(UNEXPLAINED))])
+    seen = seen or of(SYMPTOMS)
     return sorted(seen, key=lambda one: _ORDER[one.rule])
 
 
-def _of(rules: Iterable[Callable[[Evidence], Iterable[Observation]]], evidence: Evidence) -> Iterator[Observation]:
-    for rule in rules:
-        yield from rule(evidence)
+def _seen_by(rule: Rule, evidence: Evidence, keeps: Callable[[Exception, str], bool] | None) -> Sequence[Observation]:
+    """What a rule sees; one that fails does so alone."""
+    try:
+        return list(rule(evidence))
+    except Exception as error:
+        if keeps is None or not keeps(error, f"the rule {rule.__name__}"):
+            raise
+        return ()
+
+
+def _unexplained(seen: Sequence[Observation]) -> list[Observation]:
+    explained = {rule for one in seen for rule in EXPLAINS.get(one.rule, ())}
+    return [one for one in seen if one.rule not in explained]
 
 
 class FindingHistory:

@@ -38,6 +38,7 @@ class Setup:
         batch_size: Samples of a training batch.
         shared_samples: Share of validation samples that are training samples, as the datasets tell; NaN if unknown.
         has_class_names: Whether the dataset tells names of classes.
+        waits_for_plateaus: Whether a scheduler lowers the learning rate where a metric no longer gets better.
     """
 
     layers: Mapping[str, LayerSetup] = field(default_factory=dict)
@@ -55,6 +56,7 @@ class Setup:
     batch_size: int = 0
     shared_samples: float = math.nan
     has_class_names: bool = False
+    waits_for_plateaus: bool = False
 
 
 class LayerLook(NamedTuple):
@@ -66,6 +68,9 @@ class LayerLook(NamedTuple):
         saturated: Share of values at a bound; NaN where there is none.
         non_finite: Number of values that are NaN or infinite.
         variation: Largest difference between two samples in one value, as a share of the largest |value|.
+        values: Number of its values for a sample.
+        directions: Number of directions in which samples differ, the rank of its values less their mean, of the last
+            layer with weights; 0 if not known.
     """
 
     std: float
@@ -73,6 +78,8 @@ class LayerLook(NamedTuple):
     saturated: float
     non_finite: int
     variation: float
+    values: int = 0
+    directions: int = 0
 
 
 @dataclass(frozen=True)
@@ -164,6 +171,16 @@ class ScoreLook:
         return float(known.mean()) if len(known) else math.nan
 
     @property
+    def beats_chance(self) -> bool:
+        """Whether the loss, by three times the error of its mean, or the accuracy, by four, is better than chance."""
+        if not self.samples:
+            return False
+        shares = self.class_counts[self.class_counts > 0] / self.samples
+        chance, most = float(-(shares * np.log(shares)).sum()), float(shares.max())
+        accurate = self.accuracy > most + 4 * math.sqrt(most * (1 - most) / self.samples)
+        return accurate or self.mean_loss < chance - 3 * float(self.losses.std()) / math.sqrt(self.samples)
+
+    @property
     def class_counts(self) -> IntArray:
         """Number of samples of each class."""
         return np.bincount(self.true, minlength=self.classes)
@@ -207,6 +224,7 @@ class Evidence:
         looks: Training steps looked at closely, in order.
         scores: Scores of training batches, in order.
         validations: Scores of validations, in order.
+        validation_losses: Optimizer step and loss of each validation, as the module has logged it, in order.
         leaked: Share of validation samples that were seen in training batches, estimated; NaN if not known.
         non_finite: What was found where the loss first became NaN or infinite, in words; and layers.
     """
@@ -220,6 +238,7 @@ class Evidence:
     looks: Sequence[Look] = ()
     scores: Sequence[ScoreLook] = ()
     validations: Sequence[ScoreLook] = ()
+    validation_losses: Sequence[tuple[int, float]] = ()
     leaked: float = math.nan
     non_finite: Mapping[str, Any] = field(default_factory=dict)
 
@@ -268,8 +287,15 @@ class Evidence:
     def is_stuck(self) -> bool:
         """Whether a classifier is hardly better than chance, or another loss no lower than at the start, by now."""
         if self.recent_scores is not None:
-            return self.step >= 60 and not self.recent_cross_entropy < 0.93 * self.chance
+            at_chance = self.step >= 60 and not self.recent_cross_entropy < 0.93 * self.chance
+            return at_chance and (self.plain_loss or not self._fell)
         return self._never_fell
+
+    @property
+    def saw_enough(self) -> bool:
+        """Whether a classifier has seen enough samples, in all and of each class, to be better than chance."""
+        classes = self.scores[-1].classes if self.scores else 0
+        return self.step >= 200 and self.step * max(self.setup.batch_size, 1) >= max(5000, 200 * classes)
 
     @cached_property
     def is_slow(self) -> bool:
@@ -283,6 +309,35 @@ class Evidence:
         """Cross-entropy of the last training batches, in nats; NaN if not known."""
         recent = self.recent_scores
         return math.nan if recent is None else recent.mean_loss
+
+    @cached_property
+    def beats_chance(self) -> bool:
+        """Whether a classifier was better than chance in a validation or, without one, is so in training.
+
+        So it is where inputs tell little of the class, but not where the training is only learnt by heart.
+        """
+        judged = [one for one in self.validations if one.samples >= 100]
+        if not judged and self.scores:
+            judged = [ScoreLook.sum_of(self.scores[-20:])]
+        return any(one.beats_chance for one in judged)
+
+    @cached_property
+    def plain_loss(self) -> bool:
+        """Whether the loss is the cross-entropy with the classes of the batch and nothing else, as far as can be told.
+
+        It is not where images are mixed and the loss knows, where classes or samples are weighted, or labels smoothed.
+        """
+        facts = [one for one in self.loss_facts if one.kind == "classes"]
+        return (
+            len(facts) == 1
+            and not facts[0].weights
+            and abs(self.recent_loss(100) / self.recent_cross_entropy - 1) < 0.15
+        )
+
+    @property
+    def _fell(self) -> bool:
+        """Whether the loss is a tenth lower than at the start."""
+        return bool(np.median(self.losses[-50:]) < 0.9 * np.median(self.losses[:10])) if len(self.losses) else False
 
     @property
     def _never_fell(self) -> bool:

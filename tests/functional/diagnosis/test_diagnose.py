@@ -2,8 +2,10 @@
 
 import math
 
-from helpers.evidence import GOOD, NAMES, ROW, looks_with, run, stuck
+import pytest
+from helpers.evidence import GOOD, NAMES, ROW, look, looks_with, run, scores, stuck
 
+from lightning_cnnviz.functional.diagnosis import diagnose
 from lightning_cnnviz.functional.diagnosis.diagnose import FindingHistory, observe
 from lightning_cnnviz.functional.diagnosis.finding import Observation
 
@@ -28,6 +30,30 @@ def test_a_symptom_is_told_only_where_no_cause_is_seen():
 def test_what_a_fault_explains_is_left_out():
     looks = looks_with(received=(0.0, 255.0, 80.0, 90.0), total_norm=1e6)
     assert [one.rule for one in observe(stuck(looks=looks))] == ["inputs_not_normalized"]
+
+
+def test_labels_are_not_blamed_where_the_learning_rate_has_ended():
+    random = [scores(step, 2.3, 0.1, rank=0.5) for step in range(5, 301, 5)]
+    assert [one.rule for one in observe(stuck(train=random))] == ["labels_do_not_fit"]
+    ended = [look(step, learning_rates=(0.1 if step < 20 else 0.0,)) for step in range(1, 301, 20)]
+    assert [one.rule for one in observe(stuck(train=random, looks=ended))] == ["schedule_ends_early"]
+
+
+def test_a_rule_that_fails_does_so_alone(monkeypatch):
+    def fails(_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(diagnose, "CAUSES", (fails, *diagnose.CAUSES))
+    kept = []
+    decayed = stuck(setup={"dropout": 0.99})
+    found = observe(decayed, lambda error, words: kept.append((error, words)) is None)
+    assert [one.rule for one in found] == ["dropout_too_strong"]
+    ((error, words),) = kept
+    assert (type(error), words) == (ZeroDivisionError, "the rule fails")
+    with pytest.raises(ZeroDivisionError):
+        observe(decayed)
+    with pytest.raises(ZeroDivisionError):
+        observe(decayed, lambda *_: False)
 
 
 def test_a_finding_is_told_once_and_its_steps_and_layers_grow():

@@ -1,10 +1,11 @@
 """What follows from evidence."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers.evidence import look, run, scores, stuck
+from helpers.evidence import FACTS, look, run, scores, stuck
 from scipy.stats import entropy
 
 from lightning_cnnviz.functional.diagnosis.evidence import Evidence, ScoreLook
@@ -71,3 +72,36 @@ def test_update_ratios_leave_out_what_is_not_known():
 def test_without_classes_a_run_is_stuck_if_its_loss_is_no_lower_than_at_the_start(losses, expected):
     assert run(train=[], losses=losses).is_stuck == expected
     assert not run(train=[], losses=losses, setup={"automatic": False}).is_stuck
+
+
+def test_a_weighted_loss_that_falls_is_not_stuck_whatever_the_cross_entropy():
+    weighted = [FACTS._replace(weights=tuple(range(1, 11)))]
+    assert not stuck(losses=np.linspace(2, 1, 300), loss_facts=weighted).is_stuck
+    assert stuck(losses=np.full(300, 2.0), loss_facts=weighted).is_stuck
+
+
+def test_a_plain_loss_is_the_cross_entropy_of_the_batch_alone():
+    assert run().plain_loss
+    assert not run(loss_facts=[FACTS, FACTS]).plain_loss
+    assert not run(loss_facts=[FACTS._replace(weights=(1.0,) * 10)]).plain_loss
+    assert not run(losses=np.full(300, 1.0)).plain_loss
+    assert not Evidence().plain_loss
+
+
+@pytest.mark.parametrize(("loss", "accuracy", "better"), [(2.25, 0.1, True), (2.4, 0.3, True), (2.31, 0.15, False)])
+def test_better_than_chance_is_what_chance_does_not_explain(loss, accuracy, better):
+    val = scores(300, loss, accuracy, samples=200)
+    assert val.beats_chance == better
+    assert stuck(vals=[val]).beats_chance == better
+    noise = np.random.default_rng(0).normal(0, 1.0, 200)
+    assert not replace(scores(300, 2.25, 0.1, samples=200), losses=2.25 + noise - noise.mean()).beats_chance
+    assert not Evidence().beats_chance
+
+
+@pytest.mark.parametrize(
+    ("steps", "size", "classes", "enough"),
+    [(300, 64, 10, True), (150, 640, 10, False), (300, 8, 10, False), (300, 64, 100, False), (400, 64, 100, True)],
+)
+def test_enough_are_some_thousand_samples_and_hundreds_of_each_class(steps, size, classes, enough):
+    train = [scores(5, 2.3, classes=classes)]
+    assert run(steps=steps, train=train, setup={"batch_size": size}).saw_enough == enough

@@ -51,7 +51,7 @@ EXPLAINS = {
     "clipping_every_step": {"learning_rate_too_low"},
     "momentum_too_high": {"exploding_gradients", "non_finite"},
     "learning_rate_too_high": {"exploding_gradients"},
-    "exploding_gradients": {"one_class_predicted"},
+    "schedule_ends_early": {"labels_do_not_fit"},
     "gradients_not_cleared": {"exploding_gradients", "learning_rate_too_high", "momentum_too_high"},
 }
 """Faults that need not be told where another is seen."""

@@ -1,5 +1,6 @@
 """Rules about the labels and the order in which they come."""
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -10,19 +11,36 @@ from lightning_cnnviz.functional.diagnosis.rules.inputs import mistakes_are_rand
 
 
 def labels_do_not_fit(evidence: Evidence) -> Iterable[Observation]:
-    """In mistakes of the training the given class ranks as if drawn at random, though the network is trained."""
+    """In mistakes of the training the given class ranks as if drawn at random, though the network is trained.
+
+    So it does in a network that has learned nothing yet, then many samples must have been of no use; and where inputs
+    tell little of the class, then most of it is mistaken, in validation as well.
+    """
     scores = evidence.recent_scores
-    ratios = [ratio for _, ratio, _ in evidence.update_ratios]
-    if scores is None or not mistakes_are_random(evidence) or not ratios or not 2e-4 < float(np.median(ratios)) < 0.1:
+    if scores is None or not (
+        _learned_classes(evidence, scores) or (evidence.saw_enough and not evidence.beats_chance)
+    ):
         return
-    if _predicts_one_class(evidence) and abs(evidence.recent_loss() / scores.mean_loss - 1) > 0.3:
-        return  # the loss counts samples unequally
+    ratios = [ratio for _, ratio, _ in evidence.update_ratios]
+    if not mistakes_are_random(evidence) or not ratios or not 2e-4 < float(np.median(ratios)) < 0.1:
+        return
+    if not evidence.plain_loss:
+        return
     words = f"Accuracy in training is {scores.accuracy:.0%}; in mistakes the given class is at {scores.mean_rank:.2f} "
     words += "among the others (0 is second best, 0.5 is random)."
     val = evidence.validations[-1] if evidence.validations else None
     if val is not None and val.accuracy > scores.accuracy + 0.1:
         words += f" Accuracy in validation is {val.accuracy:.0%}."
     yield Observation("labels_do_not_fit", words, 120, numbers={"rank": scores.mean_rank})
+
+
+def _learned_classes(evidence: Evidence, scores: ScoreLook) -> bool:
+    """Whether classes are told well, in training or in a validation that is better than the training."""
+    share = float(scores.class_counts.max() / scores.samples)
+    error = math.sqrt(share * (1 - share) / scores.samples)
+    val = evidence.validations[-1] if evidence.validations else None
+    told = val is not None and val.samples >= 50 and val.accuracy > scores.accuracy + 0.1
+    return scores.accuracy > share + 4 * error and (told or scores.accuracy > max(0.4, 3 * share))
 
 
 def labels_shifted(evidence: Evidence) -> Iterable[Observation]:
@@ -92,11 +110,15 @@ def not_shuffled(evidence: Evidence) -> Iterable[Observation]:
 
 def one_class_from_the_start(evidence: Evidence) -> Iterable[Observation]:
     """The untrained network gives nearly all to one class, with a loss far above chance."""
-    first = [look for look in evidence.scores if look.step <= 12][:1]
+    first = [look for look in evidence.scores if look.step <= 12]
+    if evidence.first_loss > 10 * evidence.chance:
+        first = first[:1]
+    elif not any(look.step > 5 for look in first):  # it may find its way out at once
+        return
     explodes = any(look.total_norm > 1e3 for look in evidence.looks[:1])
     if not first or explodes or not evidence.first_loss > 3 * evidence.chance:
         return
-    start = first[0]
+    start = ScoreLook.sum_of(first)
     share = np.bincount(start.predicted) / max(start.samples, 1)
     if start.samples >= 8 and share.max() >= 0.98 and start.class_counts.max() <= 0.8 * start.samples:
         words = f"From the start class {share.argmax()} is predicted for {share.max():.0%} of the samples, "
@@ -104,9 +126,27 @@ def one_class_from_the_start(evidence: Evidence) -> Iterable[Observation]:
         yield Observation("one_class_predicted", words, 1, numbers={"share": float(share.max())})
 
 
+def one_class_outweighs(evidence: Evidence) -> Iterable[Observation]:
+    """Nearly all of the loss is that of one class, by the weights it is given, and most samples are taken for it."""
+    recent = evidence.recent_scores
+    weights = next((one.weights for one in evidence.loss_facts if one.weights), ())
+    if recent is None or evidence.step < 60 or len(weights) != recent.classes:
+        return
+    counts = ScoreLook.sum_of(evidence.scores).class_counts
+    shares, mass = counts / counts.sum(), counts * np.array(weights)
+    heaviest = int(mass.argmax())
+    part, taken = float(mass[heaviest] / mass.sum()), float((recent.predicted == heaviest).mean())
+    if part >= 0.95 and taken >= 0.5 and taken > 2 * shares[heaviest]:
+        words = (
+            f"Class {heaviest} has {shares[heaviest]:.0%} of the samples, but by its weight {part:.1%} of the loss; "
+        )
+        words += f"{taken:.0%} of the samples are taken for it."
+        yield Observation("one_class_predicted", words, 60, numbers={"weight": part, "share": taken}, sure="certain")
+
+
 def one_class_predicted(evidence: Evidence) -> Iterable[Observation]:
     """All predictions are the same class, though there are several."""
-    if _predicts_one_class(evidence):
+    if evidence.saw_enough and _predicts_one_class(evidence):
         look = evidence.validations[-1] if evidence.validations else evidence.recent_scores
         assert look is not None
         share = np.bincount(look.predicted) / look.samples
@@ -116,7 +156,7 @@ def one_class_predicted(evidence: Evidence) -> Iterable[Observation]:
 
 def _predicts_one_class(evidence: Evidence) -> bool:
     judged, recent = evidence.validations[-1:], evidence.recent_scores
-    if recent is None or evidence.step < 120:
+    if recent is None:
         return False
     looks = [recent, *(one for one in judged if one.samples >= 100)]
     shares = [np.bincount(look.predicted) / look.samples for look in looks]
@@ -125,6 +165,13 @@ def _predicts_one_class(evidence: Evidence) -> bool:
     return balanced and alike and all(share.max() >= 0.98 for share in shares)
 
 
-CAUSES = (labels_shifted, class_imbalance, sorted_batches, not_shuffled, one_class_from_the_start)
+CAUSES = (
+    labels_shifted,
+    class_imbalance,
+    sorted_batches,
+    not_shuffled,
+    one_class_from_the_start,
+    one_class_outweighs,
+)
 UNEXPLAINED = (labels_do_not_fit,)
 SYMPTOMS = (one_class_predicted,)

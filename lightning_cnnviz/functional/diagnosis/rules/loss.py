@@ -44,9 +44,11 @@ def non_finite(evidence: Evidence) -> Iterable[Observation]:
     if not found and not len(broken):
         return
     step = int(found["step"]) if found else int(evidence.loss_steps[broken[0]])
-    rule = "half_precision_overflow" if found.get("half") else "non_finite"
-    words = found.get("words") or "The loss is NaN or infinite."
-    yield Observation(rule, words, step, tuple(found.get("layers", ())), sure="certain")
+    words, layers = found.get("words") or "The loss is NaN or infinite.", tuple(found.get("layers", ()))
+    if found.get("half"):  # a division by zero there would look the same
+        yield Observation("half_precision_overflow", words, step, layers)
+    else:
+        yield Observation("non_finite", words, step, layers, sure="certain")
 
 
 def half_precision_underflow(evidence: Evidence) -> Iterable[Observation]:
@@ -71,16 +73,20 @@ def loss_does_not_fall(evidence: Evidence) -> Iterable[Observation]:
     elif len(evidence.losses) >= 20 and np.ptp(evidence.losses) == 0:
         words = f"The loss is exactly {evidence.losses[-1]:.4g} in all {len(evidence.losses)} steps."
         yield Observation("loss_does_not_fall", words, 1, sure="certain")
-    elif evidence.recent_scores is not None and evidence.is_stuck and _many(evidence):
+    elif evidence.recent_scores is not None and evidence.is_stuck and evidence.saw_enough and not _learns(evidence):
         words = (
             f"Cross-entropy {evidence.recent_cross_entropy:.3g}; always guessing by frequency: {evidence.chance:.3g}."
         )
         yield Observation("loss_does_not_fall", words, 60, numbers={"loss": evidence.recent_cross_entropy})
 
 
-def _many(evidence: Evidence) -> bool:
-    """Whether the network has seen enough samples, in enough steps, to be better than chance."""
-    return evidence.step >= 200 and evidence.step * max(evidence.setup.batch_size, 1) >= 5000
+def _learns(evidence: Evidence) -> bool:
+    """Whether a classifier is better than chance, if by little: in validation, or by the mean of many batches."""
+    losses = evidence.losses[-100:]
+    if not len(losses):
+        return evidence.beats_chance
+    lower = bool(losses.mean() < evidence.chance - 4 * losses.std() / len(losses) ** 0.5)
+    return evidence.beats_chance or (lower and evidence.plain_loss)
 
 
 CAUSES = (softmax_before_loss, wrong_loss, non_finite, half_precision_underflow)

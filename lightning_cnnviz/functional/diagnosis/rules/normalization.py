@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from lightning_cnnviz.functional.diagnosis.evidence import Evidence
 from lightning_cnnviz.functional.diagnosis.finding import Observation
+from lightning_cnnviz.model.input_tap import NormalizationLook
 
 
 def batch_norm_of_one(evidence: Evidence) -> Iterable[Observation]:
@@ -16,27 +17,37 @@ def batch_norm_of_one(evidence: Evidence) -> Iterable[Observation]:
 
 
 def normalization_statistics(evidence: Evidence) -> Iterable[Observation]:
-    """Running statistics are far from those of the batches."""
+    """Running statistics are far from those of the batches, and the validation is much worse than the training."""
     looks = [look for look in evidence.recent_looks() if look.step >= 60 and look.normalizations]
-    if len(looks) < 2:
+    if len(looks) < 2 or not _validates_badly(evidence):
         return
-    far = [
-        {
-            name: one
-            for name, one in look.normalizations.items()
-            if one.samples > 1 and one.values >= 32 and (one.distance > 0.5 or one.ratio > 0.7)
-        }
-        for look in looks
-    ]
+    far = [{name: one for name, one in look.normalizations.items() if _is_far(one)} for look in looks]
     layers = [name for name in far[-1] if all(name in one for one in far)]
-    if layers and _validates_badly(evidence):
+    if not (evidence.recent_scores and evidence.validations):
+        # Then those are left out that only have a long memory, and those of networks that see two kinds of batches.
+        known = evidence.setup.automatic
+        layers = [
+            name for name in layers if known and (far[-1][name].remembered < 0.5 or far[-1][name].remembered == 1)
+        ]
+    if layers:
         worst = max(layers, key=lambda name: max(far[-1][name].distance, far[-1][name].ratio))
         one = far[-1][worst]
         words = (
             f"In {worst} the running mean is {one.distance:.2g} deviations from the batch's (median over channels) "
         )
-        words += f"and the variances differ by a factor of {2.718281828**one.ratio:.2g}, after {one.batches} batches."
-        yield Observation("normalization_statistics", words, looks[0].step, tuple(layers))
+        words += f"and the variances differ by a factor of {2.718281828**one.ratio:.2g}, after {one.batches} batches"
+        words += f", in which {one.remembered:.0%} of the initial values are left." if one.remembered > 0.5 else "."
+        numbers = {"distance": one.distance, "remembered": one.remembered}
+        yield Observation("normalization_statistics", words, looks[0].step, tuple(layers), numbers)
+
+
+def _is_far(one: NormalizationLook) -> bool:
+    """Whether statistics differ from the batch's by more than chance, and by more than weights that change explain."""
+    if one.samples < 2 or one.values < 32:
+        return False
+    # Of 32 samples the mean is known to 0.18 deviations and the logarithm of the variance to 0.25.
+    initial = one.remembered > 0.5 and (one.distance > 0.25 or one.ratio > 0.3)
+    return initial or one.distance > 0.5 or one.ratio > 0.7
 
 
 def _validates_badly(evidence: Evidence) -> bool:

@@ -10,6 +10,8 @@ from lightning_cnnviz.functional.diagnosis.finding import Observation
 
 LARGE_UPDATE, SMALL_UPDATE = 0.1, 1e-4
 """‖Δw‖ / ‖w‖ of a step, median over layers; 1e-3 is usual."""
+ADAPTIVE = ("ada", "rms", "lamb", "lion", "rprop", "sign", "shampoo", "soap", "muon")
+"""How names of optimizers begin whose steps have the same length whatever the scale of the gradient, beside Adam's."""
 LARGE_NORM = 50.0
 """Norm of the gradient of a mean cross-entropy before the first step that is out of proportion; 1…10 is usual."""
 
@@ -57,7 +59,8 @@ def momentum_too_high(evidence: Evidence) -> Iterable[Observation]:
     """A momentum of 0.99 or more, and a loss that rises or does not fall."""
     momentum = high_momentum(evidence)
     known = evidence.step >= 100 and evidence.recent_scores is not None
-    slow = known and not evidence.recent_cross_entropy < 0.3 * evidence.chance
+    # Up to 0.995 it acts for less than the steps that it takes to see that, and may go with a low learning rate.
+    slow = known and momentum >= 0.995 and not evidence.recent_cross_entropy < 0.3 * evidence.chance
     fails = diverges(evidence) or evidence.is_stuck or slow or _swings(evidence)
     if momentum and evidence.step >= 60 and fails and not breaks_suddenly(evidence):
         words = f"With a momentum of {momentum:g} a gradient acts for {1 / max(1 - momentum, 1e-9):.0f} steps; "
@@ -83,7 +86,12 @@ def weight_decay_too_strong(evidence: Evidence) -> Iterable[Observation]:
 
 
 def clipping_every_step(evidence: Evidence) -> Iterable[Observation]:
-    """Gradients exceed the norm to which they are clipped in every step, by far."""
+    """Gradients exceed the norm to which they are clipped in every step, by far.
+
+    Optimizers that divide by the size of the gradients themselves do not mind.
+    """
+    if any(one.kind.lower().startswith(ADAPTIVE) or "adam" in one.kind.lower() for one in evidence.setup.optimizers):
+        return
     norms = np.array([look.total_norm for look in evidence.looks if math.isfinite(look.total_norm)])
     clip = evidence.setup.clip_norm
     if len(norms) < 6 or not math.isfinite(clip) or not (norms > clip).all():
@@ -98,9 +106,9 @@ def schedule_ends_early(evidence: Evidence) -> Iterable[Observation]:
     """The learning rate has fallen to nothing while much of the training is to come."""
     rates = [(look.step, max(look.learning_rates)) for look in evidence.looks if look.learning_rates]
     peak = max((rate for _, rate in rates), default=0.0)
-    low = [step for step, rate in rates if rate > 1e-3 * peak]
-    after = [step for step, _ in rates if not low or step > low[-1]]
-    if not peak or not low or not after:
+    high = [step for step, rate in rates if rate > 5e-4 * peak]  # three steps of a tenth are usual
+    after = [step for step, _ in rates if not high or step > high[-1]]
+    if not peak or not high or not after or evidence.setup.waits_for_plateaus:
         return
     since, planned = after[0], evidence.setup.planned_steps
     total = planned if math.isfinite(planned) else evidence.step

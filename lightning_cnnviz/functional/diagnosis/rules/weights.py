@@ -35,7 +35,10 @@ def layer_not_trained(evidence: Evidence) -> Iterable[Observation]:
     missing = [
         name
         for name, one in layers.items()
-        if one.trainable and not one.optimized and looks[-1].gradients.get(name, {}).get("norm", 0) > 0
+        if one.trainable
+        and not one.optimized
+        and one.untrained
+        and looks[-1].gradients.get(name, {}).get("norm", 0) > 0
     ]
     cut = [name for name in looks[-1].without_gradient if all(name in look.without_gradient for look in looks)]
     cut = [name for name in cut if layers[name].untrained] if len(looks) >= 2 else []

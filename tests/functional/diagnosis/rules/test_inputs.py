@@ -1,7 +1,10 @@
 """Rules about what the network is fed with."""
 
+import math
+
+import numpy as np
 import pytest
-from helpers.evidence import looks_with, run, scores, stuck
+from helpers.evidence import FACTS, looks_with, run, scores, stuck
 
 from lightning_cnnviz.functional.diagnosis.rules.inputs import (
     augmentation_destroys_labels,
@@ -39,9 +42,42 @@ def test_other_inputs_in_validation_are_told_if_it_is_worse():
 
 def test_other_inputs_in_training_are_told_of_augmentation_if_little_is_learned():
     other = [scores(300, 2.3, 0.1, samples=200, roughness=0.1)]
-    assert list(augmentation_destroys_labels(stuck(vals=other)))
+    random = [scores(step, 2.3, 0.1, rank=0.4) for step in range(5, 301, 5)]
+    assert list(augmentation_destroys_labels(stuck(train=random, vals=other)))
+    hard = [scores(step, 1.6, 0.4, rank=0.2) for step in range(5, 301, 5)]
+    assert not list(augmentation_destroys_labels(run(1.6, train=hard, vals=other)))
     assert not list(preprocessing_differs(stuck(vals=other)))
     assert not list(augmentation_destroys_labels(run(vals=other)))
+
+
+def test_images_of_a_single_colour_are_told_of_augmentation():
+    smooth = [scores(step, 2.3, 0.1, rank=0.4, roughness=0.0) for step in range(5, 301, 5)]
+    assert list(augmentation_destroys_labels(stuck(train=smooth)))
+    unknown = [scores(step, 2.3, 0.1, rank=0.4, roughness=math.nan) for step in range(5, 301, 5)]
+    assert not list(augmentation_destroys_labels(stuck(train=unknown)))
+
+
+def guessed(rank=0.3, accuracy=0.5, loss=1.6, received=1.0, facts=(FACTS,), **options):
+    """A run whose images are known in validation, and guessed in training."""
+    train = [scores(step, loss, accuracy, rank=rank) for step in range(5, 301, 5)]
+    known = [scores(300, 0.5, 0.9, samples=200)]
+    looks = looks_with(received=(-1.0, 3.0, 0.0, received))
+    return run(loss, train=train, vals=known, looks=looks, loss_facts=facts, **options)
+
+
+def test_images_that_are_guessed_in_training_and_known_in_validation_are_told_of_augmentation():
+    (found,) = augmentation_destroys_labels(guessed())
+    assert found.numbers["rank"] == pytest.approx(0.3)
+    assert list(augmentation_destroys_labels(guessed(rank=0.45, received=0.85)))  # they are mixed in the step
+    assert not list(augmentation_destroys_labels(guessed(rank=0.45)))  # as labels that are wrong
+    assert not list(augmentation_destroys_labels(guessed(rank=0.1)))  # as images that are hard
+    assert not list(augmentation_destroys_labels(guessed(accuracy=0.8)))
+
+
+def test_a_loss_that_expects_mixed_images_is_sound():
+    assert not list(augmentation_destroys_labels(guessed(facts=(FACTS, FACTS), received=0.85)))
+    assert not list(augmentation_destroys_labels(guessed(losses=np.full(300, 1.0), received=0.85)))
+    assert not list(augmentation_destroys_labels(guessed(setup={"dropout": 0.5})))
 
 
 def test_shared_samples_are_certain_and_equal_ones_likely():

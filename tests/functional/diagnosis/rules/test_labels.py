@@ -1,7 +1,7 @@
 """Rules about labels and the order in which they come."""
 
 import numpy as np
-from helpers.evidence import run, scores, stuck
+from helpers.evidence import FACTS, run, scores, stuck
 
 from lightning_cnnviz.functional.diagnosis.rules.labels import (
     class_imbalance,
@@ -9,6 +9,7 @@ from lightning_cnnviz.functional.diagnosis.rules.labels import (
     labels_shifted,
     not_shuffled,
     one_class_from_the_start,
+    one_class_outweighs,
     one_class_predicted,
     sorted_batches,
 )
@@ -18,10 +19,54 @@ def trained(loss, **options):
     return [scores(step, loss, **options) for step in range(5, 301, 5)]
 
 
+def noisy(loss, accuracy, vals=None, **options):
+    """A run whose labels are as random as its accuracy tells."""
+    vals = [scores(300, loss, accuracy, samples=200)] if vals is None else vals
+    return run(loss, train=trained(loss, accuracy=accuracy, rank=0.5), vals=vals, **options)
+
+
 def test_random_ranks_in_mistakes_are_told_of_labels():
-    assert list(labels_do_not_fit(run(train=trained(1.5, accuracy=0.5, rank=0.5))))
-    assert not list(labels_do_not_fit(run(train=trained(1.5, accuracy=0.5, rank=0.2))))
+    assert list(labels_do_not_fit(noisy(1.5, 0.5)))
+    assert not list(labels_do_not_fit(run(1.5, train=trained(1.5, accuracy=0.5, rank=0.2))))
     assert not list(labels_do_not_fit(run(train=trained(0.1, accuracy=0.99, rank=0.5))))
+
+
+def test_inputs_that_tell_little_of_the_class_are_no_wrong_labels():
+    assert not list(labels_do_not_fit(noisy(2.2, 0.3)))
+    assert list(labels_do_not_fit(noisy(2.2, 0.3, [scores(300, 1.0, 0.8, samples=200)])))  # in training only
+    learnt_by_heart = noisy(2.2, 0.2, [scores(300, 2.6, 0.1, samples=200)])
+    assert list(labels_do_not_fit(learnt_by_heart))
+
+
+def test_a_loss_that_counts_labels_otherwise_says_nothing_of_them():
+    assert not list(labels_do_not_fit(noisy(1.5, 0.5, loss_facts=[FACTS, FACTS])))  # as with mixed images
+    assert not list(labels_do_not_fit(noisy(1.5, 0.5, loss_facts=[FACTS._replace(weights=(1.0,) * 10)])))
+    assert not list(labels_do_not_fit(noisy(1.5, 0.5, losses=np.full(300, 0.7))))
+
+
+def test_labels_are_not_blamed_before_a_network_has_learned_something_or_seen_many_samples():
+    def random(samples):
+        return noisy(2.31, 0.1, setup={"batch_size": samples})
+
+    assert list(labels_do_not_fit(random(64)))
+    assert not list(labels_do_not_fit(random(8)))
+    hundred = trained(4.6, accuracy=0.01, rank=0.5, classes=100)
+    assert not list(labels_do_not_fit(run(4.6, train=hundred, vals=[], setup={"batch_size": 64})))
+
+
+def test_a_class_that_outweighs_all_others_in_the_loss_is_told():
+    one = [scores(step, 2.0, predicted=np.full(64, 3)) for step in range(5, 301, 5)]
+
+    def weighted(weight, train=one):
+        weights = tuple(weight if name == 3 else 1.0 for name in range(10))
+        return list(one_class_outweighs(run(train=train, loss_facts=[FACTS._replace(weights=weights)])))
+
+    (found,) = weighted(1000)
+    assert (found.rule, found.sure) == ("one_class_predicted", "certain")
+    assert found.numbers["weight"] > 0.99
+    assert not weighted(10)
+    assert not weighted(1000, trained(0.5, accuracy=0.9))
+    assert not list(one_class_outweighs(run(train=one)))
 
 
 def test_a_permutation_of_classes_in_validation_is_told():
@@ -71,4 +116,8 @@ def test_one_class_from_the_start_is_told_where_the_loss_begins_far_above_chance
     train = [scores(step, 2.0, predicted=np.full(64, 3)) for step in range(5, 301, 5)]
     assert next(iter(one_class_from_the_start(run(start=100.0, train=train)))).since == 1
     assert not list(one_class_from_the_start(run(train=train)))
+    once = [train[0], *(scores(step, 2.0) for step in range(10, 301, 5))]
+    assert list(one_class_from_the_start(run(start=100.0, train=once)))
+    assert list(one_class_from_the_start(run(start=10.0, train=train)))
+    assert not list(one_class_from_the_start(run(start=10.0, train=once)))
     assert not list(one_class_from_the_start(run(start=100.0)))

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from helpers.evidence import ROW, look, run, stuck
+from helpers.evidence import FACTS, ROW, look, run, scores, stuck
 
 from lightning_cnnviz.functional.diagnosis.rules.loss import (
     half_precision_underflow,
@@ -52,6 +52,7 @@ def test_the_first_loss_that_is_no_number_has_its_step():
     told = {"step": 3, "words": "It is infinite.", "layers": ("fc1",), "half": True}
     (found,) = non_finite(run(non_finite=told))
     assert (found.rule, found.layers, found.evidence) == ("half_precision_overflow", ("fc1",), "It is infinite.")
+    assert found.sure == "likely"  # what is infinite may be so in any precision
     assert not list(non_finite(run()))
 
 
@@ -65,6 +66,14 @@ def test_gradients_of_zeros_are_told_of_half_precision_only():
 def test_a_loss_at_chance_is_told_and_one_that_falls_is_not():
     assert next(iter(loss_does_not_fall(stuck()))).sure == "likely"
     assert not list(loss_does_not_fall(run()))
+
+
+def test_a_loss_a_little_below_chance_has_fallen():
+    val = [scores(300, 2.2, 0.3, samples=200)]
+    assert not list(loss_does_not_fall(stuck(vals=val)))
+    assert not list(loss_does_not_fall(stuck(losses=np.full(300, 2.2) + 0.05 * np.sin(np.arange(300)))))
+    weighted = [FACTS._replace(weights=tuple(range(1, 11)))]
+    assert not list(loss_does_not_fall(stuck(losses=np.linspace(2, 1, 300), loss_facts=weighted)))
 
 
 def test_a_loss_that_is_always_the_same_and_weights_that_never_change_are_certain():

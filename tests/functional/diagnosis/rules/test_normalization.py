@@ -26,6 +26,29 @@ def test_statistics_far_from_the_batches_are_told_if_validation_is_worse():
     assert not list(normalization_statistics(run(looks=looks_with(normalizations={"norm1": GOOD}), vals=bad)))
 
 
+def test_statistics_that_still_are_the_initial_ones_are_told_if_validation_is_worse():
+    near = GOOD._replace(distance=0.3, ratio=0.1)
+    bad = [scores(300, 3.0, samples=200)]
+    (found,) = normalization_statistics(
+        run(looks=looks_with(normalizations={"a": near._replace(remembered=0.8)}), vals=bad)
+    )
+    assert "80% of the initial values" in found.evidence
+    assert not list(normalization_statistics(run(looks=looks_with(normalizations={"a": near}), vals=bad)))
+    slow = looks_with(normalizations={"a": near._replace(remembered=0.8)})
+    assert not list(normalization_statistics(run(looks=slow)))
+
+
+def test_without_validation_a_long_memory_is_given_time():
+    def seen(remembered, **setup):
+        far = GOOD._replace(distance=3.0, remembered=remembered)
+        return list(normalization_statistics(run(looks=looks_with(normalizations={"a": far}), vals=[], setup=setup)))
+
+    assert not seen(0.8)
+    assert seen(0.0)
+    assert seen(1.0)  # they are never updated
+    assert not seen(0.0, automatic=False)  # as where a discriminator sees batches of both kinds
+
+
 def test_layers_that_do_not_train_are_told():
     assert list(layers_in_evaluation_mode(run(looks=looks_with(evaluating={"dropout": "Dropout"}))))
     assert not list(layers_in_evaluation_mode(run()))

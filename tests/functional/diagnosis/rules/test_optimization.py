@@ -60,6 +60,8 @@ def test_momentum_is_told_where_it_is_extreme_and_nothing_is_learned():
     assert list(momentum_too_high(stuck(setup=sgd)))
     assert not list(momentum_too_high(run(setup=sgd)))
     assert not list(momentum_too_high(stuck(setup={"optimizers": [OptimizerSetup("SGD", 0.9, 0.0)]})))
+    assert list(momentum_too_high(run(1.2, setup=sgd)))
+    assert not list(momentum_too_high(run(1.2, setup={"optimizers": [OptimizerSetup("SGD", 0.99, 0.0)]})))
 
 
 def test_weights_that_shrink_are_told_of_weight_decay():
@@ -76,6 +78,10 @@ def test_clipping_is_told_if_every_step_is_clipped_by_far():
     (found,) = clipping_every_step(run(setup=clip))
     assert found.numbers["factor"] == 100
     assert not list(clipping_every_step(run(setup={"clip_norm": 0.5})))
+    assert list(clipping_every_step(run(setup={**clip, "optimizers": [OptimizerSetup("SGD", 0.9, 0.0)]})))
+    for name in ("AdamW", "RMSprop", "Adagrad", "NAdam", "Lion"):
+        adaptive = {**clip, "optimizers": [OptimizerSetup(name, 0.9, 0.0)]}
+        assert not list(clipping_every_step(run(setup=adaptive)))
     once = [*looks_with()[:-1], look(300, total_norm=0.001)]
     assert not list(clipping_every_step(run(setup=clip, looks=once)))
 
@@ -88,6 +94,9 @@ def test_a_learning_rate_of_nothing_is_told_long_before_the_end_only():
     assert (found.since, found.sure) == (101, "certain")
     assert not list(schedule_ends_early(run(looks=rates(290))))
     assert not list(schedule_ends_early(run(looks=rates(1000))))
+    assert not list(schedule_ends_early(run(looks=rates(100), setup={"waits_for_plateaus": True})))
+    thousandth = [look(step, learning_rates=(0.1 if step < 100 else 1e-4,)) for step in range(1, 301, 20)]
+    assert not list(schedule_ends_early(run(looks=thousandth)))
     warming = [look(step, learning_rates=(1e-7 if step < 100 else 0.1,)) for step in range(1, 301, 20)]
     assert not list(schedule_ends_early(run(looks=warming)))
 

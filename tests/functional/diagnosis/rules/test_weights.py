@@ -40,6 +40,7 @@ def test_layers_that_learn_nothing_are_told(options, words):
 
 def test_trained_weights_may_be_frozen_or_cut_off():
     assert not list(layer_not_trained(run(setup=layers(trainable=False, untrained=False))))
+    assert not list(layer_not_trained(run(setup=layers(optimized=False, untrained=False))))
     cut = looks_with(without_gradient=("fc1",))
     assert not list(layer_not_trained(run(setup=layers(untrained=False), looks=cut)))
     assert not list(layer_not_trained(stuck()))
