@@ -74,6 +74,9 @@ if TYPE_CHECKING:  # `as` the same name: exported
     from lightning_cnnviz.functional.projection.procrustes import movement as movement
     from lightning_cnnviz.functional.projection.quality import LayoutQuality as LayoutQuality
     from lightning_cnnviz.functional.projection.quality import measure as measure
+    from lightning_cnnviz.functional.saliency.attribution import Attribution as Attribution
+    from lightning_cnnviz.functional.saliency.attribution import attribute as attribute
+    from lightning_cnnviz.functional.saliency.saliency_sheet import saliency_sheet as saliency_sheet
     from lightning_cnnviz.functional.units.excitation_grid import excitation_grid as excitation_grid
     from lightning_cnnviz.functional.units.gradient_ascent import Ascent as Ascent
     from lightning_cnnviz.functional.units.gradient_ascent import Excitation as Excitation
@@ -122,6 +125,8 @@ _MODULES = {
     ".projection.overview": ["projection_overview"],
     ".projection.procrustes": ["align", "movement"],
     ".projection.quality": ["LayoutQuality", "measure"],
+    ".saliency.attribution": ["Attribution", "attribute"],
+    ".saliency.saliency_sheet": ["saliency_sheet"],
     ".units.excitation_grid": ["excitation_grid"],
     ".units.gradient_ascent": ["Ascent", "Excitation", "maximize"],
 }
