@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from typing_extensions import override
 
-MAX_PREFIX = 16
+MAX_PREFIX = 8
 """Tokens at most that stand before the patches: a class token and registers."""
 
 

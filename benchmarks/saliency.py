@@ -1,0 +1,195 @@
+"""What saliency finds and what it costs: `python -m benchmarks.saliency`.
+
+A mark in the corner of all images of one class of MNIST, on which a network then relies: how much of the maps lies
+there. What is left of the maps of a trained network as its layers are randomised, one after the other from the last.
+And the time that a picture takes on the training thread, in steps of the training.
+"""
+
+import logging
+import statistics
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from itertools import chain
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.cli import OptimizerCallable
+from scipy.stats import spearmanr
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+from torch.utils.data import DataLoader, TensorDataset
+
+from benchmarks.models import CASES, fit
+from lightning_cnnviz import Probe, Saliency
+from lightning_cnnviz.functional import Attribution, attribute, weights_of
+from recipes.classifier import Classifier
+from recipes.data import MNIST
+from recipes.lenet5 import LeNet5
+
+SEEDS = range(5)
+TRAINED, SHOWN = 20_000, 100
+"""Images to train on, and images of the marked class to look at."""
+CLASS, MARK, CORNER = 3, (slice(2, 6), slice(2, 6)), (slice(0, 10), slice(0, 10))
+"""The marked class; rows and columns of the mark, and of the corner around it."""
+METHODS = {name: Attribution(name) for name in ("grad_cam", "integrated_gradients", "occlusion")}
+DUE = 30
+"""Steps between pictures whose time is taken."""
+
+
+class Pooled(Classifier):
+    """Three convolutions and the mean over all places, behind which a single linear layer gives the scores.
+
+    Takes images (N, 1, 28, 28).
+    """
+
+    def __init__(self, optimizer: OptimizerCallable) -> None:
+        super().__init__(optimizer, num_classes=10)
+        self.layers = nn.Sequential(
+            *(nn.Conv2d(1, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Conv2d(16, 32, 3, padding=1), nn.BatchNorm2d(32), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Conv2d(32, 64, 3, padding=1), nn.BatchNorm2d(64), nn.ReLU()),
+            *(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10)),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images (N, 1, 28, 28) to logits (N, 10)."""
+        return self.layers(images)
+
+
+NETWORKS: dict[str, Callable[[OptimizerCallable], Classifier]] = {
+    "LeNet-5": LeNet5,
+    "with global pooling": Pooled,
+}
+
+
+def marked(images: Tensor) -> Tensor:
+    """Images (N, 1, 28, 28) with a white square."""
+    images = images.clone()
+    images[:, :, MARK[0], MARK[1]] = 1
+    return images
+
+
+def trained(network: str, images: Tensor, targets: Tensor, seed: int) -> Classifier:
+    """A network after an epoch."""
+    pl.seed_everything(seed, verbose=False)
+    model = NETWORKS[network](lambda parameters: torch.optim.Adam(parameters, lr=1e-3))
+    loader = DataLoader(TensorDataset(images, targets), batch_size=64, shuffle=True)
+    quiet = {"enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
+    pl.Trainer(accelerator="cpu", max_epochs=1, logger=False, **quiet).fit(model, loader)
+    return model.eval()
+
+
+def mass(maps: Tensor, part: tuple[slice, slice]) -> float:
+    """The mean share of what speaks for the class that lies in a part; maps become as large as the images."""
+    grown = interpolate(maps[:, None], size=(28, 28), mode="bilinear")[:, 0].clamp(min=0)
+    total = grown.sum(dim=(1, 2))
+    shares = grown[:, part[0], part[1]].sum(dim=(1, 2))[total > 0] / total[total > 0]
+    return float(shares.mean())
+
+
+def marks(network: str, images: Tensor, targets: Tensor, held_out: Tensor, classes: Tensor) -> Iterator[str]:
+    """Where maps look if a mark gives a class away, seed by seed."""
+    own, others = held_out[classes == CLASS][:SHOWN], held_out[classes != CLASS][:1000]
+    chosen = targets[:TRAINED] == CLASS
+    training = torch.where(chosen[:, None, None, None], marked(images[:TRAINED]), images[:TRAINED])
+    shares: dict[str, list[tuple[float, float]]] = {name: [] for name in METHODS}
+    for seed in SEEDS:
+        model = trained(network, training, targets[:TRAINED], seed)
+        with torch.no_grad():
+            predicted = [(model(part).argmax(1) == CLASS).float().mean() for part in (own, marked(others))]
+        figures = []
+        for name, attribution in METHODS.items():
+            maps = attribute(model, marked(own), [CLASS] * len(own), attribution)
+            shares[name].append((mass(maps, MARK), mass(maps, CORNER)))
+            figures.append(f"{name} {shares[name][-1][0]:.2f} / {shares[name][-1][1]:.2f}")
+        yield (
+            f"{network}, seed {seed}: without the mark {predicted[0]:.0%} of the class are found, with it "
+            f"{predicted[1]:.0%} of the others are taken for it; in the mark / its corner: {', '.join(figures)}"
+        )
+    area = [(part[0].stop - part[0].start) * (part[1].stop - part[1].start) / 28**2 for part in (MARK, CORNER)]
+    yield f"area of the mark {area[0]:.3f}, of its corner {area[1]:.3f}"
+    for name, found in shares.items():
+        for what, values in zip(("mark", "corner"), zip(*found, strict=True), strict=True):
+            yield f"{network}, {name}: share in the {what} {statistics.fmean(values):.2f} ({min(values):.2f} … {max(values):.2f})"
+
+
+def randomised(images: Tensor, targets: Tensor, held_out: Tensor, classes: Tensor) -> Iterator[str]:
+    """Rank correlation with the trained network's maps, as its layers are randomised from the last to the first."""
+    model, shown = trained("LeNet-5", images[:TRAINED], targets[:TRAINED], seed=0), slice(0, SHOWN)
+    asked = held_out[shown], classes[shown]
+    before = {name: attribute(model, *asked, attribution, layer="conv2") for name, attribution in METHODS.items()}
+    torch.manual_seed(1)
+    for layer in reversed(list(weights_of(model, [name for name, _ in model.named_modules()]))):
+        part = model.get_submodule(layer)
+        assert isinstance(part, (nn.Conv2d, nn.Linear))
+        part.reset_parameters()
+        figures = []
+        for name, attribution in METHODS.items():
+            now = attribute(model, *asked, attribution, layer="conv2")
+            pairs = zip(now.flatten(1), before[name].flatten(1), strict=True)
+            found = [spearmanr(one, other).statistic for one, other in pairs if one.any() and other.any()]
+            figures.append(f"{name} {statistics.fmean(found):.2f}")
+        yield f"randomised down to {layer}: {', '.join(figures)}"
+
+
+class Watch(pl.Callback):
+    """Takes the time of training steps, without what callbacks do between them."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    def on_train_batch_start(self, trainer: pl.Trainer, *_: object) -> None:
+        """Begins."""
+        self._begin = time.perf_counter()
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: object) -> None:
+        """Ends."""
+        self.seconds.append(time.perf_counter() - self._begin)
+
+
+class Timed(Saliency):
+    """Takes the time of its own pictures."""
+
+    def draw(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Draws."""
+        begin = time.perf_counter()
+        super().draw(trainer, module)
+        self.seconds = [*vars(self).get("seconds", []), time.perf_counter() - begin]
+
+
+def costs() -> Iterator[str]:
+    """Grad-CAM of 16 samples, in training steps of 64."""
+    for network, case in CASES.items():
+        data = case.data()
+        data.prepare_data()
+        data.setup("fit")
+        images, targets = next(iter(data.train_dataloader()))
+        probe = Probe.from_tensors(images[:16], targets[:16])
+        watch, timed = Watch(), Timed(num_images=16, every_n_train_steps=DUE, probe=probe, on_error="raise")
+        pictures = 10 if network != "VGG-16" else 3
+        fit(case.model(), data, [watch, timed], limit_val_batches=0, max_steps=pictures * DUE)
+        step, picture = statistics.median(watch.seconds[DUE:]), statistics.median(timed.seconds[1:-1])
+        yield f"{network}: a step {1e3 * step:.1f} ms, a picture {1e3 * picture:.1f} ms: {picture / step:.2f} steps"
+
+
+def main() -> None:
+    for name in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.simplefilter("ignore")
+    data = MNIST()
+    images, targets = data.load(train=True)
+    held_out, classes = data.load(train=False)
+    parts = {
+        "marks": lambda: chain.from_iterable(marks(name, images, targets, held_out, classes) for name in NETWORKS),
+        "randomised": lambda: randomised(images, targets, held_out, classes),
+        "costs": costs,
+    }
+    for part in sys.argv[1:] or parts:
+        for line in parts[part]():
+            print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()
