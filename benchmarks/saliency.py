@@ -12,6 +12,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from itertools import chain
+from typing import NamedTuple
 
 import pytorch_lightning as pl
 import torch
@@ -34,6 +35,7 @@ TRAINED, SHOWN = 20_000, 100
 CLASS, MARK, CORNER = 3, (slice(2, 6), slice(2, 6)), (slice(0, 10), slice(0, 10))
 """The marked class; rows and columns of the mark, and of the corner around it."""
 METHODS = {name: Attribution(name) for name in ("grad_cam", "integrated_gradients", "occlusion")}
+RECTIFIED = "grad_cam behind the ReLU"
 DUE = 30
 """Steps between pictures whose time is taken."""
 
@@ -58,10 +60,11 @@ class Pooled(Classifier):
         return self.layers(images)
 
 
-NETWORKS: dict[str, Callable[[OptimizerCallable], Classifier]] = {
-    "LeNet-5": LeNet5,
-    "with global pooling": Pooled,
+NETWORKS: dict[str, tuple[Callable[[OptimizerCallable], Classifier], str]] = {
+    "LeNet-5": (LeNet5, "relu2"),
+    "global pooling": (Pooled, "layers.10"),
 }
+"""Name → the network, and the ReLU behind its last convolution."""
 
 
 def marked(images: Tensor) -> Tensor:
@@ -74,45 +77,70 @@ def marked(images: Tensor) -> Tensor:
 def trained(network: str, images: Tensor, targets: Tensor, seed: int) -> Classifier:
     """A network after an epoch."""
     pl.seed_everything(seed, verbose=False)
-    model = NETWORKS[network](lambda parameters: torch.optim.Adam(parameters, lr=1e-3))
+    model = NETWORKS[network][0](lambda parameters: torch.optim.Adam(parameters, lr=1e-3))
     loader = DataLoader(TensorDataset(images, targets), batch_size=64, shuffle=True)
     quiet = {"enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
     pl.Trainer(accelerator="cpu", max_epochs=1, logger=False, **quiet).fit(model, loader)
     return model.eval()
 
 
-def mass(maps: Tensor, part: tuple[slice, slice]) -> float:
-    """The mean share of what speaks for the class that lies in a part; maps become as large as the images."""
+class Found(NamedTuple):
+    """Means over images, 0…1.
+
+    Attributes:
+        mark: Share, in the mark, of what speaks for the class.
+        corner: Share in the corner around it.
+        peak: How often the largest value lies in that corner.
+    """
+
+    mark: float
+    corner: float
+    peak: float
+
+
+def found(maps: Tensor) -> Found:
+    """Where maps look; they become as large as the images."""
     grown = interpolate(maps[:, None], size=(28, 28), mode="bilinear")[:, 0].clamp(min=0)
+    grown = grown[grown.sum(dim=(1, 2)) > 0]
+    mark, corner = torch.zeros(2, 28, 28)
+    mark[MARK] = corner[CORNER] = 1
     total = grown.sum(dim=(1, 2))
-    shares = grown[:, part[0], part[1]].sum(dim=(1, 2))[total > 0] / total[total > 0]
-    return float(shares.mean())
+    shares = [((grown * part).sum(dim=(1, 2)) / total).mean().item() for part in (mark, corner)]
+    return Found(*shares, corner.flatten()[grown.flatten(1).argmax(dim=1)].mean().item())
+
+
+def looked(network: str, model: Classifier, images: Tensor) -> dict[str, Found]:
+    """Where the maps of a trained network look, by method."""
+    asked = images, [CLASS] * len(images)
+    seen = {name: found(attribute(model, *asked, attribution)) for name, attribution in METHODS.items()}
+    return seen | {RECTIFIED: found(attribute(model, *asked, layer=NETWORKS[network][1]))}
 
 
 def marks(network: str, images: Tensor, targets: Tensor, held_out: Tensor, classes: Tensor) -> Iterator[str]:
-    """Where maps look if a mark gives a class away, seed by seed."""
+    """Where maps look if a mark gives a class away, beside a network that never saw it, on the same images."""
     own, others = held_out[classes == CLASS][:SHOWN], held_out[classes != CLASS][:1000]
-    chosen = targets[:TRAINED] == CLASS
-    training = torch.where(chosen[:, None, None, None], marked(images[:TRAINED]), images[:TRAINED])
-    shares: dict[str, list[tuple[float, float]]] = {name: [] for name in METHODS}
+    plain, targets = images[:TRAINED], targets[:TRAINED]
+    given_away = torch.where((targets == CLASS)[:, None, None, None], marked(plain), plain)
+    seen: dict[str, list[tuple[Found, Found]]] = {}
     for seed in SEEDS:
-        model = trained(network, training, targets[:TRAINED], seed)
+        model = trained(network, given_away, targets, seed)
         with torch.no_grad():
-            predicted = [(model(part).argmax(1) == CLASS).float().mean() for part in (own, marked(others))]
-        figures = []
-        for name, attribution in METHODS.items():
-            maps = attribute(model, marked(own), [CLASS] * len(own), attribution)
-            shares[name].append((mass(maps, MARK), mass(maps, CORNER)))
-            figures.append(f"{name} {shares[name][-1][0]:.2f} / {shares[name][-1][1]:.2f}")
+            without, fooled = ((model(part).argmax(1) == CLASS).float().mean() for part in (own, marked(others)))
         yield (
-            f"{network}, seed {seed}: without the mark {predicted[0]:.0%} of the class are found, with it "
-            f"{predicted[1]:.0%} of the others are taken for it; in the mark / its corner: {', '.join(figures)}"
+            f"{network}, seed {seed}: without the mark {without:.0%} of the class are found, with it {fooled:.0%} of "
+            f"the others are taken for it"
         )
-    area = [(part[0].stop - part[0].start) * (part[1].stop - part[1].start) / 28**2 for part in (MARK, CORNER)]
-    yield f"area of the mark {area[0]:.3f}, of its corner {area[1]:.3f}"
-    for name, found in shares.items():
-        for what, values in zip(("mark", "corner"), zip(*found, strict=True), strict=True):
-            yield f"{network}, {name}: share in the {what} {statistics.fmean(values):.2f} ({min(values):.2f} … {max(values):.2f})"
+        control = looked(network, trained(network, plain, targets, seed), marked(own))
+        for name, figures in looked(network, model, marked(own)).items():
+            seen.setdefault(name, []).append((figures, control[name]))
+    for name, pairs in seen.items():
+        for what in Found._fields:
+            values, without = ([getattr(figures, what) for figures in part] for part in zip(*pairs, strict=True))
+            spread = f"{min(values):.2f} … {max(values):.2f}"
+            yield (
+                f"{network}, {name}, {what}: {statistics.fmean(values):.2f} ({spread}), of a network that never saw "
+                f"the mark {statistics.fmean(without):.2f}"
+            )
 
 
 def randomised(images: Tensor, targets: Tensor, held_out: Tensor, classes: Tensor) -> Iterator[str]:
@@ -129,8 +157,8 @@ def randomised(images: Tensor, targets: Tensor, held_out: Tensor, classes: Tenso
         for name, attribution in METHODS.items():
             now = attribute(model, *asked, attribution, layer="conv2")
             pairs = zip(now.flatten(1), before[name].flatten(1), strict=True)
-            found = [spearmanr(one, other).statistic for one, other in pairs if one.any() and other.any()]
-            figures.append(f"{name} {statistics.fmean(found):.2f}")
+            ranks = [spearmanr(one, other).statistic for one, other in pairs if one.any() and other.any()]
+            figures.append(f"{name} {statistics.fmean(ranks):.2f}")
         yield f"randomised down to {layer}: {', '.join(figures)}"
 
 
