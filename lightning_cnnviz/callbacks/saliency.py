@@ -147,7 +147,7 @@ class Saliency(ProbingCallback):
             raise ValueError("neither true nor predicted classes are known, so that there is nothing to explain")
         draw: dict[str, Any] = {
             "samples": pairs.samples,
-            "labels": [f"{role}: {shown.class_name(number)}" for role, number in zip(*pairs[1:], strict=True)],
+            "labels": [role + shown.class_name(number) for role, number in zip(*pairs[1:], strict=True)],
             "captions": _captions(shown, predicted),
         }
         for attribution in self._attributions:
@@ -173,7 +173,7 @@ class Pairs(NamedTuple):
 
     Attributes:
         samples: Indices of samples.
-        roles: What a class is to its sample: `"true"`, `"pred"`, or `"true = pred"`.
+        roles: What a class is to its sample: `"true: "` or `"pred: "`, empty if both.
         classes: Indices of classes.
     """
 
@@ -192,12 +192,12 @@ def class_pairs(targets: Tensor, predicted: Tensor | None, count: int) -> Pairs:
 
     Example:
         >>> class_pairs(torch.tensor([2, 0, -1]), torch.tensor([2, 1, 1]), 3)[1:]
-        (['true = pred', 'true', 'pred', 'pred'], [2, 0, 1, 1])
+        (['', 'true: ', 'pred: ', 'pred: '], [2, 0, 1, 1])
     """
     pairs = Pairs([], [], [])
     for sample, true in enumerate(targets.tolist()):
         pred = None if predicted is None else int(predicted[sample])
-        roles = {"true = pred": true} if true == pred else {"true": true, "pred": pred}
+        roles = {"": true} if true == pred else {"true: ": true, "pred: ": pred}
         for role, number in roles.items():
             if number is not None and 0 <= number < count:
                 for column, value in zip(pairs, (sample, role, number), strict=True):

@@ -73,7 +73,7 @@ def test_maps_are_those_of_the_trained_model_for_the_true_and_the_predicted_clas
     labels = [
         text
         for t, p in zip(true.tolist(), pred.tolist(), strict=True)
-        for text in ([f"true = pred: {names[t]}"] if t == p else [f"true: {names[t]}", f"pred: {names[p]}"])
+        for text in ([names[t]] if t == p else [f"true: {names[t]}", f"pred: {names[p]}"])
     ]
     assert drawn[0][2]["labels"] == labels
 

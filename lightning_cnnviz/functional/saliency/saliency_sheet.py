@@ -33,7 +33,7 @@ from lightning_cnnviz.functional.drawing.photograph import photograph
 from lightning_cnnviz.functional.drawing.samples import centred, enlarged, reduction_note, sample_picture
 from lightning_cnnviz.functional.drawing.waveform import is_waveform, waveform
 
-IMAGE_SIZES = (104, 220)
+IMAGE_SIZES = (112, 220)
 """In pixels: the range of the longer side of an input and of a map."""
 OPACITY = 0.85
 """Of the colour of a map's largest value where it is laid over its input."""
@@ -77,7 +77,7 @@ def saliency_sheet(
     Example:
         >>> inputs, maps = np.random.rand(2, 1, 28, 28), np.random.rand(3, 7, 7)
         >>> saliency_sheet(inputs, [["true: 3"], ["true: 5"]], maps, [0, 1, 1], ["3", "5", "8"], signed=False).shape
-        (179, 1006, 3)
+        (193, 1070, 3)
     """
     check_captions(captions)
     values = planes(to_array(maps)[:, None])[:, 0]
