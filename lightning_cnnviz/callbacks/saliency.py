@@ -23,6 +23,7 @@ from lightning_cnnviz.functional.saliency.attribution import (
 )
 from lightning_cnnviz.functional.saliency.explained import Explained, saliency_layer
 from lightning_cnnviz.functional.saliency.saliency_sheet import saliency_sheet
+from lightning_cnnviz.functional.tab.saliency import saliency_tab_data
 from lightning_cnnviz.model.capture import check_one_input
 from lightning_cnnviz.model.evaluation import evaluating
 from lightning_cnnviz.model.layers import select_layers
@@ -145,10 +146,18 @@ class Saliency(ProbingCallback):
     ) -> Iterable[Drawing]:
         if not pairs.samples:
             raise ValueError("neither true nor predicted classes are known, so that there is nothing to explain")
+        yield from self._tab_samples()
         draw: dict[str, Any] = {
             "samples": pairs.samples,
             "labels": [role + shown.class_name(number) for role, number in zip(*pairs[1:], strict=True)],
             "captions": _captions(shown, predicted),
+        }
+        record: dict[str, Any] = {
+            "samples": pairs.samples,
+            "classes": pairs.classes,
+            "count": len(shown.inputs),
+            "known": self._tab_shows_samples(len(shown.inputs)),
+            "predicted": None if predicted is None else predicted.tolist(),
         }
         for attribution in self._attributions:
             for layer in self._layers(explained) if attribution.method == "grad_cam" else [None]:
@@ -159,6 +168,8 @@ class Saliency(ProbingCallback):
                     title = self.sample_title(where, trainer)
                     sheet = partial(saliency_sheet, shown.images, maps=maps, signed=attribution.signed)
                     yield f"{self.tag}/{where}", partial(sheet, title=title, note=note, **draw)
+                    data = partial(saliency_tab_data, maps, attribution.method, layer, signed=attribution.signed)
+                    yield f"cnnviz/saliency/{where}", partial(data, **record)
 
     def _layers(self, explained: Explained) -> Sequence[str]:
         """The layers for Grad-CAM: the user's, or the one that is found when it is asked for first."""

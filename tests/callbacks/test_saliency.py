@@ -27,7 +27,8 @@ class Listening(Saliency):
 
     def drawings(self, trainer, module):
         for tag, draw in super().drawings(trainer, module):
-            self.drawn.append((tag, draw.args, draw.keywords))
+            if tag.startswith(self.tag):
+                self.drawn.append((tag, draw.args, draw.keywords))
             yield tag, draw
 
 

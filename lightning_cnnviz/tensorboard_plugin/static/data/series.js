@@ -24,6 +24,7 @@ const ARRAYS = {
 	gradients: ["values"],
 	activations: ["counts"],
 	partition: ["png"],
+	saliency: ["values", "largest"],
 };
 let count = 0;
 

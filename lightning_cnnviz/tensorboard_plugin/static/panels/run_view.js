@@ -8,6 +8,7 @@ import { LayerPanel } from "./layer.js";
 import { NetworkPanel } from "./network.js";
 import { PartitionPanel } from "./partition.js";
 import { ProjectionPanel } from "./projection.js";
+import { SaliencyPanel } from "./saliency.js";
 
 const CALLBACKS = [
 	["kernels", "KernelGrid()"],
@@ -23,7 +24,9 @@ export class RunView {
 		Object.assign(this, { run, state, clock, requestDraw, seek, runs: [run] });
 		this.findings = new FindingsPanel(this);
 		this.network = new NetworkPanel(this);
-		this.panels = [LayerPanel, ProjectionPanel, GradientHeatMap, PartitionPanel].map((Panel) => new Panel(this));
+		this.panels = [LayerPanel, ProjectionPanel, GradientHeatMap, SaliencyPanel, PartitionPanel].map(
+			(Panel) => new Panel(this),
+		);
 		this.notes = h("div", "notes");
 		this.grid = h("div", "grid");
 		this.title = h("h1");
