@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from lightning_cnnviz import Probe, Saliency
 from lightning_cnnviz.functional import Attribution, attribute, saliency_sheet
+from lightning_cnnviz.functional.saliency.explained import Explained
 
 ALL = ["grad_cam", "integrated_gradients", "occlusion"]
 
@@ -108,6 +109,21 @@ def test_every_precision(precision, tmp_path):
     fit(tmp_path, [callback], precision=precision, max_epochs=1)
     assert len(callback.drawn) == 3
     assert all(words["maps"].isfinite().all() and words["maps"].any() for _, _, words in callback.drawn)
+
+
+def test_grad_cam_takes_two_passes_of_the_samples_and_looks_for_its_layer_once(tmp_path, monkeypatch):
+    passes, forward = [], Explained.forward
+
+    def counted(self, inputs):
+        passes.append(len(inputs))
+        return forward(self, inputs)
+
+    monkeypatch.setattr(Explained, "forward", counted)
+    callback = Listening(num_images=16)
+    fit(tmp_path, [callback])
+    first, second = (len(words["samples"]) for _, _, words in callback.drawn)
+    assert 16 <= second <= first <= 32
+    assert passes == [16, 2, first, 16, second]
 
 
 # ---- what cannot be shown
