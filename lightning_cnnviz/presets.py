@@ -1,6 +1,7 @@
 """Presets: sets of callbacks that work together."""
 
 import inspect
+from importlib.util import find_spec
 from typing import Any, Literal
 
 from lightning_cnnviz.callbacks.activation_stats import ActivationStats
@@ -14,6 +15,7 @@ from lightning_cnnviz.callbacks.filter_response import FilterResponse
 from lightning_cnnviz.callbacks.gradient_flow import GradientFlow
 from lightning_cnnviz.callbacks.kernel_grid import KernelGrid
 from lightning_cnnviz.callbacks.loss_accuracy import LossAccuracy
+from lightning_cnnviz.callbacks.saliency import Saliency
 from lightning_cnnviz.callbacks.sample_history import SampleHistory
 from lightning_cnnviz.data.probe import Probe
 from lightning_cnnviz.lightning import Callback
@@ -23,7 +25,7 @@ STANDARD = [
     *MINIMAL,
     *(Architecture, ClassReport, KernelGrid, FeatureMaps, ActivationStats, EmbeddingProjection, Diagnosis),
 ]
-FULL = [*STANDARD, FilterResponse, SampleHistory]
+FULL = [*STANDARD, FilterResponse, SampleHistory, *([] if find_spec("captum") is None else [Saliency])]
 COUNTING = {LossAccuracy, ClassReport, SampleHistory}
 """Callbacks that are about the class scores."""
 ROLES = ("class_names", "inputs", "targets", "scores", "task")
@@ -37,8 +39,8 @@ def cnnviz_callbacks(preset: Literal["minimal", "standard", "full"] = "standard"
     Args:
         preset: `"minimal"`: loss and accuracy curves, and gradients. `"standard"`: also the architecture, a
             per-class report, kernels, feature maps, activation statistics, a t-SNE projection and what is wrong with
-            the run, if anything. `"full"`: also filter responses, the life of every sample, and a PCA projection
-            next to the t-SNE.
+            the run, if anything. `"full"`: also filter responses, the life of every sample, a PCA projection next
+            to the t-SNE and, where captum is installed, saliency.
         **options: Arguments of the callbacks, each passed to every callback of the preset that accepts it, e.g.
             `every_n_epochs=5`, `on_error="raise"`, `probe=Probe(class_names=[...])`, `num_samples=500`. The
             architecture is always drawn once and in full, regardless of the interval and of `layers`.

@@ -20,6 +20,7 @@ from lightning_cnnviz import (
     KernelGrid,
     LossAccuracy,
     Probe,
+    Saliency,
     SampleHistory,
     cnnviz_callbacks,
 )
@@ -95,6 +96,7 @@ NUMBERS = [
     (KernelGrid, "channel", lambda one: one.channel),
     (KernelGrid, "max_kernels", lambda one: one.max_kernels),
     (Probe, "num_samples", lambda one: one.num_samples),
+    (Saliency, "num_images", lambda one: one.num_images),
 ]
 
 

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 import torch
 from helpers.tiny import TinyData, TinyNet, events, fit, scalars
@@ -17,6 +20,7 @@ from lightning_cnnviz import (
     KernelGrid,
     LossAccuracy,
     Probe,
+    Saliency,
     SampleHistory,
     cnnviz_callbacks,
 )
@@ -36,8 +40,15 @@ def test_presets_hold_what_they_promise():
     kinds = {preset: [type(callback) for callback in cnnviz_callbacks(preset)] for preset in PRESETS}
     assert kinds["minimal"] == [LossAccuracy, GradientFlow]
     assert set(kinds["standard"]) == set(STANDARD)
-    assert kinds["full"] == [*kinds["standard"], FilterResponse, SampleHistory]
+    assert kinds["full"] == [*kinds["standard"], FilterResponse, SampleHistory, Saliency]
     assert [type(callback) for callback in cnnviz_callbacks()] == kinds["standard"]
+
+
+def test_the_full_set_does_without_captum():
+    code = "import sys; sys.modules['captum'] = None; from lightning_cnnviz import presets; print(*presets.FULL)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert "FilterResponse" in found.stdout
+    assert "Saliency" not in found.stdout
 
 
 @pytest.mark.parametrize("preset", PRESETS)

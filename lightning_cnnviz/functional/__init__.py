@@ -74,6 +74,9 @@ if TYPE_CHECKING:  # `as` the same name: exported
     from lightning_cnnviz.functional.projection.procrustes import movement as movement
     from lightning_cnnviz.functional.projection.quality import LayoutQuality as LayoutQuality
     from lightning_cnnviz.functional.projection.quality import measure as measure
+    from lightning_cnnviz.functional.saliency.attribution import Attribution as Attribution
+    from lightning_cnnviz.functional.saliency.attribution import attribute as attribute
+    from lightning_cnnviz.functional.saliency.saliency_sheet import saliency_sheet as saliency_sheet
     from lightning_cnnviz.functional.sample_history.data_map import data_map as data_map
     from lightning_cnnviz.functional.sample_history.dynamics import SampleDynamics as SampleDynamics
     from lightning_cnnviz.functional.sample_history.dynamics import rank_samples as rank_samples
@@ -130,6 +133,8 @@ _MODULES = {
     ".projection.overview": ["projection_overview"],
     ".projection.procrustes": ["align", "movement"],
     ".projection.quality": ["LayoutQuality", "measure"],
+    ".saliency.attribution": ["Attribution", "attribute"],
+    ".saliency.saliency_sheet": ["saliency_sheet"],
     ".sample_history.data_map": ["data_map"],
     ".sample_history.dynamics": ["SampleDynamics", "rank_samples", "sample_dynamics"],
     ".sample_history.margins": ["Margins", "sample_margins"],

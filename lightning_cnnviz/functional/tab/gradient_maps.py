@@ -53,7 +53,7 @@ def gradient_map_tab_data(
     record = map_tab_data(activations, layer, kind="gradient_maps", max_channels=max_channels, predicted=predicted)
     maps = stored_maps(gradients, max_channels)
     low, high = maps.min(axis=(2, 3)), maps.max(axis=(2, 3))
-    scaled = _signed_bytes(maps, np.maximum(-low, high))
+    scaled = signed_bytes(maps, np.maximum(-low, high))
     signed = {"gradients": scaled, "gradient_low": low, "gradient_high": high}
     arrays = {**record.arrays, **signed, **sample_tab_data(images, targets, ()).arrays}
     # The range of what these maps are averages of is not known.
@@ -61,7 +61,17 @@ def gradient_map_tab_data(
     return TabData("gradient_maps", {"layer": layer}, info, arrays)
 
 
-def _signed_bytes(maps: Array, largest: Array) -> npt.NDArray[np.uint8]:
+def signed_bytes(maps: Array, largest: Array) -> npt.NDArray[np.uint8]:
+    """Converts maps to bytes, symmetric around 128, the byte of zero.
+
+    Args:
+        maps: Shape (..., height, width); what is not finite becomes zero.
+        largest: Magnitude that becomes 127 from it, shape (...).
+
+    Example:
+        >>> signed_bytes(np.float32([[[-2, 0, 1]]]), np.float32([2])).tolist()
+        [[[1, 128, 192]]]
+    """
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.nan_to_num(maps / largest[..., None, None], nan=0, posinf=0, neginf=0)
     return np.asarray(np.rint(LARGEST * share) + ZERO, dtype=np.uint8)

@@ -24,6 +24,7 @@ const ARRAYS = {
 	gradients: ["values"],
 	activations: ["counts"],
 	partition: ["png"],
+	saliency: ["values", "largest"],
 	sample_history: ["values", "predicted", "targets"],
 };
 let count = 0;

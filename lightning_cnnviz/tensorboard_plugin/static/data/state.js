@@ -14,6 +14,7 @@ const TEXT = [
 	"method",
 	"statistic",
 	"cells",
+	"saliency",
 	"scale",
 	"toggled",
 	"split",

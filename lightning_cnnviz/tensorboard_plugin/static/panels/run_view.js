@@ -8,6 +8,7 @@ import { LayerPanel } from "./layer.js";
 import { NetworkPanel } from "./network.js";
 import { PartitionPanel } from "./partition.js";
 import { ProjectionPanel } from "./projection.js";
+import { SaliencyPanel } from "./saliency.js";
 import { SampleHistoryPanel } from "./sample_history.js";
 
 const CALLBACKS = [
@@ -24,9 +25,8 @@ export class RunView {
 		Object.assign(this, { run, state, clock, requestDraw, seek, runs: [run] });
 		this.findings = new FindingsPanel(this);
 		this.network = new NetworkPanel(this);
-		this.panels = [LayerPanel, ProjectionPanel, GradientHeatMap, PartitionPanel, SampleHistoryPanel].map(
-			(Panel) => new Panel(this),
-		);
+		const panels = [LayerPanel, ProjectionPanel, GradientHeatMap, SaliencyPanel, PartitionPanel, SampleHistoryPanel];
+		this.panels = panels.map((Panel) => new Panel(this));
 		this.notes = h("div", "notes");
 		this.grid = h("div", "grid");
 		this.title = h("h1");

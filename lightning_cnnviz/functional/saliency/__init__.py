@@ -1,0 +1,1 @@
+"""Saliency: which places of an input speak for a class."""

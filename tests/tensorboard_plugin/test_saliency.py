@@ -1,0 +1,81 @@
+"""Saliency in the tab: the maps that were computed, beside their sample, at the step that is shown."""
+
+import numpy as np
+import pytest
+from helpers.tiny import fit, loaders
+from tensorboard_plugin.synthetic_run import read
+from tensorboard_plugin.tab_page import faults
+
+from lightning_cnnviz import Saliency
+from lightning_cnnviz.functional.drawing.image import diverging, sequential
+
+METHODS = ["grad_cam", "occlusion"]
+TAGS = {"grad_cam": "cnnviz/saliency/grad_cam/conv2", "occlusion": "cnnviz/saliency/occlusion"}
+MAPS = ".saliency canvas[role=img]"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A log directory with a run whose last labels are wrong, so that two classes are explained of some samples."""
+    folder = tmp_path_factory.mktemp("saliency")
+    train, val = loaders()
+    val.dataset.targets[::2] = (val.dataset.targets[::2] + 1) % 4
+    fit(folder, [Saliency(methods=METHODS, num_images=8, on_error="raise")], data=(train, val), max_epochs=3)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shown(start, trained):
+    return start(trained, fast=False).wait_for("run", 3)
+
+
+def middles(picture, rows, columns):
+    """The pixels in the middle of each value; around the picture is an outline of two pixels."""
+    inside = picture[2:-2, 2:-2, :3].astype(int)
+    places = [
+        ((np.arange(n) + 0.5) * side / n).astype(int)
+        for n, side in zip((rows, columns), inside.shape[:2], strict=True)
+    ]
+    return inside[np.ix_(*places)]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("step", [6, 18])
+def test_each_map_is_drawn_in_its_colours_beside_its_sample(method, step, tab, shown, trained):
+    record = read(trained / "run", TAGS[method], step)
+    info, largest = record["info"], record["largest"]
+    rows = np.array(info["rows"])
+    sample = next(row for row in rows if (rows == row).sum() == 2)
+    tab.open(shown, run="run", step=step, sample=sample, saliency=TAGS[method]).at(step)
+    canvases = tab.find(MAPS)
+    places = np.flatnonzero(rows == sample)
+    assert canvases.count() == len(places) == 2
+    for number, place in enumerate(places):
+        values = (record["values"][place].astype(np.float32) - 128) / 127 * largest[place]
+        expected = diverging(values, largest[place]) if info["signed"] else sequential(values, 0.0, largest[place])
+        tab.page.wait_for_timeout(300)
+        address = f"{MAPS} >> nth={number}"
+        assert np.abs(middles(tab.pixels(address), *values.shape) - expected.astype(int)).max() < 6
+        title = canvases.nth(number).get_attribute("aria-label")
+        role = "predicted" if info["classes"][place] == info["predicted"][sample] else "true"
+        assert role in title
+
+
+def test_another_sample_and_another_method_can_be_chosen(tab, shown, trained):
+    tab.open(shown, run="run", step=18).at(18)
+    assert tab.find(".saliency select option").all_inner_texts() == ["Grad-CAM · conv2", "occlusion"]
+    before = tab.words(".saliency")
+    tab.find(".saliency .samples button").nth(3).click()
+    tab.page.wait_for_timeout(500)
+    assert tab.words(".saliency") != before
+    tab.find(".saliency select").select_option(label="occlusion")
+    tab.frame.wait_for_function("document.querySelector('.saliency').innerText.includes('to red')")
+    samples = read(trained / "run", TAGS["occlusion"], 18)["info"]["samples"]
+    assert tab.find(".saliency .samples button").count() == len(samples) == 8
+    tab.page.wait_for_function("location.hash.includes('p.cnnviz.saliency=')")  # a link to what is seen
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_nobody_is_kept_out(dark, tab, shown, axe):
+    tab.open(shown, run="run", step=18, dark=dark).at(18)
+    assert faults(tab, axe) == []
