@@ -153,9 +153,9 @@ class MaximallyActivatingPatches(ProbingCallback):
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts ranking if this validation is due."""
         super().on_validation_start(trainer, pl_module)
-        writes = self.writer is not None and self.writer.takes_pictures
-        if writes and self.selected and not trainer.sanity_checking and self._due(trainer):
-            self._rankings = {name: PatchRanking(self.num_patches, self.max_channels) for name in self.selected}
+        if self.writer is not None and not trainer.sanity_checking and self._due(trainer):
+            names = self.selected if self.writer.takes_pictures else []
+            self._rankings = {name: PatchRanking(self.num_patches, self.max_channels) for name in names}
             self._samples = self._left_out = 0
 
     def on_validation_batch_start(
@@ -163,7 +163,7 @@ class MaximallyActivatingPatches(ProbingCallback):
     ) -> None:
         """Starts to hear the batch."""
         super().on_validation_batch_start(trainer, pl_module, batch, batch_idx, dataloader_idx)
-        if self._rankings is not None and dataloader_idx == 0:
+        if self._rankings and dataloader_idx == 0:
             with self.guard(flexible=True):
                 self._close_patch_tap()
                 self._tapped = split_batch(batch, self.probe.inputs, self.probe.targets)

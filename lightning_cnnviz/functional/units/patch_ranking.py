@@ -83,7 +83,7 @@ class PatchRanking:
         self._map_size = torch.Size()
         self._images: Tensor | None = None
         self._maps: Tensor | None = None
-        self._field: ReceptiveField | None = None
+        self._cutter: _Cutter | None = None  # made at the first batch
         self._non_finite: Tensor | None = None
 
     def fits(self, maps: Tensor) -> bool:
@@ -147,23 +147,24 @@ class PatchRanking:
             first: Number of the batch's first sample in the pass.
         """
         ranks, fresh, rows, maps, chosen, non_finite = staged
-        known = torch.full((len(inputs),), -1) if classes is None else classes
-        known = known.to(rows.device, torch.int64)
+        known = rows.new_full((len(inputs),), -1) if classes is None else classes.to(rows.device, torch.int64)
         self._ranks = ranks._replace(
             samples=torch.where(fresh, rows + first, ranks.samples),
             classes=torch.where(fresh, known[rows], ranks.classes),
         )
-        self._map_size, self._field = maps.shape[1:], field
+        if self._cutter is None:
+            self._cutter = _Cutter(field, inputs.device)
+        self._map_size, cutter = maps.shape[1:], self._cutter
         self._non_finite = non_finite if self._non_finite is None else self._non_finite + non_finite
         end_and_channel = torch.arange(fresh.numel(), device=rows.device).reshape(fresh.shape)
         channels = fresh.shape[2]
         ends = end_and_channel // fresh[0].numel() * fresh[0].numel()
         homes = (ends + ranks.slots * channels + end_and_channel % channels).flatten()
         parts = zip(torch.split(chosen, CHUNK), torch.split(maps, CHUNK), strict=True)
-        cutter = _Cutter(inputs, field)
+        shown = cutter.prepared(inputs)
         for chunk, some_maps in parts:
             places, home, new = ranks.places.flatten()[chunk], homes[chunk], fresh.flatten()[chunk]
-            images = cutter.images(rows.flatten()[chunk], places)
+            images = cutter.images(shown, rows.flatten()[chunk], places)
             crops = cutter.maps(some_maps.float(), places)
             if self._images is None or self._maps is None:
                 self._images = images.new_zeros(fresh.numel(), *images.shape[1:])
@@ -175,9 +176,9 @@ class PatchRanking:
 
     def patches(self) -> Patches | None:
         """Returns what was found, on the CPU; None if there was no map to rank."""
-        if self._ranks is None or self._images is None or self._maps is None or self._field is None:
+        if self._ranks is None or self._images is None or self._maps is None or self._cutter is None:
             return None
-        ranks, field = self._ranks, self._field
+        ranks, field = self._ranks, self._cutter.field
         ends, most, channels = ranks.scores.shape
         base = torch.arange(ends * most * channels, device=ranks.slots.device).reshape(ranks.slots.shape)
         homes = base // (most * channels) * (most * channels) + ranks.slots * channels + base % channels
@@ -210,27 +211,27 @@ class PatchRanking:
 
 
 class _Cutter:
-    """Cuts patches out of a batch of inputs, and the part of the maps over them."""
+    """Cuts patches out of inputs, and the part of the maps over them; its indices stay on the device."""
 
-    def __init__(self, inputs: Tensor, field: ReceptiveField) -> None:
+    def __init__(self, field: ReceptiveField, device: torch.device) -> None:
+        self.field = field
         self._axes = field.rows, field.columns
-        whole = field.patch_size == tuple(inputs.shape[2:])
-        self._inputs = inputs if inputs.is_floating_point() else inputs.float()
-        self._whole = _reduced(self._inputs) if whole else None
+        self._whole = field.patch_size == (field.rows.pixels, field.columns.pixels)
+        # For each side the pixels of each place's patch, shape (places, pixels).
+        self._pixels = [_pixels(axis).clamp(0, axis.pixels - 1).to(device) for axis in self._axes]
 
-    def images(self, rows: Tensor, places: Tensor) -> Tensor:
+    def prepared(self, inputs: Tensor) -> Tensor:
+        """Inputs of shape (samples, channels, height, width) as `images` takes them."""
+        values = inputs if inputs.is_floating_point() else inputs.float()
+        return _reduced(values) if self._whole else values
+
+    def images(self, prepared: Tensor, rows: Tensor, places: Tensor) -> Tensor:
         """Patches of shape (patches, channels, height, width); what is outside repeats the border."""
-        if self._whole is not None:
-            return self._whole[rows]
-        row, column = (index.to(places.device) for index in self._windows())
+        if self._whole:
+            return prepared[rows]
         width = len(self._axes[1].low)
-        top, left = row[places // width], column[places % width]
-        cut = self._inputs[rows[:, None, None], :, top[:, :, None], left[:, None, :]].permute(0, 3, 1, 2)
-        return _reduced(cut)
-
-    def _windows(self) -> list[Tensor]:
-        """For each side the pixels of each place's patch, shape (places, pixels)."""
-        return [_pixels(axis).clamp(0, axis.pixels - 1) for axis in self._axes]
+        top, left = self._pixels[0][places // width], self._pixels[1][places % width]
+        return _reduced(prepared[rows[:, None, None], :, top[:, :, None], left[:, None, :]].permute(0, 3, 1, 2))
 
     def maps(self, maps: Tensor, places: Tensor) -> Tensor:
         """The maps around their units as far as the patch reaches, NaN outside them; (patches, height, width)."""
