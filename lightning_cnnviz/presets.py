@@ -14,6 +14,7 @@ from lightning_cnnviz.callbacks.filter_response import FilterResponse
 from lightning_cnnviz.callbacks.gradient_flow import GradientFlow
 from lightning_cnnviz.callbacks.kernel_grid import KernelGrid
 from lightning_cnnviz.callbacks.loss_accuracy import LossAccuracy
+from lightning_cnnviz.callbacks.maximally_activating_patches import MaximallyActivatingPatches
 from lightning_cnnviz.data.probe import Probe
 from lightning_cnnviz.lightning import Callback
 
@@ -22,7 +23,7 @@ STANDARD = [
     *MINIMAL,
     *(Architecture, ClassReport, KernelGrid, FeatureMaps, ActivationStats, EmbeddingProjection, Diagnosis),
 ]
-FULL = [*STANDARD, FilterResponse]
+FULL = [*STANDARD, FilterResponse, MaximallyActivatingPatches]
 ROLES = ("class_names", "inputs", "targets", "scores", "task")
 COLOURS = ("mean", "std", "bands")
 """Options of a probe: what is what in a batch, and how inputs become images."""
@@ -34,7 +35,8 @@ def cnnviz_callbacks(preset: Literal["minimal", "standard", "full"] = "standard"
     Args:
         preset: `"minimal"`: loss and accuracy curves, and gradients. `"standard"`: also the architecture, a
             per-class report, kernels, feature maps, activation statistics, a t-SNE projection and what is wrong with
-            the run, if anything. `"full"`: also filter responses, and a PCA projection next to the t-SNE.
+            the run, if anything. `"full"`: also filter responses, the patches that excite channels most, and a PCA
+            projection next to the t-SNE.
         **options: Arguments of the callbacks, each passed to every callback of the preset that accepts it, e.g.
             `every_n_epochs=5`, `on_error="raise"`, `probe=Probe(class_names=[...])`, `num_samples=500`. The
             architecture is always drawn once and in full, regardless of the interval and of `layers`.

@@ -119,7 +119,7 @@ def test_the_public_names_hold_the_documented_ones():
     documented = {
         "ActivationMaximization", "ActivationStats", "Architecture", "ClassReport", "CostLimit", "Diagnosis",
         "EmbeddingProjection", "FeatureMaps", "FilterResponse", "GradientFlow", "InputPartition", "KernelGrid",
-        "LossAccuracy", "Probe", "cnnviz_callbacks", "look",
+        "LossAccuracy", "MaximallyActivatingPatches", "Probe", "cnnviz_callbacks", "look",
     }  # fmt: skip
     assert documented <= set(lightning_cnnviz.__all__)
     assert {"VisualCallback", "ListeningCallback", "ProbingCallback"} < set(lightning_cnnviz.callbacks.__all__)

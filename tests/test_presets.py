@@ -16,6 +16,7 @@ from lightning_cnnviz import (
     GradientFlow,
     KernelGrid,
     LossAccuracy,
+    MaximallyActivatingPatches,
     Probe,
     cnnviz_callbacks,
 )
@@ -35,7 +36,7 @@ def test_presets_hold_what_they_promise():
     kinds = {preset: [type(callback) for callback in cnnviz_callbacks(preset)] for preset in PRESETS}
     assert kinds["minimal"] == [LossAccuracy, GradientFlow]
     assert set(kinds["standard"]) == set(STANDARD)
-    assert kinds["full"] == [*kinds["standard"], FilterResponse]
+    assert kinds["full"] == [*kinds["standard"], FilterResponse, MaximallyActivatingPatches]
     assert [type(callback) for callback in cnnviz_callbacks()] == kinds["standard"]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
-from torch import Tensor
+from torch import Tensor, nn
 from typing_extensions import override
 
 from lightning_cnnviz.callbacks.base import MAX_LAYERS, Guide, LayerPatterns, OnError
@@ -29,6 +29,7 @@ from lightning_cnnviz.output.writer import Drawing
 
 NUM_REFERENCE_SAMPLES = 100
 """Samples that tell the colours and the classes' names."""
+OF_IMAGES = (nn.Conv2d, nn.ConvTranspose2d)
 WITHIN_REACH = "layer that can be heard (not one in compiled code or in nn.TransformerEncoderLayer)"
 
 
@@ -91,7 +92,6 @@ class MaximallyActivatingPatches(ProbingCallback):
         self.max_channels = whole_number(max_channels, "max_channels", at_least=1)
         self.num_patches = whole_number(num_patches, "num_patches", at_least=1)
         self._forget()
-        self._reported_flat: set[str] = set()
 
     def _forget(self) -> None:
         self._rankings: dict[str, PatchRanking] | None = None  # of the validation that runs, if it is due
@@ -112,24 +112,22 @@ class MaximallyActivatingPatches(ProbingCallback):
         reached = layers_within_reach(module)
         if self.layers is not None:
             return select_layers(module, self.layers, list(reached), WITHIN_REACH)
-        found = convolutions(module)
+        every = convolutions(module)
+        found = [name for name in every if isinstance(module.get_submodule(name), OF_IMAGES)]
         heard = [name for name in found if name in reached]
-        if found and not heard:
-            rank_zero_info(
-                f"{type(self).__name__}: all convolutions run in compiled code, which hooks do not reach; nothing is "
-                "drawn"
-            )
+        me = type(self).__name__
+        if not every:
+            rank_zero_warn(f'{me}: the model has no convolution; choose what to show with layers=["name", ...]')
         elif not found:
-            rank_zero_warn(
-                f'{type(self).__name__}: the model has no convolution; choose what to show with layers=["name", ...]'
-            )
+            rank_zero_info(f"{me}: all convolutions are of signals or volumes; patches of images alone are drawn")
+        elif not heard:
+            rank_zero_info(f"{me}: all convolutions run in compiled code, which hooks do not reach; nothing is drawn")
         return self.some_of(heard, self.max_layers)
 
     @override
     def prepare(self, trainer: Trainer, module: LightningModule) -> None:
         super().prepare(trainer, module)
         self._forget()
-        self._reported_flat.clear()
         if skip_if_sharded(type(self).__name__, module):  # rank zero ranks alone
             self.selected = []
         elif not trainer.enable_validation:
@@ -203,13 +201,22 @@ class MaximallyActivatingPatches(ProbingCallback):
         note = f"{self._samples - self._left_out:,} validation samples"
         note += f", {self._left_out:,} of another size left out" if self._left_out else ""
         note = note if trainer.world_size == 1 else f"{note} of rank 0"
+        missing = []
         for name, ranking in rankings.items():
             found = ranking.patches()
-            if found is not None:
+            if found is None:
+                missing.append(name)
+            else:
                 colours = self._colours or Colours()
                 notes = " · ".join(filter(None, (note, colours.note)))
                 draw = partial(patch_sheet, found.in_colours(colours), names, note=notes)
                 yield f"{self.tag}/{name}", partial(draw, title=self.title(name, trainer))
+        if not self._reported_missing.issuperset(missing):
+            self._reported_missing.update(missing)
+            rank_zero_info(
+                f"{type(self).__name__}: {', '.join(missing)} gave no maps (samples, channels, height, width) of the "
+                "batch's images; skipped"
+            )
 
     # ---- internals
 
@@ -224,7 +231,6 @@ class MaximallyActivatingPatches(ProbingCallback):
         if ranking is None:
             return None
         if maps.ndim != 4 or not maps.is_floating_point():
-            self._report_flat(name, maps)
             return None
         with self.account.guard(timed=True, flexible=True), torch.no_grad():
             if ranking.fits(maps):
@@ -238,9 +244,7 @@ class MaximallyActivatingPatches(ProbingCallback):
         inputs = heard.inputs if self.probe.inputs is None else given
         staged, self._staged = {name: self._staged[name] for name in heard.layers}, {}
         if inputs.ndim != 4:
-            raise ValueError(
-                f"expected inputs that are images, (samples, channels, height, width), got {tuple(inputs.shape)}"
-            )
+            return
         size = tuple(inputs.shape[1:])
         if self._size is None:
             self._size = size
@@ -277,14 +281,6 @@ class MaximallyActivatingPatches(ProbingCallback):
             field = self._fields.get(name)
             if field is None or (len(field.rows.low), len(field.columns.low)) != tuple(maps):
                 self._fields[name] = unknown_field(maps, inputs.shape[2:])
-
-    def _report_flat(self, name: str, values: Tensor) -> None:
-        if name not in self._reported_flat:
-            self._reported_flat.add(name)
-            rank_zero_info(
-                f"{type(self).__name__}: {name} returns no maps (samples, channels, height, width) but "
-                f"{tuple(values.shape)}; skipped"
-            )
 
     def _close_patch_tap(self) -> Heard | None:
         tap, self._patch_tap = self._patch_tap, None

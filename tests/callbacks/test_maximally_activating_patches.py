@@ -162,10 +162,7 @@ def test_layers_without_maps_are_named_and_the_rest_is_drawn(tmp_path, caplog):
     caplog.set_level("INFO")
     fit(tmp_path, [MaximallyActivatingPatches(layers=["conv2", "fc1"], on_error="raise")])
     assert image_steps(tmp_path)["activating_patches/conv2"] == [6, 12]
-    lines = [record.message for record in caplog.records if "fc1 returns no maps" in record.message]
-    assert lines == [
-        "MaximallyActivatingPatches: fc1 returns no maps (samples, channels, height, width) but (8, 16); skipped"
-    ]
+    assert caplog.text.count("fc1 gave no maps (samples, channels, height, width) of the batch's images; skipped") == 1
 
 
 class Tokens(TinyNet):
@@ -187,7 +184,7 @@ def test_tokens_have_no_maps_but_what_makes_them_has(tmp_path, caplog):
     caplog.set_level("INFO")
     fit(tmp_path, [MaximallyActivatingPatches(layers=["embed", "norm"], on_error="raise")], model=Tokens)
     assert {tag for tag in image_steps(tmp_path) if "patches" in tag} == {"activating_patches/embed"}
-    assert "norm returns no maps (samples, channels, height, width) but (8, 16, 8); skipped" in caplog.text
+    assert "MaximallyActivatingPatches: norm gave no maps" in caplog.text
 
 
 def test_of_a_compiled_model_nothing_is_drawn_in_one_line(tmp_path, caplog):
@@ -202,6 +199,23 @@ def test_of_a_compiled_model_nothing_is_drawn_in_one_line(tmp_path, caplog):
 def test_a_model_without_convolutions_gets_a_warning(tmp_path):
     with pytest.warns(UserWarning, match="MaximallyActivatingPatches: the model has no convolution; choose"):
         fit(tmp_path, [MaximallyActivatingPatches(on_error="raise")], model=Flat)
+
+
+def test_signals_have_no_patches_in_one_line(tmp_path, caplog):
+    class Signals(TinyNet):
+        def __init__(self):
+            super().__init__()
+            self.conv1, self.conv2 = nn.Conv1d(8, 4, 3), nn.Conv1d(4, 4, 3)
+            self.fc2 = nn.Linear(16, 4)
+            del self.norm, self.pool, self.fc1
+
+        def forward(self, x):
+            return self.fc2(self.act(self.conv2(self.conv1(x[:, 0]))).flatten(1))
+
+    caplog.set_level("INFO")
+    fit(tmp_path, [MaximallyActivatingPatches(on_error="raise")], model=Signals)
+    assert not [tag for tag in image_steps(tmp_path) if "patches" in tag]
+    assert caplog.text.count("all convolutions are of signals or volumes; patches of images alone are drawn") == 1
 
 
 class Unlabelled(TinyNet):

@@ -46,7 +46,7 @@ CALLBACKS = (
         "EmbeddingProjection",
         "FeatureMaps",
     ),
-    *("FilterResponse", "GradientFlow", "KernelGrid", "LossAccuracy"),
+    *("FilterResponse", "GradientFlow", "KernelGrid", "LossAccuracy", "MaximallyActivatingPatches"),
 )
 ON_THE_PLANE = ("ClassReport", "GradientFlow", "InputPartition", "LossAccuracy")
 
