@@ -17,7 +17,7 @@ CHUNK = 64
 
 
 class Ranks(NamedTuple):
-    """The best of each end and channel so far, the best first; each of shape (ends, patches, channels).
+    """The best of each end and channel so far, the best first; each of shape (ends, channels, patches).
 
     Attributes:
         scores: Activation, negative at the lower end; -∞ where there is no patch yet.
@@ -42,7 +42,8 @@ class Staged(NamedTuple):
         fresh: Which of these are of this batch, a mask of the same shape.
         rows: Of which row of the batch, if they are; of the same shape.
         maps: Their channel's map, shape (chosen, height, width).
-        chosen: Indices into the flat ranks to which these belong: the fresh ones, or all.
+        chosen: Indices into the flat ranks to which these belong: the fresh ones, or all. Where there are none, the
+            other tensors are empty, but for the ranks.
         non_finite: Number of maps with values that are not finite, which are left out.
     """
 
@@ -106,30 +107,32 @@ class PatchRanking:
         self._all_channels = maps.shape[1]
         before = self._ranks or _no_ranks(self._patches, shown)
         flat, most = shown.flatten(2), self._patches
-        extremes = torch.stack([flat.amax(-1).float(), -flat.amin(-1).float()])
+        extremes = torch.stack([flat.amax(-1).T, -flat.amin(-1).T]).float()
         finite = extremes.isfinite().all(dim=0)
         extremes = torch.where(finite, extremes, -torch.inf)
-        scores, order = torch.cat([before.scores, extremes], dim=1).sort(dim=1, descending=True, stable=True)
-        scores, order = scores[:, :most], order[:, :most]
+        on_cpu = shown.device.type == "cpu"
+        if on_cpu and self._ranks is not None and not (extremes > before.scores[..., -1:]).any():
+            nothing = before.samples.new_empty(0)
+            return Staged(before, nothing, nothing, flat[:0, 0], nothing, (~finite).sum())
+        scores, order = torch.cat([before.scores, extremes], dim=2).sort(dim=2, descending=True, stable=True)
+        scores, order = scores[..., :most], order[..., :most]
         fresh = order >= most
-        # The old ones that stay are the best of the old; the n-th new one takes the place of the n-th that leaves.
-        left = (~fresh).sum(dim=1, keepdim=True) + fresh.cumsum(dim=1) - 1
-        slots = before.slots.gather(1, torch.where(fresh, left, order))
+        # The old ones that stay are the best of the old; the n-th new one takes the slot of the n-th that leaves.
+        leaving = (~fresh).sum(dim=2, keepdim=True) + fresh.cumsum(dim=2) - 1
+        slots = before.slots.gather(2, torch.where(fresh, leaving, order))
         kept, rows = order.clamp(max=most - 1), (order - most).clamp(min=0)
         # On other devices than the CPU the number of the fresh ones would have to be waited for.
-        on_cpu = shown.device.type == "cpu"
         chosen = fresh.flatten().nonzero().flatten() if on_cpu else torch.arange(fresh.numel(), device=shown.device)
-        channel = chosen % shown.shape[1]
-        chosen_maps = flat[rows.flatten()[chosen], channel]
+        chosen_maps = flat[rows.flatten()[chosen], chosen // most % shown.shape[1]]
         lower = chosen >= fresh[0].numel()
         peaks = torch.where(lower[:, None], -chosen_maps, chosen_maps).argmax(dim=1)
-        places = before.places.gather(1, kept).flatten()
+        places = before.places.gather(2, kept).flatten()
         places[chosen] = torch.where(fresh.flatten()[chosen], peaks, places[chosen])
         ranks = Ranks(
             scores,
-            before.samples.gather(1, kept),
+            before.samples.gather(2, kept),
             places.reshape(order.shape),
-            before.classes.gather(1, kept),
+            before.classes.gather(2, kept),
             slots,
         )
         return Staged(ranks, fresh, rows, chosen_maps.reshape(-1, *shown.shape[2:]), chosen, (~finite).sum())
@@ -147,6 +150,9 @@ class PatchRanking:
             first: Number of the batch's first sample in the pass.
         """
         ranks, fresh, rows, maps, chosen, non_finite = staged
+        self._non_finite = non_finite if self._non_finite is None else self._non_finite + non_finite
+        if not len(chosen):
+            return
         known = rows.new_full((len(inputs),), -1) if classes is None else classes.to(rows.device, torch.int64)
         self._ranks = ranks._replace(
             samples=torch.where(fresh, rows + first, ranks.samples),
@@ -155,11 +161,7 @@ class PatchRanking:
         if self._cutter is None:
             self._cutter = _Cutter(field, inputs.device)
         self._map_size, cutter = maps.shape[1:], self._cutter
-        self._non_finite = non_finite if self._non_finite is None else self._non_finite + non_finite
-        end_and_channel = torch.arange(fresh.numel(), device=rows.device).reshape(fresh.shape)
-        channels = fresh.shape[2]
-        ends = end_and_channel // fresh[0].numel() * fresh[0].numel()
-        homes = (ends + ranks.slots * channels + end_and_channel % channels).flatten()
+        homes = _homes(ranks.slots).flatten()
         parts = zip(torch.split(chosen, CHUNK), torch.split(maps, CHUNK), strict=True)
         shown = cutter.prepared(inputs)
         for chunk, some_maps in parts:
@@ -179,14 +181,12 @@ class PatchRanking:
         if self._ranks is None or self._images is None or self._maps is None or self._cutter is None:
             return None
         ranks, field = self._ranks, self._cutter.field
-        ends, most, channels = ranks.scores.shape
-        base = torch.arange(ends * most * channels, device=ranks.slots.device).reshape(ranks.slots.shape)
-        homes = base // (most * channels) * (most * channels) + ranks.slots * channels + base % channels
+        most = ranks.scores.shape[2]
 
         def by_channel(tensor: Tensor) -> Tensor:  # first those that excite most, then those that excite least
-            return tensor.cpu().permute(2, 0, 1).flatten(1)
+            return tensor.cpu().transpose(0, 1).flatten(1)
 
-        places, order = by_channel(ranks.places), by_channel(homes)
+        places, order = by_channel(ranks.places), by_channel(_homes(ranks.slots))
         width = self._map_size[1]
         at = torch.stack([places // width, places % width], dim=-1)
         values = torch.cat([by_channel(ranks.scores[:1]), -by_channel(ranks.scores[1:])], dim=1)
@@ -218,6 +218,7 @@ class _Cutter:
         self._axes = field.rows, field.columns
         self._whole = field.patch_size == (field.rows.pixels, field.columns.pixels)
         # For each side the pixels of each place's patch, shape (places, pixels).
+        self._half = [_half(axis) for axis in self._axes]
         self._pixels = [_pixels(axis).clamp(0, axis.pixels - 1).to(device) for axis in self._axes]
 
     def prepared(self, inputs: Tensor) -> Tensor:
@@ -236,7 +237,7 @@ class _Cutter:
     def maps(self, maps: Tensor, places: Tensor) -> Tensor:
         """The maps around their units as far as the patch reaches, NaN outside them; (patches, height, width)."""
         height, width = maps.shape[1:]
-        half = [_half(axis) for axis in self._axes]
+        half = self._half
         if all(2 * reach + 1 >= 2 * size - 1 for reach, size in zip(half, (height, width), strict=True)):
             return maps
         padded = F.pad(maps, (half[1], half[1], half[0], half[0]), value=torch.nan)
@@ -247,11 +248,18 @@ class _Cutter:
 
 
 def _no_ranks(patches: int, maps: Tensor) -> Ranks:
-    shape = (ENDS, patches, maps.shape[1])
+    shape = (ENDS, maps.shape[1], patches)
     scores = torch.full(shape, -torch.inf, device=maps.device)
     nothing = torch.full(shape, -1, dtype=torch.int64, device=maps.device)
-    slots = torch.arange(patches, device=maps.device)[:, None].expand(shape)
-    return Ranks(scores, nothing, nothing.clamp(min=0), nothing, slots)
+    return Ranks(
+        scores, nothing, nothing.clamp(min=0), nothing, torch.arange(patches, device=maps.device).expand(shape)
+    )
+
+
+def _homes(slots: Tensor) -> Tensor:
+    """Where among all patches that are kept each is, of the same shape."""
+    rows = torch.arange(slots.shape[0] * slots.shape[1], device=slots.device).reshape(*slots.shape[:2], 1)
+    return rows * slots.shape[2] + slots
 
 
 def _pixels(axis: Axis) -> Tensor:
