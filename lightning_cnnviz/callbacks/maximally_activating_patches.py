@@ -29,6 +29,8 @@ from lightning_cnnviz.output.writer import Drawing
 
 NUM_REFERENCE_SAMPLES = 100
 """Samples that tell the colours and the classes' names."""
+MAX_VALUES = 2**22
+"""Pixel values of all patches that are drawn at once, about; the more there are, the smaller large ones become."""
 OF_IMAGES = (nn.Conv2d, nn.ConvTranspose2d)
 WITHIN_REACH = "layer that can be heard (not one in compiled code or in nn.TransformerEncoderLayer)"
 
@@ -153,7 +155,8 @@ class MaximallyActivatingPatches(ProbingCallback):
         super().on_validation_start(trainer, pl_module)
         if self.writer is not None and not trainer.sanity_checking and self._due(trainer):
             names = self.selected if self.writer.takes_pictures else []
-            self._rankings = {name: PatchRanking(self.num_patches, self.max_channels) for name in names}
+            each = MAX_VALUES // max(len(names), 1)
+            self._rankings = {name: PatchRanking(self.num_patches, self.max_channels, each) for name in names}
             self._samples = self._left_out = 0
 
     def on_validation_batch_start(

@@ -129,6 +129,22 @@ def test_the_size_of_resnet_18s_field_is_the_published_one():
     assert fields["conv1"].rows.first()[:2].tolist() == [-3, -1]
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("vgg11_bn", "densenet121", "googlenet", "mobilenet_v2", "mobilenet_v3_small", "efficientnet_b0"),
+        *("convnext_tiny", "shufflenet_v2_x0_5", "squeezenet1_1", "regnet_y_400mf", "mnasnet0_5"),
+    ],
+)
+def test_the_field_of_every_convolution_of_common_networks_is_known(name):
+    options = {"init_weights": False, "aux_logits": False} if name == "googlenet" else {}
+    model = getattr(torchvision.models, name)(**options)
+    layers = convolutions(model)
+    fields = receptive_fields(model, torch.rand(1, 3, 64, 64), layers)
+    assert list(fields) == layers
+    assert {field.source for field in fields.values()} == {"geometry"}
+
+
 def test_what_no_rule_knows_is_computed_by_gradients():
     torch.manual_seed(0)
     model = Unusual()

@@ -1,5 +1,6 @@
 """The patches of a data set that excite the channels of layers most and least, found batch by batch."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -12,6 +13,8 @@ from lightning_cnnviz.model.receptive_field import ReceptiveField
 
 ENDS = 2
 """Those that excite a channel most, and those that excite it least, whose values count as negative."""
+SMALLEST = 16
+"""Side, in pixels, to which patches are averaged at most."""
 CHUNK = 64
 """Patches that are cut out of the inputs at a time, which bounds the memory of large ones."""
 
@@ -65,6 +68,8 @@ class PatchRanking:
     Args:
         patches: Number of patches of each channel and end.
         channels: Maximum number of channels, the first ones.
+        max_values: Pixel values that are kept, about; larger patches are averaged further. Default: all those of
+            patches of `PATCH_SIZE` pixels.
 
     Example:
         >>> from lightning_cnnviz.model.receptive_field import unknown_field
@@ -76,9 +81,10 @@ class PatchRanking:
         ([[3.0, 1.0], [3.0, 1.0]], [1, 0])
     """
 
-    def __init__(self, patches: int, channels: int) -> None:
+    def __init__(self, patches: int, channels: int, max_values: int | None = None) -> None:
         self._patches = patches
         self._channels = channels
+        self._max_values = max_values
         self._ranks: Ranks | None = None
         self._all_channels = 0
         self._map_size = torch.Size()
@@ -159,7 +165,7 @@ class PatchRanking:
             classes=torch.where(fresh, known[rows], ranks.classes),
         )
         if self._cutter is None:
-            self._cutter = _Cutter(field, inputs.device)
+            self._cutter = _Cutter(field, inputs.device, self._size(fresh.numel() * inputs.shape[1]))
         self._map_size, cutter = maps.shape[1:], self._cutter
         homes = _homes(ranks.slots).flatten()
         parts = zip(torch.split(chosen, CHUNK), torch.split(maps, CHUNK), strict=True)
@@ -175,6 +181,13 @@ class PatchRanking:
                 images = torch.where(new[:, None, None, None], images, self._images[home])
                 crops = torch.where(new[:, None, None], crops, self._maps[home])
             self._images[home], self._maps[home] = images, crops
+
+    def _size(self, planes: int) -> int:
+        """Side up to which patches are kept, if there are so many of them and their channels together."""
+        if self._max_values is None:
+            return PATCH_SIZE
+        side = min(max(math.sqrt(self._max_values / planes), SMALLEST), PATCH_SIZE)
+        return PATCH_SIZE // math.ceil(PATCH_SIZE / side)  # drawn by a whole factor
 
     def patches(self) -> Patches | None:
         """Returns what was found, on the CPU; None if there was no map to rank."""
@@ -213,8 +226,9 @@ class PatchRanking:
 class _Cutter:
     """Cuts patches out of inputs, and the part of the maps over them; its indices stay on the device."""
 
-    def __init__(self, field: ReceptiveField, device: torch.device) -> None:
+    def __init__(self, field: ReceptiveField, device: torch.device, size: int) -> None:
         self.field = field
+        self._size = size
         self._axes = field.rows, field.columns
         self._whole = field.patch_size == (field.rows.pixels, field.columns.pixels)
         # For each side the pixels of each place's patch, shape (places, pixels).
@@ -224,7 +238,7 @@ class _Cutter:
     def prepared(self, inputs: Tensor) -> Tensor:
         """Inputs of shape (samples, channels, height, width) as `images` takes them."""
         values = inputs if inputs.is_floating_point() else inputs.float()
-        return _reduced(values) if self._whole else values
+        return _reduced(values, self._size) if self._whole else values
 
     def images(self, prepared: Tensor, rows: Tensor, places: Tensor) -> Tensor:
         """Patches of shape (patches, channels, height, width); what is outside repeats the border."""
@@ -232,7 +246,8 @@ class _Cutter:
             return prepared[rows]
         width = len(self._axes[1].low)
         top, left = self._pixels[0][places // width], self._pixels[1][places % width]
-        return _reduced(prepared[rows[:, None, None], :, top[:, :, None], left[:, None, :]].permute(0, 3, 1, 2))
+        cut = prepared[rows[:, None, None], :, top[:, :, None], left[:, None, :]].permute(0, 3, 1, 2)
+        return _reduced(cut, self._size)
 
     def maps(self, maps: Tensor, places: Tensor) -> Tensor:
         """The maps around their units as far as the patch reaches, NaN outside them; (patches, height, width)."""
@@ -274,12 +289,12 @@ def _half(axis: Axis) -> int:
     return int((axis.extent - 1) / 2 / step)
 
 
-def _reduced(images: Tensor) -> Tensor:
-    """Averages images over areas so that the longer side is at most `PATCH_SIZE`; smaller ones stay."""
+def _reduced(images: Tensor, size: int) -> Tensor:
+    """Averages images over areas so that the longer side is at most `size`; smaller ones stay."""
     longer = max(images.shape[2:])
-    if longer <= PATCH_SIZE:
+    if longer <= size:
         return images
-    height, width = (max(1, round(side * PATCH_SIZE / longer)) for side in images.shape[2:])
+    height, width = (max(1, round(side * size / longer)) for side in images.shape[2:])
     return F.adaptive_avg_pool2d(images, (height, width))
 
 

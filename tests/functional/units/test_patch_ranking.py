@@ -85,6 +85,14 @@ def test_large_patches_are_averaged():
     assert found.whole
 
 
+@pytest.mark.parametrize(("most", "side"), [(None, 64), (2**20, 64), (2 * 3 * 33**2, 32), (1, 16)])
+def test_the_more_patches_there_are_the_smaller_large_ones_become(most, side):
+    ranking = PatchRanking(1, 1, most)
+    whole = unknown_field((4, 4), (128, 128))
+    ranking.commit(ranking.stage(torch.rand(1, 1, 4, 4)), torch.rand(1, 3, 128, 128), None, whole, 0)
+    assert ranking.patches().images.shape == (1, 2, 3, side, side)
+
+
 def test_integer_inputs_and_half_precision():
     maps, inputs = data()
     whole = ranked(maps, inputs, [40])
