@@ -16,6 +16,7 @@ from lightning_cnnviz.data.batch import batch_size, split_batch
 from lightning_cnnviz.data.colours import Colours
 from lightning_cnnviz.data.probe import Probe
 from lightning_cnnviz.errors import whole_number
+from lightning_cnnviz.functional.tab.drawn import drawn_for_tab
 from lightning_cnnviz.functional.units.patch_ranking import PatchRanking, Staged
 from lightning_cnnviz.functional.units.patch_sheet import patch_sheet
 from lightning_cnnviz.lightning import logged_step
@@ -213,7 +214,8 @@ class MaximallyActivatingPatches(ProbingCallback):
                 colours = self._colours or Colours()
                 notes = " · ".join(filter(None, (note, colours.note)))
                 draw = partial(patch_sheet, found.in_colours(colours), names, note=notes)
-                yield f"{self.tag}/{name}", partial(draw, title=self.title(name, trainer))
+                draw = partial(draw, title=self.title(name, trainer))
+                yield f"{self.tag}/{name}", partial(drawn_for_tab, "patches", {"layer": name}, draw)
         if not self._reported_missing.issuperset(missing):
             self._reported_missing.update(missing)
             rank_zero_info(

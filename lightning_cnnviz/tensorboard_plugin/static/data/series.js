@@ -24,6 +24,7 @@ const ARRAYS = {
 	gradients: ["values"],
 	activations: ["counts"],
 	partition: ["png"],
+	patches: ["png"],
 };
 let count = 0;
 

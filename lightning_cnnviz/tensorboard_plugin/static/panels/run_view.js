@@ -7,6 +7,7 @@ import { GradientHeatMap } from "./gradient_heatmap.js";
 import { LayerPanel } from "./layer.js";
 import { NetworkPanel } from "./network.js";
 import { PartitionPanel } from "./partition.js";
+import { PatchesPanel } from "./patches.js";
 import { ProjectionPanel } from "./projection.js";
 
 const CALLBACKS = [
@@ -23,7 +24,9 @@ export class RunView {
 		Object.assign(this, { run, state, clock, requestDraw, seek, runs: [run] });
 		this.findings = new FindingsPanel(this);
 		this.network = new NetworkPanel(this);
-		this.panels = [LayerPanel, ProjectionPanel, GradientHeatMap, PartitionPanel].map((Panel) => new Panel(this));
+		this.panels = [LayerPanel, ProjectionPanel, GradientHeatMap, PartitionPanel, PatchesPanel].map(
+			(Panel) => new Panel(this),
+		);
 		this.notes = h("div", "notes");
 		this.grid = h("div", "grid");
 		this.title = h("h1");
