@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader
 
 from lightning_cnnviz import GradientFlow, cnnviz_callbacks
 from lightning_cnnviz.functional.model_summary.layer_table import architecture
-from lightning_cnnviz.functional.units.patch_ranking import PatchRanking
+from lightning_cnnviz.functional.units.patch_ranking import BatchImages, PatchRanking
 from lightning_cnnviz.model.activation_tap import LayerRun
 from lightning_cnnviz.model.field_axis import Axis
 from lightning_cnnviz.model.receptive_field import ReceptiveField
@@ -150,7 +150,7 @@ def test_ranking_patches_waits_for_nothing_and_finds_what_the_cpu_finds():
             try:
                 staged = ranking.stage(values[first : first + 8])
                 field = ReceptiveField(axis, axis, "geometry")
-                ranking.commit(staged, images[first : first + 8], None, field, first)
+                ranking.commit(staged, BatchImages(images[first : first + 8]), None, field, first)
             finally:
                 torch.cuda.set_sync_debug_mode("default")
         found[device] = ranking.patches()

@@ -17,7 +17,7 @@ from lightning_cnnviz.data.colours import Colours
 from lightning_cnnviz.data.probe import Probe
 from lightning_cnnviz.errors import whole_number
 from lightning_cnnviz.functional.tab.drawn import drawn_for_tab
-from lightning_cnnviz.functional.units.patch_ranking import PatchRanking, Staged
+from lightning_cnnviz.functional.units.patch_ranking import BatchImages, PatchRanking, Staged
 from lightning_cnnviz.functional.units.patch_sheet import patch_sheet
 from lightning_cnnviz.lightning import logged_step
 from lightning_cnnviz.model.activation_tap import layers_within_reach
@@ -262,10 +262,10 @@ class MaximallyActivatingPatches(ProbingCallback):
         if not staged:
             return
         self._find_fields(trainer, module, inputs, staged)
-        classes = self.certain_targets(batch, inputs, targets)
+        classes, images = self.certain_targets(batch, inputs, targets), BatchImages(inputs)
         for name, ranks in staged.items():
             assert self._rankings is not None
-            self._rankings[name].commit(ranks, inputs, classes, self._fields[name], self._samples)
+            self._rankings[name].commit(ranks, images, classes, self._fields[name], self._samples)
 
     def _find_fields(
         self, trainer: Trainer, module: LightningModule, inputs: Tensor, staged: dict[str, Staged]

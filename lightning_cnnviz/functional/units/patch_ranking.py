@@ -58,6 +58,24 @@ class Staged(NamedTuple):
     non_finite: Tensor
 
 
+class BatchImages:
+    """A batch's inputs, averaged to smaller ones once for all layers whose patches are whole images.
+
+    Args:
+        inputs: What the model received, shape (samples, channels, height, width).
+    """
+
+    def __init__(self, inputs: Tensor) -> None:
+        self.inputs = inputs if inputs.is_floating_point() else inputs.float()
+        self._smaller: dict[int, Tensor] = {}
+
+    def up_to(self, size: int) -> Tensor:
+        """Returns them with a longer side of at most so many pixels."""
+        if size not in self._smaller:
+            self._smaller[size] = _reduced(self.inputs, size)
+        return self._smaller[size]
+
+
 class PatchRanking:
     """Ranks the maps of a layer by their largest and by their smallest value, and keeps what the best units see.
 
@@ -75,7 +93,7 @@ class PatchRanking:
         >>> from lightning_cnnviz.model.receptive_field import unknown_field
         >>> ranking, inputs = PatchRanking(patches=1, channels=8), torch.rand(3, 1, 6, 6)
         >>> maps = torch.tensor([1.0, 3.0, 2.0]).reshape(3, 1, 1, 1).expand(3, 2, 6, 6)
-        >>> ranking.commit(ranking.stage(maps), inputs, None, unknown_field((6, 6), (6, 6)), first=0)
+        >>> ranking.commit(ranking.stage(maps), BatchImages(inputs), None, unknown_field((6, 6), (6, 6)), first=0)
         >>> found = ranking.patches()
         >>> found.values.tolist(), found.samples[0].tolist()
         ([[3.0, 1.0], [3.0, 1.0]], [1, 0])
@@ -144,13 +162,13 @@ class PatchRanking:
         return Staged(ranks, fresh, rows, chosen_maps.reshape(-1, *shown.shape[2:]), chosen, (~finite).sum())
 
     def commit(
-        self, staged: Staged, inputs: Tensor, classes: Tensor | None, field: ReceptiveField, first: int
+        self, staged: Staged, images: BatchImages, classes: Tensor | None, field: ReceptiveField, first: int
     ) -> None:
         """Makes a batch count.
 
         Args:
             staged: From `stage`.
-            inputs: What the model received, shape (samples, channels, height, width).
+            images: What the model received.
             classes: Class indices, shape (samples,); None if they are unknown.
             field: The layer's receptive field.
             first: Number of the batch's first sample in the pass.
@@ -159,28 +177,28 @@ class PatchRanking:
         self._non_finite = non_finite if self._non_finite is None else self._non_finite + non_finite
         if not len(chosen):
             return
-        known = rows.new_full((len(inputs),), -1) if classes is None else classes.to(rows.device, torch.int64)
+        known = rows.new_full((len(images.inputs),), -1) if classes is None else classes.to(rows.device, torch.int64)
         self._ranks = ranks._replace(
             samples=torch.where(fresh, rows + first, ranks.samples),
             classes=torch.where(fresh, known[rows], ranks.classes),
         )
         if self._cutter is None:
-            self._cutter = _Cutter(field, inputs.device, self._size(fresh.numel() * inputs.shape[1]))
+            size = self._size(fresh.numel() * images.inputs.shape[1])
+            self._cutter = _Cutter(field, images.inputs.device, size)
         self._map_size, cutter = maps.shape[1:], self._cutter
         homes = _homes(ranks.slots).flatten()
         parts = zip(torch.split(chosen, CHUNK), torch.split(maps, CHUNK), strict=True)
-        shown = cutter.prepared(inputs)
         for chunk, some_maps in parts:
             places, home, new = ranks.places.flatten()[chunk], homes[chunk], fresh.flatten()[chunk]
-            images = cutter.images(shown, rows.flatten()[chunk], places)
+            cut = cutter.images(images, rows.flatten()[chunk], places)
             crops = cutter.maps(some_maps.float(), places)
             if self._images is None or self._maps is None:
-                self._images = images.new_zeros(fresh.numel(), *images.shape[1:])
+                self._images = cut.new_zeros(fresh.numel(), *cut.shape[1:])
                 self._maps = crops.new_zeros(fresh.numel(), *crops.shape[1:])
             if rows.device.type != "cpu":
-                images = torch.where(new[:, None, None, None], images, self._images[home])
+                cut = torch.where(new[:, None, None, None], cut, self._images[home])
                 crops = torch.where(new[:, None, None], crops, self._maps[home])
-            self._images[home], self._maps[home] = images, crops
+            self._images[home], self._maps[home] = cut, crops
 
     def _size(self, planes: int) -> int:
         """Side up to which patches are kept, if there are so many of them and their channels together."""
@@ -235,18 +253,13 @@ class _Cutter:
         self._half = [_half(axis) for axis in self._axes]
         self._pixels = [_pixels(axis).clamp(0, axis.pixels - 1).to(device) for axis in self._axes]
 
-    def prepared(self, inputs: Tensor) -> Tensor:
-        """Inputs of shape (samples, channels, height, width) as `images` takes them."""
-        values = inputs if inputs.is_floating_point() else inputs.float()
-        return _reduced(values, self._size) if self._whole else values
-
-    def images(self, prepared: Tensor, rows: Tensor, places: Tensor) -> Tensor:
+    def images(self, images: BatchImages, rows: Tensor, places: Tensor) -> Tensor:
         """Patches of shape (patches, channels, height, width); what is outside repeats the border."""
         if self._whole:
-            return prepared[rows]
+            return images.up_to(self._size)[rows]
         width = len(self._axes[1].low)
         top, left = self._pixels[0][places // width], self._pixels[1][places % width]
-        cut = prepared[rows[:, None, None], :, top[:, :, None], left[:, None, :]].permute(0, 3, 1, 2)
+        cut = images.inputs[rows[:, None, None], :, top[:, :, None], left[:, None, :]].permute(0, 3, 1, 2)
         return _reduced(cut, self._size)
 
     def maps(self, maps: Tensor, places: Tensor) -> Tensor:

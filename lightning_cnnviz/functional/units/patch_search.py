@@ -5,7 +5,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from lightning_cnnviz.data.colours import Colours
-from lightning_cnnviz.functional.units.patch_ranking import PatchRanking
+from lightning_cnnviz.functional.units.patch_ranking import BatchImages, PatchRanking
 from lightning_cnnviz.functional.units.patch_sheet import Patches
 from lightning_cnnviz.model.evaluation import evaluating
 from lightning_cnnviz.model.hooks import add_hook
@@ -58,7 +58,7 @@ def find_patches(
             chunk = inputs[first : first + batch_size]
             some = None if classes is None else classes[first : first + batch_size]
             copied(chunk.clone())  # which the model may change in place
-            ranking.commit(kept[-1], chunk, some, fields[layer], first)
+            ranking.commit(kept[-1], BatchImages(chunk), some, fields[layer], first)
             kept.clear()
     found = ranking.patches()
     if found is None:

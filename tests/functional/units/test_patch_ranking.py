@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from lightning_cnnviz.functional.units.patch_ranking import PatchRanking
+from lightning_cnnviz.functional.units.patch_ranking import BatchImages, PatchRanking
 from lightning_cnnviz.model.field_axis import Axis
 from lightning_cnnviz.model.receptive_field import ReceptiveField, unknown_field
 
@@ -16,7 +16,7 @@ def ranked(maps, inputs, batches, patches=3, channels=4):
     ranking, first = PatchRanking(patches, channels), 0
     for some, images in zip(torch.split(maps, batches), torch.split(inputs, batches), strict=True):
         classes = torch.arange(first, first + len(some))
-        ranking.commit(ranking.stage(some), images, classes, field(maps.shape[2], 3), first)
+        ranking.commit(ranking.stage(some), BatchImages(images), classes, field(maps.shape[2], 3), first)
         first += len(some)
     return ranking.patches()
 
@@ -58,7 +58,7 @@ def test_patches_and_heat_maps_stay_with_their_rank():
 def test_what_is_not_committed_changes_nothing():
     maps, inputs = data()
     ranking = PatchRanking(3, 4)
-    ranking.commit(ranking.stage(maps[:20]), inputs[:20], None, field(7, 3), 0)
+    ranking.commit(ranking.stage(maps[:20]), BatchImages(inputs[:20]), None, field(7, 3), 0)
     before = ranking.patches()
     ranking.stage(maps[20:] + 100)
     for part, expected in zip(ranking.patches(), before, strict=True):
@@ -77,7 +77,9 @@ def test_large_patches_are_averaged():
     inputs = torch.zeros(1, 1, 256, 128)
     inputs[..., :128, :] = 1
     ranking = PatchRanking(1, 1)
-    ranking.commit(ranking.stage(torch.rand(1, 1, 4, 2)), inputs, None, unknown_field((4, 2), (256, 128)), 0)
+    ranking.commit(
+        ranking.stage(torch.rand(1, 1, 4, 2)), BatchImages(inputs), None, unknown_field((4, 2), (256, 128)), 0
+    )
     found = ranking.patches()
     assert found.images.shape == (1, 2, 1, 64, 32)
     assert found.images[0, 0, 0].mean(axis=1).tolist() == [1.0] * 32 + [0.0] * 32
@@ -89,7 +91,7 @@ def test_large_patches_are_averaged():
 def test_the_more_patches_there_are_the_smaller_large_ones_become(most, side):
     ranking = PatchRanking(1, 1, most)
     whole = unknown_field((4, 4), (128, 128))
-    ranking.commit(ranking.stage(torch.rand(1, 1, 4, 4)), torch.rand(1, 3, 128, 128), None, whole, 0)
+    ranking.commit(ranking.stage(torch.rand(1, 1, 4, 4)), BatchImages(torch.rand(1, 3, 128, 128)), None, whole, 0)
     assert ranking.patches().images.shape == (1, 2, 3, side, side)
 
 
@@ -105,7 +107,7 @@ def test_maps_of_another_size_do_not_fit():
     maps, inputs = data()
     ranking = PatchRanking(3, 4)
     assert ranking.patches() is None
-    ranking.commit(ranking.stage(maps), inputs, None, field(7, 3), 0)
+    ranking.commit(ranking.stage(maps), BatchImages(inputs), None, field(7, 3), 0)
     assert not ranking.fits(torch.rand(2, 6, 5, 5))
     with pytest.raises(ValueError, match=r"expected maps of \(7, 7\) as before, got \(5, 5\)"):
         ranking.stage(torch.rand(2, 6, 5, 5))
