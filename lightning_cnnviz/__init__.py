@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # `as` marks a name as re-exported
     from lightning_cnnviz.callbacks import InputPartition as InputPartition
     from lightning_cnnviz.callbacks import KernelGrid as KernelGrid
     from lightning_cnnviz.callbacks import LossAccuracy as LossAccuracy
+    from lightning_cnnviz.callbacks import MaximallyActivatingPatches as MaximallyActivatingPatches
     from lightning_cnnviz.callbacks import Saliency as Saliency
     from lightning_cnnviz.callbacks import SampleHistory as SampleHistory
     from lightning_cnnviz.data.probe import Probe as Probe

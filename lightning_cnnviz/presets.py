@@ -15,6 +15,7 @@ from lightning_cnnviz.callbacks.filter_response import FilterResponse
 from lightning_cnnviz.callbacks.gradient_flow import GradientFlow
 from lightning_cnnviz.callbacks.kernel_grid import KernelGrid
 from lightning_cnnviz.callbacks.loss_accuracy import LossAccuracy
+from lightning_cnnviz.callbacks.maximally_activating_patches import MaximallyActivatingPatches
 from lightning_cnnviz.callbacks.saliency import Saliency
 from lightning_cnnviz.callbacks.sample_history import SampleHistory
 from lightning_cnnviz.data.probe import Probe
@@ -25,7 +26,11 @@ STANDARD = [
     *MINIMAL,
     *(Architecture, ClassReport, KernelGrid, FeatureMaps, ActivationStats, EmbeddingProjection, Diagnosis),
 ]
-FULL = [*STANDARD, FilterResponse, SampleHistory, *([] if find_spec("captum") is None else [Saliency])]
+FULL = [
+    *STANDARD,
+    *(FilterResponse, MaximallyActivatingPatches, SampleHistory),
+    *([] if find_spec("captum") is None else [Saliency]),
+]
 COUNTING = {LossAccuracy, ClassReport, SampleHistory}
 """Callbacks that are about the class scores."""
 ROLES = ("class_names", "inputs", "targets", "scores", "task")
@@ -39,8 +44,8 @@ def cnnviz_callbacks(preset: Literal["minimal", "standard", "full"] = "standard"
     Args:
         preset: `"minimal"`: loss and accuracy curves, and gradients. `"standard"`: also the architecture, a
             per-class report, kernels, feature maps, activation statistics, a t-SNE projection and what is wrong with
-            the run, if anything. `"full"`: also filter responses, the life of every sample, a PCA projection next
-            to the t-SNE and, where captum is installed, saliency.
+            the run, if anything. `"full"`: also filter responses, the patches that excite channels most, the life of
+            every sample, a PCA projection next to the t-SNE and, where captum is installed, saliency.
         **options: Arguments of the callbacks, each passed to every callback of the preset that accepts it, e.g.
             `every_n_epochs=5`, `on_error="raise"`, `probe=Probe(class_names=[...])`, `num_samples=500`. The
             architecture is always drawn once and in full, regardless of the interval and of `layers`.

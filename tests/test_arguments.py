@@ -19,6 +19,7 @@ from lightning_cnnviz import (
     InputPartition,
     KernelGrid,
     LossAccuracy,
+    MaximallyActivatingPatches,
     Probe,
     Saliency,
     SampleHistory,
@@ -95,6 +96,9 @@ NUMBERS = [
     (InputPartition, "history", lambda one: one.history),
     (KernelGrid, "channel", lambda one: one.channel),
     (KernelGrid, "max_kernels", lambda one: one.max_kernels),
+    (MaximallyActivatingPatches, "max_layers", lambda one: one.max_layers),
+    (MaximallyActivatingPatches, "max_channels", lambda one: one.max_channels),
+    (MaximallyActivatingPatches, "num_patches", lambda one: one.num_patches),
     (Probe, "num_samples", lambda one: one.num_samples),
     (Saliency, "num_images", lambda one: one.num_images),
 ]

@@ -35,7 +35,11 @@ EXPORTED = [
     for exported in (getattr(lightning_cnnviz, name) for name in lightning_cnnviz.__all__)
     if isinstance(exported, type) and issubclass(exported, VisualCallback)
 ]
-AT_VALIDATIONS = {lightning_cnnviz.ClassReport, lightning_cnnviz.SampleHistory}
+AT_VALIDATIONS = {
+    lightning_cnnviz.ClassReport,
+    lightning_cnnviz.MaximallyActivatingPatches,
+    lightning_cnnviz.SampleHistory,
+}
 """Draw as a validation, or another pass, ends, if a picture became due since the last one."""
 every_callback = pytest.mark.parametrize("kind", EXPORTED, ids=lambda kind: kind.__name__)
 OF_THE_PLANE = {"InputPartition"}

@@ -1,5 +1,6 @@
 """What only a GPU can show: mixed precision with a loss scale, and that nothing is waited for between pictures."""
 
+import numpy as np
 import pytest
 import torch
 from helpers.tiny import TinyData, TinyNet, fit, image_steps, scalars
@@ -7,7 +8,10 @@ from torch.utils.data import DataLoader
 
 from lightning_cnnviz import GradientFlow, cnnviz_callbacks
 from lightning_cnnviz.functional.model_summary.layer_table import architecture
+from lightning_cnnviz.functional.units.patch_ranking import BatchImages, PatchRanking
 from lightning_cnnviz.model.activation_tap import LayerRun
+from lightning_cnnviz.model.field_axis import Axis
+from lightning_cnnviz.model.receptive_field import ReceptiveField
 from lightning_cnnviz.model.score_listener import ScoredBatch
 from lightning_cnnviz.statistics.activation_window import ActivationWindow
 from lightning_cnnviz.statistics.class_tally import ClassTally
@@ -131,3 +135,24 @@ def test_counting_classes_does_not_wait_for_the_device(columns):
     assert int(tally.counts.sum()) == 20 * 32
     assert len(tally.mistakes.true) == 4
     assert len(tally.samples.true) == 50
+
+
+def test_ranking_patches_waits_for_nothing_and_finds_what_the_cpu_finds():
+    generator = torch.Generator().manual_seed(0)
+    maps = torch.randint(-4, 5, (40, 6, 7, 7), generator=generator).float()  # many are equal
+    inputs = torch.rand(40, 2, 7, 7, generator=generator)
+    axis = Axis.of_image(7).windows(3, 1, 1, 1, 7)
+    found = {}
+    for device in ("cpu", "cuda"):
+        ranking, values, images = PatchRanking(3, 4), maps.to(device), inputs.to(device)
+        for first in range(0, 40, 8):
+            torch.cuda.set_sync_debug_mode("error" if first else "default")  # the first makes its indices
+            try:
+                staged = ranking.stage(values[first : first + 8])
+                field = ReceptiveField(axis, axis, "geometry")
+                ranking.commit(staged, BatchImages(images[first : first + 8]), None, field, first)
+            finally:
+                torch.cuda.set_sync_debug_mode("default")
+        found[device] = ranking.patches()
+    for part, expected in zip(found["cuda"], found["cpu"], strict=True):
+        np.testing.assert_array_equal(part, expected)

@@ -19,6 +19,7 @@ from lightning_cnnviz import (
     GradientFlow,
     KernelGrid,
     LossAccuracy,
+    MaximallyActivatingPatches,
     Probe,
     Saliency,
     SampleHistory,
@@ -40,7 +41,10 @@ def test_presets_hold_what_they_promise():
     kinds = {preset: [type(callback) for callback in cnnviz_callbacks(preset)] for preset in PRESETS}
     assert kinds["minimal"] == [LossAccuracy, GradientFlow]
     assert set(kinds["standard"]) == set(STANDARD)
-    assert kinds["full"] == [*kinds["standard"], FilterResponse, SampleHistory, Saliency]
+    assert kinds["full"] == [
+        *kinds["standard"],
+        *(FilterResponse, MaximallyActivatingPatches, SampleHistory, Saliency),
+    ]
     assert [type(callback) for callback in cnnviz_callbacks()] == kinds["standard"]
 
 

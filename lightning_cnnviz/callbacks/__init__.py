@@ -20,6 +20,9 @@ if TYPE_CHECKING:  # `as` marks a name as re-exported
     from lightning_cnnviz.callbacks.kernel_grid import KernelGrid as KernelGrid
     from lightning_cnnviz.callbacks.listening import ListeningCallback as ListeningCallback
     from lightning_cnnviz.callbacks.loss_accuracy import LossAccuracy as LossAccuracy
+    from lightning_cnnviz.callbacks.maximally_activating_patches import (
+        MaximallyActivatingPatches as MaximallyActivatingPatches,
+    )
     from lightning_cnnviz.callbacks.probing import ProbingCallback as ProbingCallback
     from lightning_cnnviz.callbacks.saliency import Saliency as Saliency
     from lightning_cnnviz.callbacks.sample_history import SampleHistory as SampleHistory

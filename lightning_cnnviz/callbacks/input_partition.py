@@ -178,7 +178,8 @@ class InputPartition(ProbingCallback):
         caption = self.title("", trainer).removeprefix(" · ")
         views = PartitionViews(plane, found, train, test, names, caption=caption, max_units=self.max_units)
         for view, draw in views.all(None if self.layers is None else self.selected).items():
-            yield f"{self.tag}/{view}", partial(drawn_for_tab, view, draw)
+            layer, _, name = view.rpartition("/")
+            yield f"{self.tag}/{view}", partial(drawn_for_tab, "partition", {"layer": layer, "view": name}, draw)
 
     @override
     def scalars(self) -> Mapping[str, float]:

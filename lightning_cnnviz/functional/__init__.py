@@ -89,12 +89,17 @@ if TYPE_CHECKING:  # `as` the same name: exported
     from lightning_cnnviz.functional.units.gradient_ascent import Ascent as Ascent
     from lightning_cnnviz.functional.units.gradient_ascent import Excitation as Excitation
     from lightning_cnnviz.functional.units.gradient_ascent import maximize as maximize
+    from lightning_cnnviz.functional.units.patch_search import find_patches as find_patches
+    from lightning_cnnviz.functional.units.patch_sheet import Patches as Patches
+    from lightning_cnnviz.functional.units.patch_sheet import patch_sheet as patch_sheet
     from lightning_cnnviz.model.capture import Activations as Activations
     from lightning_cnnviz.model.capture import record as record
     from lightning_cnnviz.model.layers import convolutions as convolutions
     from lightning_cnnviz.model.layers import last_hidden_layer as last_hidden_layer
     from lightning_cnnviz.model.layers import layers_with_weights as layers_with_weights
     from lightning_cnnviz.model.layers import weights_of as weights_of
+    from lightning_cnnviz.model.receptive_field import ReceptiveField as ReceptiveField
+    from lightning_cnnviz.model.receptive_field import receptive_fields as receptive_fields
 
 # Imported lazily, so that using one part of the package does not import PyTorch and Lightning.
 _MODULES = {
@@ -142,6 +147,9 @@ _MODULES = {
     ".sample_history.table": ["history_csv"],
     ".units.excitation_grid": ["excitation_grid"],
     ".units.gradient_ascent": ["Ascent", "Excitation", "maximize"],
+    ".units.patch_search": ["find_patches"],
+    ".units.patch_sheet": ["Patches", "patch_sheet"],
+    "..model.receptive_field": ["ReceptiveField", "receptive_fields"],
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 __all__ = sorted(_HOMES)

@@ -31,15 +31,21 @@ def add_hook(module: nn.Module, name: str, callback: Callable[[Any], None]) -> R
         >>> seen
         [torch.Size([5, 3])]
     """
-    named: dict[str, nn.Module] = dict(module.named_modules())
-    if name in named:
-        return named[name].register_forward_hook(partial(_pass_output, callback))
-    if name.removesuffix(INPUT) not in named:
-        raise ValueError(
-            f"the model has no layer {name!r}; its layers are: {listed([path for path in named if path])}"
-        )
-    layer = named[name.removesuffix(INPUT)]
+    layer = _submodule(module, name)
+    if layer is not None:
+        return layer.register_forward_hook(partial(_pass_output, callback))
+    layer = _submodule(module, name.removesuffix(INPUT))
+    if layer is None:
+        layers = [path for path, _ in module.named_modules() if path]
+        raise ValueError(f"the model has no layer {name!r}; its layers are: {listed(layers)}")
     return layer.register_forward_pre_hook(partial(_pass_arguments, callback), with_kwargs=True)
+
+
+def _submodule(module: nn.Module, name: str) -> nn.Module | None:
+    try:
+        return module.get_submodule(name)
+    except AttributeError:
+        return None
 
 
 # Named functions, so that a model can be pickled while it has such hooks.

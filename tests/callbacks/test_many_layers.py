@@ -52,6 +52,6 @@ def test_all_are_drawn_on_request(options, tmp_path, told):
 
 def test_a_set_of_callbacks_takes_the_number_for_all():
     numbers = [getattr(callback, "max_layers", None) for callback in cnnviz_callbacks("full", max_layers=7)]
-    assert numbers.count(7) == 4
+    assert numbers.count(7) == 5
     with pytest.raises(ValueError, match="max_layers"):
         KernelGrid(max_layers=0)

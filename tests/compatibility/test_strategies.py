@@ -26,6 +26,7 @@ PATIENCE = 400
 """Seconds after which a run counts as hanging."""
 EVERYTHING = {"gradient_flow", "curves", "class_report", "kernels", "feature_maps", "projection", "architecture"} | {
     "filter_response",
+    "activating_patches",
     "activation_maximization",
     "activations",
     "sample_history",
@@ -206,7 +207,11 @@ def test_a_function_fails_on_rank_zero_only(path, faults):
 def test_fsdp_with_sharded_parameters(tmp_path):
     output = run(tmp_path, "fsdp2")
     folder = tmp_path / "fsdp2"
-    passed_over = {"FilterResponse": "filter_response", "ActivationMaximization": "activation_maximization"}
+    passed_over = {
+        "FilterResponse": "filter_response",
+        "ActivationMaximization": "activation_maximization",
+        "MaximallyActivatingPatches": "activating_patches",
+    }
     for name in passed_over:
         assert output.count(f"{name}: parameters are sharded across ranks; nothing is drawn") == 1
     assert {tag.split("/")[0] for tag in image_steps(folder)} == EVERYTHING - set(passed_over.values())

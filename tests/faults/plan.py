@@ -46,7 +46,7 @@ CALLBACKS = (
         "EmbeddingProjection",
         "FeatureMaps",
     ),
-    *("FilterResponse", "GradientFlow", "KernelGrid", "LossAccuracy", "Saliency"),
+    *("FilterResponse", "GradientFlow", "KernelGrid", "LossAccuracy", "MaximallyActivatingPatches", "Saliency"),
 )
 ON_THE_PLANE = ("ClassReport", "GradientFlow", "InputPartition", "LossAccuracy")
 

@@ -145,6 +145,7 @@ def write(
     epoch_list=None,
     run=None,
     partition=False,
+    patches=False,
     every=None,
     frozen=(),
     unmeasured=(),
@@ -268,6 +269,10 @@ def write(
                         numbers={"knn_accuracy": value(0.1 + 0.85 * apart), "trustworthiness": value(0.98),
                                  "knn_neighbours": 10},
                         )  # fmt: skip
+        if patches:
+            for name in names[:2]:
+                run.add("patches", f"cnnviz/patches/{name}", step, {"png": _cells(share, "patches", name)},
+                        identity={"layer": name}, layer=name, width=360, height=360)  # fmt: skip
         if partition:
             for name in names[:2]:
                 for view in ("cells", "cumulated"):
@@ -359,6 +364,11 @@ def sparse(folder):
 def mapped(folder):
     """With gradient maps."""
     write(folder, mapped=True).close()
+
+
+def patched(folder):
+    """With patches that excite channels."""
+    write(folder, patches=True).close()
 
 
 def plane(folder):

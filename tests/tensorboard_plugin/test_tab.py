@@ -299,6 +299,27 @@ def test_two_runs_stand_side_by_side_on_one_time_axis(tab, server):
     tab.at(1200)
 
 
+def test_patches_move_with_time_and_follow_the_open_layer(tab, fast):
+    tab.open(fast, run="patched", layer="conv1").at(1200)
+    tab.frame.wait_for_function("document.querySelector('.patches canvas').width === 360")
+    late = tab.pixels(".patches canvas")
+    assert tab.words(".patches .aside") == "Step 1,200"
+    tab.find("h2 >> nth=0").click()
+    tab.page.keyboard.press("Home")
+    tab.at(100)
+    early = tab.pixels(".patches canvas")
+    assert not np.array_equal(late, early)
+    tab.find(".patches select").select_option("conv2")
+    tab.page.wait_for_timeout(400)
+    other = tab.pixels(".patches canvas")
+    assert not np.array_equal(early, other)
+    assert tab.find(".layer select >> nth=0").input_value() == "conv2"
+    tab.find(".layer select >> nth=0").select_option("fc1")  # which has no patches
+    tab.page.wait_for_timeout(400)
+    assert tab.find(".patches select").input_value() == "conv2"
+    assert np.array_equal(tab.pixels(".patches canvas"), other)
+
+
 def test_the_partition_of_the_plane_moves_with_time(tab, fast):
     tab.open(fast, run="plane").at(1200)
     tab.frame.wait_for_function("document.querySelector('.partition canvas').width === 360")

@@ -1,6 +1,6 @@
 """Results of a drawing: encoded pictures, data for the tab, or both."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 import numpy as np
@@ -23,20 +23,20 @@ def draw_encoded(draw: Callable[[], Drawn]) -> list[Encoded | TabData | str]:
     return [*results, fonts.note(lacking)] if lacking else [*results]
 
 
-def drawn_for_tab(view: str, draw: Callable[[], Picture]) -> list[Encoded | TabData]:
-    """Draws a view of the input partition; returns the encoded picture and the same picture as data for the tab.
+def drawn_for_tab(kind: str, names: Mapping[str, str], draw: Callable[[], Picture]) -> list[Encoded | TabData]:
+    """Draws a picture that the tab shows as it is; returns it encoded, and the same picture as data for the tab.
 
     Args:
-        view: Layer and view, e.g. `"fc1/cells"`.
+        kind: Kind of the record, see `TabData`.
+        names: What identifies it within its kind.
         draw: Returns the picture.
 
     Example:
-        >>> picture, record = drawn_for_tab("fc1/cells", lambda: np.zeros((20, 30, 3), dtype=np.uint8))
+        >>> picture, record = drawn_for_tab("patches", {"layer": "conv1"}, lambda: np.zeros((20, 30, 3), np.uint8))
         >>> record.tag, record.info["width"]
-        ('cnnviz/partition/fc1/cells', 30)
+        ('cnnviz/patches/conv1', 30)
     """
     picture = encode(draw())
-    layer, _, name = view.rpartition("/")
     info = {"width": picture.width, "height": picture.height}
     arrays = {"png": np.frombuffer(picture.data, dtype=np.uint8)}
-    return [picture, TabData("partition", {"layer": layer, "view": name}, info, arrays)]
+    return [picture, TabData(kind, names, info, arrays)]

@@ -57,20 +57,12 @@ def test_a_drawing_is_made_once_and_what_it_raises_comes_through():
         draw_encoded(lambda: 1 / 0)
 
 
-@pytest.mark.parametrize(
-    ("view", "layer", "name"),
-    [
-        ("fc1/cells", "fc1", "cells"),
-        ("body/0.fc/nodes", "body/0.fc", "nodes"),
-        ("decision", "", "decision"),
-    ],
-)
-def test_a_picture_of_the_plane_comes_with_the_same_for_the_tab(view, layer, name):
+def test_a_picture_comes_with_the_same_for_the_tab():
     picture = noise(24, 40)
-    encoded, data = drawn_for_tab(view, lambda: picture)
+    encoded, data = drawn_for_tab("partition", {"layer": "body/0.fc", "view": "nodes"}, lambda: picture)
     assert isinstance(encoded, Encoded)
     np.testing.assert_array_equal(pixels(encoded.data), picture)
     assert data.kind == "partition"
-    assert data.names == {"layer": layer, "view": name}
+    assert data.names == {"layer": "body/0.fc", "view": "nodes"}
     assert data.info == {"width": 40, "height": 24}
     assert data.arrays["png"].tobytes() == encoded.data

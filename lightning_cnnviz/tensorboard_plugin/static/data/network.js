@@ -10,6 +10,7 @@ const KINDS = {
 	filter_response: ["R", "filter responses"],
 	projection: ["P", "projection"],
 	partition: ["C", "input partition"],
+	patches: ["E", "patches that excite channels"],
 	activations: ["A", "activation statistics"],
 	gradients: ["∇", "gradients"],
 };

@@ -26,6 +26,7 @@ const ARRAYS = {
 	partition: ["png"],
 	saliency: ["values", "largest"],
 	sample_history: ["values", "predicted", "targets"],
+	patches: ["png"],
 };
 let count = 0;
 

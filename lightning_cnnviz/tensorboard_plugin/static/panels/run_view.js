@@ -7,6 +7,7 @@ import { GradientHeatMap } from "./gradient_heatmap.js";
 import { LayerPanel } from "./layer.js";
 import { NetworkPanel } from "./network.js";
 import { PartitionPanel } from "./partition.js";
+import { PatchesPanel } from "./patches.js";
 import { ProjectionPanel } from "./projection.js";
 import { SaliencyPanel } from "./saliency.js";
 import { SampleHistoryPanel } from "./sample_history.js";
@@ -25,7 +26,8 @@ export class RunView {
 		Object.assign(this, { run, state, clock, requestDraw, seek, runs: [run] });
 		this.findings = new FindingsPanel(this);
 		this.network = new NetworkPanel(this);
-		const panels = [LayerPanel, ProjectionPanel, GradientHeatMap, SaliencyPanel, PartitionPanel, SampleHistoryPanel];
+		const panels = [LayerPanel, ProjectionPanel, GradientHeatMap, SaliencyPanel];
+		panels.push(PatchesPanel, PartitionPanel, SampleHistoryPanel);
 		this.panels = panels.map((Panel) => new Panel(this));
 		this.notes = h("div", "notes");
 		this.grid = h("div", "grid");
