@@ -28,6 +28,7 @@ EVERYTHING = {"gradient_flow", "curves", "class_report", "kernels", "feature_map
     "filter_response",
     "activation_maximization",
     "activations",
+    "saliency",
 }
 
 
@@ -205,7 +206,11 @@ def test_a_function_fails_on_rank_zero_only(path, faults):
 def test_fsdp_with_sharded_parameters(tmp_path):
     output = run(tmp_path, "fsdp2")
     folder = tmp_path / "fsdp2"
-    passed_over = {"FilterResponse": "filter_response", "ActivationMaximization": "activation_maximization"}
+    passed_over = {
+        "FilterResponse": "filter_response",
+        "ActivationMaximization": "activation_maximization",
+        "Saliency": "saliency",
+    }
     for name in passed_over:
         assert output.count(f"{name}: parameters are sharded across ranks; nothing is drawn") == 1
     assert {tag.split("/")[0] for tag in image_steps(folder)} == EVERYTHING - set(passed_over.values())
