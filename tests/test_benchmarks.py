@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import pytorch_lightning as pl
+import torch
 
 from benchmarks.__main__ import GROUPS
 from benchmarks.background import Background, resident_megabytes
@@ -19,6 +20,7 @@ from benchmarks.measure import Blocks, Switchboard, paired_ratio
 from benchmarks.models import ThreeC3D
 from benchmarks.projection import compare, features_of_two_epochs
 from benchmarks.rows import BARE, Row, bar, missing
+from benchmarks.saliency import CORNER, MARK, found
 from lightning_cnnviz import GradientFlow
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -225,3 +227,15 @@ def test_projection(data_root, monkeypatch):
     (ours,), (theirs,) = figures["seconds"].values()
     assert figures["ratio"] == [ours / theirs]
     assert all(0.9 < values[0] <= 1 for values in figures["trustworthiness"].values())
+
+
+def test_where_saliency_looks_is_measured_by_shares_of_its_mass():
+    maps = torch.zeros(4, 28, 28)
+    maps[0][MARK] = 2
+    maps[1][CORNER] = 1
+    maps[2, 20, 20], maps[2, 0, 0] = 3, 1
+    maps[3] = -1  # which speaks for nothing, and does not count
+    mark, corner, peak = found(maps)
+    assert mark == pytest.approx((1 + 0.16 + 0) / 3)
+    assert corner == pytest.approx((1 + 1 + 0.25) / 3)
+    assert peak == pytest.approx(2 / 3)

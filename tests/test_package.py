@@ -212,8 +212,8 @@ def test_the_version_is_that_of_the_distribution():
 def test_documents_show_pictures_that_are_there_and_no_others():
     shown = {
         (document.parent / place).resolve()
-        for document in (ROOT / "README.md", ROOT / "docs" / "systems.md")
-        for place in re.findall(r"[\w/]*images/\w+\.png", document.read_text(encoding="utf-8"))
+        for document in (ROOT / "README.md", ROOT / "docs" / "systems.md", *(ROOT / "docs" / "callbacks").glob("*.md"))
+        for place in re.findall(r"[\w/.]*images/\w+\.png", document.read_text(encoding="utf-8"))
     }
     assert shown == {path.resolve() for path in (ROOT / "docs" / "images").iterdir()}
 

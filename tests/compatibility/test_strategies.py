@@ -29,6 +29,7 @@ EVERYTHING = {"gradient_flow", "curves", "class_report", "kernels", "feature_map
     "activating_patches",
     "activation_maximization",
     "activations",
+    "saliency",
     "sample_history",
 }
 
@@ -210,6 +211,7 @@ def test_fsdp_with_sharded_parameters(tmp_path):
     passed_over = {
         "FilterResponse": "filter_response",
         "ActivationMaximization": "activation_maximization",
+        "Saliency": "saliency",
         "MaximallyActivatingPatches": "activating_patches",
     }
     for name in passed_over:
