@@ -70,6 +70,7 @@ def test_images_that_are_guessed_in_training_and_known_in_validation_are_told_of
     assert found.numbers["rank"] == pytest.approx(0.3)
     assert list(augmentation_destroys_labels(guessed(rank=0.45, received=0.85)))  # they are mixed in the step
     assert not list(augmentation_destroys_labels(guessed(rank=0.45)))  # as labels that are wrong
+    assert not list(augmentation_destroys_labels(guessed(rank=0.3, accuracy=0.7, received=0.85)))  # noise, for example
     assert not list(augmentation_destroys_labels(guessed(rank=0.1)))  # as images that are hard
     assert not list(augmentation_destroys_labels(guessed(accuracy=0.8)))
 
