@@ -49,9 +49,11 @@ def augmentation_destroys_labels(evidence: Evidence) -> Iterable[Observation]:
         words = _difference(train, val)
         yield Observation("augmentation_destroys_labels", words, val.step, numbers={"shift": shift})
     elif labels_are_guessed(evidence):
-        words = f"Accuracy is {train.accuracy:.0%} in training and {val.accuracy:.0%} in validation; in mistakes the class "
-        words += f"is at {train.mean_rank:.2f} among the others in training (0 is second best, 0.5 is random), and at "
-        words += f"{val.mean_rank:.2f} in validation."
+        words = f"Accuracy is {train.accuracy:.0%} in training and {val.accuracy:.0%} in validation; in mistakes the "
+        words += (
+            f"class is at {train.mean_rank:.2f} among the others in training (0 is second best, 0.5 is random), and "
+        )
+        words += f"at {val.mean_rank:.2f} in validation."
         yield Observation("augmentation_destroys_labels", words, val.step, numbers={"rank": train.mean_rank})
 
 
