@@ -44,7 +44,7 @@ def augmentation_destroys_labels(evidence: Evidence) -> Iterable[Observation]:
         return
     shift, factor, rough = input_difference(train, val)
     # Of images that are only harder, or not learnt yet, the true class is near the top.
-    unlike = mistakes_are_random(evidence) or (evidence.is_slow and train.mean_rank > 0.25)
+    unlike = mistakes_are_random(evidence) or (evidence.is_slow and (train.mean_rank > 0.25 or factor > 3))
     if unlike and (shift > 0.5 or factor > 1.5 or rough > 1.5):
         words = _difference(train, val)
         yield Observation("augmentation_destroys_labels", words, val.step, numbers={"shift": shift})

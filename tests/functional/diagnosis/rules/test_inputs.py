@@ -46,6 +46,8 @@ def test_other_inputs_in_training_are_told_of_augmentation_if_little_is_learned(
     assert list(augmentation_destroys_labels(stuck(train=random, vals=other)))
     hard = [scores(step, 1.6, 0.4, rank=0.2) for step in range(5, 301, 5)]
     assert not list(augmentation_destroys_labels(run(1.6, train=hard, vals=other)))
+    erased = [scores(step, 1.6, 0.4, rank=0.2, std=0.2) for step in range(5, 301, 5)]
+    assert list(augmentation_destroys_labels(run(1.6, train=erased, vals=other)))
     assert not list(preprocessing_differs(stuck(vals=other)))
     assert not list(augmentation_destroys_labels(run(vals=other)))
 
