@@ -232,6 +232,6 @@ def _layer_look(heard: _Heard) -> LayerLook:
 
 def _directions(values: Tensor) -> int:
     """The rank of values less their mean, shape (samples, values), but for what is due to rounding."""
-    given = values.double().cpu()
+    given = values.cpu().double()
     sizes = torch.linalg.svdvals(given - given.mean(0))
     return int((sizes > 1e-5 * max(float(given.abs().max()), float(sizes[0]))).sum())

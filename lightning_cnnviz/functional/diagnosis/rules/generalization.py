@@ -97,7 +97,7 @@ def underfitting(evidence: Evidence) -> Iterable[Observation]:
     before, now = evidence.losses[-2 * quarter : -quarter], evidence.losses[-quarter:]
     fall = 1 - now.mean() / before.mean()
     error = ((now.var() + before.var()) / quarter) ** 0.5 / before.mean()
-    if fall + 2 * error < 0.03:  # with an error of the mean that is small enough to tell
+    if fall + 2 * error < 0.02:  # with an error of the mean that is small enough to tell
         since = int(evidence.loss_steps[-2 * quarter])
         words = f"The loss was {before.mean():.3g} in the quarter before the last, and is {now.mean():.3g} in that; "
         words += f"accuracy {last.accuracy:.0%}."

@@ -46,6 +46,8 @@ def test_other_inputs_in_training_are_told_of_augmentation_if_little_is_learned(
     assert list(augmentation_destroys_labels(stuck(train=random, vals=other)))
     hard = [scores(step, 1.6, 0.4, rank=0.2) for step in range(5, 301, 5)]
     assert not list(augmentation_destroys_labels(run(1.6, train=hard, vals=other)))
+    erased = [scores(step, 1.6, 0.4, rank=0.2, std=0.2) for step in range(5, 301, 5)]
+    assert list(augmentation_destroys_labels(run(1.6, train=erased, vals=other)))
     assert not list(preprocessing_differs(stuck(vals=other)))
     assert not list(augmentation_destroys_labels(run(vals=other)))
 
@@ -70,6 +72,7 @@ def test_images_that_are_guessed_in_training_and_known_in_validation_are_told_of
     assert found.numbers["rank"] == pytest.approx(0.3)
     assert list(augmentation_destroys_labels(guessed(rank=0.45, received=0.85)))  # they are mixed in the step
     assert not list(augmentation_destroys_labels(guessed(rank=0.45)))  # as labels that are wrong
+    assert not list(augmentation_destroys_labels(guessed(rank=0.3, accuracy=0.7, received=0.85)))  # noise, for example
     assert not list(augmentation_destroys_labels(guessed(rank=0.1)))  # as images that are hard
     assert not list(augmentation_destroys_labels(guessed(accuracy=0.8)))
 
