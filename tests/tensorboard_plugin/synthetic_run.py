@@ -270,8 +270,8 @@ def write(
                                  "knn_neighbours": 10},
                         )  # fmt: skip
         if patches:
-            for name in names[:2]:
-                run.add("patches", f"cnnviz/patches/{name}", step, {"png": _cells(share, "patches", name)},
+            for number, name in enumerate(names[:2]):
+                run.add("patches", f"cnnviz/patches/{name}", step, {"png": _cells(share, "patches", "x" * number)},
                         identity={"layer": name}, layer=name, width=360, height=360)  # fmt: skip
         if partition:
             for name in names[:2]:
@@ -436,6 +436,7 @@ EVERY = [
     sparse,
     mapped,
     plane,
+    patched,
     single,
     nan,
     hostile,
