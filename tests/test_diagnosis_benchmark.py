@@ -50,6 +50,12 @@ def test_halves_are_alike_in_size():
     assert min(halves.values()) > 0.45 * sum(halves.values())
 
 
+def test_other_seeds_give_other_runs_of_the_same_kinds():
+    first, others = cases(), cases(1000)
+    assert not set(first) & set(others)
+    assert Counter(case.kind for case in first.values()) == Counter(case.kind for case in others.values())
+
+
 def test_a_run_is_the_same_again(data):
     name = "labels shuffled or partly wrong/shuffled/-/lenet/mnist/0"
     first, second = (cases()[name].made() for _ in range(2))

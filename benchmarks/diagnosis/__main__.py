@@ -23,7 +23,7 @@ def chosen(arguments: argparse.Namespace) -> list[Case]:
     done = {result["case"] for result in read(arguments.out)} if arguments.out else set()
     wanted = [
         case
-        for case in cases().values()
+        for case in cases(arguments.first_seed).values()
         if (not arguments.kinds or any(words in case.kind for words in arguments.kinds))
         and (not arguments.only_half or case.half == arguments.only_half)
         and not (arguments.healthy and case.kind != GOOD)
@@ -51,6 +51,7 @@ def main() -> None:
     which.add_argument("--faulty", action="store_true", help="only runs with a fault")
     parser.add_argument("--limit", type=int, metavar="N", help="N runs, drawn from a fixed seed")
     parser.add_argument("--each", type=int, metavar="N", help="N runs of each kind, drawn from a fixed seed")
+    parser.add_argument("--first-seed", type=int, default=0, metavar="N", help="added to all seeds, for unseen runs")
     parser.add_argument("--jobs", type=int, default=2, help="processes, of one thread each")
     parser.add_argument("--standard", action="store_true", help="with the whole standard set of callbacks")
     parser.add_argument("--others", action="store_true", help="with other detectors, to compare")
@@ -69,7 +70,8 @@ def main() -> None:
         for detector in DETECTORS:
             if not detector.installed():
                 print(f"without {detector.name}: pip install {detector.package}", file=sys.stderr)
-    results = train(wanted, arguments.jobs, arguments.standard, arguments.out, arguments.others)
+    given = arguments.jobs, arguments.standard, arguments.out, arguments.others, arguments.first_seed
+    results = train(wanted, *given)
     print(report(read(arguments.out) if arguments.out else results))
 
 

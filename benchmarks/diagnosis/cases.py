@@ -52,18 +52,23 @@ class Case(NamedTuple):
 
 
 @cache
-def cases() -> dict[str, Case]:
-    """Returns all runs by their names: those with a fault, then those without."""
-    found = [*_faulty(), *_healthy()]
+def cases(first_seed: int = 0) -> dict[str, Case]:
+    """Returns all runs by their names: those with a fault, then those without.
+
+    Args:
+        first_seed: Added to every seed, for runs that nobody has seen yet.
+    """
+    found = [*_faulty(first_seed), *_healthy(first_seed)]
     by_name = {case.name: case for case in found}
     if len(by_name) < len(found):
         raise ValueError("expected every run to have a name of its own")
     return by_name
 
 
-def _faulty() -> Iterator[Case]:
+def _faulty(first_seed: int) -> Iterator[Case]:
     for fault in FAULTS:
-        for strength, network, data, seed in fault.places():
+        for strength, network, data, place_seed in fault.places():
+            seed = first_seed + place_seed
             words = "" if strength is None else f"{strength:g}"
             name = "/".join([fault.kind, fault.variant, words or "-", network, data, str(seed)])
             build = partial(_inject, fault, strength, network, data)
@@ -76,7 +81,8 @@ def _inject(fault: Fault, strength: object, network: str, data: str) -> Run:
     return made.run()
 
 
-def _healthy() -> Iterator[Case]:
+def _healthy(first_seed: int) -> Iterator[Case]:
     for one in HEALTHY:
-        name = "/".join([GOOD, one.variant, one.network, one.data, str(one.seed)])
-        yield Case(name, GOOD, one.variant, "", one.network, one.data, one.seed, (), one.build)
+        seed = first_seed + one.seed
+        name = "/".join([GOOD, one.variant, one.network, one.data, str(seed)])
+        yield Case(name, GOOD, one.variant, "", one.network, one.data, seed, (), one.build)

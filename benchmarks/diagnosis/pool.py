@@ -17,7 +17,7 @@ from benchmarks.diagnosis.cases import Case, cases
 
 
 def train(
-    wanted: Sequence[Case], jobs: int, standard: bool, out: Path | None, others: bool = False
+    wanted: Sequence[Case], jobs: int, standard: bool, out: Path | None, others: bool = False, first_seed: int = 0
 ) -> list[dict[str, Any]]:
     """Trains all; each result is appended to a file as soon as it is there.
 
@@ -27,12 +27,14 @@ def train(
         standard: Whether the whole standard set watches, instead of `Diagnosis` alone.
         out: The file; None for none.
         others: Whether other detectors watch, too.
+        first_seed: As in `cases`.
     """
     os.environ["OMP_NUM_THREADS"] = "1"  # for the processes
     results = []
     begun = time.perf_counter()
     with ProcessPoolExecutor(jobs, get_context("spawn"), _prepare) as pool:
-        futures: list[Future[dict[str, Any]]] = [pool.submit(_one, case.name, standard, others) for case in wanted]
+        given = standard, others, first_seed
+        futures: list[Future[dict[str, Any]]] = [pool.submit(_one, case.name, *given) for case in wanted]
         for count, future in enumerate(as_completed(futures), start=1):
             result = future.result()
             results.append(result)
@@ -49,10 +51,10 @@ def _prepare() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
-def _one(name: str, standard: bool, others: bool) -> dict[str, Any]:
+def _one(name: str, standard: bool, others: bool, first_seed: int) -> dict[str, Any]:
     from benchmarks.diagnosis.run import run  # only where it trains, for what it imports
 
-    return run(cases()[name], standard, others=others)
+    return run(cases(first_seed)[name], standard, others=others)
 
 
 def _line(result: dict[str, Any]) -> str:
