@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import csv
 import io
 import json
 import math
@@ -391,6 +392,10 @@ def test_7_two_processes_write_every_picture_once(tmp_path):
     report = events(tmp_path).Images("class_report/confusion")[-1].encoded_image_string
     expected = confusion_matrix_chart(confusion(weights), TinyData.classes, title="confusion · epoch 2 · step 6")
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(report)).convert("RGB")), expected)
+    with (tmp_path / "run" / "sample_history.csv").open() as file:  # each rank has seen half of the samples
+        seen = [(row["split"], int(row["sample"]), row["passes"], int(row["class"])) for row in csv.DictReader(file)]
+    sizes = {"train": 48, "val": 40}
+    assert seen == [(split, number, "2", number % 4) for split, size in sizes.items() for number in range(size)]
 
 
 @every_callback

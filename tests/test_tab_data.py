@@ -34,7 +34,7 @@ def test_every_record_names_plugin_kind_and_class_of_data(tmp_path):
     assert kinds == {
         "model", "samples", "curves", "gradients", "kernels", "kernel_channels", "weights", "normalization",
         "feature_maps", "gradient_maps", "filter_response", "projection", "activations", "patches",
-        "saliency",
+        "saliency", "sample_history",
     }  # fmt: skip
 
 

@@ -180,7 +180,7 @@ class SampleHistory(ListeningCallback):
                 self._sampler.detach()
                 if not self.verdict.reason:
                     train.begin(trainer.train_dataloader, self._sampler.numbers())
-        if train.open or self.verdict_is_open:
+        if train.open or self._is_unsettled:
             with self.guard():
                 self._listener.start(pl_module, batch, self.selected[0] if self.selected else None)
 
@@ -189,7 +189,7 @@ class SampleHistory(ListeningCallback):
     ) -> None:
         """Takes the scores of the batch, and ends the pass with the last one."""
         train = self._followers["train"]
-        if self.writer is None or not (train.open or self.verdict_is_open):
+        if self.writer is None or not (train.open or self._is_unsettled):
             return
         with self.guard():
             captured = self.heard()
@@ -253,7 +253,7 @@ class SampleHistory(ListeningCallback):
         self._step = 0
 
     @property
-    def verdict_is_open(self) -> bool:
+    def _is_unsettled(self) -> bool:
         """Whether the loss has yet to tell what it compares."""
         return self._listener.evidence.verdict is None
 

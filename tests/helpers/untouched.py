@@ -21,6 +21,7 @@ from lightning_cnnviz.data.datasets import first_loader
 OURS = (
     *("activation_maximization/", "architecture/", "class_report/", "cnnviz/", "curves/", "feature_maps/"),
     *("activations/", "diagnosis/", "filter_response/", "gradient_flow/", "kernels/", "projection/"),
+    "sample_history/",
 )
 """Beginnings of the tags that the callbacks write."""
 LEFT_OUT = {"_trainer", "_fabric", "_parameters", "_modules"}

@@ -11,7 +11,7 @@ from lightning_cnnviz.functional.drawing.image_sheet import image_sheet
 from lightning_cnnviz.functional.sample_history.dynamics import Integers, Order, SampleDynamics, rank_samples
 
 IN_WORDS: Mapping[Order, str] = {
-    "mislabelled": "whose label is probably wrong: another class has the larger logit on average over the passes",
+    "mislabelled": "whose label may be wrong: another class has the larger logit on average over the passes",
     "forgotten": "forgotten most often: right in one pass, wrong in the next",
     "hardest": "of the lowest mean confidence among those that were learned",
 }

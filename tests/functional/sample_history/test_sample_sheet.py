@@ -52,4 +52,4 @@ def test_numbers_and_samples_have_to_be_as_many(found):
 
 
 def test_the_note_says_how_many_there_are(found):
-    assert ranking_note(found, "mislabelled", 1).startswith("the first 1 of 2 whose label is probably wrong")
+    assert ranking_note(found, "mislabelled", 1).startswith("the first 1 of 2 whose label may be wrong")
