@@ -112,9 +112,11 @@ def _write_page(file: BinaryIO, runs: Sequence[_Run], words: str, max_mb: float)
             return
         room, longest = limit - (size - pictures), max(len(one.steps) for run in runs for one in run.chosen.values())
         if room <= 0 or share * longest < 3:
+            what = "that is never left out" if room <= 0 else "with the first and the last step alone"
+            least = (size - pictures if room <= 0 else size) / 1e6
             raise ReportError(
-                f"expected a page of at most {max_mb:g} MB, got {size / 1e6:.1f} MB with the first and the last step "
-                "alone; give a larger --max-mb, or fewer --layers"
+                f"expected a page of at most {max_mb:g} MB, got {least:.1f} MB {what}; give a larger --max-mb, or "
+                "fewer --layers or --steps"
             )
         share *= AIM * room / pictures
 

@@ -36,7 +36,9 @@ function framesOf(number) {
 }
 
 async function decode(number) {
-	const bytes = Uint8Array.from(atob(part(`block-${number}`)), (letter) => letter.charCodeAt(0));
+	const text = atob(part(`block-${number}`));
+	const bytes = new Uint8Array(text.length);
+	for (let k = 0; k < bytes.length; k++) bytes[k] = text.charCodeAt(k); // `Uint8Array.from` takes ten times as long
 	const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
 	const list = unpack(await new Response(stream).arrayBuffer());
 	return new Map(list.map((frame) => [frame.step, frame]));
