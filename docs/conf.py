@@ -65,6 +65,7 @@ nitpick_ignore = [
         "collections.abc.Iterable",
         "collections.abc.Mapping",
         "collections.abc.Sequence",
+        "os.PathLike",
         "pathlib.Path",
         # those of packages that this one builds on
         "ArrayLike",  # an alias of types that are imported for type checking only, as is

@@ -4,11 +4,15 @@ import logging
 import os
 import sys
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 from pytorch_lightning import LightningDataModule, LightningModule
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
 from pytorch_lightning.utilities.model_helpers import is_overridden
+
+from lightning_cnnviz.report.folders import ReportError
+from lightning_cnnviz.report.write import write_report
 
 # The classes that a configuration may refer to without their module
 from recipes.circles import Circles, TwoCircles  # noqa: F401
@@ -51,7 +55,7 @@ class RecipeCLI(LightningCLI):
 
 
 def train(config: Path, overrides: list[str], prog: str) -> Metrics:
-    """Train, validate and test, save the final metrics next to the configuration, and print a summary.
+    """Train, validate and test, save the final metrics next to the configuration and the report, and print a summary.
 
     Args:
         config: The configuration file.
@@ -79,7 +83,10 @@ def train(config: Path, overrides: list[str], prog: str) -> Metrics:
     if folder and trainer.is_global_zero:
         save_metrics(folder, metrics)
         guides = [getattr(callback, "guide", None) for callback in trainer.callbacks]
-        print(closing(metrics, folder, [guide for guide in guides if guide is not None]))
+        page = None
+        with suppress(ReportError):  # there is nothing to show, as without a TensorBoardLogger
+            page = write_report(folder)
+        print(closing(metrics, folder, [guide for guide in guides if guide is not None], page))
     return metrics
 
 

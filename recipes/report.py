@@ -11,13 +11,14 @@ from lightning_cnnviz.output.sinks.tensorboard import TAB_ADDRESS
 from recipes.records import Metrics
 
 
-def closing(metrics: Metrics, folder: Path, guides: Sequence[Guide]) -> str:
+def closing(metrics: Metrics, folder: Path, guides: Sequence[Guide], page: Path | None = None) -> str:
     """Return the summary that is printed at the end of a run: the address of the tab, the run folder, and the rest.
 
     Args:
         metrics: Final metrics.
         folder: The run folder.
         guides: The guides of the run's callbacks.
+        page: The run as one HTML file, if it was written.
     """
     shown = list(dict.fromkeys(guides))
     if metrics:
@@ -30,6 +31,7 @@ def closing(metrics: Metrics, folder: Path, guides: Sequence[Guide]) -> str:
             *(["", *_columns(tested)] if tested else []),
             "",
             f"TensorBoard  {tensorboard_command(folder)}",
+            *([f"Report       {page} (opens in a browser as it is)"] if page else []),
             'Look at (in the Images tab, tick "Show actual image size")',
             *_columns([(f"  {tab} tab", tags, meaning) for tab, tags, meaning in shown]),
         ]

@@ -1,8 +1,7 @@
 """The backend of the tab: four routes, all relative to the plugin's base URL."""
 
-import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -12,11 +11,11 @@ from tensorboard.backend import http_util
 from tensorboard.plugins.base_plugin import FrontendMetadata, TBPlugin
 from werkzeug import wrappers
 
-from lightning_cnnviz.functional.tab.schema import PLUGIN_NAME, SCHEMA
+from lightning_cnnviz.functional.tab.schema import PLUGIN_NAME
 from lightning_cnnviz.tensorboard_plugin.frames import Frame, pack, pick
+from lightning_cnnviz.tensorboard_plugin.listing import listing
 from lightning_cnnviz.tensorboard_plugin.run_index import RunIndex
 from lightning_cnnviz.tensorboard_plugin.runs import Runs
-from lightning_cnnviz.tensorboard_plugin.series import Series
 
 STATIC = Path(__file__).parent / "static"
 MIME_TYPES = {".js": "text/javascript", ".css": "text/css", ".json": "application/json"}
@@ -76,7 +75,7 @@ class CNNVizPlugin(TBPlugin):  # type: ignore[misc]
         found = index.series()
         version, parts = self._answers.get(index, (None, {}))
         if version != index.version:
-            version, parts = index.version, _listing(found, index.problems)
+            version, parts = index.version, listing(found, index.problems)
             self._answers[index] = version, parts
         known = request.args.get("known", "").split(".")
         new = {name: part for name, (digest, part) in parts.items() if digest not in known}
@@ -109,43 +108,12 @@ class CNNVizPlugin(TBPlugin):  # type: ignore[misc]
         return http_util.Respond(request, pack(answer), "application/octet-stream")
 
 
-def _listing(found: Mapping[str, Series], problems: Sequence[str]) -> dict[str, tuple[str, list[Any]]]:
-    """Returns series, timelines (each distinct list of steps, once) and problems, each of them with its digest."""
-    timelines: dict[bytes, tuple[int, list[int]]] = {}
-    listed, unsupported = [], set()
-    for tag, series in found.items():
-        schema = series.identity.get("schema")
-        if schema != SCHEMA:
-            unsupported.add(_schema_problem(tag, schema))
-            continue
-        key = series.steps.tobytes()
-        if key not in timelines:
-            timelines[key] = len(timelines), series.steps.tolist()
-        listed.append({**series.identity, "tag": tag, "timeline": timelines[key][0], "since": series.since})
-    steps = [each for _, each in timelines.values()]
-    parts: dict[str, list[Any]] = {"series": listed, "timelines": steps, "problems": [*problems, *sorted(unsupported)]}
-    return {name: (_digest(name, part), part) for name, part in parts.items()}
-
-
-def _digest(name: str, part: list[Any]) -> str:
-    return hashlib.sha1(f"{name}{json.dumps(part)}".encode(), usedforsecurity=False).hexdigest()
-
-
 def _numbers(request: wrappers.Request, name: str) -> list[int]:
     text = request.args.get(name, "")
     try:
         return [int(number) for number in text.split(",") if number]
     except ValueError:
         raise errors.InvalidArgumentError(f"{name}: expected integers, got {text!r}") from None
-
-
-def _schema_problem(tag: str, schema: Any) -> str:
-    if isinstance(schema, int) and schema > SCHEMA:
-        return (
-            f"Some data were written by a newer lightning-cnnviz (expected schema {SCHEMA}, got {schema}). "
-            "Upgrade lightning-cnnviz in TensorBoard's environment."
-        )
-    return f"{tag} has an unsupported schema (expected {SCHEMA}, got {schema!r})."
 
 
 def _json(request: wrappers.Request, answer: dict[str, Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from array import array
 from bisect import bisect_left
+from collections.abc import Iterable
 from typing import Any
 
 from lightning_cnnviz.tensorboard_plugin.frames import parse_json
@@ -45,6 +46,23 @@ class Series:
         """Returns where the record of a step is; None if there is none."""
         index = bisect_left(self.steps, step)
         return self._places[index] if index < len(self.steps) and self.steps[index] == step else None
+
+    def at(self, steps: Iterable[int]) -> "Series":
+        """Returns the same series with some of its steps, which are in increasing order.
+
+        Example:
+            >>> series = Series({"kind": "curves"})
+            >>> for step in (1, 2, 3):
+            ...     series.add(step, 1.7e9, place=step)
+            >>> series.at([1, 3]).steps.tolist()
+            [1, 3]
+        """
+        some = Series(self.identity)
+        for step in steps:
+            index = bisect_left(self.steps, step)
+            some.add(step, self.written[index], self._places[index])
+        some.since = self.since
+        return some
 
 
 def identity(content: bytes) -> dict[str, Any]:

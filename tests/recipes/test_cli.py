@@ -70,6 +70,12 @@ def test_demo_ends_with_the_address_of_the_tab_and_the_run_folder(demo):
     assert Path(lines[first + 1]) == Path("runs", "demo", "version_0")
 
 
+def test_demo_leaves_the_report_and_says_where(demo, home):
+    page = home / re.search(r"^Report +(\S+)", demo.stdout, re.MULTILINE)[1]
+    assert page == home / "runs" / "demo" / "version_0" / "report.html"
+    assert "test_acc/9" in page.read_text(encoding="utf-8")
+
+
 def test_demo_says_how_to_open_tensorboard(demo, home):
     command = shlex.split(re.search(r"^TensorBoard +(.+)$", demo.stdout, re.MULTILINE)[1])
     assert Path(command[0]).samefile(Path(sys.executable).with_name("tensorboard"))

@@ -17,7 +17,7 @@ import { Tour } from "./panels/tour.js";
 const POLL_INTERVAL = 3000; // milliseconds
 const MAX_OPENED = 4; // runs of which the frames are kept
 
-class App {
+export class App {
 	constructor() {
 		this.state = new State();
 		this.clock = new Clock();
@@ -100,7 +100,7 @@ class App {
 			}
 			this.updateSteps();
 		}
-		setTimeout(() => this.poll(), POLL_INTERVAL);
+		if (api.isLive) setTimeout(() => this.poll(), POLL_INTERVAL);
 	}
 
 	/** Opens the runs that are chosen, as far as they are there. */

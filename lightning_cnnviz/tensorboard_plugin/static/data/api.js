@@ -1,10 +1,14 @@
 // Requests to the backend. Addresses are relative to the plugin's own, so any path prefix works.
+// A page that is a file has `embedded.js` in place of this module.
+import { SupersededError, unpack } from "./answer.js";
+
+/** Whether there may be more at any time. */
+export const isLive = true;
 
 const MAX_REQUESTS = 4;
 const MAX_WAITING = 48;
 const waiting = [];
 let running = 0;
-const TYPES = { int8: Int8Array, uint8: Uint8Array, int16: Int16Array, int32: Int32Array, float32: Float32Array };
 
 async function get(route, query) {
 	const answer = await fetch(`${route}?${new URLSearchParams(query)}`, { cache: "no-store" });
@@ -14,9 +18,6 @@ async function get(route, query) {
 
 export const runs = async () => (await get("runs", {})).json();
 export const series = async (run, known) => (await get("series", { run, known })).json();
-
-/** A request was given up, as there are many newer ones. */
-export class SupersededError extends Error {}
 
 /**
  * Frames of one series, perhaps not of all `steps`; or parts of them: at the index `place`, or of some `rows`, or with
@@ -42,27 +43,4 @@ async function pump() {
 	}
 	running--;
 	pump();
-}
-
-/** The binary answer (see `pack` in frames.py) as [{step, written, bytes, error} or {…, info, arrays}]. */
-function unpack(buffer) {
-	const size = new DataView(buffer).getUint32(0, true);
-	const directory = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, size)));
-	let before = {};
-	return directory.map(({ step, written, error, info, same = [], arrays = [] }) => {
-		for (const name of same) info[name] = before[name];
-		before = info ?? before;
-		if (error) return { step, written, error, bytes: 0 };
-		const read = { step, written, info, arrays: {}, bytes: 0 };
-		for (const { name, dtype, shape, at } of arrays) {
-			const type = TYPES[dtype];
-			const count = shape.reduce((product, length) => product * length, 1);
-			const start = 4 + size + at;
-			// A copy: a view would hold the memory of the whole answer.
-			const data = new type(buffer.slice(start, start + count * type.BYTES_PER_ELEMENT));
-			read.arrays[name] = { data, shape };
-			read.bytes += data.byteLength;
-		}
-		return read;
-	});
 }

@@ -1,4 +1,5 @@
 // One run: which series it has, and their frames as far as they have been fetched.
+import { SupersededError } from "./answer.js";
 import * as api from "./api.js";
 import { Series } from "./series.js";
 import { mergeSteps } from "./steps.js";
@@ -130,7 +131,7 @@ export class RunData {
 				if (series.requested === requested) series.add(frame);
 			}
 		} catch (error) {
-			if (error instanceof api.SupersededError) release();
+			if (error instanceof SupersededError) release();
 			else setTimeout(release, RETRY); // TensorBoard may come back
 		}
 		series.loading--;

@@ -1,7 +1,11 @@
 // TensorBoard's own window, in which the page is a frame; where the page stands alone, its own.
 
+/** Whether the page is a file: a page in which it is shown is not TensorBoard's. */
+const isFile = "report" in document.documentElement.dataset;
+
 /** The window with the address and the theme. */
 export const host = (() => {
+	if (isFile) return window;
 	try {
 		return window.parent.location.hash === undefined ? window : window.parent;
 	} catch {
@@ -31,6 +35,7 @@ export function listenOutside(onKey) {
 
 /** Takes over TensorBoard's typeface, which a frame does not inherit. Its addresses forget the path prefix. */
 export function borrowFont() {
+	if (host === window) return;
 	try {
 		const { baseURI, styleSheets } = window.parent.document;
 		const rules = [...styleSheets].flatMap((sheet) => [...sheet.cssRules]);

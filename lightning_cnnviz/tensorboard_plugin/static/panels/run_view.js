@@ -1,4 +1,5 @@
 // Everything about one run; two of them stand side by side when runs are compared.
+import { isLive } from "../data/api.js";
 import { layersOf } from "../data/selectors.js";
 import { h, updateChildren } from "../draw/dom.js";
 import { appearance } from "../draw/theme.js";
@@ -11,6 +12,7 @@ import { PatchesPanel } from "./patches.js";
 import { ProjectionPanel } from "./projection.js";
 import { SaliencyPanel } from "./saliency.js";
 import { SampleHistoryPanel } from "./sample_history.js";
+import { SummaryPanel } from "./summary.js";
 
 const CALLBACKS = [
 	["kernels", "KernelGrid()"],
@@ -24,6 +26,7 @@ export class RunView {
 	/** `requestDraw` asks for a new picture, `seek` sets the time; `runs` are all that are on the page, to be compared. */
 	constructor(run, state, clock, requestDraw, seek) {
 		Object.assign(this, { run, state, clock, requestDraw, seek, runs: [run] });
+		this.summary = new SummaryPanel(this);
 		this.findings = new FindingsPanel(this);
 		this.network = new NetworkPanel(this);
 		const panels = [LayerPanel, ProjectionPanel, GradientHeatMap, SaliencyPanel];
@@ -76,8 +79,11 @@ export class RunView {
 		);
 		this.grid.dataset.count = String(active.length);
 		this.network.element.hidden = !layersOf(this.run).length;
-		const above = [this.findings].filter((panel) => panel.active);
-		updateChildren(this.above, String(above.length), () => above.map((panel) => panel.element));
+		const all = [this.summary, this.findings];
+		const above = all.filter((panel) => panel.active);
+		updateChildren(this.above, above.map((panel) => all.indexOf(panel)).join(), () =>
+			above.map((panel) => panel.element),
+		);
 		const failures = [...above, this.network, ...active].map((panel) => this.drawPanel(panel));
 		this.drawNotes(failures);
 	}
@@ -106,7 +112,7 @@ export class RunView {
 			...[...new Set(errors)].slice(0, 3),
 			errors.length > 3 && `${errors.length - 3} more steps cannot be read.`,
 			listing && !series.size && !problems.length && `The run ${run.name} has no data for this tab any more.`,
-			series.size && missing.length && !run.seriesOf("partition").length && `Not in this run: ${listed}.`,
+			isLive && series.size && missing.length && !run.seriesOf("partition").length && `Not in this run: ${listed}.`,
 		].filter(Boolean);
 		updateChildren(this.notes, notes.join("\n"), () => notes.map((note) => h("p", "", note)));
 	}
