@@ -124,7 +124,8 @@ def test_the_cache_of_the_page_is_bounded_by_bytes(tab, fast):
 def test_of_many_requests_the_oldest_are_given_up(tab, fast):
     tab.open(fast, run="lenet").at(1200)
     script = """async () => {
-      const { frames, SupersededError } = await import("./static/data/api.js");
+      const { frames } = await import("./static/data/api.js");
+      const { SupersededError } = await import("./static/data/answer.js");
       const ask = (_, k) => frames("lenet", "cnnviz/kernels/conv1", [100 + k], { rows: [0] });
       const found = await Promise.allSettled(Array.from({ length: 200 }, ask));
       return found.map(({ reason }) => (reason instanceof SupersededError ? "given up" : (reason?.message ?? "here")));

@@ -66,6 +66,17 @@ export function setSegments(element, pairs, chosen, onChoose) {
 	for (const button of element.children) setAttribute(button, "aria-pressed", button.value === chosen);
 }
 
+/** Scrolls an element into the middle of its scroller, in the directions in which it is not wholly in view. */
+export function scrollIntoMiddle(scroller, element) {
+	const [outer, inner] = [scroller.getBoundingClientRect(), element.getBoundingClientRect()];
+	if (inner.left < outer.left || inner.right > outer.right) {
+		scroller.scrollLeft += (inner.left + inner.right - outer.left - outer.right) / 2;
+	}
+	if (inner.top < outer.top || inner.bottom > outer.bottom) {
+		scroller.scrollTop += (inner.top + inner.bottom - outer.top - outer.bottom) / 2;
+	}
+}
+
 /** A small disc of a colour, perhaps with a sign in it. */
 export const dot = (background, sign) => h("i", { class: "dot", style: { background } }, sign);
 

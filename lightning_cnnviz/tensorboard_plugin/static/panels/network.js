@@ -2,7 +2,7 @@
 import { findingInWords, holdingAt } from "../data/findings.js";
 import { graphOf, recordedOf, signOf, sorted } from "../data/network.js";
 import { gradientsOf, layerGradients, layersOf, modelOf } from "../data/selectors.js";
-import { h, panel, showMessage, updateChildren } from "../draw/dom.js";
+import { h, panel, scrollIntoMiddle, showMessage, updateChildren } from "../draw/dom.js";
 import { formatCount, formatNumber } from "../draw/format.js";
 import { healthSign, healthWords, legend, makeBlock, markFindings, worstHealth } from "./network_block.js";
 import { NetworkGraph } from "./network_graph.js";
@@ -28,7 +28,7 @@ export class NetworkPanel {
 	/** After the layout has changed. */
 	fit() {
 		this.graph.drawEdges();
-		if (this.marked) this.reveal(this.marked);
+		if (this.marked) scrollIntoMiddle(this.scroller, this.marked);
 	}
 
 	/** Arrow keys go from button to button; a node is chosen, too. */
@@ -231,7 +231,7 @@ export class NetworkPanel {
 		for (const button of this.scroller.querySelectorAll("button")) button.tabIndex = -1;
 		const stop = chosen ?? buttons[0];
 		if (stop) stop.tabIndex = 0;
-		if (chosen) this.reveal(chosen);
+		if (chosen) scrollIntoMiddle(this.scroller, chosen);
 	}
 
 	/** Marks the layers that findings name; those within a folded group on that. */
@@ -240,16 +240,6 @@ export class NetworkPanel {
 			const names = new Set(this.graph.isOpen(index) ? [this.nodes[index].name] : this.parts[index].keys());
 			const ofNode = findings.filter(({ layers }) => layers.some((name) => names.has(name)));
 			markFindings(button, ofNode);
-		}
-	}
-
-	reveal(button) {
-		const [outer, inner] = [this.scroller.getBoundingClientRect(), button.getBoundingClientRect()];
-		if (inner.left < outer.left || inner.right > outer.right) {
-			this.scroller.scrollLeft += (inner.left + inner.right - outer.left - outer.right) / 2;
-		}
-		if (inner.top < outer.top || inner.bottom > outer.bottom) {
-			this.scroller.scrollTop += (inner.top + inner.bottom - outer.top - outer.bottom) / 2;
 		}
 	}
 }
