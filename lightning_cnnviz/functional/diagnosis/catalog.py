@@ -161,7 +161,8 @@ CATALOG: dict[str, Fault] = {
     ),
     "schedule_ends_early": Fault(
         "schedule that ends before the training does",
-        "Give the scheduler the number of steps or epochs that it is stepped: trainer.estimated_stepping_batches.",
+        "Give the scheduler the number of steps or epochs that it is stepped: trainer.estimated_stepping_batches, or "
+        "max_steps where the data are a stream.",
         "curves/loss",
         "Schneider et al., Cockpit, NeurIPS 2021",
     ),
