@@ -361,8 +361,8 @@ class Forgetful(pl.LightningModule):
 
     def __init__(self):
         super().__init__()
-        self.conv = nn.Conv2d(1, 4, 3)
-        self.fc = nn.Linear(4 * 6 * 6, 2)
+        self.conv = nn.Conv2d(1, 32, 3)
+        self.fc = nn.Linear(32 * 6 * 6, 2)
 
     def forward(self, x):
         return self.fc(self.conv(x).relu().flatten(1))
