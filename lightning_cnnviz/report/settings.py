@@ -12,7 +12,9 @@ from lightning_cnnviz.tensorboard_plugin.event_files import open_file
 FILES = ("hparams.yaml", "config.yaml")
 LEFT_OUT = ("trainer.callbacks", "trainer.logger")
 """Settings of how a run is watched, not of what is trained."""
-SECRET = re.compile(r"(^|[^a-z])(password|passwd|secret|token|api_?key|access_?key|credentials?)($|[^a-z])", re.I)
+SECRETS = {"password", "passwd", "pwd", "passphrase", "secret", "credential", "auth", "authorization", "bearer"}
+SECRET_IF_TEXT = {"token", "key", "apikey", "accesskey"}
+"""Words of names whose values are left out; numbers, as of `max_tokens`, are no keys."""
 MAX_LETTERS = 200
 MAX_SETTINGS = 500
 
@@ -72,8 +74,14 @@ def flat(value: Any, name: str = "") -> Iterator[Row]:
     elif isinstance(value, list) and any(isinstance(each, (dict, list)) for each in value):
         for k, each in enumerate(value):
             yield from flat(each, f"{name}.{k}")
-    elif SECRET.search(name):
+    elif _is_secret(name, value):
         yield name, "(left out)"
     else:
         text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
         yield name, text if len(text) <= MAX_LETTERS else f"{text[:MAX_LETTERS]}…"
+
+
+def _is_secret(name: str, value: Any) -> bool:
+    """Whether the name of a setting tells of a secret, in any of the ways in which names are written."""
+    words = {word.lower().removesuffix("s") for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)}
+    return bool(words & SECRETS or (words & SECRET_IF_TEXT and not isinstance(value, (int, float))))

@@ -10,7 +10,10 @@ from lightning_cnnviz.report.settings import Row, settings
 from lightning_cnnviz.tensorboard_plugin.frames import Frame
 from lightning_cnnviz.tensorboard_plugin.run_index import RunIndex
 
-OURS = ("cnnviz/", "curves/", "gradient_flow/", "activations/", "class_report/", "projection/", "diagnosis/")
+OURS = (
+    *("cnnviz/", "curves/", "gradient_flow/", "activations/", "class_report/", "projection/", "diagnosis/"),
+    *("filter_response/", "partition/", "sample_history/", "saliency/", "activating_patches/"),
+)
 """What callbacks of this package log: it is in the pictures."""
 COUNTERS = ("epoch", "hp_metric")
 COST = "cnnviz/cost/"

@@ -1,6 +1,6 @@
 import pytest
 
-from lightning_cnnviz.report.settings import settings
+from lightning_cnnviz.report.settings import flat, settings
 
 HPARAMS = """\
 lr: 0.1
@@ -51,3 +51,19 @@ def test_a_file_that_cannot_be_read_has_no_settings(tmp_path, text):
 
 def test_without_files_there_are_none(tmp_path):
     assert settings(str(tmp_path)) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("tokens", "pwd", "auth", "passwords", "secrets", "API_TOKENS", "private_key", "ssh_key", "openai_key"),
+        *("accessToken", "hfToken", "dbPassword", "HTTPAuth", "model.passphrase", "apikey", "keys.0"),
+    ],
+)
+def test_values_of_secrets_are_left_out_however_their_names_are_written(name):
+    assert list(flat({name: "x1"})) == [(name, "(left out)")]
+
+
+@pytest.mark.parametrize(("name", "value"), [("max_tokens", 512), ("keyboard", "qwerty"), ("author", "me")])
+def test_other_settings_are_shown(name, value):
+    assert list(flat({name: value})) == [(name, str(value))]
