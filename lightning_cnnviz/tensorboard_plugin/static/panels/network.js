@@ -27,6 +27,7 @@ export class NetworkPanel {
 
 	/** After the layout has changed. */
 	fit() {
+		if (!this.element.isConnected) return; // another run has taken its place
 		this.graph.drawEdges();
 		if (this.marked) scrollIntoMiddle(this.scroller, this.marked);
 	}

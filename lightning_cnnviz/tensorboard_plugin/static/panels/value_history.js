@@ -52,10 +52,11 @@ export class ValueHistory extends History {
 			write(formatNumber(value), LEFT - 6, y(value), "right");
 		}
 		line([LEFT, bottom], [width - RIGHT, bottom], "rule");
-		for (const [step, align] of [
+		const ends = [
 			[this.shown[0], "left"],
 			[this.shown.at(-1), "right"],
-		])
+		];
+		for (const [step, align] of ends.slice(0, this.shown.length))
 			write(formatInteger(step), this.x(step), height - 6, align);
 		const points = readable.map((frame, k) => [this.x(frame.step), y(values[k])]);
 		drawLine(context, points, cssColour(colourAt(colours.diverging, 0.85)), 2);
