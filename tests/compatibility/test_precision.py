@@ -185,7 +185,7 @@ def test_everything_is_drawn_in_precision(precision, tmp_path):
     fit(tmp_path, callbacks, model=Net(), data=data(), max_epochs=1, precision=precision)
     drawn = {tag.split("/")[0] for tag in image_steps(tmp_path)}
     always = {"gradient_flow", "curves", "class_report", "kernels", "feature_maps", "projection", "architecture"}
-    assert drawn == always | {"filter_response", "activations", "saliency"}
+    assert drawn == always | {"filter_response", "activations", "activating_patches", "sample_history", "saliency"}
 
 
 # ---- how often, and how far, a step is taken

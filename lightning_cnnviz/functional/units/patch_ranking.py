@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from lightning_cnnviz.functional.drawing.image import Array
 from lightning_cnnviz.functional.units.patch_sheet import PATCH_SIZE, Patches
 from lightning_cnnviz.model.field_axis import Axis
 from lightning_cnnviz.model.receptive_field import ReceptiveField
@@ -224,14 +225,14 @@ class PatchRanking:
         seen = [_seen(axis, at[..., side]) for side, axis in enumerate((field.rows, field.columns))]
         images = self._images.cpu()[order]
         return Patches(
-            values=torch.where(values.isfinite(), values, torch.nan).numpy(),
+            values=_numbers(torch.where(values.isfinite(), values, torch.nan)),
             samples=by_channel(ranks.samples).numpy(),
             places=at.numpy(),
             boxes=field.boxes(at).numpy(),
             classes=by_channel(ranks.classes).numpy(),
-            images=images.numpy(),
+            images=_numbers(images),
             seen=_mask(seen[0], seen[1], (images.shape[-2], images.shape[-1])).numpy(),
-            maps=self._maps.cpu()[order].numpy(),
+            maps=_numbers(self._maps.cpu()[order]),
             most=most,
             total=self._all_channels,
             size=field.patch_size,
@@ -239,6 +240,11 @@ class PatchRanking:
             source=field.source,
             non_finite=0 if self._non_finite is None else int(self._non_finite),
         )
+
+
+def _numbers(values: Tensor) -> Array:
+    """As NumPy has them, which has no bfloat16."""
+    return (values.float() if values.element_size() < 4 else values).numpy()
 
 
 class _Cutter:
