@@ -26,6 +26,7 @@ ALLOWED = {
         "_saved_weight",
         "_schema",
         "_step_supports_amp_scaling",
+        "_version",
         "torch.utils._python_dispatch",
     },
     "output/tensorboard_internals.py": {

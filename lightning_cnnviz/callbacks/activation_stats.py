@@ -204,7 +204,7 @@ class ActivationStats(VisualCallback):
         super().on_train_end(trainer, pl_module)
         if self._hears(self._split, trainer) and self.selected and self._ended_at is None:
             why = (
-                "no validation ended with an epoch"
+                "no validation ended with a due epoch or was foreseen to be the last"
                 if self._split == "validation"
                 else "an epoch's end is not foreseen"
             )

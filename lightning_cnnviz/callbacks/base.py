@@ -202,10 +202,21 @@ class VisualCallback(GuardedCallback):
         """Returns the number of the epoch that runs or has just ended, from 1."""
         return trainer.current_epoch + (not self._ended)
 
+    def ends_after_validation(self, trainer: Trainer) -> bool:
+        """Whether the training ends with the validation that begins, as far as that is foreseen.
+
+        By its epochs, its steps, or a stop that was asked for before; early stopping asks as the validation ends.
+        """
+        epochs = trainer.current_epoch + trainer.is_last_batch
+        if epochs == trainer.max_epochs or 0 < trainer.max_steps <= trainer.global_step:
+            return True
+        least = epochs >= (trainer.min_epochs or 0) and trainer.global_step >= (trainer.min_steps or 0)
+        return trainer.should_stop and least
+
     def due_after_validation(self, trainer: Trainer) -> bool:
-        """Whether a picture is due at the end of the validation that begins, with which the epoch ends."""
-        last = trainer.current_epoch + 1 == trainer.max_epochs
-        return trainer.is_last_batch and (last or self.schedule.epoch_due(trainer.current_epoch, self.stretch))
+        """Whether a picture is due at the end of the validation that begins, with which the epoch or training ends."""
+        due = trainer.is_last_batch and self.schedule.epoch_due(trainer.current_epoch, self.stretch)
+        return due or self.ends_after_validation(trainer)
 
     def due_after_batch(self, trainer: Trainer, batch_idx: int) -> bool:
         """Whether a picture is due after the training batch that begins now, with no other one in between.

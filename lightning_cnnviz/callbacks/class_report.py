@@ -142,7 +142,7 @@ class ClassReport(ListeningCallback):
         """Draws nothing; this callback draws at the end of a validation."""
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draws nothing; the last epoch's validation is always reported."""
+        """Draws nothing; a validation that was foreseen to be the last has been reported."""
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts counting if this validation is due."""
@@ -192,8 +192,8 @@ class ClassReport(ListeningCallback):
 
     def _due(self, trainer: Trainer) -> bool:
         by_step = self.schedule.step_due(self._last_step, logged_step(trainer), self.stretch)
-        last = trainer.is_last_batch and trainer.current_epoch + 1 == trainer.max_epochs
-        return by_step or last or self.schedule.epoch_due(trainer.current_epoch, self.stretch)
+        by_epoch = self.schedule.epoch_due(trainer.current_epoch, self.stretch)
+        return by_step or by_epoch or self.ends_after_validation(trainer)
 
     @override
     def drawings(self, trainer: Trainer, module: LightningModule) -> Iterable[Drawing]:

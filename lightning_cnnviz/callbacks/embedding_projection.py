@@ -121,7 +121,7 @@ class EmbeddingProjection(ProbingCallback):
         self.history = whole_number(history, "history", at_least=0)
         self._layouts = LayoutHistory(self.history)
         self._classes: tuple[npt.NDArray[np.intp], list[str]] = np.array([], dtype=np.intp), []
-        self._version: int | None = None  # of the probe's samples that the layouts show
+        self._shown_version: int | None = None  # of the probe's samples that the layouts show
 
     @override
     def state_names(self) -> Mapping[str, Any]:
@@ -143,7 +143,7 @@ class EmbeddingProjection(ProbingCallback):
     @override
     def prepare(self, trainer: Trainer, module: LightningModule) -> None:
         self._layouts.forget_after(logged_step(trainer))
-        self._version = None
+        self._shown_version = None
         if self.writer is not None:
             self.writer.claim("samples", self.probe)  # before callbacks that show fewer of them
         super().prepare(trainer, module)
@@ -161,9 +161,9 @@ class EmbeddingProjection(ProbingCallback):
         shown, seen = self.activations(trainer, module, self.selected, self.num_samples)
         if self.writer is None or not self.writer.writes:
             return None  # after the forward pass, which runs on every rank
-        if self._version not in (None, self.probe.version):  # other samples now
+        if self._shown_version not in (None, self.probe.version):  # other samples now
             self._layouts = LayoutHistory(self.history)
-        self._version = self.probe.version
+        self._shown_version = self.probe.version
         self._classes = shown.targets.numpy(), shown.class_names
         predicted = self.predicted(seen.output, len(shown.inputs))
         classes = np.full(len(shown.inputs), -1) if predicted is None else predicted.numpy()

@@ -105,6 +105,7 @@ class MaximallyActivatingPatches(ProbingCallback):
         self._size: tuple[int, ...] | None = None  # of the inputs to which the fields belong
         self._colours: Colours | None = None
         self._samples = self._left_out = 0
+        self._drew = False  # whether a validation was
 
     def __getstate__(self) -> dict[str, Any]:
         running = ("_rankings", "_patch_tap", "_tapped")
@@ -149,7 +150,12 @@ class MaximallyActivatingPatches(ProbingCallback):
         """Draws nothing; this callback draws at the end of a validation."""
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draws nothing; the last epoch's validation is always drawn."""
+        """Draws nothing; a validation that was foreseen to be the last has been drawn. Says so if none has been."""
+        if self.writer is not None and self.selected and trainer.enable_validation and not self._drew:
+            rank_zero_info(
+                f"{type(self).__name__}: no validation was due or foreseen to be the last, so nothing is drawn; "
+                "draw at shorter intervals, or validate more often"
+            )
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts ranking if this validation is due."""
@@ -193,6 +199,7 @@ class MaximallyActivatingPatches(ProbingCallback):
         """Draws if this validation is due."""
         super().on_validation_end(trainer, pl_module)
         if self._rankings is not None:
+            self._drew = True
             self.draw(trainer, pl_module)
         self._rankings = None
 
@@ -216,19 +223,31 @@ class MaximallyActivatingPatches(ProbingCallback):
                 draw = partial(patch_sheet, found.in_colours(colours), names, note=notes)
                 draw = partial(draw, title=self.title(name, trainer))
                 yield f"{self.tag}/{name}", partial(drawn_for_tab, "patches", {"layer": name}, draw)
-        if not self._reported_missing.issuperset(missing):
-            self._reported_missing.update(missing)
-            rank_zero_info(
-                f"{type(self).__name__}: {', '.join(missing)} gave no maps (samples, channels, height, width) of the "
-                "batch's images; skipped"
-            )
+        self._tell(trainer, [name for name in missing if name not in self._reported_missing])
 
     # ---- internals
 
     def _due(self, trainer: Trainer) -> bool:
         by_step = self.schedule.step_due(self._last_step, logged_step(trainer), self.stretch)
-        last = trainer.is_last_batch and trainer.current_epoch + 1 == trainer.max_epochs
-        return by_step or last or self.schedule.epoch_due(trainer.current_epoch, self.stretch)
+        by_epoch = self.schedule.epoch_due(trainer.current_epoch, self.stretch)
+        return by_step or by_epoch or self.ends_after_validation(trainer)
+
+    def _tell(self, trainer: Trainer, missing: Sequence[str]) -> None:
+        """Tells of layers that there is no picture of, and why."""
+        self._reported_missing.update(missing)
+        rankings, me = self._rankings or {}, type(self).__name__
+        broken = [name for name in missing if rankings[name].non_finite]
+        absent = [name for name in missing if name not in broken]
+        if broken:
+            rank_zero_warn(
+                f"{me}: every map of {', '.join(broken)} has NaN or infinite values at step {logged_step(trainer)}; "
+                "skipped"
+            )
+        if absent:
+            rank_zero_info(
+                f"{me}: {', '.join(absent)} gave no maps (samples, channels, height, width) of the batch's images; "
+                "skipped"
+            )
 
     def _stage(self, name: str, maps: Tensor) -> Tensor | None:
         """Ranks the maps of a run of a layer, which counts if the tap returns the empty tensor that stands for it."""

@@ -1,6 +1,8 @@
 """Receptive fields followed through a forward pass, function by function."""
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from inspect import isroutine
 from typing import Any, TypeAlias
 
 from torch import Tensor, nn
@@ -8,34 +10,45 @@ from torch.overrides import TorchFunctionMode
 
 from lightning_cnnviz.model.field_axis import Axis, union
 from lightning_cnnviz.model.outputs import tensors_in
+from lightning_cnnviz.model.torch_internals import write_count
 
 Field: TypeAlias = tuple[Axis | None, ...]
-"""For each dimension of a tensor its axis, None where it is none of space."""
+"""For each dimension of a tensor its axis, None where it is none of space; all axes of the image, in its order."""
 CONVOLVE = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
 CONVOLVE_BACK = ("input", "weight", "bias", "stride", "padding", "output_padding", "groups", "dilation")
 MAX_POOL = ("input", "kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
 AVERAGE_POOL = ("input", "kernel_size", "stride", "padding", "ceil_mode")
-POINTWISE = {
+INTERPOLATE = ("input", "size", "scale_factor", "mode", "align_corners", "recompute_scale_factor", "antialias")
+OF_ONE = {
     *("relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "mish", "sigmoid", "tanh", "hardtanh"),
     *("hardswish", "hardsigmoid", "softplus", "softsign", "prelu", "rrelu", "threshold", "logsigmoid", "hardshrink"),
-    *("clamp", "clamp_min", "clamp_max", "clip", "abs", "neg", "exp", "log", "sqrt", "square", "pow", "softshrink"),
+    *("abs", "neg", "exp", "log", "sqrt", "square", "softshrink"),
     *("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_dropout", "feature_alpha_dropout"),
-    *("batch_norm", "group_norm", "instance_norm", "layer_norm", "rms_norm", "local_response_norm", "linear"),
-    *("contiguous", "clone", "detach", "alias", "to", "type", "type_as", "float", "half", "bfloat16", "double"),
-    *("add", "iadd", "radd", "sub", "isub", "rsub", "mul", "imul", "rmul", "div", "idiv", "rdiv", "multiply"),
-    *("truediv", "itruediv", "rtruediv", "subtract", "divide", "maximum", "minimum", "addcmul", "lerp"),
-    *("cat", "concat", "concatenate"),
+    *("batch_norm", "group_norm", "instance_norm", "layer_norm", "rms_norm", "local_response_norm"),
+    *("contiguous", "clone", "detach", "alias", "to", "type", "float", "half", "bfloat16", "double"),
 }
-"""Functions that compute each place from the same place, without the underscores of methods and of in-place forms.
+"""Functions that compute each place from the same place of their first argument, the others being constant.
 
-Normalisations count as such, though their statistics may be those of the whole map; see `FieldTrace`."""
+Without the underscores of methods and of in-place forms. Normalisations count as such, though their statistics may
+be those of the whole map; see `FieldTrace`."""
+FACTOR = {
+    *("mul", "imul", "rmul", "multiply", "div", "idiv", "rdiv", "divide", "truediv", "itruediv", "rtruediv"),
+}
+OF_SEVERAL = FACTOR | {
+    *("add", "iadd", "radd", "sub", "isub", "rsub", "subtract", "maximum", "minimum", "addcmul", "lerp", "pow"),
+    *("clamp", "clamp_min", "clamp_max", "clip", "cat", "concat", "concatenate"),
+}
+"""Functions that compute each place from the same place of all arguments."""
+CREATE = {"arange", "empty", "eye", "full", "linspace", "ones", "rand", "randn", "zeros"}
+"""Functions that make a tensor out of none, which depends on no pixel; what they are given may not tell of any."""
 
 
 class FieldTrace(TorchFunctionMode):
     """Context of a forward pass in which the receptive field of what each function returns is noted.
 
-    A factor that is the same at every place, such as that of squeeze-and-excitation, and the statistics of a
-    normalisation do not widen a field: they do not tell where something is.
+    A field is known only behind functions in the forms of calls that are listed here; all others, and writing into a
+    part of a tensor, leave it unknown. A factor that is the same at every place, such as that of squeeze-and-
+    excitation, and the statistics of a normalisation do not widen a field: they do not tell where something is.
 
     Args:
         model: The model; its parameters and buffers depend on no pixel.
@@ -52,10 +65,14 @@ class FieldTrace(TorchFunctionMode):
 
     def __init__(self, model: nn.Module, inputs: Tensor) -> None:
         super().__init__()
-        self._seen: list[Tensor] = [inputs]  # alive, so that no other tensor gets the identity of one
         self._fields: dict[int, Field | None] = {}
-        self._constant = {id(tensor) for tensor in (*model.parameters(), *model.buffers())}
-        self._fields[id(inputs)] = (None, None, *map(Axis.of_image, inputs.shape[2:]))
+        self._constant: set[int] = set()
+        # All tensors by their memory, alive, so that no other tensor gets the identity of one.
+        self._seen: defaultdict[int, list[Tensor]] = defaultdict(list)
+        for tensor in (*model.parameters(), *model.buffers()):
+            self._constant.add(id(tensor))
+            self._seen[_memory(tensor)].append(tensor)
+        self._note(inputs, (None, None, *map(Axis.of_image, inputs.shape[2:])))
 
     def field(self, tensor: Tensor) -> Field | None:
         """Returns a tensor's receptive field; None if it is unknown."""
@@ -64,84 +81,113 @@ class FieldTrace(TorchFunctionMode):
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         options = kwargs or {}
         given = [(tensor, tuple(tensor.shape)) for tensor in tensors_in((args, options))]
-        name = getattr(function, "__name__", "").strip("_")
-        before = self._fields.get(id(args[0])) if args and isinstance(args[0], Tensor) else None
+        versions = [write_count(tensor) for tensor, _ in given]
+        # Only what PyTorch itself calls by these names does what they say, not an operator of a library.
+        name = getattr(function, "__name__", "").strip("_") if isroutine(function) else ""
         result = function(*args, **options)
-        made = list(tensors_in(result))
-        if name == "setitem":
-            self._fields[id(args[0])] = None
-        constant = all(id(tensor) in self._constant for tensor, _ in given)
+        constant = all(id(tensor) in self._constant for tensor, _ in given) and (bool(given) or name in CREATE)
+        made = [tensor for tensor in tensors_in(result) if not isinstance(tensor, nn.Parameter)]
+        fields: list[Field | None] = []
         for tensor in made:
-            if isinstance(tensor, nn.Parameter):
-                continue
-            self._seen.append(tensor)
+            try:
+                fields.append(None if constant else self._rule(name, given, args, options, tensor))
+            except (IndexError, KeyError, TypeError, ValueError):  # arguments that no rule knows
+                fields.append(None)
+        for (tensor, _), before in zip(given, versions, strict=True):
+            if write_count(tensor) != before:
+                self._forget(tensor)
+        for tensor, field in zip(made, fields, strict=True):
+            self._note(tensor, field)
             if constant:
                 self._constant.add(id(tensor))
-                continue
-            try:
-                self._fields[id(tensor)] = self._rule(name, before, given, args, options, tensor)
-            except (IndexError, KeyError, TypeError, ValueError):  # arguments that no rule knows
-                self._fields[id(tensor)] = None
-            self._constant.discard(id(tensor))
+            else:
+                self._constant.discard(id(tensor))
         return result
+
+    def _note(self, tensor: Tensor, field: Field | None) -> None:
+        self._seen[_memory(tensor)].append(tensor)
+        self._fields[id(tensor)] = field
+
+    def _forget(self, written: Tensor) -> None:
+        """What was written to, and all that shares its memory, may hold something else now."""
+        for tensor in self._seen[_memory(written)]:
+            self._fields[id(tensor)] = None
+            self._constant.discard(id(tensor))
 
     def _rule(
         self,
         name: str,
-        field: Field | None,
         given: Sequence[tuple[Tensor, tuple[int, ...]]],
         args: Sequence[Any],
         options: Mapping[str, Any],
         made: Tensor,
     ) -> Field | None:
-        """The field of what a function made; None if it is unknown."""
-        if name in POINTWISE:
-            return self._merged(given, tuple(made.shape))
-        if field is None:
-            return None
+        """The field of what a function made; None if it is unknown, as of every form of a call not known here."""
         shape = tuple(made.shape)
-        space = [dimension for dimension, axis in enumerate(field) if axis is not None]
-        window = _windows(name, args, options)
-        if window is not None:
-            return _slid(field, shape, *window)
-        if name.startswith("adaptive_") and "pool" in name:
-            return _each(field, shape, lambda axis, places: axis.pooled_to(places))
-        if name in ("mean", "sum", "amax") and len(shape) == len(field):
-            reduced = [d for d in space if shape[d] == 1]
-            same = all(shape[d] == len(_axis(field, d).low) for d in space if d not in reduced)
-            return tuple(_narrowed(axis, d in reduced) for d, axis in enumerate(field)) if same else None
+        if name in OF_SEVERAL:
+            return self._merged(name, given, shape)
+        field = self.field(args[0]) if args and isinstance(args[0], Tensor) else None
+        if field is None or any(id(tensor) not in self._constant for tensor, _ in given[1:]):
+            return None
+        if name in OF_ONE:
+            return field
+        if name == "linear":  # over the last dimension
+            return field if field[-1] is None else None
+        if name in ("mean", "sum", "amax"):
+            return _reduced(field, shape)
         if name == "pad":
             return _padded(field, args, options)
-        if name in ("interpolate", "upsample"):
-            return _interpolated(field, shape, options)
         if name in ("permute", "transpose", "swapaxes"):
             return _reordered(name, field, args, options)
         if name in ("view", "reshape", "chunk", "split", "getitem", "unflatten"):
             return _kept(name, field, shape, args)
+        if field[:2] != (None, None) or any(axis is None for axis in field[2:]):
+            return None
+        window = _windows(name, args, options)
+        if window is not None:
+            return _slid(field, shape, *window)
+        if name.startswith("adaptive_") and f"pool{len(field) - 2}d" in name:
+            return _each(field, shape, lambda axis, places: axis.pooled_to(places))
+        if name in ("interpolate", "upsample"):
+            return _interpolated(field, shape, args, options)
         return None
 
-    def _merged(self, given: Sequence[tuple[Tensor, tuple[int, ...]]], shape: tuple[int, ...]) -> Field | None:
+    def _merged(
+        self, name: str, given: Sequence[tuple[Tensor, tuple[int, ...]]], shape: tuple[int, ...]
+    ) -> Field | None:
+        """The field of what is computed place by place from several tensors, aligned as broadcasting does."""
         fields: list[Field] = []
-        narrow = False
+        factors: list[tuple[int, ...]] = []
         for tensor, size in given:
             if id(tensor) in self._constant:
                 continue
-            field = self.field(tensor)
-            padding = (1,) * (len(shape) - len(size))
-            aligned = (*padding, *size)
-            if field is not None:
-                fields.append((*[None] * len(padding), *field))
-            elif any(extent > 1 for extent in aligned[2:]) or len(shape) < 3:
-                return None
+            missing, field = len(shape) - len(size), self.field(tensor)
+            aligned = (*[1] * missing, *size)
+            space = [] if field is None else [d + missing for d, axis in enumerate(field) if axis is not None]
+            same_everywhere = all(aligned[d] == 1 for d in space) and any(shape[d] > 1 for d in space)
+            if field is None or same_everywhere:
+                factors.append(aligned)
             else:
-                narrow = True
-        merged: list[Axis | None] = []
-        for dimension, places in enumerate(shape):
-            axes = [axis for field in fields if (axis := field[dimension]) is not None]
-            wide = [axis for axis in axes if len(axis.low) == places]
-            merged.append(union(wide) if wide else None)
-        known = any(axis is not None for axis in merged)
-        return tuple(merged) if known and not (narrow and not fields) else None
+                fields.append((*[None] * missing, *field))
+        if not fields:
+            return None
+        space = [d for d, axis in enumerate(fields[0]) if axis is not None]
+        for field in fields:
+            if [None if axis is None else len(axis.low) for axis in field] != [
+                places if d in space else None for d, places in enumerate(shape)
+            ]:
+                return None
+        if factors and (name not in FACTOR or any(size[d] != 1 for size in factors for d in space)):
+            return None
+        return tuple(union([_axis(field, d) for field in fields]) if d in space else None for d in range(len(shape)))
+
+
+def _memory(tensor: Tensor) -> int:
+    """The address of a tensor's memory; 0 of a kind that has none of its own, such as sparse ones."""
+    try:
+        return tensor.untyped_storage().data_ptr()
+    except (RuntimeError, ValueError):
+        return 0
 
 
 def _axis(field: Field, dimension: int) -> Axis:
@@ -150,8 +196,13 @@ def _axis(field: Field, dimension: int) -> Axis:
     return axis
 
 
-def _narrowed(axis: Axis | None, reduced: bool) -> Axis | None:
-    return Axis.whole(1, axis.pixels) if axis is not None and reduced else axis
+def _reduced(field: Field, shape: Sequence[int]) -> Field | None:
+    """The field of a mean, sum or maximum that keeps the dimensions over which it is taken."""
+    if len(shape) != len(field):
+        return None
+    if any(axis is not None and shape[d] not in (1, len(axis.low)) for d, axis in enumerate(field)):
+        return None
+    return _each(field, shape, lambda axis, places: axis if places == len(axis.low) else axis.pooled_to(1))
 
 
 def _named(names: Sequence[str], args: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any]:
@@ -160,15 +211,14 @@ def _named(names: Sequence[str], args: Sequence[Any], options: Mapping[str, Any]
 
 def _windows(name: str, args: Sequence[Any], options: Mapping[str, Any]) -> tuple[dict[str, Any], bool] | None:
     """The window of a convolution or pooling, and whether it is a transposed one; None if it is neither."""
-    if name in ("conv1d", "conv2d", "conv3d"):
-        found = _named(CONVOLVE, args, options)
-        return {"kernel": tuple(found["weight"].shape[2:]), **found}, False
-    if name in ("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"):
-        found = _named(CONVOLVE_BACK, args, options)
-        return {"kernel": tuple(found["weight"].shape[2:]), **found}, True
-    if name.startswith("max_pool"):
+    dimensions = f"{args[0].ndim - 2}d"
+    if name in (f"conv{dimensions}", f"conv_transpose{dimensions}"):
+        back = name.startswith("conv_t")
+        found = _named(CONVOLVE_BACK if back else CONVOLVE, args, options)
+        return {"kernel": tuple(found["weight"].shape[2:]), **found}, back
+    if name in (f"max_pool{dimensions}", f"max_pool{dimensions}_with_indices"):
         found = _named(MAX_POOL, args, options)
-    elif name.startswith("avg_pool"):
+    elif name == f"avg_pool{dimensions}":
         found = _named(AVERAGE_POOL, args, options)
     else:
         return None
@@ -185,9 +235,8 @@ def _slid(field: Field, shape: Sequence[int], window: Mapping[str, Any], back: b
     else:
         left = _each_of(0 if padding == "valid" else padding, len(axes))
     slid: list[Axis] = []
-    for number, axis in enumerate(axes):
-        if axis is None:
-            raise ValueError("a window over what is not space")
+    for number in range(len(axes)):
+        axis = _axis(field, number + 2)
         move = axis.transposed if back else axis.windows
         slid.append(move(kernel[number], stride[number], left[number], dilation[number], shape[number + 2]))
     return (None, None, *slid)
@@ -212,15 +261,20 @@ def _padded(field: Field, args: Sequence[Any], options: Mapping[str, Any]) -> Fi
     return tuple(changed)
 
 
-def _interpolated(field: Field, shape: Sequence[int], options: Mapping[str, Any]) -> Field | None:
-    mode = options.get("mode", "nearest")
+def _interpolated(field: Field, shape: Sequence[int], args: Sequence[Any], options: Mapping[str, Any]) -> Field | None:
+    found = _named(INTERPOLATE, args, options)
+    mode, scale = found.get("mode", "nearest"), found.get("scale_factor")
+    factors = [] if scale is None else scale if isinstance(scale, Sequence) else [scale]
     whole = all(axis is None or shape[at] % len(axis.low) == 0 for at, axis in enumerate(field))
-    if not whole or mode not in ("nearest", "bilinear", "linear") or options.get("align_corners"):
+    whole = whole and all(float(factor).is_integer() for factor in factors)  # of 2.1 it is 2.1 that moves the places
+    odd = mode not in ("nearest", "bilinear", "linear") or found.get("align_corners") or found.get("antialias")
+    if not whole or odd:
         return None
     return _each(field, shape, lambda axis, places: axis.interpolated(places, linear=mode != "nearest"))
 
 
-def _reordered(name: str, field: Field, args: Sequence[Any], options: Mapping[str, Any]) -> Field:
+def _reordered(name: str, field: Field, args: Sequence[Any], options: Mapping[str, Any]) -> Field | None:
+    """The field of dimensions in another order; unknown if rows and columns change places."""
     order = list(range(len(field)))
     if name == "permute":
         dims = options.get("dims", args[1:])
@@ -229,7 +283,8 @@ def _reordered(name: str, field: Field, args: Sequence[Any], options: Mapping[st
     else:
         one, other = options.get("dim0", args[1]), options.get("dim1", args[2])
         order[one], order[other] = order[other], order[one]
-    return tuple(field[dimension] for dimension in order)
+    space = [dimension for dimension in order if field[dimension] is not None]
+    return tuple(field[dimension] for dimension in order) if space == sorted(space) else None
 
 
 def _kept(name: str, field: Field, shape: Sequence[int], args: Sequence[Any]) -> Field | None:

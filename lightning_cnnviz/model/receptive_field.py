@@ -83,7 +83,7 @@ def receptive_fields(model: nn.Module, inputs: Tensor, layers: Sequence[str]) ->
     if inputs.ndim != 4:
         raise ValueError(f"expected images of shape (samples, channels, height, width), got {tuple(inputs.shape)}")
     traced: dict[str, tuple[Field | None, tuple[int, ...]]] = {}
-    with evaluating(model) as copied:
+    with torch.inference_mode(False), evaluating(model) as copied:  # in which no writes are counted
         given = inputs[:1].clone()
         trace = FieldTrace(copied, given)
 

@@ -40,6 +40,20 @@ def norms_of(tensors: Sequence[Tensor], order: float, dtype: torch.dtype) -> Ten
     return torch.stack(torch._foreach_norm(list(tensors), order, dtype=dtype))
 
 
+def write_count(tensor: Tensor) -> int:
+    """How often a tensor, or what shares its memory, was written to: `Tensor._version`; 0 if that is not counted.
+
+    There is no public alternative to tell which arguments a function changes.
+
+    Example:
+        >>> values = torch.zeros(3)
+        >>> _ = values[:2].add_(1)
+        >>> write_count(values)
+        1
+    """
+    return 0 if tensor.is_inference() else tensor._version
+
+
 def unscales_in_step(optimizer: torch.optim.Optimizer) -> bool:
     """Whether an optimizer divides gradients by the loss scale within its step, as fused optimizers do.
 

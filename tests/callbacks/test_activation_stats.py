@@ -312,8 +312,11 @@ def test_a_second_validation_loader_is_not_in_the_window(tmp_path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"check_val_every_n_epoch": None, "val_check_interval": 5}, "no validation ended with an epoch"),
-        ({"val_check_interval": 4}, "no validation ended with an epoch"),
+        (
+            {"check_val_every_n_epoch": None, "val_check_interval": 5},
+            "no validation ended with a due epoch or was foreseen to be the last",
+        ),
+        ({"val_check_interval": 4}, "no validation ended with a due epoch or was foreseen to be the last"),
     ],
     ids=str,
 )

@@ -17,6 +17,7 @@ from lightning_cnnviz import (
     GradientFlow,
     KernelGrid,
     LossAccuracy,
+    MaximallyActivatingPatches,
     Probe,
 )
 from lightning_cnnviz.functional.kernels import kernel_grid
@@ -106,6 +107,34 @@ def test_a_run_that_is_stopped_draws_its_last_state(tmp_path):
 
     fit(tmp_path, [made(KernelGrid, every_n_epochs=5)], model=Stopping, max_epochs=9)
     assert image_steps(tmp_path)["kernels/conv1"] == [0, 18]
+
+
+class Stopping(TinyNet):
+    def on_train_batch_end(self, *_):
+        self.trainer.should_stop |= self.trainer.global_step == 8
+
+
+HEARD_IN_VALIDATION = {
+    ClassReport: LAST[ClassReport],
+    ActivationStats: LAST[ActivationStats],
+    MaximallyActivatingPatches: "activating_patches/conv1",
+}
+
+
+@pytest.mark.parametrize(
+    ("model", "limits", "last"),
+    [(TinyNet, {"max_steps": 12, "max_epochs": -1}, 12), (Stopping, {"max_epochs": 9}, 8)],
+    ids=["steps", "stop"],
+)
+@pytest.mark.parametrize("kind", HEARD_IN_VALIDATION)
+def test_a_validation_that_is_foreseen_to_be_the_last_is_drawn(kind, model, limits, last, tmp_path):
+    fit(tmp_path, [made(kind, every_n_epochs=5)], model=model, **limits)
+    assert image_steps(tmp_path)[HEARD_IN_VALIDATION[kind]] == [last]
+
+
+def test_a_stop_before_the_least_number_of_epochs_is_not_the_end(tmp_path):
+    fit(tmp_path, [made(ClassReport, every_n_epochs=5)], model=Stopping, max_epochs=9, min_epochs=3)
+    assert image_steps(tmp_path)["class_report/confusion"] == [18]
 
 
 @pytest.mark.parametrize("error", [ArithmeticError, KeyboardInterrupt])

@@ -322,6 +322,25 @@ def test_maps_that_are_not_finite_are_left_out(tmp_path, monkeypatch):
     assert np.isnan(drawn[0].values[:, 39:50]).all()
 
 
+def test_of_a_diverged_run_one_line_says_that_no_value_is_finite(tmp_path, caplog):
+    class Diverged(TinyNet):
+        def on_train_start(self):
+            torch.nn.init.constant_(self.conv1.weight, torch.nan)
+
+    caplog.set_level("INFO")
+    with pytest.warns(UserWarning, match=r"every map of conv1, conv2 has NaN or infinite values at step 6; skipped"):
+        fit(tmp_path, [MaximallyActivatingPatches(on_error="raise")], model=Diverged)
+    assert not [tag for tag in image_steps(tmp_path) if "patches" in tag]
+    assert "gave no maps" not in caplog.text
+
+
+def test_a_run_that_ends_before_a_validation_draws_nothing_in_one_line(tmp_path, caplog):
+    caplog.set_level("INFO")
+    fit(tmp_path, [MaximallyActivatingPatches(on_error="raise")], max_steps=1, max_epochs=-1)
+    assert not [tag for tag in image_steps(tmp_path) if "patches" in tag]
+    assert caplog.text.count("MaximallyActivatingPatches: no validation was due or foreseen to be the last") == 1
+
+
 def test_the_event_file_has_pictures_that_can_be_read(tmp_path):
     fit(tmp_path, [MaximallyActivatingPatches(on_error="raise")], max_epochs=1)
     image = events(tmp_path).Images("activating_patches/conv1")[0]

@@ -60,7 +60,7 @@ def test_arguments_may_be_named_or_given_in_order():
 
 def test_dimensions_that_change_places_take_their_axis_along():
     assert extents(lambda x: F.max_pool2d(x, (1, 3)).permute(0, 2, 3, 1)) == [None, 1, 3, None]
-    assert extents(lambda x: F.max_pool2d(x, (1, 3)).transpose(-1, -2)) == [None, None, 3, 1]
+    assert extents(lambda x: F.max_pool2d(x, (1, 3)).transpose(0, 1)) == [None, None, 1, 3]
 
 
 @pytest.mark.parametrize(
@@ -75,6 +75,19 @@ def test_dimensions_that_change_places_take_their_axis_along():
         lambda x: torch.matmul(x, x.transpose(2, 3)),
         lambda x: F.interpolate(x, size=(11, 7)),
         lambda x: F.interpolate(x, scale_factor=2, mode="bicubic"),
+        lambda x: F.interpolate(x, None, 2, "bicubic"),
+        lambda x: F.interpolate(x, scale_factor=1.05),
+        lambda x: x.transpose(-1, -2),
+        lambda x: x.permute(0, 3, 2, 1),
+        lambda x: x.transpose_(2, 3),
+        lambda x: F.linear(x, torch.ones(6, 6)),
+        lambda x: x + x.mean(3, keepdim=True),
+        lambda x: x * x.mean(3, keepdim=True),
+        lambda x: x + x.mean((2, 3), keepdim=True),
+        lambda x: x.permute(0, 2, 3, 1) * x.flip(3).amax((1, 3)).view(1, 8, 1, 1),
+        lambda x: F.conv2d(x, torch.ones(4, 4, 3, 3) * x.mean()),
+        lambda x: torch.cat([x[:, :, :4], x[:, :, 4:]], dim=2),
+        lambda x: x + torch.tensor(x.tolist()),
     ],
 )
 def test_of_other_functions_the_field_is_unknown(function):
@@ -88,6 +101,39 @@ def test_what_is_written_into_has_no_known_field():
         return y
 
     assert extents(function) is None
+
+
+def test_a_write_into_a_part_makes_the_whole_unknown_and_one_into_the_whole_its_parts():
+    def part_written(x):
+        y = x.clone()
+        y[:, :1].add_(F.max_pool2d(x[:, 1:2], 3, 1, 1))
+        return y
+
+    def whole_written(x):
+        y = x.clone()
+        part = y[:, :2]
+        y.add_(F.max_pool2d(x, 3, 1, 1))
+        return part
+
+    def constant_written(x):
+        kernel = torch.zeros(1, 4, 8, 6)
+        kernel.copy_(x.flip(3))
+        return x + kernel
+
+    assert extents(part_written) is extents(whole_written) is extents(constant_written) is None
+    assert extents(lambda x: x.clone().add_(F.max_pool2d(x, 3, 1, 1))) == [None, None, 3, 3]
+
+
+def test_maps_of_another_arrangement_do_not_meet_place_by_place():
+    # As many rows as columns and channels: dimension 2 would be the rows of one and the columns of the other.
+    assert extents(lambda x: x + x.permute(0, 2, 3, 1), shape=(1, 5, 5, 5)) is None
+
+
+def test_an_operator_of_a_library_is_not_taken_for_pytorchs_function_of_its_name():
+    library = torch.library.Library("cnnviz_test", "DEF")
+    library.define("relu(Tensor x) -> Tensor")
+    library.impl("relu", lambda x: x.flip(3), "CPU")
+    assert extents(torch.ops.cnnviz_test.relu) is None
 
 
 def test_a_scripted_function_hides_what_it_does():

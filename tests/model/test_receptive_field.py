@@ -156,6 +156,32 @@ def test_what_no_rule_knows_is_computed_by_gradients():
     assert columns.high.tolist() == [7, 7, 6, 5, 4, 3]
 
 
+class Turned(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 2, (3, 1))
+
+    def forward(self, x):
+        return self.conv(x.transpose(2, 3))
+
+
+class AlongTheWidth(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.mix, self.conv = nn.Linear(8, 8), nn.Conv2d(1, 2, 3)
+
+    def forward(self, x):
+        return self.conv(self.mix(x))
+
+
+@pytest.mark.parametrize(("make", "size"), [(Turned, (9, 8)), (AlongTheWidth, (3, 8))])
+def test_what_moves_or_mixes_rows_or_columns_does_not_count_as_exact(make, size):
+    torch.manual_seed(0)
+    with torch.inference_mode():  # as in a validation
+        field = receptive_fields(make(), torch.rand(1, 1, 9, 8), ["conv"])["conv"]
+    assert (field.source, field.patch_size) == ("gradient", size)
+
+
 def test_squeeze_and_excitation_and_normalisations_do_not_widen_a_field():
     scale = torchvision.ops.SqueezeExcitation(4, 2)
     net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.GroupNorm(2, 4), scale, nn.Conv2d(4, 4, 3))

@@ -26,6 +26,7 @@ from lightning_cnnviz.model.torch_internals import (
     uncompiled,
     unscales_in_step,
     without_compiled_code,
+    write_count,
 )
 
 DTYPES = [torch.float32, torch.float64, torch.float16, torch.bfloat16]
@@ -34,6 +35,20 @@ DTYPES = [torch.float32, torch.float64, torch.float16, torch.bfloat16]
 def tensors(dtype):
     generator = torch.Generator().manual_seed(0)
     return [torch.randn(shape, generator=generator).to(dtype) for shape in ((), (3,), (4, 5), (2, 3, 3, 3))]
+
+
+# ---- Tensor._version
+
+
+def test_writes_are_counted_for_all_that_shares_the_memory():
+    values = torch.zeros(3)
+    part, other = values[:2], torch.zeros(3)
+    message = broken_by("torch", "torch.Tensor._version")
+    assert [write_count(tensor) for tensor in (values, part, other)] == [0, 0, 0], message
+    part.add_(1)
+    assert [write_count(tensor) for tensor in (values, part, other)] == [1, 1, 0], message
+    with torch.inference_mode():
+        assert write_count(torch.zeros(2).add_(1)) == 0
 
 
 # ---- torch._foreach_*

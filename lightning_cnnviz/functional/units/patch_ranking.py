@@ -208,9 +208,16 @@ class PatchRanking:
         side = min(max(math.sqrt(self._max_values / planes), SMALLEST), PATCH_SIZE)
         return PATCH_SIZE // math.ceil(PATCH_SIZE / side)  # drawn by a whole factor
 
+    @property
+    def non_finite(self) -> int:
+        """Number of maps that were left out, as they had values that are not finite."""
+        return 0 if self._non_finite is None else int(self._non_finite)
+
     def patches(self) -> Patches | None:
-        """Returns what was found, on the CPU; None if there was no map to rank."""
+        """Returns what was found, on the CPU; None if there was no finite map to rank."""
         if self._ranks is None or self._images is None or self._maps is None or self._cutter is None:
+            return None
+        if not self._ranks.scores.isfinite().any():
             return None
         ranks, field = self._ranks, self._cutter.field
         most = ranks.scores.shape[2]
@@ -238,7 +245,7 @@ class PatchRanking:
             size=field.patch_size,
             whole=field.patch_size == (field.rows.pixels, field.columns.pixels),
             source=field.source,
-            non_finite=0 if self._non_finite is None else int(self._non_finite),
+            non_finite=self.non_finite,
         )
 
 
