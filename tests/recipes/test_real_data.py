@@ -32,6 +32,8 @@ LENET5 = {
     "curves/loss",
     "curves/accuracy",
     "projection/relu4/tsne",
+    "activating_patches/conv1",
+    "activating_patches/conv2",
     "activation_maximization/fc3",
 }
 LENET5_CLASSIC = {
