@@ -20,6 +20,7 @@ __all__ = [
     "evaluation_stage",
     "logged_step",
     "loss_scale",
+    "running_hook",
     "step_after_batch",
     "step_only_metrics",
 ]
@@ -103,6 +104,15 @@ def loss_scale(trainer: Trainer) -> Tensor | None:
     scaler = getattr(trainer.precision_plugin, "scaler", None)
     scale = None if scaler is None else scaler.scale(torch.ones((), device=trainer.strategy.root_device))
     return scale if isinstance(scale, Tensor) else None
+
+
+def running_hook(trainer: Trainer) -> str | None:
+    """Name of the hook that Lightning calls now; None between hooks, as where it begins to iterate a dataloader.
+
+    Only the private name under which the module would log knows it; `tests/test_lightning.py` checks it.
+    """
+    hook: str | None = getattr(trainer.lightning_module, "_current_fx_name", None)
+    return hook
 
 
 def step_only_metrics(trainer: Trainer) -> set[str]:

@@ -19,7 +19,14 @@ from torch.nn import functional as F
 import lightning_cnnviz
 from lightning_cnnviz import KernelGrid, LossAccuracy, cnnviz_callbacks
 from lightning_cnnviz.auto import SWITCH
-from lightning_cnnviz.lightning import evaluation_stage, logged_step, loss_scale, step_after_batch, step_only_metrics
+from lightning_cnnviz.lightning import (
+    evaluation_stage,
+    logged_step,
+    loss_scale,
+    running_hook,
+    step_after_batch,
+    step_only_metrics,
+)
 
 KINDS = [thing for name in lightning_cnnviz.__all__ if isinstance(thing := getattr(lightning_cnnviz, name), type)]
 CALLBACKS = [kind for kind in KINDS if issubclass(kind, pytorch_lightning.Callback)]
@@ -371,3 +378,45 @@ def test_the_scale_of_a_loss_is_that_of_the_scaler(tmp_path):
     fit(tmp_path / "scaled", [scaled], plugins=MixedPrecision("16-mixed", "cpu", scaler=scaler), max_epochs=1)
     assert all(found == right for found, right in scaled.scales)
     assert len({found for found, _ in scaled.scales}) > 1
+
+
+@both
+def test_the_running_hook_is_known_and_none_where_the_training_begins_to_iterate(name, tmp_path):
+    pl, found = package(name), {"began in": []}
+
+    class Batches(torch.utils.data.Sampler):
+        def __len__(self):
+            return 6
+
+        def __iter__(self):
+            found["began in"].append(running_hook(run))
+            return iter([list(range(8))] * 6)
+
+    class Hooks(pl.Callback):
+        def on_train_start(self, trainer, module):
+            found["callback"] = running_hook(trainer)
+            next(iter(trainer.train_dataloader))
+
+    class Net(pl.LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.net = TinyNet()
+
+        def training_step(self, batch, batch_idx):
+            return F.cross_entropy(self.net(batch[0]), batch[1])
+
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.parameters(), lr=0.1)
+
+    run = pl.Trainer(
+        max_epochs=2,
+        accelerator="cpu",
+        logger=False,
+        callbacks=[Hooks()],
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=tmp_path,
+    )
+    run.fit(Net(), torch.utils.data.DataLoader(loaders()[0].dataset, batch_sampler=Batches()))
+    assert found == {"began in": [None, "on_train_start", None], "callback": "on_train_start"}

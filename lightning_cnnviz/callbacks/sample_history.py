@@ -34,11 +34,6 @@ from lightning_cnnviz.model.loss_evidence import Verdict
 from lightning_cnnviz.output.writer import Computation, Drawing, Results, Run
 from lightning_cnnviz.statistics.sample_follower import ORDERS, SampleFollower
 
-NO_SCORES = (
-    "no class scores of shape (samples, classes) and class indices were heard; if a layer outputs the scores, name it "
-    'with layers="..."'
-)
-
 
 class SampleHistory(ListeningCallback):
     """Follows every sample of training and validation: images `sample_history/<split>/…` and a CSV file.
@@ -51,7 +46,8 @@ class SampleHistory(ListeningCallback):
 
     No pass of its own: everything is computed from the scores of the module's own training and validation steps. Those
     of the training are of the weights of each step, with dropout and augmentation. Which samples a batch holds is told
-    by the sampler; of a stream it is not known, and one line says so. Of several validation dataloaders the first is
+    by the sampler; of a stream it is not known, and one line says so. A split whose samples turn out to be mixed up is
+    forgotten, in one line as well. Of several validation dataloaders the first is
     followed. With several processes, the numbers are of all ranks; images are those of rank 0.
 
     Args:
@@ -151,17 +147,10 @@ class SampleHistory(ListeningCallback):
 
     # ---- Lightning's hooks
 
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begins to listen to the training's sampler, of which several of this callback hear the same."""
-        super().on_fit_start(trainer, pl_module)
-        if self.writer is not None:
-            self._sampler = self.writer.claim("sampler", SamplerListener())
-            self._sampler.watch(trainer)
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Ends listening to further iterators of the training's dataloader."""
-        self._sampler.detach()
-        super().on_train_start(trainer, pl_module)
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Begins to listen to the training's sampler, before a learning rate is looked for in `on_fit_start`."""
+        if stage == "fit" and trainer.loggers and not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            self._sampler = SamplerListener.watching(trainer)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Listens to the iterator of an epoch, which begins now but for the first one."""
@@ -179,7 +168,7 @@ class SampleHistory(ListeningCallback):
             with self.guard():
                 self._sampler.detach()
                 if not self.verdict.reason:
-                    train.begin(trainer.train_dataloader, self._sampler.numbers())
+                    train.begin(trainer.train_dataloader, self._sampler.numbers(first=batch_idx))
         if train.open or self._is_unsettled:
             with self.guard():
                 self._listener.start(pl_module, batch, self.selected[0] if self.selected else None)
@@ -270,9 +259,11 @@ class SampleHistory(ListeningCallback):
     def drawings(self, trainer: Trainer, module: LightningModule) -> Iterable[Drawing]:
         known, self._tables = self._known(), {}
         if not known:
-            if not self._warned and self.task != "none" and not all(one.refused for one in self._followers.values()):
+            untold = [one.untold for one in self._followers.values() if one.untold and not one.refused]
+            reason = self.verdict.reason or next(iter(untold), "")
+            if reason and not self._warned and self.task != "none":
                 self._warned = True
-                rank_zero_warn(f"SampleHistory follows no samples: {self.verdict.reason or NO_SCORES}")
+                rank_zero_warn(f"SampleHistory follows no samples: {reason}")
             return
         if self.writer is None or not self.writer.takes_pictures:
             return
@@ -302,7 +293,8 @@ class SampleHistory(ListeningCallback):
             own = np.arange(len(dynamics.targets))
             loader = self._loader(split, trainer)
             splits[split] = dynamics, own if loader is None else numbers_in_source(loader.dataset, own)
-        return partial(_save, f"{folder}/{file_name(self.tag)}.csv", splits) if splits else None
+        withdrawn = any(follower.withdrawn for follower in self._followers.values())  # whose lines are in the file
+        return partial(_save, f"{folder}/{file_name(self.tag)}.csv", splits) if splits or withdrawn else None
 
     @override
     def scalars(self) -> Mapping[str, float]:

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from torch.utils.data import BatchSampler, DataLoader, DistributedSampler, IterableDataset, SequentialSampler, Subset
 
 Numbers = npt.NDArray[np.intp]
+Classes = npt.NDArray[np.integer]
 
 
 class UnknownSamplesError(Exception):
@@ -92,11 +93,34 @@ def numbers_in_source(dataset: Any, numbers: Numbers) -> Numbers:
     return numbers
 
 
+def order_is_lost(own: Classes, given: Classes) -> bool:
+    """Whether samples have the classes of their dataset in another order, as where a collate function sorts a batch.
+
+    Classes that are renumbered, and a few that were changed, are none of that.
+
+    Args:
+        own: Class of each sample in the dataset, shape (samples,).
+        given: Class of each sample in the batches, shape (samples,).
+
+    Example:
+        >>> own = np.array([0, 1, 2, 0, 1, 2])
+        >>> order_is_lost(own, np.array([0, 0, 1, 1, 2, 2])), order_is_lost(own, 2 - own)
+        (True, False)
+    """
+    classes, counts = np.unique(own, return_counts=True)
+    if not np.array_equal(np.sort(own), np.sort(given)):
+        return False
+    by_chance = ((counts / max(len(own), 1)) ** 2).sum()
+    renumbered = len(np.unique(np.stack([own, given]), axis=1).T) == len(classes)
+    return not renumbered and bool((own == given).mean() < (1 + by_chance) / 2)
+
+
 class SampleNumbers:
     """The numbers of the samples in batches as these go by.
 
     Args:
         batches: The samples of each batch, in order; read as far as batches have gone by.
+        first: Number of the first of them; where a resumed epoch goes on, not 0.
 
     Example:
         >>> numbers = SampleNumbers(iter([[4, 2], [0, 1], [3]]))
@@ -104,9 +128,9 @@ class SampleNumbers:
         ([4, 2], [3])
     """
 
-    def __init__(self, batches: Iterator[Sequence[int]]) -> None:
+    def __init__(self, batches: Iterator[Sequence[int]], first: int = 0) -> None:
         self._batches = batches
-        self._passed: int | None = None  # the last batch; a resumed epoch begins with another number than 0
+        self._passed = first - 1  # the last batch
 
     def of(self, batch: int, samples: int) -> Sequence[int] | None:
         """Returns the numbers of a batch's samples; None if it does not hold as many as were asked for.
@@ -116,7 +140,7 @@ class SampleNumbers:
             samples: Number of samples in it.
         """
         found: Sequence[int] = ()
-        for _ in range(1 if self._passed is None else batch - self._passed):
+        for _ in range(batch - self._passed):
             found = next(self._batches, ())
         self._passed = batch
         known = len(found) == samples and all(isinstance(number, (int, np.integer)) for number in found[:1])

@@ -43,6 +43,8 @@ class PassScores:
     def __init__(self) -> None:
         self.classes = 0
         """Number of classes; 0 before the first batch."""
+        self.finite = True
+        """Whether there was any finite score, or none at all, in the pass that has ended last."""
         self._numbers: list[int] = []
         self._waiting: list[_Waiting] = []  # of one shape
         self._room = 1
@@ -97,6 +99,7 @@ class PassScores:
     def _ended(self, samples: int) -> npt.NDArray[np.float64]:
         try:
             self._read()
+            self.finite = True
             if not self._parts:
                 return _nothing(samples)
             values = torch.cat([part.numbers for part in self._parts], dim=1).cpu().numpy()
@@ -107,6 +110,7 @@ class PassScores:
         if numbers.max() >= samples:
             raise ValueError(f"expected numbers of samples below {samples}, got {numbers.max()}")
         known = np.isfinite(values).all(axis=0)
+        self.finite = bool(known.any())
         numbers, values, classes = numbers[known], values[:, known], classes[:, known]
         found = _nothing(samples)
         found[0] = np.bincount(numbers, minlength=samples)

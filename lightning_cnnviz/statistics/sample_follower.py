@@ -3,15 +3,19 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from pytorch_lightning.strategies import Strategy
 from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 
+from lightning_cnnviz.data.datasets import known_targets
 from lightning_cnnviz.data.sample_numbers import (
+    Classes,
     SampleNumbers,
     UnknownSamplesError,
     followed_loader,
+    order_is_lost,
     repeated_batches,
     sample_count,
 )
@@ -27,6 +31,11 @@ from lightning_cnnviz.statistics.pass_scores import PassScores
 from lightning_cnnviz.statistics.thumbnails import Thumbnails
 
 ORDERS: tuple[Order, ...] = ("mislabelled", "forgotten", "hardest")
+NO_SCORES = (
+    "no class scores of shape (samples, classes) and class indices were heard; if a layer outputs the scores, name it "
+    'with layers="..."'
+)
+NOT_FINITE = "the class scores are not finite (NaN or infinite)"
 SPARE = 3
 """Images are kept of so many times as many samples as are shown, since ranks change until the next pass ends."""
 
@@ -47,23 +56,33 @@ class SampleFollower:
         >>> follower.add(0, ScoredBatch(images, torch.tensor([0, 0]), scores))
         >>> follower.end(epoch=1)
         >>> follower.known().area_under_margin.tolist()
-        [1.0, nan, -3.0]
+        [-3.0, nan, 1.0]
     """
 
     def __init__(self, split: str, shown: int) -> None:
         self.split = split
         self.refused = ""
         """Why the samples are not followed any more; empty if they are."""
+        self.withdrawn = False
+        """Whether something was known before that."""
+        self.untold = ""
+        """Why the pass that has ended last has told nothing; empty if it has."""
         self.classes = 0
         """Number of classes of the model; 0 before the first pass has ended."""
         self.last: SamplePass | None = None
         """The pass that has ended last."""
-        self.thumbnails = Thumbnails(SPARE * shown * len(ORDERS))
         self._shown = shown
+        self._own: Classes | None = None  # class of each sample in the dataset, until the first pass has ended
         self._running: RunningDynamics | None = None
         self._samples = 0
         self._scores = PassScores()
         self._numbers: SampleNumbers | None = None
+        self._forget()
+
+    def _forget(self) -> None:
+        self.thumbnails = Thumbnails(SPARE * self._shown * len(ORDERS))
+        self.last = self._running = None
+        self._scores.clear()
 
     @property
     def open(self) -> bool:
@@ -90,14 +109,15 @@ class SampleFollower:
             if self._running is not None and len(self._running) != self._samples:
                 raise UnknownSamplesError(f"of {len(self._running)} samples there are now {self._samples}")
             self._numbers = SampleNumbers(repeated_batches(loader)) if numbers is None else numbers
+            self._own = known_targets(loader.dataset) if self._running is None else None
         except UnknownSamplesError as error:
             self.refuse(str(error))
 
     def refuse(self, reason: str) -> None:
-        """Follows no more samples, and says so in one line."""
+        """Follows no more samples, forgets what was known, and says so in one line."""
         if not self.refused:
-            self.refused = reason
-            self._scores.clear()
+            self.refused, self.withdrawn = reason, self._running is not None
+            self._forget()
             rank_zero_info(f"SampleHistory: the samples of {self.split!r} are not followed: {reason}")
 
     def add(self, batch_idx: int, batch: ScoredBatch) -> None:
@@ -132,7 +152,16 @@ class SampleFollower:
             refused = torch.tensor(float(bool(self.refused)), device=strategy.root_device)
             if strategy.reduce(refused, reduce_op="max"):
                 self.refuse("another process does not know its samples")
-        if self.refused or (found := self._scores.end(self._samples, strategy)) is None:
+        if self.refused:
+            return
+        found = self._scores.end(self._samples, strategy)
+        self.untold = "" if found is not None else NO_SCORES if self._scores.finite else NOT_FINITE
+        if found is None:
+            return
+        own, self._own = self._own, None
+        seen = np.flatnonzero(found.seen)
+        if own is not None and len(own) == self._samples and order_is_lost(own[seen], found.targets[seen]):
+            self.refuse("batches hold their samples in another order than the sampler; does a collate_fn sort them?")
             return
         running = RunningDynamics(self._samples) if self._running is None else self._running
         try:

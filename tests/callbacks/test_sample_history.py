@@ -11,7 +11,7 @@ from helpers.tiny import TinyData, TinyNet, events, fit, image_steps, loaders, s
 from pytorch_lightning.loggers import CSVLogger
 from torch import nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, IterableDataset, Subset, WeightedRandomSampler
+from torch.utils.data import DataLoader, IterableDataset, Subset, WeightedRandomSampler, default_collate
 
 from lightning_cnnviz import SampleHistory
 from lightning_cnnviz.functional import sample_dynamics, sample_margins
@@ -293,6 +293,114 @@ def test_two_of_them_follow_the_same_and_leave_the_dataloader_as_it_was(tmp_path
     assert "process_dataloader" not in vars(run.strategy)
     assert rows(tmp_path, "train") == rows(tmp_path, "train", "again.csv")
     assert len(rows(tmp_path, "train")) == 48
+
+
+class WithoutFirst(Witness):
+    """Makes something else of the first batch of a pass."""
+
+    def training_step(self, batch, batch_idx):
+        return super().training_step(batch, batch_idx) if batch_idx else None
+
+    def validation_step(self, batch, batch_idx):
+        if batch_idx:
+            super().validation_step(batch, batch_idx)
+
+
+def test_a_first_batch_without_scores_moves_no_numbers(tmp_path):
+    run = fit(tmp_path, [SampleHistory(on_error="raise")], model=WithoutFirst, data=numbered())
+    for split, samples in (("train", 48), ("val", 40)):
+        assert_same(rows(tmp_path, split), run.lightning_module.dynamics(split, samples))
+    assert [int(row["sample"]) for row in rows(tmp_path, "val")] == list(range(8, 40))
+
+
+class Pass(pl.Callback):
+    """Looks at the training's data, for class weights or the statistics of a normalisation."""
+
+    def __init__(self, hook):
+        setattr(self, hook, self.look)
+
+    def look(self, trainer, module, *batch):
+        if not batch or batch[-1] == 0:
+            for _ in trainer.train_dataloader:
+                pass
+
+
+class Finder(pl.callbacks.LearningRateFinder):
+    """Looks for a learning rate at the start of epochs, as an example of Lightning's does."""
+
+    def on_fit_start(self, *args):
+        return
+
+    def on_train_epoch_start(self, trainer, module):
+        if trainer.current_epoch == 0:
+            self.lr_find(trainer, module)
+
+
+HOOKS = ("on_train_start", "on_train_epoch_start", "on_train_batch_start")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        *(pytest.param(lambda hook=hook: Pass(hook), id=hook) for hook in HOOKS),
+        lambda: pl.callbacks.LearningRateFinder(num_training_steps=8),
+        lambda: Finder(num_training_steps=8),
+    ],
+)
+@pytest.mark.parametrize("first", [True, False], ids=["first", "last"])
+def test_others_that_iterate_the_trainings_dataloader_move_no_numbers(other, first, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ours = SampleHistory(on_error="raise")
+    run = fit(tmp_path, [other(), ours] if first else [ours, other()], model=Witness, data=numbered())
+    model = run.lightning_module
+    model.seen["train"] = model.seen["train"][-12:]  # without the search's steps
+    assert_same(rows(tmp_path, "train"), model.dynamics("train", 48))
+
+
+def sorted_by_brightness(samples):
+    return default_collate(sorted(samples, key=lambda sample: float(sample[0].sum())))
+
+
+class Unnamed(TinyData):
+    """A dataset of whose classes nothing is known without loading its samples."""
+
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.given = self.targets
+        del self.targets
+
+    def __len__(self):
+        return len(self.given)
+
+    def __getitem__(self, index):
+        return self.images[index] + torch.rand(1), int(self.given[index])
+
+
+def test_a_split_whose_samples_were_mixed_up_is_forgotten(tmp_path, monkeypatch):
+    lines = []
+    monkeypatch.setattr("lightning_cnnviz.statistics.sample_follower.rank_zero_info", lines.append)
+    train = DataLoader(Unnamed(), 8, shuffle=True, collate_fn=sorted_by_brightness)
+    val = DataLoader(TinyData(40, seed=1), 8, collate_fn=sorted_by_brightness)
+    fit(tmp_path, [SampleHistory(on_error="raise")], data=(train, val), max_epochs=4)
+    assert len(lines) == 2
+    assert "'val' are not followed: batches hold their samples in another order" in lines[0]
+    assert "'train' are not followed: sample" in lines[1]
+    assert image_steps(tmp_path) == {f"sample_history/train/{kind}": [6] for kind in KINDS}  # before it was known
+    assert [step for step, _ in scalars(tmp_path, "sample_history/train/never_learned")] == [6]
+    assert rows(tmp_path, "train") == rows(tmp_path, "val") == []
+
+
+class Diverged(TinyNet):
+    def forward(self, x):
+        return super().forward(x) * torch.nan
+
+
+def test_a_run_whose_scores_are_not_finite_says_so(tmp_path):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        fit(tmp_path, [SampleHistory()], model=Diverged)
+    (ours,) = [str(one.message) for one in caught if "SampleHistory" in str(one.message)]
+    assert ours == "SampleHistory follows no samples: the class scores are not finite (NaN or infinite)"
 
 
 def test_lightnings_csv_logger_has_the_file_too(tmp_path):

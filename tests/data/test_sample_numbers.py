@@ -18,6 +18,7 @@ from lightning_cnnviz.data.sample_numbers import (
     UnknownSamplesError,
     followed_loader,
     numbers_in_source,
+    order_is_lost,
     repeated_batches,
     sample_count,
 )
@@ -103,13 +104,33 @@ def test_of_several_loaders_the_first_is_followed_where_they_come_one_after_the_
 
 
 def test_a_batch_of_another_size_or_kind_is_not_known():
-    numbers = SampleNumbers(iter([[0, 1], [2, 3], ["a", "b"], [torch.tensor(4)], [np.int64(5)]]))
+    numbers = SampleNumbers(iter([[0, 1], [2, 3], ["a", "b"], [torch.tensor(4)], [np.int64(5)]]), first=5)
     assert numbers.of(5, samples=2) == [0, 1]  # an epoch that goes on in its middle
     assert numbers.of(6, samples=3) is None
     assert numbers.of(7, samples=2) is None
     assert numbers.of(8, samples=1) is None
     assert numbers.of(9, samples=1) == [5]
     assert numbers.of(10, samples=1) is None
+
+
+def test_batches_that_are_not_asked_for_are_counted_from_the_first_of_the_pass():
+    numbers = SampleNumbers(iter([[0, 1], [2, 3], [4, 5], [6, 7]]))
+    assert numbers.of(1, samples=2) == [2, 3]
+    assert numbers.of(3, samples=2) == [6, 7]
+
+
+def test_classes_in_another_order_are_told_from_other_classes():
+    generator = np.random.default_rng(0)
+    own = generator.integers(0, 3, 240)
+    sorted_batches = np.sort(own.reshape(-1, 8), axis=1).ravel()
+    exchanged = own.copy()  # a few wrong labels, as many of each class as before
+    exchanged[:24] = generator.permutation(own[:24])
+    assert order_is_lost(own, sorted_batches)
+    assert not order_is_lost(own, own)
+    assert not order_is_lost(own, exchanged)
+    assert not order_is_lost(own, own % 2)
+    assert not order_is_lost(np.arange(240) % 3, (np.arange(240) + 1) % 3)
+    assert not order_is_lost(own[:0], own[:0])
 
 
 def test_numbers_in_the_source_of_a_subset_of_a_subset():

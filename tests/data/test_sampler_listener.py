@@ -101,16 +101,53 @@ def test_an_iterator_that_was_left_is_not_mistaken_for_the_one_that_runs():
     assert listener.numbers().of(0, 8) is None
 
 
+class Strategy:
+    def process_dataloader(self, loader):
+        return loader
+
+
+def running(**parts):
+    """A trainer between two hooks."""
+    return SimpleNamespace(lightning_module=SimpleNamespace(_current_fx_name=None), **parts)
+
+
+@pytest.mark.parametrize("found_in", [None, "on_fit_start"], ids=["in the fit", "after a search for a learning rate"])
+def test_an_iterator_that_another_callback_begins_is_not_taken_for_the_trainings_own(found_in):
+    trainer = running(strategy=Strategy(), training=True)
+    listener = SamplerListener.watching(trainer)
+    loader = DataLoader(DATA, 8, shuffle=True)
+    trainer.lightning_module._current_fx_name = found_in
+    batches = iter(trainer.strategy.process_dataloader(loader))
+    trainer.lightning_module._current_fx_name = "on_train_start"
+    assert len(list(loader)) == 7
+    numbers = listener.numbers()
+    assert all(batch.tolist() == list(numbers.of(index, len(batch))) for index, (batch,) in enumerate(batches))
+    trainer.lightning_module._current_fx_name = "on_train_epoch_start"
+    listener.attach(loader)  # of the next epoch
+    trainer.lightning_module._current_fx_name = None
+    batches = iter(loader)
+    trainer.lightning_module._current_fx_name = "on_train_batch_start"
+    next(iter(loader))
+    listener.detach()
+    assert next(batches)[0].tolist() == listener.numbers().of(0, 8)
+
+
+def test_where_all_share_one_iterator_nothing_is_known_after_another_callback_has_begun_it_anew():
+    trainer = running(strategy=Strategy(), training=True)
+    listener = SamplerListener.watching(trainer)
+    loader = DataLoader(DATA, 8, shuffle=True, num_workers=1, persistent_workers=True)
+    iter(trainer.strategy.process_dataloader(loader))
+    numbers = listener.numbers()
+    trainer.lightning_module._current_fx_name = "on_train_start"
+    iter(loader)
+    assert numbers.of(0, 8) is None
+
+
 def test_the_first_iterator_of_a_training_begins_before_any_hook():
     """As Lightning does: it hands the loader to its strategy, and iterates at once."""
-
-    class Strategy:
-        def process_dataloader(self, loader):
-            return loader
-
-    trainer, listener = SimpleNamespace(strategy=Strategy(), training=True), SamplerListener()
-    listener.watch(trainer)
-    listener.watch(trainer)  # again, as by a second callback
+    trainer = running(strategy=Strategy(), training=True)
+    listener = SamplerListener.watching(trainer)
+    assert SamplerListener.watching(trainer) is listener  # as by a second callback
     loader = DataLoader(DATA, 8, shuffle=True)
     own = loader.batch_sampler
     trainer.training = False

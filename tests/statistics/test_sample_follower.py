@@ -5,7 +5,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_cnnviz.data.sample_numbers import SampleNumbers
 from lightning_cnnviz.model.score_listener import ScoredBatch
-from lightning_cnnviz.statistics.sample_follower import SampleFollower
+from lightning_cnnviz.statistics.sample_follower import NOT_FINITE, SampleFollower
 
 DATA = TensorDataset(torch.rand(12, 1, 4, 4), torch.arange(12) % 3)
 LOADER = DataLoader(DATA, 4)
@@ -57,17 +57,20 @@ def test_images_of_those_that_stand_out_are_kept():
     assert torch.equal(images[9], DATA.tensors[0][9])
 
 
-def test_other_data_are_refused_once_and_what_was_known_stays(said):
+def test_other_data_are_refused_once_and_what_was_known_is_forgotten(said):
     follower = SampleFollower("val", shown=1)
     run_pass(follower, 1, lambda number: True)
+    longer = SampleFollower("val", shown=1)
+    longer.load_state_dict(follower.state_dict())
     run_pass(follower, 2, lambda number: True, targets=torch.full((4,), 2))
     assert "sample 0 had class 0 before and now has 2" in follower.refused
     run_pass(follower, 3, lambda number: True)
     assert len(said) == 1
     assert not follower.open
-    assert follower.known().passes.tolist() == [1] * 12
-    longer = SampleFollower("val", shown=1)
-    longer.load_state_dict(follower.state_dict())
+    assert follower.known() is follower.last is None
+    assert follower.withdrawn
+    assert follower.thumbnails.images(range(12)) == {}
+    assert follower.state_dict() == {}
     longer.begin(DataLoader(TensorDataset(torch.zeros(5, 1)), 4))
     assert longer.refused == "of 12 samples there are now 5"
 
@@ -82,6 +85,33 @@ def test_batches_that_are_not_those_of_the_sampler_are_refused(said):
     assert "samples of 'train' are not followed: the sampler has not told which 4 samples batch 1 holds" in line
     follower.end(1)
     assert follower.known() is None  # nothing of a pass in which something was not known
+
+
+def test_a_validation_whose_batches_are_put_in_another_order_is_refused_in_its_first_pass(said):
+    follower = SampleFollower("val", shown=1)
+    follower.begin(LOADER)
+    for index, numbers in enumerate([[0, 3, 1, 2], [6, 4, 7, 5], [9, 10, 8, 11]]):  # by class
+        follower.add(index, batch(numbers, [True] * 4))
+    follower.end(1)
+    assert said == [
+        "SampleHistory: the samples of 'val' are not followed: batches hold their samples in another order than the "
+        "sampler; does a collate_fn sort them?"
+    ]
+    assert follower.known() is None
+    assert not follower.withdrawn
+
+
+def test_a_pass_without_finite_scores_says_so():
+    follower = SampleFollower("val", shown=1)
+    follower.begin(LOADER)
+    follower.add(0, batch([0, 1, 2, 3], [True] * 4)._replace(scores=torch.full((4, 3), torch.nan)))
+    follower.end(1)
+    assert follower.untold == NOT_FINITE
+    run_pass(follower, 2, lambda number: True)
+    assert follower.untold == ""
+    follower.begin(LOADER)
+    follower.end(3)
+    assert "no class scores" in follower.untold
 
 
 def test_a_pass_in_which_something_else_was_taken_for_the_classes_is_dropped():
