@@ -47,8 +47,8 @@ class SampleHistory(ListeningCallback):
     No pass of its own: everything is computed from the scores of the module's own training and validation steps. Those
     of the training are of the weights of each step, with dropout and augmentation. Which samples a batch holds is told
     by the sampler; of a stream it is not known, and one line says so. A split whose samples turn out to be mixed up is
-    forgotten, in one line as well. Of several validation dataloaders the first is
-    followed. With several processes, the numbers are of all ranks; images are those of rank 0.
+    forgotten, in one line as well. Of several validation dataloaders the first is followed. With several processes,
+    the numbers are of all ranks; images are those of rank 0.
 
     Args:
         every_n_epochs: Draw at the end of every n-th epoch. Default: every epoch.
