@@ -383,7 +383,8 @@ def test_7_two_processes_write_every_picture_once(tmp_path):
     assert steps.pop("architecture/diagram") == [0]
     drawn = {tag.split("/")[0] for tag in steps}
     maps = {"kernels", "feature_maps", "filter_response", "projection", "activation_maximization", "activations"}
-    assert drawn == maps | {"gradient_flow", "curves", "class_report", "saliency", "sample_history"}
+    samples = {"saliency", "sample_history", "activating_patches"}
+    assert drawn == maps | samples | {"gradient_flow", "curves", "class_report"}
     assert all(found == ([6] if tag.endswith("/film") else [3, 6]) for tag, found in steps.items()), steps
     weights = [torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
     for name, value in weights[0].items():

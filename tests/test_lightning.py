@@ -98,7 +98,7 @@ def test_the_full_preset_in_a_fit(name, tmp_path):
     assert all(steps.pop(film) == [12] for film in films)
     assert {tag.split("/")[0] for tag in steps} == {
         "kernels", "feature_maps", "filter_response", "projection", "gradient_flow", "curves", "class_report",
-        "activations",
+        "activations", "activating_patches", "saliency", "sample_history",
     }  # fmt: skip
     assert all(found == [6, 12] for found in steps.values()), steps
 
