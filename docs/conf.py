@@ -71,6 +71,11 @@ nitpick_ignore = [
         "ArrayLike",  # an alias of types that are imported for type checking only, as is
         "Figure",
         "matplotlib.figure.Figure",
+        "numpy.bool",
+        "numpy.dtype",
+        "numpy.float32",
+        "numpy.generic",
+        "numpy.int64",
         "numpy.ndarray",
         "pytorch_lightning.Callback",
         "pytorch_lightning.LightningModule",
