@@ -458,7 +458,7 @@ class Doubled(TinyNet):
 
 
 def failing_diagnosis(monkeypatch) -> None:
-    def fails(_):
+    def fails(*_):
         raise BrokenError("no rule today")
 
     monkeypatch.setattr("lightning_cnnviz.callbacks.diagnosis.observe", fails)
