@@ -85,7 +85,10 @@ def train(config: Path, overrides: list[str], prog: str) -> Metrics:
         guides = [getattr(callback, "guide", None) for callback in trainer.callbacks]
         page = None
         with suppress(ReportError):  # there is nothing to show, as without a TensorBoardLogger
-            page = write_report(folder)
+            try:
+                page = write_report(folder)
+            except OSError as error:  # after the training, which it must not fail
+                print(f"No report was written: {error}", file=sys.stderr)
         print(closing(metrics, folder, [guide for guide in guides if guide is not None], page))
     return metrics
 

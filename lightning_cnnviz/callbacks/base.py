@@ -218,6 +218,12 @@ class VisualCallback(GuardedCallback):
         due = trainer.is_last_batch and self.schedule.epoch_due(trainer.current_epoch, self.stretch)
         return due or self.ends_after_validation(trainer)
 
+    def due_at_validation(self, trainer: Trainer) -> bool:
+        """Whether the validation that begins is due for a callback that draws each at its end, in mid-epoch too."""
+        by_step = self.schedule.step_due(self._last_step, logged_step(trainer), self.stretch)
+        by_epoch = self.schedule.epoch_due(trainer.current_epoch, self.stretch)
+        return by_step or by_epoch or self.ends_after_validation(trainer)
+
     def due_after_batch(self, trainer: Trainer, batch_idx: int) -> bool:
         """Whether a picture is due after the training batch that begins now, with no other one in between.
 

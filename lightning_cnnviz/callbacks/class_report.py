@@ -25,7 +25,6 @@ from lightning_cnnviz.data.scores import Task, check_task
 from lightning_cnnviz.errors import ClassNames, class_names_list, whole_number
 from lightning_cnnviz.functional.class_report import Counts, class_accuracies, confusion_matrix_chart
 from lightning_cnnviz.functional.drawing.image_sheet import prediction_sheet
-from lightning_cnnviz.lightning import logged_step
 from lightning_cnnviz.model.layers import scores_layer
 from lightning_cnnviz.output.writer import Drawing
 from lightning_cnnviz.statistics.class_tally import ClassTally, Totals
@@ -147,7 +146,7 @@ class ClassReport(ListeningCallback):
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts counting if this validation is due."""
         named = trainer.sanity_checking and self.class_names is not None
-        due = not trainer.sanity_checking and self._due(trainer)
+        due = not trainer.sanity_checking and self.due_at_validation(trainer)
         counting = self.writer is not None and (named or due)
         self._tally = ClassTally(self.max_mistakes, NUM_SHOWN_SAMPLES) if counting else None
 
@@ -189,11 +188,6 @@ class ClassReport(ListeningCallback):
         super().on_exception(trainer, pl_module, exception)
 
     # ---- internals
-
-    def _due(self, trainer: Trainer) -> bool:
-        by_step = self.schedule.step_due(self._last_step, logged_step(trainer), self.stretch)
-        by_epoch = self.schedule.epoch_due(trainer.current_epoch, self.stretch)
-        return by_step or by_epoch or self.ends_after_validation(trainer)
 
     @override
     def drawings(self, trainer: Trainer, module: LightningModule) -> Iterable[Drawing]:

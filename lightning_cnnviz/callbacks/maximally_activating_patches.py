@@ -160,7 +160,7 @@ class MaximallyActivatingPatches(ProbingCallback):
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts ranking if this validation is due."""
         super().on_validation_start(trainer, pl_module)
-        if self.writer is not None and not trainer.sanity_checking and self._due(trainer):
+        if self.writer is not None and not trainer.sanity_checking and self.due_at_validation(trainer):
             names = self.selected if self.writer.takes_pictures else []
             each = MAX_VALUES // max(len(names), 1)
             self._rankings = {name: PatchRanking(self.num_patches, self.max_channels, each) for name in names}
@@ -226,11 +226,6 @@ class MaximallyActivatingPatches(ProbingCallback):
         self._tell(trainer, [name for name in missing if name not in self._reported_missing])
 
     # ---- internals
-
-    def _due(self, trainer: Trainer) -> bool:
-        by_step = self.schedule.step_due(self._last_step, logged_step(trainer), self.stretch)
-        by_epoch = self.schedule.epoch_due(trainer.current_epoch, self.stretch)
-        return by_step or by_epoch or self.ends_after_validation(trainer)
 
     def _tell(self, trainer: Trainer, missing: Sequence[str]) -> None:
         """Tells of layers that there is no picture of, and why."""

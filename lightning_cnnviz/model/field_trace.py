@@ -10,7 +10,7 @@ from torch.overrides import TorchFunctionMode
 
 from lightning_cnnviz.model.field_axis import Axis, union
 from lightning_cnnviz.model.outputs import tensors_in
-from lightning_cnnviz.model.torch_internals import write_count
+from lightning_cnnviz.model.torch_internals import memory_address, write_count
 
 Field: TypeAlias = tuple[Axis | None, ...]
 """For each dimension of a tensor its axis, None where it is none of space; all axes of the image, in its order."""
@@ -68,10 +68,10 @@ class FieldTrace(TorchFunctionMode):
         self._fields: dict[int, Field | None] = {}
         self._constant: set[int] = set()
         # All tensors by their memory, alive, so that no other tensor gets the identity of one.
-        self._seen: defaultdict[int, list[Tensor]] = defaultdict(list)
+        self._seen: defaultdict[int | None, list[Tensor]] = defaultdict(list)
         for tensor in (*model.parameters(), *model.buffers()):
             self._constant.add(id(tensor))
-            self._seen[_memory(tensor)].append(tensor)
+            self._seen[memory_address(tensor)].append(tensor)
         self._note(inputs, (None, None, *map(Axis.of_image, inputs.shape[2:])))
 
     def field(self, tensor: Tensor) -> Field | None:
@@ -105,12 +105,12 @@ class FieldTrace(TorchFunctionMode):
         return result
 
     def _note(self, tensor: Tensor, field: Field | None) -> None:
-        self._seen[_memory(tensor)].append(tensor)
+        self._seen[memory_address(tensor)].append(tensor)
         self._fields[id(tensor)] = field
 
     def _forget(self, written: Tensor) -> None:
         """What was written to, and all that shares its memory, may hold something else now."""
-        for tensor in self._seen[_memory(written)]:
+        for tensor in self._seen[memory_address(written)]:
             self._fields[id(tensor)] = None
             self._constant.discard(id(tensor))
 
@@ -180,14 +180,6 @@ class FieldTrace(TorchFunctionMode):
         if factors and (name not in FACTOR or any(size[d] != 1 for size in factors for d in space)):
             return None
         return tuple(union([_axis(field, d) for field in fields]) if d in space else None for d in range(len(shape)))
-
-
-def _memory(tensor: Tensor) -> int:
-    """The address of a tensor's memory; 0 of a kind that has none of its own, such as sparse ones."""
-    try:
-        return tensor.untyped_storage().data_ptr()
-    except (RuntimeError, ValueError):
-        return 0
 
 
 def _axis(field: Field, dimension: int) -> Axis:

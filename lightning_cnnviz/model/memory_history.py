@@ -194,12 +194,12 @@ def memory_of(tensor: Tensor) -> object:
     """
     try:
         return tensor.untyped_storage()
-    except (RuntimeError, NotImplementedError):  # no memory of its own, as of sparse tensors
+    except RuntimeError:  # no memory of its own, as of sparse tensors
         return tensor
 
 
 def _region(tensor: Tensor) -> Region | None:
     try:
         return Region.of(tensor)
-    except (RuntimeError, NotImplementedError):
+    except RuntimeError:
         return None

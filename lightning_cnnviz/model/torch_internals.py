@@ -269,7 +269,7 @@ class WritesRefused(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __init__(self, tensors: Iterable[Tensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._memory = {place for tensor in tensors if (place := _memory_of(tensor)) is not None}
+        self._memory = {place for tensor in tensors if (place := memory_address(tensor)) is not None}
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Runs an operation, after a look at its arguments."""
@@ -278,7 +278,7 @@ class WritesRefused(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if argument.alias_info is not None and argument.alias_info.is_write:
                 value = args[position] if position < len(args) else options.get(argument.name)
                 for tensor in value if isinstance(value, (list, tuple)) else [value]:
-                    if isinstance(tensor, Tensor) and _memory_of(tensor) in self._memory:
+                    if isinstance(tensor, Tensor) and memory_address(tensor) in self._memory:
                         raise NotRunAgainError("its forward() writes into a tensor that is too large to be copied")
         return function(*args, **options)
 
@@ -336,8 +336,15 @@ def _tensors_in(value: object) -> list[Tensor]:
     return [part for part in parts if isinstance(part, Tensor)]
 
 
-def _memory_of(tensor: Tensor) -> int | None:
+def memory_address(tensor: Tensor) -> int | None:
+    """The address of a tensor's memory, which its views share; None of a kind that has none of its own.
+
+    Example:
+        >>> values = torch.zeros(2, 3)
+        >>> memory_address(values) == memory_address(values[0]), memory_address(values.to_sparse())
+        (True, None)
+    """
     try:
         return tensor.untyped_storage().data_ptr() or None
-    except (RuntimeError, NotImplementedError):  # no memory of its own, as of sparse tensors
+    except (RuntimeError, ValueError):
         return None

@@ -43,7 +43,7 @@ def _of_tensor(tensor: torch.Tensor) -> tuple[Any, int]:
     try:
         storage = tensor.untyped_storage()
         return ("torch", storage.data_ptr()), storage.nbytes()
-    except (NotImplementedError, RuntimeError):  # sparse and other tensors without a storage
+    except RuntimeError:  # sparse and other tensors without a storage
         return id(tensor), tensor.numel() * tensor.element_size()
 
 

@@ -204,9 +204,12 @@ def test_a_stream_is_taken_as_it_goes_by():
 def test_of_samples_of_several_sizes_those_of_the_most_frequent_are_used(told):
     probe = Probe(10)
     for batch, (count, size) in enumerate(((2, 4), (5, 6), (3, 8))):
+        assert not probe.is_complete
         assert probe.awaits("val", 0, batch)
         probe.offer(torch.rand(count, 1, size, size), torch.zeros(count, dtype=torch.long), "val", batch)
     probe.end_validation()
+    assert probe.is_complete
+    assert not probe.awaits("val", 9, 0)
     assert probe.samples.inputs.shape == (5, 1, 6, 6)
     assert {batch for batch, _ in probe.places} == {1}
     assert "differ in size; 5 of 10, of size 1×6×6, are used" in told()

@@ -76,6 +76,16 @@ def test_demo_leaves_the_report_and_says_where(demo, home):
     assert "test_acc/9" in page.read_text(encoding="utf-8")
 
 
+def test_a_report_that_cannot_be_written_fails_no_recipe(home):
+    page = home / "runs" / "demo" / "blocked" / "report.html"
+    page.mkdir(parents=True)
+    run = recipes("demo", "--trainer.max_epochs=1", "--trainer.logger.version=blocked", cwd=home)
+    assert run.returncode == 0
+    assert "No report was written: [Errno 21] it is a folder" in run.stderr
+    assert "Report  " not in run.stdout
+    assert saved_metrics(page.parent)["test_loss"] > 0
+
+
 def test_demo_says_how_to_open_tensorboard(demo, home):
     command = shlex.split(re.search(r"^TensorBoard +(.+)$", demo.stdout, re.MULTILINE)[1])
     assert Path(command[0]).samefile(Path(sys.executable).with_name("tensorboard"))
