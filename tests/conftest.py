@@ -3,6 +3,7 @@
 import logging
 import os
 import random
+import sys
 import warnings
 from functools import partial
 from pathlib import Path
@@ -29,6 +30,13 @@ def seeded():
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def compiled_anew():
+    """What a test compiles does not depend on how often tests before had the same code compiled: there is a limit."""
+    if "torch._dynamo" in sys.modules:
+        torch._dynamo.reset()
 
 
 @pytest.fixture(scope="session")

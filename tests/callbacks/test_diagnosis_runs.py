@@ -220,7 +220,6 @@ def test_a_batch_that_is_to_be_fitted_is_no_leak(tmp_path):
 
 
 def test_a_compiled_model_is_left_alone(tmp_path):
-    torch._dynamo.reset()
     callback = Diagnosis()
     compiled = torch.compile(TinyNet(), backend="eager")
     fit(tmp_path, [callback], model=compiled)

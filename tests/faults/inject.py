@@ -263,7 +263,7 @@ def _methods(kind: type) -> dict[str, tuple[FunctionType, Callable[[Any], Any]]]
     for name, value in vars(kind).items():
         if isinstance(value, (classmethod, staticmethod)):
             found[name] = (value.__func__, type(value))
-        elif isinstance(value, property):
+        elif isinstance(value, property) and name != "__class__":  # no class takes another property for its own
             found[name] = (value.fget, property)
         elif name in vars(pl.Callback) and hasattr(value, "__wrapped__"):  # breaks in the guard, as it would
             found[name] = (value.__wrapped__, _guarded)

@@ -151,7 +151,6 @@ def test_record_owns_what_it_gives():
 
 @pytest.mark.parametrize("in_place", [False, True], ids=["torch.compile", "Module.compile"])
 def test_compiled_submodules_are_seen_and_stay_compiled(in_place):
-    torch._dynamo.reset()  # it gives up on code that other tests had it compile too often
     compiled = []
 
     def backend(graph, inputs):

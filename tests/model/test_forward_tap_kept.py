@@ -103,7 +103,6 @@ def test_tap_is_gone_once_it_is_closed(net, x, calls):
 
 
 def test_of_a_compiled_model_the_batchs_inputs_alone_are_given(x):
-    torch._dynamo.reset()
     net = torch.compile(sequence(), backend="eager")
     tap = ForwardTap(net, x, ["_orig_mod.0"])
     assert hooks(net) == 0

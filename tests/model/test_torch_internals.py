@@ -129,7 +129,6 @@ class Backend:
 
 @pytest.fixture
 def backend():
-    torch._dynamo.reset()
     return Backend()
 
 
