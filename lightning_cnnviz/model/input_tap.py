@@ -135,17 +135,22 @@ class InputTap:
         self._batches[name] = tuple(given.shape), module.momentum, facts
 
 
-def left_in_evaluation(module: nn.Module) -> dict[str, str]:
+def left_in_evaluation(module: nn.Module, trained: Iterable[Tensor]) -> dict[str, str]:
     """Returns layers in evaluation mode that are trained: name → kind.
 
     Those are dropout layers beside parameters that are trained, and batch normalisations that have seen no batch yet,
     whose running statistics are those of no data.
 
+    Args:
+        module: The network.
+        trained: The parameters that optimizers hold: a backbone that none holds may well be in evaluation mode.
+
     Example:
-        >>> left_in_evaluation(nn.Sequential(nn.Linear(4, 3), nn.Dropout(0.5).eval()))
+        >>> net = nn.Sequential(nn.Linear(4, 3), nn.Dropout(0.5).eval())
+        >>> left_in_evaluation(net, net.parameters())
         {'1': 'Dropout'}
     """
-    parts = dict(module.named_modules())
+    held, parts = _trained(trained), dict(module.named_modules())
     found = {}
     for name, part in parts.items():
         if part.training:
@@ -153,33 +158,42 @@ def left_in_evaluation(module: nn.Module) -> dict[str, str]:
         if isinstance(part, BatchNorm):
             batches = part.num_batches_tracked
             fresh = batches is not None and int(batches) == 0 and part.track_running_stats
-            if fresh and (_is_trained(part) or not any(True for _ in part.parameters())):
-                found[name] = type(part).__name__
-        elif isinstance(part, DROPOUTS) and part.p > 0 and _beside_trained(parts, name):
+            counts = fresh and _beside_trained(parts, name, held)
+        else:
+            counts = isinstance(part, DROPOUTS) and part.p > 0 and _beside_trained(parts, name, held)
+        if counts:
             found[name] = type(part).__name__
     return found
 
 
-def normalizing_as_in_evaluation(module: nn.Module) -> list[str]:
+def normalizing_as_in_evaluation(module: nn.Module, trained: Iterable[Tensor]) -> list[str]:
     """Returns batch normalisations in evaluation mode whose scale is trained.
 
+    Args:
+        module: The network.
+        trained: The parameters that optimizers hold.
+
     Example:
-        >>> normalizing_as_in_evaluation(nn.Sequential(nn.BatchNorm1d(3), nn.BatchNorm1d(3).eval()))
+        >>> net = nn.Sequential(nn.BatchNorm1d(3), nn.BatchNorm1d(3).eval())
+        >>> normalizing_as_in_evaluation(net, net.parameters())
         ['1']
     """
-    parts = [(name, part) for name, part in module.named_modules() if isinstance(part, BatchNorm)]
-    found = [(name, part) for name, part in parts if not part.training]
-    return [name for name, part in found if _is_trained(part)]
+    held = _trained(trained)
+    return [
+        name
+        for name, part in module.named_modules()
+        if isinstance(part, BatchNorm) and not part.training and any(id(one) in held for one in part.parameters())
+    ]
 
 
-def _is_trained(part: nn.Module) -> bool:
-    return any(parameter.requires_grad for parameter in part.parameters())
+def _trained(parameters: Iterable[Tensor]) -> set[int]:
+    return {id(parameter) for parameter in parameters if parameter.requires_grad}
 
 
-def _beside_trained(parts: dict[str, nn.Module], name: str) -> bool:
-    while name:
-        name = name.rpartition(".")[0]
+def _beside_trained(parts: dict[str, nn.Module], name: str, held: set[int]) -> bool:
+    """Whether a part's own parameters are trained, or, where it has none, those of the smallest part around it."""
+    while True:
         parameters = list(parts[name].parameters())
-        if parameters:
-            return any(parameter.requires_grad for parameter in parameters)
-    return False
+        if parameters or not name:
+            return any(id(parameter) in held for parameter in parameters)
+        name = name.rpartition(".")[0]

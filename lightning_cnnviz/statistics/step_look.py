@@ -145,6 +145,7 @@ class StepLook:
         # Units that differ once do not become alike.
         self._alike = layers_of_alike_units(self._module, self._alike)
         total = torch.stack(self._norms).max().item() if self._norms else math.nan
+        trained = [parameter for optimizer in optimizers for parameter in parameters_of(optimizer)]
         return Look(
             step,
             gradients,
@@ -153,8 +154,8 @@ class StepLook:
             self._layer_looks(),
             tuple(self._alike),
             inputs.normalizations(),
-            left_in_evaluation(self._module),
-            tuple(normalizing_as_in_evaluation(self._module)),
+            left_in_evaluation(self._module, trained),
+            tuple(normalizing_as_in_evaluation(self._module, trained)),
             tuple(float(group["lr"]) for optimizer in optimizers for group in optimizer.param_groups),
             tuple(inputs.received()),
             self._count_uncleared(),

@@ -139,22 +139,30 @@ class Net(nn.Module):
 
 def test_layers_left_in_evaluation_are_those_that_are_trained():
     net = Net()
-    assert left_in_evaluation(net.train()) == {}
-    assert left_in_evaluation(net.eval()) == {
+    assert left_in_evaluation(net.train(), net.parameters()) == {}
+    assert left_in_evaluation(net.eval(), net.parameters()) == {
         "backbone.1": "BatchNorm1d",
         "backbone.2": "Dropout",
         "head.1": "Dropout2d",
     }
-    net.backbone.requires_grad_(False)  # as one does to train the head only
-    assert left_in_evaluation(net) == {"head.1": "Dropout2d"}
+    assert left_in_evaluation(net, net.head.parameters()) == {"head.1": "Dropout2d"}  # as one trains the head only
+    net.backbone.requires_grad_(False)
+    assert left_in_evaluation(net, net.parameters()) == {"head.1": "Dropout2d"}
 
 
 def test_a_normalisation_that_has_seen_data_may_be_frozen():
     net = Net().train()
     net.backbone(random(8, 4))
     net.backbone.eval()
-    assert "backbone.1" not in left_in_evaluation(net)
-    assert normalizing_as_in_evaluation(net) == ["backbone.1"]
+    assert "backbone.1" not in left_in_evaluation(net, net.parameters())
+    assert normalizing_as_in_evaluation(net, net.parameters()) == ["backbone.1"]
+    assert normalizing_as_in_evaluation(net, net.head.parameters()) == []
     net.backbone[1].requires_grad_(False)
-    assert normalizing_as_in_evaluation(net) == []
-    assert normalizing_as_in_evaluation(Net().train()) == []
+    assert normalizing_as_in_evaluation(net, net.parameters()) == []
+    assert normalizing_as_in_evaluation(Net().train(), net.parameters()) == []
+
+
+def test_a_normalisation_without_a_scale_counts_as_what_is_beside_it():
+    net = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4, affine=False).eval(), nn.Linear(4, 2))
+    assert left_in_evaluation(net, net.parameters()) == {"1": "BatchNorm1d"}
+    assert left_in_evaluation(net, []) == {}
