@@ -34,7 +34,7 @@ def test_every_record_names_plugin_kind_and_class_of_data(tmp_path):
     assert kinds == {
         "model", "samples", "curves", "gradients", "kernels", "kernel_channels", "weights", "normalization",
         "feature_maps", "gradient_maps", "filter_response", "projection", "activations", "patches",
-        "saliency", "sample_history",
+        "saliency", "sample_history", "confusion",
     }  # fmt: skip
 
 
@@ -119,6 +119,11 @@ def test_curves_come_bit_by_bit(tmp_path):
     for _, header, _ in records(tmp_path, "curves"):
         for kind, points in header["points"].items():
             together[kind] += points
+        computed = {
+            f"{kind}/train": "train_loss" if kind == "loss" else "computed here" for kind in ("loss", "accuracy")
+        }
+        assert header["metrics"] == {**computed, "loss/val": "val_loss", "accuracy/val": "val_acc"}
+        assert header["percent"] is False
     expected = {"/".join(kind): [list(point) for point in points] for kind, points in callback._points.items()}
     assert together == expected
     assert len(together["loss/train"]) == 3

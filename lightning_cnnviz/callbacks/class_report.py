@@ -23,8 +23,14 @@ from lightning_cnnviz.data.datasets import (
 )
 from lightning_cnnviz.data.scores import Task, check_task
 from lightning_cnnviz.errors import ClassNames, class_names_list, whole_number
-from lightning_cnnviz.functional.class_report import Counts, class_accuracies, confusion_matrix_chart
+from lightning_cnnviz.functional.class_report import (
+    Counts,
+    class_accuracies,
+    confusion_matrix_chart,
+    confusion_tab_data,
+)
 from lightning_cnnviz.functional.drawing.image_sheet import prediction_sheet
+from lightning_cnnviz.functional.tab.data import TabData
 from lightning_cnnviz.model.layers import scores_layer
 from lightning_cnnviz.output.writer import Drawing
 from lightning_cnnviz.statistics.class_tally import ClassTally, Totals
@@ -113,6 +119,7 @@ class ClassReport(ListeningCallback):
         self.bands = None if bands is None else check_bands(bands)
         self._tally: ClassTally | None = None
         self._accuracies: dict[str, float] = {}
+        self._counted: TabData | None = None
         self._warned = False
 
     def __getstate__(self) -> dict[str, Any]:
@@ -192,7 +199,7 @@ class ClassReport(ListeningCallback):
     @override
     def drawings(self, trainer: Trainer, module: LightningModule) -> Iterable[Drawing]:
         assert self._tally is not None
-        self._accuracies = {}
+        self._accuracies, self._counted = {}, None
         totals = self._tally.totals(trainer.strategy)  # collective: called on every rank
         if totals is None:
             if not self._warned and self.task != "none":
@@ -204,6 +211,7 @@ class ClassReport(ListeningCallback):
         names = self._names(trainer, module, len(counts))
         accuracies = zip(names, class_accuracies(counts), strict=True)
         self._accuracies = {name: float(accuracy) for name, accuracy in accuracies if np.isfinite(accuracy)}
+        self._counted = confusion_tab_data(counts, names, _exclusions_note(totals))
         if self.writer is None or not self.writer.takes_pictures:
             return
         draw = partial(confusion_matrix_chart, counts, names, note=_exclusions_note(totals))
@@ -221,6 +229,10 @@ class ClassReport(ListeningCallback):
     @override
     def scalars(self) -> Mapping[str, float]:
         return {f"{self.tag}/accuracy/{name}": accuracy for name, accuracy in self._accuracies.items()}
+
+    @override
+    def tab_data(self) -> Iterable[TabData]:
+        return [] if self._counted is None else [self._counted]
 
     def _colours(self, trainer: Trainer, images: Tensor) -> Colours:
         loader = first_loader(trainer.val_dataloaders)

@@ -292,7 +292,11 @@ class LossAccuracy(VisualCallback):
         new = {"/".join(kind): points[self._num_sent[kind] :] for kind, points in self._points.items()}
         self._num_sent = {kind: len(points) for kind, points in self._points.items()}
         if any(new.values()):
-            yield TabData("curves", {}, {"points": new}, {})
+            metrics = {f"{quantity}/{stage}": name for quantity in QUANTITIES for stage, name in self._names(quantity)}
+            yield TabData("curves", {}, {"points": new, "metrics": metrics, "percent": self._sources.percent}, {})
+
+    def _names(self, quantity: Quantity) -> Iterable[tuple[Stage, str]]:
+        return self._sources.names(quantity).items()
 
 
 def _chart(tag: str) -> list[Any]:

@@ -19,10 +19,13 @@ from lightning_cnnviz.functional.drawing.caption import (
 )
 from lightning_cnnviz.functional.drawing.colours import DIVERGING
 from lightning_cnnviz.functional.drawing.image import OUTLINE, Picture, diverging, enlarge, tile
+from lightning_cnnviz.functional.tab.data import TabData
 
 Counts = npt.NDArray[np.integer]
 MAX_ANNOTATED_CLASSES, MAX_ROWS = 20, 1000
 """Maximum number of classes with counts in the cells, and of matrix rows; with more, adjacent classes share a row."""
+MAX_STORED_CLASSES = 200
+"""Classes of which the counts are kept as numbers at every interval, in 160 kB at most; of more they are drawn only."""
 MATRIX_SIZE, MAX_CLASS_NAME_WIDTH = 800, 160
 """In pixels: the side of a matrix without counts, and the maximum width of a class name."""
 LABEL_HEIGHT, HALF_LABEL_HEIGHT = 16, 8
@@ -47,6 +50,27 @@ def class_accuracies(counts: Counts) -> npt.NDArray[np.float64]:
     """
     samples = counts.sum(axis=1)
     return np.asarray(np.where(samples > 0, counts.diagonal() / np.maximum(samples, 1), np.nan))
+
+
+def confusion_tab_data(counts: Counts, class_names: Sequence[str], note: str = "") -> TabData | None:
+    """Returns the counts of a validation as data, from which `python -m lightning_cnnviz export` draws and tabulates.
+
+    Args:
+        counts: As for `confusion_matrix_chart`.
+        class_names: A name for each class index.
+        note: What is not counted, in words.
+
+    Returns:
+        None for more than `MAX_STORED_CLASSES`.
+
+    Example:
+        >>> confusion_tab_data(np.array([[9, 1], [2, 8]]), ["cat", "dog"]).arrays["counts"].tolist()
+        [[9, 1], [2, 8]]
+    """
+    if len(counts) > MAX_STORED_CLASSES:
+        return None
+    info = {"classes": list(class_names), "split": "val", **({"note": note} if note else {})}
+    return TabData("confusion", {}, info, {"counts": np.asarray(counts, dtype=np.int32)})
 
 
 def confusion_matrix_chart(counts: Counts, class_names: ClassNames, *, title: str = "", note: str = "") -> Picture:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from helpers.tab_records import records
 from helpers.tiny import TinyData, TinyNet, events, fit, image_steps, loaders, scalars
 from PIL import Image
 from scipy.special import softmax
@@ -64,12 +65,16 @@ def test_numbers_and_pictures_are_those_of_a_second_pass(tmp_path):
     assert image_steps(tmp_path) == {tag: [6, 12, 18] for tag in IMAGES}
     assert accuracies(tmp_path) == {f"class_report/accuracy/{name}" for name in NAMES}
     confusion, mistakes, samples = (pictures(tmp_path, kind) for kind in ("confusion", "mistakes", "samples"))
+    recorded = {step: rest for step, *rest in records(tmp_path, "confusion")}
     for epoch, (step, scores) in enumerate(by_hand.of_step.items(), start=1):
         predicted, sure = scores.argmax(axis=1), softmax(scores, axis=1).max(axis=1)
         for name, recall in zip(NAMES, recall_score(targets, predicted, average=None), strict=True):
             assert dict(scalars(tmp_path, f"class_report/accuracy/{name}"))[step] == pytest.approx(recall)
         when = f"epoch {epoch} · step {step}"
         counts = confusion_matrix(targets, predicted)
+        header, arrays = recorded[step]
+        assert (header["classes"], header["split"]) == (NAMES, "val")
+        assert np.array_equal(arrays["counts"], counts)
         expected = confusion_matrix_chart(counts, NAMES, title=f"confusion · {when}")
         assert np.array_equal(confusion[step], expected)
         wrong = np.flatnonzero(predicted != targets)

@@ -16,8 +16,8 @@ def model_tab_data(name: str, arrangement: Arrangement, input_shape: Sequence[in
         >>> from lightning_cnnviz.functional.model_summary.network_graph import network_graph
         >>> graph = network_graph(torch.nn.Sequential(torch.nn.Linear(4, 3)), torch.rand(1, 4))
         >>> info = model_tab_data("Net", arranged(graph), (4,)).info
-        >>> info["layers"][0]["parameters"], info["graph"]["levels"][0]["edges"]
-        (15, [[0, 1, 0]])
+        >>> info["layers"][0]["multiply_adds"], info["graph"]["levels"][0]["edges"]
+        (12, [[0, 1, 0]])
     """
     rows = [
         {
@@ -26,6 +26,8 @@ def model_tab_data(name: str, arrangement: Arrangement, input_shape: Sequence[in
             "shape": None if info.output_shape is None else list(info.output_shape),
             "parameters": info.parameters,
             "trainable": info.trainable,
+            "multiply_adds": info.multiply_adds,
+            "runs": info.runs,
         }
         for info in arrangement.graph.infos
     ]

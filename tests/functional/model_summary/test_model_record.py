@@ -27,6 +27,8 @@ def test_each_layer_of_a_model_has_its_row_in_the_order_in_which_they_run():
     rows = [
         (row["name"], row["kind"], row["shape"], row["parameters"], row["trainable"]) for row in data.info["layers"]
     ]
+    counted = [(row["multiply_adds"], row["runs"]) for row in data.info["layers"]]
+    assert counted == [(6 * 25 * 24 * 24, 1), (0, 1), (0, 1), (10 * 6 * 24 * 24, 1)]
     assert rows == [
         ("0", "Conv2d", [6, 24, 24], 6 * 25 + 6, 6),
         ("1", "ReLU", [6, 24, 24], 0, 0),
