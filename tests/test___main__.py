@@ -22,7 +22,7 @@ def test_help_and_an_unknown_command():
     assert "report RUN" in run().stdout
     ended = run("reprot")
     assert ended.returncode == 2
-    assert ended.stderr.startswith("error: expected the command report, got 'reprot'\nUsage:")
+    assert ended.stderr.startswith("error: expected the command report or export, got 'reprot'\nUsage:")
 
 
 def test_the_command_loads_neither_torch_nor_lightning(tmp_path):

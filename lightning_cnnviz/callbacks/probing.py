@@ -329,7 +329,8 @@ class ProbingCallback(ListeningCallback):
         if not self.probe.final:  # the tab has one set of samples for all steps
             return
         if writer.claim("samples drawn", mine) is mine:
-            yield "cnnviz/samples", partial(sample_tab_data, samples.images, samples.targets, samples.class_names)
+            shown = samples.images, samples.targets, samples.class_names
+            yield "cnnviz/samples", partial(sample_tab_data, *shown, split=self.probe.origin)
 
     def _end(self, trainer: Trainer) -> None:
         try:

@@ -1,7 +1,7 @@
 """Per-class accuracy and confusion matrix of a classifier."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -21,11 +21,14 @@ from lightning_cnnviz.functional.drawing.colours import DIVERGING
 from lightning_cnnviz.functional.drawing.image import OUTLINE, Picture, diverging, enlarge, tile
 from lightning_cnnviz.functional.tab.data import TabData
 
+if TYPE_CHECKING:  # imported where a figure is asked for: it takes three tenths of a second
+    from matplotlib.figure import Figure
+
 Counts = npt.NDArray[np.integer]
 MAX_ANNOTATED_CLASSES, MAX_ROWS = 20, 1000
 """Maximum number of classes with counts in the cells, and of matrix rows; with more, adjacent classes share a row."""
 MAX_STORED_CLASSES = 200
-"""Classes of which the counts are kept as numbers at every interval, in 160 kB at most; of more they are drawn only."""
+"""Classes of which the counts are kept as numbers at every interval, in 160 kB at most; more are only drawn."""
 MATRIX_SIZE, MAX_CLASS_NAME_WIDTH = 800, 160
 """In pixels: the side of a matrix without counts, and the maximum width of a class name."""
 LABEL_HEIGHT, HALF_LABEL_HEIGHT = 16, 8
@@ -73,7 +76,17 @@ def confusion_tab_data(counts: Counts, class_names: Sequence[str], note: str = "
     return TabData("confusion", {}, info, {"counts": np.asarray(counts, dtype=np.int32)})
 
 
-def confusion_matrix_chart(counts: Counts, class_names: ClassNames, *, title: str = "", note: str = "") -> Picture:
+@overload
+def confusion_matrix_chart(
+    counts: Counts, class_names: ClassNames, *, title: str = "", note: str = "", as_figure: Literal[False] = False
+) -> Picture: ...
+@overload
+def confusion_matrix_chart(
+    counts: Counts, class_names: ClassNames, *, title: str = "", note: str = "", as_figure: Literal[True]
+) -> "Figure": ...
+def confusion_matrix_chart(
+    counts: Counts, class_names: ClassNames, *, title: str = "", note: str = "", as_figure: bool = False
+) -> "Picture | Figure":
     """Draws a confusion matrix: rows are true classes, columns predicted classes.
 
     A cell's colour shows its share of its row: blue on the diagonal (correct predictions), red off the diagonal. It
@@ -87,13 +100,15 @@ def confusion_matrix_chart(counts: Counts, class_names: ClassNames, *, title: st
         class_names: A name for each class index: list, tuple, array or dict.
         title: Written above the matrix, e.g. epoch and step.
         note: An additional line of text.
+        as_figure: Return a matplotlib figure, e.g. to restyle it for a paper; of up to 1,000 classes.
 
     Returns:
-        Height × width × 3, uint8. Accuracy and number of samples of each class are shown on the right, the overall
-        accuracy above the matrix.
+        Height × width × 3, uint8; or the figure if `as_figure` is set. The overall accuracy is shown above the
+        matrix, in the picture also accuracy and number of samples of each class, on its right.
 
     Raises:
-        ValueError: If `counts` is not a square matrix or does not match the number of names.
+        ValueError: If `counts` is not a square matrix or does not match the number of names, or is too large for a
+            figure.
 
     Example:
         >>> confusion_matrix_chart(np.array([[9, 1], [2, 8]]), ["cat", "dog"], title="epoch 3").shape
@@ -106,6 +121,8 @@ def confusion_matrix_chart(counts: Counts, class_names: ClassNames, *, title: st
             "expected counts of shape (classes, classes) and as many names, "
             f"got shape {counts.shape} and {classes} names"
         )
+    if as_figure:
+        return _figure(counts, names_of_classes, title, note)
     block = -(-classes // MAX_ROWS)
     shown = _in_blocks(counts, block)
     samples = shown.sum(axis=1)
@@ -152,6 +169,17 @@ def confusion_matrix_chart(counts: Counts, class_names: ClassNames, *, title: st
             colour_scale(DIVERGING[100 + _RAMP], "0", "100 % of the true class"),
         ),
     )
+
+
+def _figure(counts: Counts, names: Sequence[str], title: str, note: str) -> "Figure":
+    from lightning_cnnviz.functional.drawing.matrix_figure import matrix_figure
+
+    if len(names) > MAX_ROWS:
+        raise ValueError(f"expected at most {MAX_ROWS} classes for a figure, got {len(names)}")
+    samples = counts.sum()
+    accuracy = f"accuracy {_percent(counts.trace() / max(samples, 1), 2)} of {samples} samples"
+    heading = "\n".join(filter(None, [title, accuracy, note]))
+    return matrix_figure(counts, names, title=heading, annotated=len(names) <= MAX_ANNOTATED_CLASSES)
 
 
 def _in_blocks(counts: Counts, block: int) -> Counts:

@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--steps",
-        type=_steps,
+        type=steps_range,
         default=(None, None),
         metavar="FIRST:LAST",
         help="keep these optimizer steps only; either may be missing",
@@ -74,11 +74,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _steps(text: str) -> tuple[int | None, int | None]:
+def steps_range(text: str) -> tuple[int | None, int | None]:
     """Parses FIRST:LAST.
 
     Example:
-        >>> _steps("100:"), _steps("100:200")
+        >>> steps_range("100:"), steps_range("100:200")
         ((100, None), (100, 200))
     """
     first, colon, last = text.partition(":")

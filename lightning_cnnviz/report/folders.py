@@ -13,14 +13,15 @@ MAX_LISTED = 12
 
 
 class ReportError(ValueError):
-    """A page cannot be written, for the reason that the message tells."""
+    """A page or an export cannot be written, for the reason that the message tells."""
 
 
-def open_run(folder: str) -> tuple[str, RunIndex]:
+def open_run(folder: str, *, any_data: bool = False) -> tuple[str, RunIndex]:
     """Returns the folder of a run and the index of its data; that of the only run below a folder that is none itself.
 
     Args:
         folder: A local path, or an address such as `s3://bucket/run`.
+        any_data: Whether a run that has no data of ours will do where there is none that has.
 
     Raises:
         ReportError: If there is no run with data of ours, or more than one.
@@ -37,6 +38,7 @@ def open_run(folder: str) -> tuple[str, RunIndex]:
         raise ReportError(f"expected the folder of a run, got {folder}, which {what}")
     indices = {path: RunIndex(path) for path in ([folder] if event_files(folder) else _below(folder))}
     ours = {path: index for path, index in indices.items() if index.series()}
+    ours = ours or (indices if any_data else {})
     if not ours:
         has = "event files, but none with data of the CNN Viz tab" if indices else "no event files"
         raise ReportError(

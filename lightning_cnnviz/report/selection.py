@@ -48,24 +48,37 @@ class Selection:
         Raises:
             ReportError: If a pattern matches no layer, or nothing is between the steps.
         """
-        layers = sorted({str(series.identity["layer"]) for series in found.values() if series.identity.get("layer")})
-        for pattern in self.layers:
-            if not any(_matches(layer, pattern) for layer in layers):
-                raise ReportError(f"expected one of the layers {', '.join(layers)}, or a glob, got {pattern!r}")
+        self.check(layers_of(found))
         chosen = {}
         for tag, series in found.items():
             layer = series.identity.get("layer")
-            if self.layers and layer and not any(_matches(str(layer), pattern) for pattern in self.layers):
+            if layer and not self.has_layer(str(layer)):
                 continue
-            kept = series if series.identity.get("kind") in ONCE else series.at(filter(self._has, series.steps))
+            kept = series if series.identity.get("kind") in ONCE else series.at(filter(self.has_step, series.steps))
             if len(kept.steps) or series.identity.get("schema") != SCHEMA:
                 chosen[tag] = kept
         if not any(len(one.steps) and one.identity.get("kind") not in ONCE for one in chosen.values()):
             raise ReportError("nothing was recorded between these steps")
         return chosen
 
-    def _has(self, step: int) -> bool:
+    def check(self, layers: Sequence[str]) -> None:
+        """Raises a `ReportError` if a pattern matches none of the layers of a run."""
+        for pattern in self.layers:
+            if not any(_matches(layer, pattern) for layer in layers):
+                raise ReportError(f"expected one of the layers {', '.join(layers)}, or a glob, got {pattern!r}")
+
+    def has_layer(self, layer: str) -> bool:
+        """Whether a layer is selected."""
+        return not self.layers or any(_matches(layer, pattern) for pattern in self.layers)
+
+    def has_step(self, step: int) -> bool:
+        """Whether a step is selected."""
         return (self.first is None or step >= self.first) and (self.last is None or step <= self.last)
+
+
+def layers_of(found: Mapping[str, Series]) -> list[str]:
+    """Returns the names of the layers of which a run has data, sorted."""
+    return sorted({str(series.identity["layer"]) for series in found.values() if series.identity.get("layer")})
 
 
 def thinned(found: Mapping[str, Series], share: float) -> dict[str, Series]:

@@ -1,6 +1,7 @@
 """Scatter plot of a layout, coloured by class, with a heading."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal, overload
 
 import numpy as np
 
@@ -10,7 +11,11 @@ from lightning_cnnviz.functional.drawing.scatter import scatter_chart
 from lightning_cnnviz.functional.projection.layout import Layout, Method
 from lightning_cnnviz.functional.projection.quality import LayoutQuality, measure
 
+if TYPE_CHECKING:  # imported where a figure is asked for: it takes three tenths of a second
+    from matplotlib.figure import Figure
 
+
+@overload
 def projection_chart(
     layout: Layout,
     labels: Labels,
@@ -19,7 +24,29 @@ def projection_chart(
     method: Method,
     numbers: LayoutQuality | None = None,
     title: str = "",
-) -> Picture:
+    as_figure: Literal[False] = False,
+) -> Picture: ...
+@overload
+def projection_chart(
+    layout: Layout,
+    labels: Labels,
+    class_names: ClassNames,
+    *,
+    method: Method,
+    numbers: LayoutQuality | None = None,
+    title: str = "",
+    as_figure: Literal[True],
+) -> "Figure": ...
+def projection_chart(
+    layout: Layout,
+    labels: Labels,
+    class_names: ClassNames,
+    *,
+    method: Method,
+    numbers: LayoutQuality | None = None,
+    title: str = "",
+    as_figure: bool = False,
+) -> "Picture | Figure":
     """Draws a layout coloured by class, with class names at the class medians and a heading.
 
     Args:
@@ -29,11 +56,12 @@ def projection_chart(
         method: Projection method of the layout.
         numbers: Quality metrics from `measure`. Default: computed here.
         title: First line of the heading, e.g. layer, epoch and step.
+        as_figure: Return a matplotlib figure of the same content, e.g. to restyle it for a paper.
 
     Returns:
-        Height × width × 3, uint8. The second line of the heading states the method, the number of samples and the
-        class separation; the third line the faithfulness of the layout, its movement, and whether it continues the
-        previous layout or was begun anew, as far as known.
+        Height × width × 3, uint8; or the figure if `as_figure` is set. The second line of the heading states the
+        method, the number of samples and the class separation; the third line the faithfulness of the layout, its
+        movement, and whether it continues the previous layout or was begun anew, as far as known.
 
     Example:
         >>> layout = Layout(np.random.default_rng(0).normal(size=(20, 2)), None)
@@ -42,7 +70,11 @@ def projection_chart(
     """
     labels, names = to_labels(labels), class_names_list(class_names)
     heading = chart_words(layout, numbers or measure(layout, labels), method=method, title=title)
-    return scatter_chart(layout.points, labels, names, title=heading)
+    if not as_figure:
+        return scatter_chart(layout.points, labels, names, title=heading)
+    from lightning_cnnviz.functional.drawing.scatter_figure import scatter_figure
+
+    return scatter_figure(layout.points, labels, names, title=heading)
 
 
 def chart_words(layout: Layout, numbers: LayoutQuality, *, method: Method, title: str) -> str:
@@ -86,4 +118,4 @@ def method_words(method: Method, layouts: Sequence[Layout]) -> str:
         't-SNE (perplexity 30)'
     """
     used = dict.fromkeys(f"{layout.perplexity:.3g}" for layout in layouts if layout.perplexity is not None)
-    return {"pca": "PCA", "umap": "UMAP"}.get(method, f"t-SNE (perplexity {', '.join(used)})")
+    return {"pca": "PCA", "umap": "UMAP"}.get(method, f"t-SNE (perplexity {', '.join(used)})" if used else "t-SNE")

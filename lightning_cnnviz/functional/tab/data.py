@@ -166,13 +166,16 @@ def map_tab_data(
     return TabData(kind, {"layer": layer}, info, arrays)
 
 
-def sample_tab_data(images: ArrayLike, targets: ArrayLike, class_names: Sequence[str]) -> TabData:
+def sample_tab_data(
+    images: ArrayLike, targets: ArrayLike, class_names: Sequence[str], split: str | None = None
+) -> TabData:
     """Returns samples as thumbnails, with their classes.
 
     Args:
         images: Shape (samples, channels, *size), as for `photograph`.
         targets: Class indices, shape (samples,), negative if unknown.
         class_names: A name for each class index.
+        split: `"train"`, `"val"` or `"test"`, if it is known which one they are from.
 
     Example:
         >>> sample_tab_data(np.random.rand(5, 1, 28, 28), np.zeros(5, int), ["cat"]).arrays["thumbnails"].shape
@@ -184,7 +187,7 @@ def sample_tab_data(images: ArrayLike, targets: ArrayLike, class_names: Sequence
     small = downsampled(planes(values), size)
     small = small.round().astype(np.uint8) if "uint8" in str(images.dtype) else small
     pictures = photographs(small)
-    info = {"classes": list(class_names)}
+    info: dict[str, Any] = {"classes": list(class_names), **({"split": split} if split else {})}
     return TabData("samples", {}, info, {"targets": np.asarray(targets, dtype=np.int32), "thumbnails": pictures})
 
 

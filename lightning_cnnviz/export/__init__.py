@@ -1,0 +1,1 @@
+"""What a run has logged as files: pictures, films, numbers, projections, tables and charts. Without PyTorch."""

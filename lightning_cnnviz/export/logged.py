@@ -1,0 +1,160 @@
+"""Where the scalars and pictures of a run stand in its event files: any of them, whoever has logged them."""
+
+from array import array
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import PurePath
+from typing import Any, BinaryIO
+
+from tensorboard.util.tensor_util import make_ndarray
+
+from lightning_cnnviz.tensorboard_plugin.event_files import (
+    DamagedRecordError,
+    Record,
+    event_files,
+    glimpse,
+    next_record,
+    open_file,
+    read_event,
+    records,
+)
+from lightning_cnnviz.tensorboard_plugin.run_index import FILE_SHIFT
+from lightning_cnnviz.tensorboard_plugin.series import Series
+
+Reader = Callable[[str, int], list[bytes]]
+"""Returns the encoded pictures of a tag at a step, as they were logged: one, of some loggers several."""
+
+
+class Scalars:
+    """The values of one tag.
+
+    Attributes:
+        steps: In increasing order; a step that was logged twice is there twice.
+        written: Wall time of each, in seconds since 1970.
+        values: What was logged, 32-bit numbers.
+    """
+
+    def __init__(self) -> None:
+        self.steps, self.written, self.values = array("q"), array("d"), array("d")
+
+    def add(self, step: int, wall_time: float, value: float) -> None:
+        """Adds a value; of a training that went back, what it had at later steps is dropped."""
+        self.forget(step + 1)
+        self.steps.append(step)
+        self.written.append(wall_time)
+        self.values.append(value)
+
+    def forget(self, step: int) -> None:
+        """Drops what is at a step and later ones."""
+        if self.steps and self.steps[-1] >= step:
+            first = bisect_left(self.steps, step)
+            del self.steps[first:], self.written[first:], self.values[first:]
+
+
+class Logged:
+    """The scalars and pictures of a run, read once, as far as its event files are whole by now.
+
+    Args:
+        folder: Of the run, a local path or an address.
+
+    Attributes:
+        scalars: Tag → values.
+        pictures: Tag → where they stand.
+        problems: What is damaged, in a sentence for each file.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.scalars: dict[str, Scalars] = {}
+        self.pictures: dict[str, Series] = {}
+        self._others: set[str] = set()
+        self._paths: list[str] = []
+        self._damaged: Counter[str] = Counter()
+        for path in event_files(folder):
+            with suppress(FileNotFoundError), open_file(path) as file:  # deleted in the meantime
+                self._paths.append(path)
+                self._read(path, file)
+
+    @property
+    def problems(self) -> list[str]:
+        """What is damaged, in a sentence for each file."""
+        return [
+            f"{PurePath(path).name}: {count} damaged {'records are' if count > 1 else 'record is'} left out"
+            for path, count in self._damaged.items()
+        ]
+
+    @contextmanager
+    def reader(self) -> Iterator[Reader]:
+        """Gives a function that reads pictures, one at a time; it raises `DamagedRecordError`."""
+        with ExitStack() as stack:
+            files: dict[int, BinaryIO] = {}
+
+            def read(tag: str, step: int) -> list[bytes]:
+                place = self.pictures[tag].place(step)
+                assert place is not None
+                number, offset = place >> FILE_SHIFT, place & (1 << FILE_SHIFT) - 1
+                if number not in files:
+                    files[number] = stack.enter_context(open_file(self._paths[number]))
+                event = read_event(files[number], offset)
+                found = next((value for value in reversed(event.summary.value) if value.tag == tag), None)
+                if found is None or event.step != step:
+                    raise DamagedRecordError("another one is in its place")
+                return encoded(found)
+
+            yield read
+
+    def _read(self, path: str, file: BinaryIO) -> None:
+        place = (len(self._paths) - 1) << FILE_SHIFT
+        at: int | None = 0
+        while at is not None:
+            try:
+                for record in records(file, at):
+                    self._take(path, file, record, place | record.offset)
+                    at = record.end
+                return
+            except DamagedRecordError:
+                self._damaged[path] += 1
+                at = next_record(file, at + 1)
+
+    def _take(self, path: str, file: BinaryIO, record: Record, place: int) -> None:
+        seen = glimpse(record)
+        if seen is not None and seen.tag in self._others:
+            return
+        try:
+            event = read_event(file, record.offset)
+        except DamagedRecordError:
+            self._damaged[path] += 1
+            return
+        if event.session_log.status == event.session_log.START:
+            for tag in (*self.scalars, *self.pictures):
+                self._forget(tag, event.step, event.wall_time, place)
+        for value in event.summary.value:
+            self._add(value, event.step, event.wall_time, place)
+
+    def _add(self, value: Any, step: int, wall_time: float, place: int) -> None:
+        tag, kind = value.tag, value.WhichOneof("value")
+        plugin = value.metadata.plugin_data.plugin_name
+        if kind == "simple_value":
+            self.scalars.setdefault(tag, Scalars()).add(step, wall_time, value.simple_value)
+        elif kind == "tensor" and (plugin == "scalars" or (not plugin and tag in self.scalars)):
+            self.scalars.setdefault(tag, Scalars()).add(step, wall_time, float(make_ndarray(value.tensor).item()))
+        elif kind == "image" or (kind == "tensor" and (plugin == "images" or (not plugin and tag in self.pictures))):
+            self.pictures.setdefault(tag, Series({})).add(step, wall_time, place)
+        elif kind is None:
+            self._forget(tag, step, wall_time, place)
+        else:
+            self._others.add(tag)
+
+    def _forget(self, tag: str, step: int, wall_time: float, place: int) -> None:
+        if tag in self.scalars:
+            self.scalars[tag].forget(step)
+        if tag in self.pictures:
+            self.pictures[tag].forget(step, wall_time, place)
+
+
+def encoded(value: Any) -> list[bytes]:
+    """Returns the pictures in a summary's value, encoded as they were logged."""
+    if value.WhichOneof("value") == "image":
+        return [value.image.encoded_image_string]
+    return list(value.tensor.string_val[2:])  # after their width and height
