@@ -34,9 +34,13 @@ def curve_points(source: Source) -> list[CurvePoint]:
             quantity, _, split = name.partition("/")
             for epoch, step, value in points:
                 if source.has_step(step):
-                    point = CurvePoint(quantity, split, metrics.get(name), epoch, step, value)
+                    point = CurvePoint(quantity, split, metrics.get(name), _float(epoch), step, _float(value))
                     found.setdefault(name, {})[step] = point
     return [curve[step] for curve in found.values() for step in sorted(curve)]
+
+
+def _float(number: float | None) -> float | None:
+    return None if number is None else float(number)
 
 
 def in_percent(source: Source) -> bool:
