@@ -54,8 +54,10 @@ def _with_palette(picture: Image.Image) -> Image.Image:
         return picture.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.FLOYDSTEINBERG)
     packed = np.asarray(picture.convert("RGBX")).view("<u4")[..., 0] & 0xFFFFFF
     colours, index = np.unique(packed, return_inverse=True)
-    exact = Image.fromarray(index.reshape(packed.shape).astype(np.uint8))
-    exact.putpalette(colours.astype("<u4").view(np.uint8).reshape(-1, 4)[:, :3].tobytes())
+    # In falling order: of 256 greys in rising order Pillow makes a picture without a palette when it reads the file,
+    # and then shows the next frame, if it has colours, in wrong ones.
+    exact = Image.fromarray((len(colours) - 1 - index.reshape(packed.shape)).astype(np.uint8))
+    exact.putpalette(colours[::-1].astype("<u4").view(np.uint8).reshape(-1, 4)[:, :3].tobytes())
     return exact
 
 

@@ -9,8 +9,10 @@ import numpy as np
 
 from lightning_cnnviz.export.films.frames import Reel
 
-QUALITY = {"crf": "16", "preset": "medium"}
-"""Of x264: 0 is lossless, 23 its default."""
+COLOURS = "colorprim=bt709:transfer=bt709:colormatrix=bt709"
+"""Said in the file: where nothing is said, players take small films for other colours than large ones."""
+OPTIONS = {"crf": "16", "preset": "medium", "x264-params": COLOURS}
+"""Of x264: a quality of 0 is lossless, 23 its default."""
 CODEC, PIXELS = "libx264", "yuv420p"
 """Colours at half the resolution: other players than VLC and browsers know nothing else."""
 
@@ -33,10 +35,10 @@ def write_mp4(path: Path, reel: Reel) -> None:
     rate = Fraction(1 / reel.seconds).limit_denominator(1000)
     time = itertools.count()
     with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
-        stream = container.add_stream(CODEC, rate=rate, options=QUALITY)
+        stream = container.add_stream(CODEC, rate=rate, options=OPTIONS)
         stream.width, stream.height, stream.pix_fmt = *even, PIXELS
         for number, picture in enumerate(reel.frames(), start=1):
-            frame = av.VideoFrame.from_ndarray(np.asarray(picture))
+            frame = av.VideoFrame.from_ndarray(np.asarray(picture)).reformat(format=PIXELS, dst_colorspace="ITU709")
             for _ in range(max(1, round(reel.seconds_of(number) / reel.seconds))):
                 frame.pts, frame.time_base = next(time), 1 / rate
                 container.mux(stream.encode(frame))

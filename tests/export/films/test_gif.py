@@ -34,6 +34,16 @@ def test_frames_of_many_colours_are_near(tmp_path):
             assert np.abs(np.asarray(frame.convert("RGB"), float) - np.asarray(image, float)).mean() < 10
 
 
+def test_grey_frames_before_coloured_ones_are_exact(tmp_path):
+    greys = Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16)).convert("RGB")
+    images = [greys, greys.rotate(90), picture(0, 16, 16, colours=6), greys]
+    files = [file_of(image) for image in images]
+    write_gif(tmp_path / "film.gif", reel(lambda: iter(files), 0.25))
+    with Image.open(tmp_path / "film.gif") as film:
+        for frame, image in zip(ImageSequence.Iterator(film), images, strict=True):
+            np.testing.assert_array_equal(frame.convert("RGB"), image)
+
+
 def test_transparency_is_white(tmp_path):
     empty = Image.new("RGBA", (5, 5), (9, 9, 9, 0))
     files = [file_of(empty)] * 2
