@@ -33,7 +33,7 @@ def staged(folder: str | os.PathLike[str], overwrite: bool, told: dict[str, Any]
         raise ReportError(f"expected a local folder to export to, got {folder}; export to one and copy it there")
     target = Path(folder)
     before = _exported_before(target, overwrite)
-    made = not target.exists()
+    made = [path for path in (target, *target.parents) if not path.exists()]
     stage = target / STAGE
     try:
         target.mkdir(parents=True, exist_ok=True)
@@ -47,9 +47,9 @@ def staged(folder: str | os.PathLike[str], overwrite: bool, told: dict[str, Any]
         _move(stage, target, before, told)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
-        if made:
+        for path in made:
             with suppress(OSError):
-                target.rmdir()  # if nothing came to be
+                path.rmdir()  # if nothing came to be
 
 
 def _exported_before(target: Path, overwrite: bool) -> list[str]:

@@ -24,7 +24,11 @@ from lightning_cnnviz.report.selection import Selection
 
 Kind: TypeAlias = Literal["pictures", "films", "numbers", "projections", "tables", "charts"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-WORDS = {"numbers": "tables of numbers", "projections": "tables of projections", "tables": "tables of the model"}
+WORDS: dict[Kind, str] = {
+    **{"pictures": "picture{}", "films": "film{}", "numbers": "table{} of numbers"},
+    **{"projections": "table{} of projections", "tables": "table{} of the model", "charts": "chart{}"},
+}
+"""Kind → what its files are called, with room for the plural."""
 FPS = 4.0
 
 
@@ -44,7 +48,8 @@ class Export:
 
     def __str__(self) -> str:
         counts = Counter(path.relative_to(self.folder).parts[0] for path in self.files)
-        listed = ", ".join(f"{counts[kind]} {WORDS.get(kind, kind)}" for kind in KINDS if counts[kind])
+        found = [(counts[kind], WORDS[kind]) for kind in KINDS if counts[kind]]
+        listed = ", ".join(f"{count} {words.format('s' * (count > 1))}" for count, words in found)
         return f"{self.folder}  {sum(path.stat().st_size for path in self.files) / 1e6:.1f} MB: {listed}"
 
 

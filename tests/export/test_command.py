@@ -18,12 +18,12 @@ def test_one_line_says_what_was_written_and_one_what_was_not(run, tmp_path, caps
     out = str(tmp_path / "out")
     assert main([run, out, "--steps", "1:1", "--only", "pictures", "films", "--film", "gif", "--fps", "2"]) == 0
     told = capsys.readouterr()
-    assert told.out == f"{out}  0.0 MB: 1 pictures\n"
+    assert told.out == f"{out}  0.0 MB: 1 picture\n"
     first, second = told.err.splitlines()
     assert first.startswith("note: broken at step 1 is no picture that can be read")
     assert second == "note: no films: the run has logged nothing for them"
     assert main([run, out, "--overwrite"]) == 0
-    assert capsys.readouterr().out.startswith(f"{out}  0.0 MB: 3 pictures, 1 films")
+    assert capsys.readouterr().out.startswith(f"{out}  0.0 MB: 3 pictures, 1 film")
 
 
 def test_what_is_wrong_is_one_line_without_a_traceback(run, tmp_path, capsys, monkeypatch):

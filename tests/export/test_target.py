@@ -42,8 +42,8 @@ def test_what_ends_early_changes_nothing(tmp_path, error):
             raise error
 
     with pytest.raises(type(error)):
-        fails(tmp_path / "out", False)
-    assert not (tmp_path / "out").exists()
+        fails(tmp_path / "deep" / "out", False)
+    assert not (tmp_path / "deep").exists()
     export(tmp_path / "out", {"a.txt": "whole"})
     with pytest.raises(type(error)):
         fails(tmp_path / "out", True)
