@@ -18,7 +18,7 @@ def file_names(tags: Iterable[str]) -> dict[str, str]:
 
     Example:
         >>> file_names(["kernels/conv1", "a/b", "A_b", "CON"])
-        {'kernels/conv1': 'kernels_conv1', 'a/b': 'a_b-c14cddc0', 'A_b': 'A_b-41e23de7', 'CON': '_CON'}
+        {'kernels/conv1': 'kernels_conv1', 'a/b': 'a_b-c14cddc0', 'A_b': 'A_b-08eb65ad', 'CON': '_CON'}
     """
     digits = dict.fromkeys(tags, 0)
     while True:

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from helpers.peak_memory import peak_memory
 from tensorboard_plugin.synthetic_run import HOSTILE, Run, hostile, lenet, lenet_other, truncated, write
 
 from lightning_cnnviz.report.folders import ReportError
@@ -176,21 +177,10 @@ def test_memory_does_not_grow_with_the_run(tmp_path):
     noisy(tmp_path / "short", steps=10, size=250_000)
     noisy(tmp_path / "long", steps=100, size=250_000)
     code = """
-import resource, sys
+import sys
 from lightning_cnnviz.report.write import write_report
 write_report(sys.argv[1], sys.argv[2], max_mb=500)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
-    peak = {
-        name: int(
-            subprocess.run(
-                [sys.executable, "-c", code, str(tmp_path / name), str(tmp_path / "page.html")],
-                capture_output=True,
-                text=True,
-                check=True,
-            ).stdout
-        )
-        for name in ("short", "long")
-    }
+    peak = {name: peak_memory(code, tmp_path / name, tmp_path / "page.html") for name in ("short", "long")}
     assert (tmp_path / "page.html").stat().st_size > 100e6
     assert peak["long"] < 1.2 * peak["short"]
