@@ -79,7 +79,7 @@ def export_run(
         film: Format of the films: `"apng"`, `"gif"` or `"mp4"`, which needs the extra `export`.
         fps: Pictures per second of the films, up to 50.
         parquet: Whether to write numbers and projections as Parquet, too, which needs the extra `export`.
-        layers: Names or globs of the layers to which to keep, e.g. `["conv1", "features.*"]`; all if empty.
+        layers: Names or globs of the layers to keep, e.g. `["conv1", "features.*"]`; all if empty.
         first_step: The first optimizer step that is exported.
         last_step: The last one.
         overwrite: Whether an export of before in the folder gives way to this one.
