@@ -21,7 +21,9 @@ GRACE = 0.5
 """Seconds that are given, after Ctrl-C, to what is being drawn in this process and cannot be ended."""
 
 
-def finish(queues: Sequence[JobQueue], trainer: Trainer) -> bool:
+def finish(
+    queues: Sequence[JobQueue], trainer: Trainer, notice: str = "drawing the {left} pictures and layouts that wait"
+) -> bool:
     """Waits until all jobs are done, each queue's after those of the one before it; returns False on Ctrl-C."""
     try:
         end = time.monotonic() + NOTICE_AFTER
@@ -29,7 +31,7 @@ def finish(queues: Sequence[JobQueue], trainer: Trainer) -> bool:
             return True
         bar = trainer.progress_bar_callback is not None
         left = sum(queue.pending() for queue in queues)
-        rank_zero_info(f"lightning_cnnviz: drawing the {left} pictures and layouts that wait; Ctrl-C leaves them out")
+        rank_zero_info(f"lightning_cnnviz: {notice.format(left=left)}; Ctrl-C leaves them out")
         with _ctrl_c(trainer), tqdm(desc="drawing", unit="picture", disable=not bar, leave=False) as shown:
             before = sum(queue.drawn for queue in queues)
             for queue in queues:
