@@ -233,13 +233,13 @@ class Writer:
             with account.guard(background=True, lost=name), TemporaryDirectory(prefix="cnnviz-") as empty:
                 for sink in self._sinks:
                     sink.flush(now=True)
-                path = Path(empty, name)
-                work = partial(self._make_file, partial(file.make, self.folder, path), account)
+                path, made = Path(empty, name), list[Path]()
+                work = partial(self._make_file, file, path, made)
                 self._drawing.put(Job(partial(_run_guarded, work, account, name), name))
                 if not finish((self._drawing,), trainer, "writing {left} files of the whole run"):
                     rank_zero_info(f"lightning_cnnviz: {name} left out")
                     return False
-                if path.exists():
+                if made:
                     size, place = path.stat().st_size, put(path, self.folder)
                     rank_zero_info(f"lightning_cnnviz: the run as one file, {size / 1e6:.1f} MB: {place}")
                     for sink in self._sinks:
@@ -248,9 +248,11 @@ class Writer:
 
     # ---- on the queues' threads
 
-    def _make_file(self, make: Callable[[], object], account: Account) -> None:
+    def _make_file(self, file: RunFile, path: Path, made: list[Path]) -> None:
+        make = partial(file.make, self.folder, path)
         with limited(MAX_SECONDS, self._give_up):
-            self._worker.run(make, wanted=self._is_wanted, spend=self._spend_by(account))
+            self._worker.run(make, wanted=self._is_wanted, spend=self._spend_by(file.account))
+        made.append(path)
 
     def _give_up(self) -> None:
         self._wanted = False
