@@ -163,7 +163,8 @@ def show(
     else:
         page.update()
     if _shell() is None:
-        print(f"show() draws in a notebook; for a file that any browser opens: {page.command}")
+        line = f"show() draws in a notebook; for a file that any browser opens: {page.command}"
+        print(line, file=sys.stderr)
     return page
 
 

@@ -138,7 +138,7 @@ def test_no_such_run_is_an_error_of_the_cell(tmp_path):
 
 def test_outside_of_a_notebook_one_line_says_what_to_do(run, capsys):
     page = show(run)
-    assert capsys.readouterr().out == (
+    assert capsys.readouterr().err == (
         f"show() draws in a notebook; for a file that any browser opens: python -m lightning_cnnviz report {run}\n"
     )
     assert "<iframe" in page._repr_html_()
@@ -152,7 +152,7 @@ def test_options_are_those_of_the_file(run, tmp_path, capsys):
     html = page._repr_html_()
     assert "what is of the layers conv1 from step 300 up to step 900." in html
     assert repr(page) == "RunPage(lenet and other)"
-    assert f"report {run} --compare {tmp_path / 'other'}" in capsys.readouterr().out
+    assert f"report {run} --compare {tmp_path / 'other'}" in capsys.readouterr().err
     with pytest.raises(ReportError, match=r"expected a page of at most 0\.1 MB"):
         show(run, max_mb=0.1)
 
