@@ -149,6 +149,7 @@ html_sidebars = {
     for page in (
         "index",
         "start",
+        "report",
         "add_a_visual",
         "systems",
         "inside_a_cnn",

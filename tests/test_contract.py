@@ -579,7 +579,7 @@ def test_10_what_the_class_of_a_model_keeps_is_untouched_by_a_diagnosis(tmp_path
 @pytest.mark.parametrize("fails", [False, True], ids=["written", "failing"])
 def test_1_and_2_a_report_leaves_training_untouched_and_warns_once(fails, accumulated, tmp_path, monkeypatch):
     if fails:
-        monkeypatch.setattr("lightning_cnnviz.callbacks.run_report.write_report", failing_page)
+        monkeypatch.setattr("lightning_cnnviz.callbacks.run_report.write_file", failing_page)
     options = {"accumulate_grad_batches": accumulated}
     expected = fingerprint(fit_model(tmp_path / "bare", [KernelGrid()], **options))
     with warnings.catch_warnings(record=True) as caught:
@@ -599,7 +599,7 @@ def failing_page(*_, **__):
 @pytest.mark.parametrize("end", [None, RuntimeError("crash"), KeyboardInterrupt()], ids=["end", "exception", "ctrl-c"])
 def test_2_to_4_of_a_report_nothing_stays_behind_and_the_end_of_the_run_is_its_own(end, fails, tmp_path, monkeypatch):
     if fails:
-        monkeypatch.setattr("lightning_cnnviz.callbacks.run_report.write_report", failing_page)
+        monkeypatch.setattr("lightning_cnnviz.callbacks.run_report.write_file", failing_page)
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(temporary))

@@ -11,7 +11,7 @@ from lightning_cnnviz.callbacks.guarded import GuardedCallback
 from lightning_cnnviz.errors import names_list
 from lightning_cnnviz.output.run_file import RunFile
 from lightning_cnnviz.output.writer import Writer
-from lightning_cnnviz.report.write import MAX_MB, NAME, write_report
+from lightning_cnnviz.report.write import MAX_MB, NAME, write_file
 
 
 class RunReport(GuardedCallback):
@@ -47,22 +47,24 @@ class RunReport(GuardedCallback):
         """Writes to the loggers; None outside a run and in a run without loggers."""
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Orders the file from the writer, which makes it at the end."""
+        """Opens the writer; says if there will be no file."""
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         if trainer.loggers:
             self.writer = Writer.open(trainer)
             self.account = self.writer.ledger.open(type(self).__name__)
             self.account.task = f"write {NAME}"
-            if self.writer.folder:
-                make = partial(write_report, max_mb=self.max_mb, layers=self.layers or [])
-                self.writer.file_at_end(RunFile(NAME, make, self.account))
-                return
-        if trainer.is_global_zero:
+        if trainer.is_global_zero and not (self.writer is not None and self.writer.folder):
             rank_zero_warn(
                 f"RunReport: no {NAME} will be written, since the Trainer has no logger with an event file; "
                 "use Trainer(logger=TensorBoardLogger(...)), perhaps beside others"
             )
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Orders the file from the writer, which has it made at the end."""
+        if self.writer is not None and self.writer.folder:
+            make = partial(write_file, max_mb=self.max_mb, layers=self.layers or [])
+            self.writer.file_at_end(RunFile(NAME, make, self.account))
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Ends the use of the writer; after an ordinary exception Lightning skips `teardown`."""

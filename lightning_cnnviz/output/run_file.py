@@ -27,7 +27,7 @@ class RunFile:
     """
 
     name: str
-    make: Callable[[str, Path], object]
+    make: Callable[[str, str], object]
     account: Account
 
 

@@ -236,7 +236,7 @@ class Writer:
                 path, made = Path(empty, name), list[Path]()
                 work = partial(self._make_file, file, path, made)
                 self._drawing.put(Job(partial(_run_guarded, work, account, name), name))
-                if not finish((self._drawing,), trainer, "writing {left} files of the whole run"):
+                if not finish((self._drawing,), trainer, f"writing {name}; Ctrl-C leaves it out"):
                     rank_zero_info(f"lightning_cnnviz: {name} left out")
                     return False
                 if made:
@@ -249,7 +249,7 @@ class Writer:
     # ---- on the queues' threads
 
     def _make_file(self, file: RunFile, path: Path, made: list[Path]) -> None:
-        make = partial(file.make, self.folder, path)
+        make = partial(file.make, self.folder, str(path))
         with limited(MAX_SECONDS, self._give_up):
             self._worker.run(make, wanted=self._is_wanted, spend=self._spend_by(file.account))
         made.append(path)

@@ -14,7 +14,7 @@ from uuid import uuid4
 from lightning_cnnviz.report.folders import names_of
 from lightning_cnnviz.report.frame import framed, waiting
 from lightning_cnnviz.report.live import Refresher
-from lightning_cnnviz.report.write import NAME, write_report
+from lightning_cnnviz.report.write import NAME, write_file
 from lightning_cnnviz.worker.client import Worker
 
 MAX_MB = 2.5
@@ -34,7 +34,7 @@ class RunPage:
     def __init__(self, folders: Sequence[str], height: int, options: Mapping[str, Any]) -> None:
         self._folders = folders
         compare = folders[1] if len(folders) > 1 else None
-        self._write = partial(write_report, folders[0], compare=compare, **options)
+        self._write = partial(write_file, folders[0], compare=compare, **options)
         self._name = " and ".join(names_of(folders))
         self._height = height
         self._key = f"cnnviz-{uuid4().hex}"
@@ -100,10 +100,10 @@ class RunPage:
         finally:
             worker.release()
 
-    def _update(self, write: Callable[[Path], Any]) -> bool:
+    def _update(self, write: Callable[[str], None]) -> bool:
         with self._lock, TemporaryDirectory(prefix="cnnviz-") as folder:
             path = Path(folder, NAME)
-            write(path)
+            write(str(path))
             page = path.read_text(encoding="utf-8")
             if page == self._page:
                 return False

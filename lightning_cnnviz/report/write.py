@@ -83,6 +83,17 @@ def write_report(
     return path
 
 
+def write_file(run: str, path: str, **options: Any) -> None:
+    """Writes the file as `write_report` does, with arguments and results that can be sent to another process.
+
+    Args:
+        run: The folder of the run.
+        path: Of the file.
+        **options: Those of `write_report`.
+    """
+    write_report(run, path, **options)
+
+
 def _write_page(file: BinaryIO, runs: Sequence[_Run], words: str, max_mb: float) -> None:
     """Writes the page, with fewer steps again and again until it is small enough."""
     limit, share = max_mb * 1e6, 1.0

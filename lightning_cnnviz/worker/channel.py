@@ -11,7 +11,7 @@ import numpy as np
 
 SENDABLE = (
     *("lightning_cnnviz.functional", "lightning_cnnviz.report"),
-    *("numpy", "functools", "builtins", "collections", "pathlib"),
+    *("numpy", "functools", "builtins", "collections"),
 )
 """Packages whose functions and classes the receiver may import; the user's script is never among them."""
 _PREFIXES = tuple(f"{package}." for package in SENDABLE)

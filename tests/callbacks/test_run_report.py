@@ -82,6 +82,12 @@ def test_a_run_without_anything_to_show_is_told_in_one_warning(tmp_path):
     assert re.search(r"RunReport failed to write report\.html.*but none with data of the CNN Viz tab", words)
 
 
+def test_a_run_that_fails_before_its_first_step_says_only_why(tmp_path, recwarn):
+    with pytest.raises(ValueError, match="conv9"):
+        fit(tmp_path, [RunReport(), KernelGrid(layers="conv9")])
+    assert not [one for one in recwarn if "RunReport" in str(one.message)]
+
+
 def test_a_run_that_only_validates_or_tries_itself_writes_none(tmp_path):
     run = trainer(tmp_path, [KernelGrid(), RunReport()])
     run.validate(TinyNet(), loaders()[1], verbose=False)

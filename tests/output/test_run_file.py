@@ -6,6 +6,7 @@ import threading
 import time
 import warnings
 from functools import partial
+from pathlib import Path
 
 import fsspec
 import numpy as np
@@ -34,7 +35,7 @@ class Filing(VisualCallback):
 
 
 def fails(folder, path):
-    path.write_text("half")
+    Path(path).write_text("half")
     raise OSError("no room")
 
 
@@ -52,7 +53,7 @@ def test_a_file_is_made_when_all_pictures_are_written(tmp_path, temporary):
 
     def make(folder, path):
         seen.append((folder, image_steps(tmp_path)["kernels/conv1"]))
-        path.write_text("all")
+        Path(path).write_text("all")
 
     fit(tmp_path, [Filing("all.txt", make), KernelGrid(every_n_train_steps=1)])
     assert seen == [(str(tmp_path / "run"), list(range(13)))]
