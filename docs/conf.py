@@ -28,6 +28,7 @@ extensions = [
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
     "reference",
+    "runs",
 ]
 root_doc = "index"
 source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb", ".rst": "restructuredtext"}
@@ -148,6 +149,7 @@ html_sidebars = {
     for page in (
         "index",
         "start",
+        "report",
         "add_a_visual",
         "systems",
         "inside_a_cnn",

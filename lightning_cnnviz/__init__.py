@@ -20,11 +20,13 @@ if TYPE_CHECKING:  # `as` marks a name as re-exported
     from lightning_cnnviz.callbacks import KernelGrid as KernelGrid
     from lightning_cnnviz.callbacks import LossAccuracy as LossAccuracy
     from lightning_cnnviz.callbacks import MaximallyActivatingPatches as MaximallyActivatingPatches
+    from lightning_cnnviz.callbacks import RunReport as RunReport
     from lightning_cnnviz.callbacks import Saliency as Saliency
     from lightning_cnnviz.callbacks import SampleHistory as SampleHistory
     from lightning_cnnviz.data.probe import Probe as Probe
     from lightning_cnnviz.functional.notebook import look as look
     from lightning_cnnviz.presets import cnnviz_callbacks as cnnviz_callbacks
+    from lightning_cnnviz.report.notebook import show as show
 
 __version__ = "0.1.0"
 
@@ -35,6 +37,7 @@ _HOMES = {
     "Probe": ".data.probe",
     "cnnviz_callbacks": ".presets",
     "look": ".functional.notebook",
+    "show": ".report.notebook",
 }
 __all__ = sorted(_HOMES)
 

@@ -16,6 +16,7 @@ from lightning_cnnviz.callbacks.gradient_flow import GradientFlow
 from lightning_cnnviz.callbacks.kernel_grid import KernelGrid
 from lightning_cnnviz.callbacks.loss_accuracy import LossAccuracy
 from lightning_cnnviz.callbacks.maximally_activating_patches import MaximallyActivatingPatches
+from lightning_cnnviz.callbacks.run_report import RunReport
 from lightning_cnnviz.callbacks.saliency import Saliency
 from lightning_cnnviz.callbacks.sample_history import SampleHistory
 from lightning_cnnviz.data.probe import Probe
@@ -51,7 +52,8 @@ def cnnviz_callbacks(preset: Literal["minimal", "standard", "full"] = "standard"
             architecture is always drawn once and in full, regardless of the interval and of `layers`.
             `scores="head"` names the layer that outputs the class scores; `inputs`, `targets`, `task`, `mean`, `std`
             and `bands` are as in `Probe`, for all callbacks. `max_overhead=0.05` and `max_event_mb=100` bound the
-            total cost of all callbacks, see `CostLimit`.
+            total cost of all callbacks, see `CostLimit`. `report=True` writes the run as one HTML file when training
+            ends, see `RunReport`.
 
     Returns:
         Callbacks for `Trainer(callbacks=...)`.
@@ -76,7 +78,8 @@ def cnnviz_callbacks(preset: Literal["minimal", "standard", "full"] = "standard"
     if FilterResponse in accepted:
         accepted[FilterResponse].discard("channel")  # here only an index is valid, not "mean" or "rgb"
     limits = {name: options.pop(name) for name in ("max_overhead", "max_event_mb") if name in options}
-    known = sorted(set().union(*accepted.values()) | {"max_overhead", "max_event_mb", "scores"})
+    report = options.pop("report", False)
+    known = sorted(set().union(*accepted.values()) | {"max_overhead", "max_event_mb", "report", "scores"})
     unknown = sorted(set(options).difference(known))
     if unknown:
         raise TypeError(
@@ -101,4 +104,5 @@ def cnnviz_callbacks(preset: Literal["minimal", "standard", "full"] = "standard"
         for counting in COUNTING & set(chosen):
             chosen[counting]["layers"] = options["scores"]
     callbacks: list[Callback] = [kind(**given) for kind, given in chosen.items()]
+    callbacks += [RunReport()] if report else []
     return [*callbacks, CostLimit(**{"max_overhead": None, **limits})] if limits else callbacks

@@ -26,10 +26,11 @@ from helpers.tiny import fit as fit_model
 from PIL import Image
 
 import lightning_cnnviz
-from lightning_cnnviz import CostLimit, Diagnosis
+from lightning_cnnviz import CostLimit, Diagnosis, KernelGrid, RunReport
 from lightning_cnnviz.callbacks.base import VisualCallback
 from lightning_cnnviz.functional.class_report import confusion_matrix_chart
 from lightning_cnnviz.functional.diagnosis.finding import Finding
+from lightning_cnnviz.report.write import write_report
 
 EXPORTED = [
     exported
@@ -223,7 +224,7 @@ class Copying(pl.Callback):
         self.copies = 0
 
     def copy_all(self, trainer, pl_module):
-        ours = [callback for callback in trainer.callbacks if type(callback) in (*EXPORTED, Diagnosis)]
+        ours = [callback for callback in trainer.callbacks if type(callback) in (*EXPORTED, Diagnosis, RunReport)]
         for callback in ours:
             pickle.loads(pickle.dumps(callback))
             copy.deepcopy(callback)
@@ -379,6 +380,8 @@ def test_7_two_processes_write_every_picture_once(tmp_path):
     run = run_script(script, tmp_path)
     assert run.returncode == 0, run.stderr[-3000:]
     assert len(list((tmp_path / "run").glob("events*"))) == 1
+    page = (tmp_path / "run" / "report.html").read_bytes()
+    assert page == write_report(tmp_path / "run", tmp_path / "afterwards.html").read_bytes()
     steps = image_steps(tmp_path)
     assert steps.pop("architecture/diagram") == [0]
     drawn = {tag.split("/")[0] for tag in steps}
@@ -472,7 +475,7 @@ def found_in(folder: Path) -> list[str]:
 def test_every_exported_callback_is_tested_here():
     exported = {getattr(lightning_cnnviz, name) for name in lightning_cnnviz.__all__}
     callbacks = {one for one in exported if isinstance(one, type) and issubclass(one, pl.Callback)}
-    assert callbacks == {*EXPORTED, Diagnosis, CostLimit}
+    assert callbacks == {*EXPORTED, Diagnosis, CostLimit, RunReport}
 
 
 @pytest.mark.parametrize("accumulated", [1, 4])
@@ -570,3 +573,53 @@ def test_10_what_the_class_of_a_model_keeps_is_untouched_by_a_diagnosis(tmp_path
         found.append((Reaching.passes, list(Reaching.sizes), fingerprint(run)))
     assert found_in(tmp_path / "with") == ["non_finite"]  # for which a copy of the model has run
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("accumulated", [1, 4])
+@pytest.mark.parametrize("fails", [False, True], ids=["written", "failing"])
+def test_1_and_2_a_report_leaves_training_untouched_and_warns_once(fails, accumulated, tmp_path, monkeypatch):
+    if fails:
+        monkeypatch.setattr("lightning_cnnviz.callbacks.run_report.write_file", failing_page)
+    options = {"accumulate_grad_batches": accumulated}
+    expected = fingerprint(fit_model(tmp_path / "bare", [KernelGrid()], **options))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        run = fit_model(tmp_path / "with", [KernelGrid(), RunReport()], **options)
+    assert fingerprint(run) == expected
+    ours = [str(warning.message) for warning in caught if "RunReport" in str(warning.message)]
+    assert len(ours) == fails
+    assert (tmp_path / "with" / "run" / "report.html").exists() is not fails
+
+
+def failing_page(*_, **__):
+    raise BrokenError("no page today")
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["written", "failing"])
+@pytest.mark.parametrize("end", [None, RuntimeError("crash"), KeyboardInterrupt()], ids=["end", "exception", "ctrl-c"])
+def test_2_to_4_of_a_report_nothing_stays_behind_and_the_end_of_the_run_is_its_own(end, fails, tmp_path, monkeypatch):
+    if fails:
+        monkeypatch.setattr("lightning_cnnviz.callbacks.run_report.write_file", failing_page)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    model, threads, handler = TinyNet(), set(threading.enumerate()), signal.getsignal(signal.SIGINT)
+    with contextlib.nullcontext() if end is None else pytest.raises((RuntimeError, SystemExit)) as raised:
+        fit_model(tmp_path, [RunReport(), KernelGrid(), Interrupt(end)], model=model)
+    signal.signal(signal.SIGINT, handler)
+    assert end is None or raised.type is (SystemExit if isinstance(end, KeyboardInterrupt) else RuntimeError)
+    assert hooks_of(model) == []
+    assert [thread for thread in threading.enumerate() if thread not in threads and "cnnviz" in thread.name] == []
+    assert list(temporary.iterdir()) == []
+    kept = {path.name for path in (tmp_path / "run").iterdir() if not path.name.startswith(("events", "hparams"))}
+    assert kept == (set() if fails else {"report.html"})
+    if not fails:
+        page = (tmp_path / "run" / "report.html").read_bytes()
+        assert page == write_report(tmp_path / "run", tmp_path / "afterwards.html").read_bytes()
+
+
+def test_3_a_report_can_be_copied_in_mid_run(tmp_path):
+    before, after = Copying(tmp_path), Copying(tmp_path)
+    fit_model(tmp_path, [before, RunReport(), KernelGrid(), after])
+    assert before.copies == after.copies == 24
+    assert (tmp_path / "run" / "report.html").exists()

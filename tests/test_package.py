@@ -119,8 +119,8 @@ def test_the_public_names_hold_the_documented_ones():
     documented = {
         "ActivationMaximization", "ActivationStats", "Architecture", "ClassReport", "CostLimit", "Diagnosis",
         "EmbeddingProjection", "FeatureMaps", "FilterResponse", "GradientFlow", "InputPartition", "KernelGrid",
-        "LossAccuracy", "MaximallyActivatingPatches", "Probe", "Saliency", "SampleHistory",
-        "cnnviz_callbacks", "look",
+        "LossAccuracy", "MaximallyActivatingPatches", "Probe", "RunReport", "Saliency", "SampleHistory",
+        "cnnviz_callbacks", "look", "show",
     }  # fmt: skip
     assert documented <= set(lightning_cnnviz.__all__)
     assert {"VisualCallback", "ListeningCallback", "ProbingCallback"} < set(lightning_cnnviz.callbacks.__all__)

@@ -21,6 +21,7 @@ from lightning_cnnviz import (
     LossAccuracy,
     MaximallyActivatingPatches,
     Probe,
+    RunReport,
     Saliency,
     SampleHistory,
     cnnviz_callbacks,
@@ -82,6 +83,14 @@ def test_options_go_to_every_callback_that_takes_them():
     drawn = [callback for callback in callbacks if type(callback) not in (Architecture, Diagnosis)]
     assert all(callback.schedule.every_n_epochs == 5 for callback in drawn)
     assert all(callback.on_error == "raise" for callback in callbacks)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_report_comes_where_it_is_asked_for(preset):
+    kinds = [type(callback) for callback in cnnviz_callbacks(preset)]
+    assert [type(callback) for callback in cnnviz_callbacks(preset, report=True)] == [*kinds, RunReport]
+    assert [type(callback) for callback in cnnviz_callbacks(preset, report=False)] == kinds
+    assert type(cnnviz_callbacks(preset, report=True, max_overhead=0.1)[-2]) is RunReport
 
 
 def test_a_channel_of_kernels_that_filter_responses_do_not_know_leaves_them_alone():

@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # `as` marks a name as re-exported
         MaximallyActivatingPatches as MaximallyActivatingPatches,
     )
     from lightning_cnnviz.callbacks.probing import ProbingCallback as ProbingCallback
+    from lightning_cnnviz.callbacks.run_report import RunReport as RunReport
     from lightning_cnnviz.callbacks.saliency import Saliency as Saliency
     from lightning_cnnviz.callbacks.sample_history import SampleHistory as SampleHistory
 

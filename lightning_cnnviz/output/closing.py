@@ -21,15 +21,25 @@ GRACE = 0.5
 """Seconds that are given, after Ctrl-C, to what is being drawn in this process and cannot be ended."""
 
 
-def finish(queues: Sequence[JobQueue], trainer: Trainer) -> bool:
-    """Waits until all jobs are done, each queue's after those of the one before it; returns False on Ctrl-C."""
+def finish(
+    queues: Sequence[JobQueue],
+    trainer: Trainer,
+    notice: str = "drawing the {left} pictures and layouts that wait; Ctrl-C leaves them out",
+) -> bool:
+    """Waits until all jobs are done, each queue's after those of the one before it; returns False on Ctrl-C.
+
+    Args:
+        queues: Those whose jobs are waited for.
+        trainer: The trainer.
+        notice: What is said if it takes longer; `{left}` is the number of jobs.
+    """
     try:
         end = time.monotonic() + NOTICE_AFTER
         if all(queue.close(max(0.0, end - time.monotonic())) for queue in queues):
             return True
         bar = trainer.progress_bar_callback is not None
         left = sum(queue.pending() for queue in queues)
-        rank_zero_info(f"lightning_cnnviz: drawing the {left} pictures and layouts that wait; Ctrl-C leaves them out")
+        rank_zero_info(f"lightning_cnnviz: {notice.format(left=left)}")
         with _ctrl_c(trainer), tqdm(desc="drawing", unit="picture", disable=not bar, leave=False) as shown:
             before = sum(queue.drawn for queue in queues)
             for queue in queues:

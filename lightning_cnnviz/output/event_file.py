@@ -124,13 +124,13 @@ class EventFile:
         files.makedirs(folder, exist_ok=True)
         files.pipe_file(f"{folder}/{file_name(name)}", data)
 
-    def flush(self) -> None:
+    def flush(self, now: bool = False) -> None:
         """Blocks until everything is in the file, so that it survives the process.
 
-        In a remote folder this is left to a later call if the last one was a short time ago.
+        In a remote folder this is left to a later call if the last one was a short time ago, unless `now`.
         """
         start = time.monotonic()
-        if self._is_remote and start < self._next_flush:
+        if self._is_remote and start < self._next_flush and not now:
             return
         self._file.flush()
         self._next_flush = start + max(MIN_REMOTE_INTERVAL, MAX_FLUSHING * (time.monotonic() - start))

@@ -3,6 +3,8 @@
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, TypeAlias, TypeVar, cast
 from weakref import WeakKeyDictionary
 
@@ -18,6 +20,7 @@ from lightning_cnnviz.output.closing import cancel, finish
 from lightning_cnnviz.output.costs import Account, Failure, Ledger
 from lightning_cnnviz.output.job_queue import JobQueue
 from lightning_cnnviz.output.owned import owned_bytes
+from lightning_cnnviz.output.run_file import MAX_SECONDS, RunFile, limited, put
 from lightning_cnnviz.output.sinks import Sink, sink_for
 from lightning_cnnviz.output.size_limit import SizeLimit
 from lightning_cnnviz.output.waiting import Job
@@ -53,6 +56,7 @@ class Writer:
         self.size_limit = SizeLimit()
         self._users = 0
         self._begun = False
+        self._files: list[RunFile] = []
         self._claims: dict[str, object] = {}
         self._owners: dict[str, Account] = {}
         self._logged_by: dict[str, Account] = {}
@@ -81,6 +85,11 @@ class Writer:
         """Whether anything is logged, even if only scalars: only on rank 0, and only with a logger."""
         return bool(self._sinks)
 
+    @property
+    def folder(self) -> str:
+        """The folder of the run's event file; empty on other ranks than 0, and where no logger has one."""
+        return next((sink.folder for sink in self._sinks if sink.folder), "")
+
     @classmethod
     def open(cls, trainer: Trainer) -> "Writer":
         """Returns the trainer's writer, which the first call creates; each `open` needs a `close`."""
@@ -99,7 +108,7 @@ class Writer:
         queues = (self._computing, self._drawing)  # in this order, since computations enqueue pictures
         try:
             self.ledger.end(logged_step(trainer))
-            if not (finished := finish(queues, trainer)):
+            if not (finished := finish(queues, trainer) and self._make_files(trainer)):
                 self._wanted = False
                 cancel(queues, self._worker)
         finally:
@@ -213,7 +222,41 @@ class Writer:
         """Sets the charts of TensorBoard's Custom Scalars tab: category → chart → [kind, tags]."""
         self._put(lambda sink: sink.chart_layout(layout), account, "the layout of the Custom Scalars tab", 0)
 
+    def file_at_end(self, file: RunFile) -> None:
+        """Has a file made of the run when all else is written; it goes into the folder and to the loggers."""
+        self._files.append(file)
+
+    def _make_files(self, trainer: Trainer) -> bool:
+        """Makes the files of the run; returns False on Ctrl-C."""
+        for file in self._files:
+            name, account = file.name, file.account
+            with account.guard(background=True, lost=name), TemporaryDirectory(prefix="cnnviz-") as empty:
+                for sink in self._sinks:
+                    sink.flush(now=True)
+                path, made = Path(empty, name), list[Path]()
+                work = partial(self._make_file, file, path, made)
+                self._drawing.put(Job(partial(_run_guarded, work, account, name), name))
+                if not finish((self._drawing,), trainer, f"writing {name}; Ctrl-C leaves it out"):
+                    rank_zero_info(f"lightning_cnnviz: {name} left out")
+                    return False
+                if made:
+                    size, place = path.stat().st_size, put(path, self.folder)
+                    rank_zero_info(f"lightning_cnnviz: the run as one file, {size / 1e6:.1f} MB: {place}")
+                    for sink in self._sinks:
+                        _run_guarded(partial(sink.file, path), account, f"{name} as an artifact")
+        return True
+
     # ---- on the queues' threads
+
+    def _make_file(self, file: RunFile, path: Path, made: list[Path]) -> None:
+        make = partial(file.make, self.folder, str(path))
+        with limited(MAX_SECONDS, self._give_up):
+            self._worker.run(make, wanted=self._is_wanted, spend=self._spend_by(file.account))
+        made.append(path)
+
+    def _give_up(self) -> None:
+        self._wanted = False
+        self._worker.kill()
 
     def _put(self, write: Callable[[Sink], int], account: Account, tag: str, step: int) -> None:
         if self._sinks:

@@ -78,9 +78,20 @@ def write_report(
     ]
     folder = opened[0][0]
     path = Path(output if output is not None else NAME if "://" in folder else Path(folder, NAME))
-    with _whole_file(path) as file:
+    with whole_file(path) as file:
         _write_page(file, runs, selection.words, max_mb)
     return path
+
+
+def write_file(run: str, path: str, **options: Any) -> None:
+    """Writes the file as `write_report` does, with arguments and results that can be sent to another process.
+
+    Args:
+        run: The folder of the run.
+        path: Of the file.
+        **options: Those of `write_report`.
+    """
+    write_report(run, path, **options)
 
 
 def _write_page(file: BinaryIO, runs: Sequence[_Run], words: str, max_mb: float) -> None:
@@ -115,8 +126,8 @@ def _write_page(file: BinaryIO, runs: Sequence[_Run], words: str, max_mb: float)
             what = "that is never left out" if room <= 0 else "with the first and the last step alone"
             least = (size - pictures if room <= 0 else size) / 1e6
             raise ReportError(
-                f"expected a page of at most {max_mb:g} MB, got {least:.1f} MB {what}; give a larger --max-mb, or "
-                "fewer --layers or --steps"
+                f"expected a page of at most {max_mb:g} MB, got {least:.1f} MB {what}; allow more megabytes, or "
+                "choose fewer layers or steps"
             )
         share *= AIM * room / pictures
 
@@ -145,7 +156,7 @@ def _thinned_words(before: Mapping[str, Series], after: Mapping[str, Series], ma
 
 
 @contextmanager
-def _whole_file(path: Path) -> Iterator[BinaryIO]:
+def whole_file(path: Path) -> Iterator[BinaryIO]:
     """Opens a file beside a path that takes its place once it is written; if it cannot be, nothing is left of it."""
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "it is a folder", str(path))

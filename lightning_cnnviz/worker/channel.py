@@ -9,7 +9,10 @@ from typing import IO, Any
 
 import numpy as np
 
-SENDABLE = ("lightning_cnnviz.functional", "numpy", "functools", "builtins", "collections")
+SENDABLE = (
+    *("lightning_cnnviz.functional", "lightning_cnnviz.report"),
+    *("numpy", "functools", "builtins", "collections"),
+)
 """Packages whose functions and classes the receiver may import; the user's script is never among them."""
 _PREFIXES = tuple(f"{package}." for package in SENDABLE)
 

@@ -13,6 +13,7 @@ from helpers.tiny import fit, image_steps
 from lightning_cnnviz import KernelGrid
 from lightning_cnnviz.callbacks import VisualCallback
 from lightning_cnnviz.output import closing
+from lightning_cnnviz.output.run_file import RunFile
 from lightning_cnnviz.worker.client import Worker
 
 BIG = np.random.default_rng(0).random((4000, 4000))
@@ -67,7 +68,7 @@ def pressed(monkeypatch):
 
     def said(words):
         say(words)
-        if "Ctrl-C leaves them out" in words:
+        if "Ctrl-C leaves" in words:
             threading.Timer(0.5, press).start()
 
     monkeypatch.setattr(closing, "rank_zero_info", said)
@@ -90,6 +91,27 @@ def test_ctrl_c_ends_the_last_drawing_and_leaves_nothing_at_work(kind, pressed, 
     assert time.monotonic() - times[0] < BACK
     assert nothing_is_left(processes[0])
     assert "pictures and layouts left out" in told()
+    assert not [warning for warning in recwarn if "failed to" in str(warning.message)]
+
+
+class Filing(KernelGrid):
+    """Has a file of the run made that takes as long."""
+
+    def on_train_start(self, trainer, pl_module):
+        super().on_train_start(trainer, pl_module)
+        self.writer.file_at_end(RunFile("all.txt", partial(np.linalg.svd, BIG), self.account))
+
+
+@pressable
+def test_ctrl_c_leaves_out_a_file_of_the_run_but_no_picture(pressed, tmp_path, told, recwarn):
+    times, processes = pressed
+    with pytest.raises(SystemExit):
+        fit(tmp_path, [Filing()], max_epochs=1)
+    assert time.monotonic() - times[0] < BACK
+    assert nothing_is_left(processes[0])
+    assert "writing all.txt; Ctrl-C leaves it out" in told()
+    assert "all.txt left out" in told()
+    assert image_steps(tmp_path) == {"kernels/conv1": [6], "kernels/conv2": [6]}
     assert not [warning for warning in recwarn if "failed to" in str(warning.message)]
 
 

@@ -8,7 +8,8 @@ from helpers.tiny import TinyNet, events, fit, image_steps, scalars
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from tensorboard.compat.tensorflow_stub.io import gfile
 
-from lightning_cnnviz import EmbeddingProjection, KernelGrid, LossAccuracy
+from lightning_cnnviz import EmbeddingProjection, KernelGrid, LossAccuracy, RunReport
+from lightning_cnnviz.report.write import write_report
 
 REMOTE = "memory://cnnviz_remote"
 
@@ -71,6 +72,17 @@ def test_of_files_beside_it_too(remote, tmp_path):
         "00000006.png",
         "00000012.png",
     ]
+
+
+def test_the_report_has_all_of_it_though_flushes_are_seldom(remote, tmp_path, monkeypatch):
+    def in_this_process(*arguments, **options):  # the helper has a memory of its own
+        write_report(*arguments, **options)
+
+    monkeypatch.setattr("lightning_cnnviz.callbacks.run_report.write_file", in_this_process)
+    fit(tmp_path, [RunReport(), KernelGrid(every_n_train_steps=1)], logger=board())
+    found = remote.cat(f"{REMOTE}/run/report.html")
+    assert found == write_report(f"{REMOTE}/run", tmp_path / "afterwards.html").read_bytes()
+    assert b'"last step", "12"' in found
 
 
 def test_a_remote_folder_that_goes_away_costs_one_line_and_not_the_run(remote, tmp_path, monkeypatch):

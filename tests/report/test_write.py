@@ -97,7 +97,8 @@ def test_what_cannot_be_made_so_small_replaces_nothing(tmp_path):
         (0.4, r"0\.\d MB with the first and the last step alone"),
         (0.1, r"0\.\d MB that is never left out"),
     ):
-        with pytest.raises(ReportError, match=f"expected a page of at most {limit} MB, got {words}; give a larger"):
+        message = f"expected a page of at most {limit} MB, got {words}; allow more megabytes"
+        with pytest.raises(ReportError, match=message):
             write_report(tmp_path / "run", path, max_mb=limit)
     assert path.read_text() == "before"
     assert sorted(os.listdir(tmp_path)) == ["page.html", "run"]

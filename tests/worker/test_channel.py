@@ -16,6 +16,8 @@ import torch
 
 from lightning_cnnviz.functional.drawing.encode import Encoded
 from lightning_cnnviz.functional.drawing.image import to_array
+from lightning_cnnviz.report.folders import ReportError
+from lightning_cnnviz.report.write import write_file
 from lightning_cnnviz.worker.channel import MessageChannel, UnsendableError
 
 
@@ -102,6 +104,14 @@ def test_tensors_with_a_history_views_and_parameters_arrive_too():
     for tensor in (parameter, parameter * 2, parameter.T[1:], parameter.detach()[::2]):
         np.testing.assert_array_equal(sent(tensor), tensor.detach().numpy())
     assert parameter.requires_grad
+
+
+def test_a_page_can_be_ordered_and_what_is_wrong_with_it_is_told():
+    call = sent(partial(write_file, "nowhere", "page.html", layers=["conv1"]))
+    assert call.func is write_file
+    assert call.args == ("nowhere", "page.html")
+    assert str(sent(ReportError("no such run"))) == "no such run"
+    assert sent(OSError(28, "No space left", "page.html")).filename == "page.html"
 
 
 def test_functions_of_ours_and_of_numpy_arrive_with_their_arguments():

@@ -3,6 +3,7 @@
 import re
 from collections import deque
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 from lightning_cnnviz.functional.activations.histogram import Histogram
@@ -60,16 +61,24 @@ class Sink:
     def close(self) -> None:
         """Logs what was put off, as the last callback ends. Called on the training thread."""
 
+    @property
+    def folder(self) -> str:
+        """The folder of the run's event file; empty where there is none."""
+        return ""
+
     def invitation(self) -> str:
         """Returns a line that says where the run is seen in the tab, or nothing where it is not."""
         return ""
+
+    def file(self, path: Path) -> None:
+        """Keeps a file as an artifact of the run, where the logger has such. Called on the training thread."""
 
     def losses(self) -> list[tuple[str, int, Exception]]:
         """Returns tag, step and error of each record that could not be written since the last call."""
         return []
 
-    def flush(self) -> None:
-        """Makes sure that everything logged so far survives the process."""
+    def flush(self, now: bool = False) -> None:
+        """Makes sure that everything logged so far survives the process; a slow logger may put it off unless `now`."""
 
 
 def safe_path(tag: str) -> str:

@@ -50,3 +50,7 @@ class MLflowSink(Sink):
         logger = self.logger
         logger.experiment.log_text(logger.run_id, text, f"cnnviz/{safe_path(tag)}.md")
         return len(text.encode())
+
+    def file(self, path: Path) -> None:
+        """Logs a file as an artifact in `cnnviz`."""
+        self.logger.experiment.log_artifact(self.logger.run_id, str(path), "cnnviz")

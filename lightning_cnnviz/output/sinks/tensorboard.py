@@ -83,9 +83,14 @@ class TensorBoardSink(Sink):
         self._begins_anew = step == 0
         self._file.begin(step)
 
-    def flush(self) -> None:
+    def flush(self, now: bool = False) -> None:
         """Blocks until everything is in the file."""
-        self._file.flush()
+        self._file.flush(now)
+
+    @property
+    def folder(self) -> str:
+        """The folder of the event file."""
+        return self._file.folder
 
     def invitation(self) -> str:
         """Names the tab's address and the command that serves it."""

@@ -81,6 +81,16 @@ class WandbSink(Sink):
         self._later(tag, wandb.Histogram(np_histogram=(histogram.counts, histogram.edges())), step)
         return histogram.counts.nbytes
 
+    def file(self, path: Path) -> None:
+        """Logs a file as an artifact named after it and the run; another one of that name is its next version."""
+        import wandb
+
+        run = self.logger.experiment
+        if not run.disabled:
+            artifact = wandb.Artifact(f"{path.stem}-{run.id}", type=path.stem)
+            artifact.add_file(str(path))
+            run.log_artifact(artifact)
+
     def close(self) -> None:
         """Logs what still waits for a row."""
         self._log(most_behind=0)

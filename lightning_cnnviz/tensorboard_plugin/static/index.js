@@ -76,6 +76,7 @@ export class App {
 			for (const { run } of this.views) run.refresh().then(this.updateSteps, () => {}); // the next poll tells of an error
 		}
 		if (changes.linked) {
+			this.clock.rate = this.state.values.rate ?? this.clock.rate;
 			this.clock.following = changes.step === undefined;
 			this.clock.seek(changes.step ?? Infinity);
 		}

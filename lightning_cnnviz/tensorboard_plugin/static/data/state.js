@@ -1,6 +1,7 @@
 // What the user chose. It is kept in TensorBoard's address, in its own form `p.<plugin>.<name>`: it survives a reload,
 // and the address is a link to what is seen.
 import { host } from "../draw/host.js";
+import { listenAddress, readAddress, writeAddress } from "./address.js";
 
 const PREFIX = "p.cnnviz.";
 const TEXT = [
@@ -27,8 +28,8 @@ export class State {
 		this.listeners = [];
 		this.read();
 		// A link that is pasted where TensorBoard is open changes the address only.
-		host.addEventListener("hashchange", () => {
-			if (!host.location.hash.includes(PREFIX)) return;
+		listenAddress(() => {
+			if (!readAddress().includes(PREFIX)) return;
 			this.read();
 			for (const listener of this.listeners) listener({ run: this.values.run, step: this.values.step, linked: true });
 		});
@@ -36,7 +37,7 @@ export class State {
 
 	read() {
 		this.values = { classes: [], followed: [] };
-		const fields = new URLSearchParams(host.location.hash.slice(1).replaceAll("+", "%2B"));
+		const fields = new URLSearchParams(readAddress().replaceAll("+", "%2B"));
 		const text = (name) => fields.get(PREFIX + name) ?? "";
 		for (const name of TEXT) if (text(name)) this.values[name] = text(name);
 		for (const name of NUMBERS) if (/^\d+(\.\d+)?$/.test(text(name))) this.values[name] = Number(text(name));
@@ -59,14 +60,13 @@ export class State {
 	}
 
 	save() {
-		const others = host.location.hash
-			.slice(1)
+		const others = readAddress()
 			.split("&")
 			.filter((field) => field && !field.startsWith(PREFIX));
 		if (host !== window && others[0] !== "cnnviz") return; // another tab has the address now
 		const own = [...TEXT, ...NUMBERS, ...LISTS]
 			.filter((name) => String(this.values[name] ?? "") !== "")
 			.map((name) => `${PREFIX}${name}=${encodeURIComponent(String(this.values[name]))}`);
-		host.history.replaceState(host.history.state, "", `#${[...others, ...own].join("&")}`);
+		writeAddress([...others, ...own].join("&"));
 	}
 }
