@@ -156,7 +156,6 @@ class Saliency(ProbingCallback):
             "samples": pairs.samples,
             "classes": pairs.classes,
             "count": len(shown.inputs),
-            "known": self._tab_shows_samples(len(shown.inputs)),
             "predicted": None if predicted is None else predicted.tolist(),
         }
         for attribution in self._attributions:
@@ -169,7 +168,7 @@ class Saliency(ProbingCallback):
                     sheet = partial(saliency_sheet, shown.images, maps=maps, signed=attribution.signed)
                     yield f"{self.tag}/{where}", partial(sheet, title=title, note=note, **draw)
                     data = partial(saliency_tab_data, maps, attribution.method, layer, signed=attribution.signed)
-                    yield f"cnnviz/saliency/{where}", partial(data, **record)
+                    yield f"cnnviz/saliency/{where}", self.of_samples(partial(data, **record), shown)
 
     def _layers(self, explained: Explained) -> Sequence[str]:
         """The layers for Grad-CAM: the user's, or the one that is found when it is asked for first."""

@@ -129,6 +129,7 @@ class TappingCallback(ProbingCallback):
         colours = samples.colours if alike else Colours.of(heard.inputs)
         predicted = self.predicted(heard.scores, len(heard.inputs))
         batch: dict[str, Any] = {"images": colours.images(heard.inputs), "targets": tapped.targets}
+        batch["class_names"] = samples.class_names
         batch["predicted"] = None if predicted is None else predicted.tolist()
         certain = self._by_sample.union(convolutions(module))
         for name in layers:

@@ -161,6 +161,10 @@ class Probe:
         """Whether the samples are those of the rest of the run, rather than to be replaced by the first validation."""
         return self._settled or not self._expects_validation
 
+    def end(self) -> None:
+        """Takes the samples so far for those of the whole run, as it is over."""
+        self._expects_validation = False
+
     @property
     def is_complete(self) -> bool:
         """Whether no batch of the rest of the run is needed."""
