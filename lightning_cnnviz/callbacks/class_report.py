@@ -10,7 +10,7 @@ from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor
 from typing_extensions import override
 
-from lightning_cnnviz.callbacks.base import Guide, LayerPatterns, OnError
+from lightning_cnnviz.callbacks.base import NO_VALIDATION, Guide, LayerPatterns, Moment, OnError
 from lightning_cnnviz.callbacks.listening import ListeningCallback
 from lightning_cnnviz.data.batch import Key
 from lightning_cnnviz.data.colours import Colours, Normalization, check_bands
@@ -118,12 +118,14 @@ class ClassReport(ListeningCallback):
         self.normalization = Normalization.given(mean, std)
         self.bands = None if bands is None else check_bands(bands)
         self._tally: ClassTally | None = None
+        self._counted: Moment | None = None  # when a validation ended that was counted and not drawn
+        self._due = False  # whether the validation that runs is drawn at its end
         self._accuracies: dict[str, float] = {}
         self._counted: TabData | None = None
         self._warned = False
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_tally": None}
+        return {**super().__getstate__(), "_tally": None, "_counted": None}
 
     @override
     def choose_layers(self, module: LightningModule) -> Sequence[str]:
@@ -132,6 +134,7 @@ class ClassReport(ListeningCallback):
     @override
     def prepare(self, trainer: Trainer, module: LightningModule) -> None:
         self._warned = False
+        self._tally = self._counted = None
         self.listen(self.inputs, self.targets, self.task, settled=bool(self.selected))
         if not trainer.enable_validation:
             rank_zero_info("ClassReport: no validation data; nothing is reported")
@@ -148,13 +151,19 @@ class ClassReport(ListeningCallback):
         """Draws nothing; this callback draws at the end of a validation."""
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draws nothing; a validation that was foreseen to be the last has been reported."""
+        """Reports the last validation, unless it has been drawn; says so if there is none."""
+        self._ended = True
+        if self._tally is not None and self._counted is not None:
+            self.draw(trainer, pl_module, self._counted)
+        elif self.writer is not None and trainer.enable_validation and self._last_drawn_step is None:
+            rank_zero_info(f"ClassReport: {NO_VALIDATION}")
+        self._tally = None
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Starts counting if this validation is due."""
+        """Starts counting if this validation is due, or may be the last."""
         named = trainer.sanity_checking and self.class_names is not None
-        due = not trainer.sanity_checking and self.due_at_validation(trainer)
-        counting = self.writer is not None and (named or due)
+        self._due, self._counted = self.due_at_validation(trainer), None
+        counting = self.writer is not None and (named or self.hears_validation(trainer, self._due))
         self._tally = ClassTally(self.max_mistakes, NUM_SHOWN_SAMPLES) if counting else None
 
     def on_validation_batch_start(
@@ -185,6 +194,9 @@ class ClassReport(ListeningCallback):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draws if this validation is due."""
+        if self._tally is not None and not trainer.sanity_checking and not self._due:
+            self._counted = self.moment(trainer)  # drawn if this has been the last
+            return
         if self._tally is not None and not trainer.sanity_checking:
             self.draw(trainer, pl_module)
         self._tally = None
