@@ -21,6 +21,7 @@ from lightning_cnnviz.data.datasets import (
     find_normalization,
     first_loader,
 )
+from lightning_cnnviz.data.image_axes import ImageAxes
 from lightning_cnnviz.data.scores import Task, check_task
 from lightning_cnnviz.errors import ClassNames, class_names_list, whole_number
 from lightning_cnnviz.functional.class_report import (
@@ -232,6 +233,8 @@ class ClassReport(ListeningCallback):
         for kind, rows in (("mistakes", self._tally.mistakes), ("samples", self._tally.samples)):
             if rows is not None:  # on this rank
                 images, true, predicted, confidence = (part.cpu() for part in rows)
+                if ImageAxes.of(module).are_last(images) is None:
+                    continue
                 colours = self._colours(trainer, images)
                 note = " · ".join(filter(None, (scope + _sheet_note(kind, len(true), counts), colours.note)))
                 images = colours.images(images)

@@ -137,7 +137,7 @@ class FilterResponse(ProbingCallback):
         if samples is None:
             return
         try:  # where there was no sample before; a run that has begun goes on
-            self._select_fitting(module, samples.inputs)
+            self._select_fitting(module, samples.planes)
         except ConfigurationError as error:
             raise ValueError(str(error)) from error
         if not self.selected:
@@ -147,7 +147,7 @@ class FilterResponse(ProbingCallback):
             _, seen = self.activations(trainer, module, [name + INPUT for name in layers], 1)
             received = {name: seen.layers[name + INPUT] for name in layers if name + INPUT in seen.layers}
         else:
-            received = {name: _channel_mean(samples.inputs[:1], layer.in_channels) for name, layer in layers.items()}
+            received = {name: _channel_mean(samples.planes[:1], layer.in_channels) for name, layer in layers.items()}
         drawn: dict[str, tuple[Tensor, Tensor]] = {}
         for name, inputs in received.items():
             # If one layer fails, the others are still drawn. A parametrized weight is computed on access.
@@ -164,7 +164,7 @@ class FilterResponse(ProbingCallback):
             yield f"cnnviz/filter_response/{name}", partial(with_samples, maps, first.images, *first[1:3])
 
     def _images(self, samples: Samples, received: Tensor, layer: PlainConv) -> Mapping[str, Tensor]:
-        true, image = int(samples.targets[0]), samples.inputs[0]
+        true, image = int(samples.targets[0]), samples.planes[0]
         first = samples._replace(inputs=samples.inputs[:1]).images[0]
         images = {f"true: {samples.class_name(true)}" if true >= 0 else "image": first}
         filtered = received[0, self.channel : self.channel + 1]

@@ -14,6 +14,7 @@ from lightning_cnnviz.callbacks.base import MAX_LAYERS, NO_VALIDATION, Guide, La
 from lightning_cnnviz.callbacks.probing import ProbingCallback
 from lightning_cnnviz.data.batch import batch_size, split_batch
 from lightning_cnnviz.data.colours import Colours
+from lightning_cnnviz.data.image_axes import ImageAxes
 from lightning_cnnviz.data.probe import Probe
 from lightning_cnnviz.errors import whole_number
 from lightning_cnnviz.functional.tab.drawn import drawn_for_tab
@@ -265,6 +266,10 @@ class MaximallyActivatingPatches(ProbingCallback):
         assert self._tapped is not None
         (given, targets), self._tapped = self._tapped, None
         inputs = heard.inputs if self.probe.inputs is None else given
+        axes = ImageAxes.of(module)
+        if (last := axes.are_last(inputs)) is None:
+            return
+        inputs = axes.planes(inputs)
         staged, self._staged = {name: self._staged[name] for name in heard.layers}, {}
         if inputs.ndim != 4:
             return
@@ -272,28 +277,28 @@ class MaximallyActivatingPatches(ProbingCallback):
         if self._size is None:
             self._size = size
             samples = self.probe.samples
-            alike = samples is not None and samples.inputs.shape[1:2] == inputs.shape[1:2]
+            alike = samples is not None and samples.planes.shape[1:2] == inputs.shape[1:2]
             self._colours = samples.colours if samples is not None and alike else Colours.of(inputs)
         if size != self._size:
             self._left_out += len(inputs)
             return
         if not staged:
             return
-        self._find_fields(trainer, module, inputs, staged)
+        self._find_fields(trainer, module, inputs, staged, last)
         classes, images = self.certain_targets(batch, inputs, targets), BatchImages(inputs)
         for name, ranks in staged.items():
             assert self._rankings is not None
             self._rankings[name].commit(ranks, images, classes, self._fields[name], self._samples)
 
     def _find_fields(
-        self, trainer: Trainer, module: LightningModule, inputs: Tensor, staged: dict[str, Staged]
+        self, trainer: Trainer, module: LightningModule, inputs: Tensor, staged: dict[str, Staged], last: bool
     ) -> None:
         missing = [name for name in staged if name not in self._fields]
         if not missing:
             return
         try:
             with own_pass(trainer, module):
-                self._fields |= receptive_fields(module, inputs[:1], missing)
+                self._fields |= receptive_fields(module, inputs[:1], missing, channels_last=last)
         except ValueError as error:
             rank_zero_info(
                 f"{type(self).__name__}: whole samples are shown, since what a unit sees is not known: a copy of the "

@@ -121,7 +121,7 @@ class ProbingCallback(ListeningCallback):
         """Selects the layers and opens the writer."""
         self._names_checked = self.probe.class_names is None
         self._told_of_several_calls = False
-        self.probe.begin()
+        self.probe.begin(pl_module)
         super().on_fit_start(trainer, pl_module)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:

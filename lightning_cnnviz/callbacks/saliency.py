@@ -127,8 +127,9 @@ class Saliency(ProbingCallback):
         count = self.num_images
         shown = samples._replace(inputs=samples.inputs[:count], targets=samples.targets[:count])
         check_one_input(module)
-        inputs = trainer.precision_plugin.convert_input(shown.inputs.to(module.device))
-        with torch.inference_mode(False), evaluating(module) as copied, trainer.precision_plugin.forward_context():
+        inputs = trainer.precision_plugin.convert_input(shown.planes.to(module.device))
+        copies = evaluating(module, channels_last=shown.channels_last)
+        with torch.inference_mode(False), copies as copied, trainer.precision_plugin.forward_context():
             explained = Explained(copied, inputs, self.probe.scores)
             predicted = self.predicted(explained.scores.cpu(), len(inputs))
             pairs = class_pairs(shown.targets, predicted, explained.scores.shape[1])

@@ -56,7 +56,9 @@ class ReceptiveField(NamedTuple):
         return torch.stack([parts[0][0], parts[1][0], parts[0][1], parts[1][1]], dim=-1)
 
 
-def receptive_fields(model: nn.Module, inputs: Tensor, layers: Sequence[str]) -> dict[str, ReceptiveField]:
+def receptive_fields(
+    model: nn.Module, inputs: Tensor, layers: Sequence[str], *, channels_last: bool = False
+) -> dict[str, ReceptiveField]:
     """Finds the receptive fields of layers, from the windows of convolutions and poolings along the real paths.
 
     Where branches meet, the field is the smallest rectangle around those of both. A factor that is the same at every
@@ -67,6 +69,7 @@ def receptive_fields(model: nn.Module, inputs: Tensor, layers: Sequence[str]) ->
         model: Called as `model(inputs)`; left unchanged.
         inputs: At least one sample, shape (samples, channels, height, width), on the model's device.
         layers: Names as in `named_modules`.
+        channels_last: Whether the model is called with the channels in the last dimension instead.
 
     Returns:
         Layer name → field, of those that return maps of shape (samples, channels, height, width).
@@ -83,7 +86,10 @@ def receptive_fields(model: nn.Module, inputs: Tensor, layers: Sequence[str]) ->
     if inputs.ndim != 4:
         raise ValueError(f"expected images of shape (samples, channels, height, width), got {tuple(inputs.shape)}")
     traced: dict[str, tuple[Field | None, tuple[int, ...]]] = {}
-    with torch.inference_mode(False), evaluating(model) as copied:  # in which no writes are counted
+    with (
+        torch.inference_mode(False),
+        evaluating(model, channels_last=channels_last) as copied,
+    ):  # in which no writes are counted
         given = inputs[:1].clone()
         trace = FieldTrace(copied, given)
 
@@ -97,7 +103,7 @@ def receptive_fields(model: nn.Module, inputs: Tensor, layers: Sequence[str]) ->
             copied(given)
         for handle in handles:
             handle.remove()
-    return {name: _settled(model, inputs, name, *traced[name]) for name in layers if name in traced}
+    return {name: _settled(model, inputs, name, *traced[name], channels_last) for name in layers if name in traced}
 
 
 def unknown_field(maps: Sequence[int], inputs: Sequence[int]) -> ReceptiveField:
@@ -112,18 +118,21 @@ def unknown_field(maps: Sequence[int], inputs: Sequence[int]) -> ReceptiveField:
 
 
 def _settled(
-    model: nn.Module, inputs: Tensor, name: str, field: Field | None, shape: tuple[int, ...]
+    model: nn.Module, inputs: Tensor, name: str, field: Field | None, shape: tuple[int, ...], channels_last: bool
 ) -> ReceptiveField:
     if field is not None and field[2] is not None and field[3] is not None and field[1] is None:
         return ReceptiveField(field[2], field[3], "geometry")
     try:
-        found = _by_gradient(model, inputs, name, shape) if sum(shape[2:]) <= MAX_PLACES else None
+        few = sum(shape[2:]) <= MAX_PLACES
+        found = _by_gradient(model, inputs, name, shape, channels_last) if few else None
     except RuntimeError:  # no gradient, as in a quantized model
         found = None
     return found or unknown_field(shape[2:], inputs.shape[2:])
 
 
-def _by_gradient(model: nn.Module, inputs: Tensor, name: str, shape: tuple[int, ...]) -> ReceptiveField | None:
+def _by_gradient(
+    model: nn.Module, inputs: Tensor, name: str, shape: tuple[int, ...], channels_last: bool
+) -> ReceptiveField | None:
     """The field by gradients of the sum over each row and each column; None if the layer has none.
 
     Of random inputs within the range of the given ones: the black around a digit would leave rectifiers at rest.
@@ -143,7 +152,7 @@ def _by_gradient(model: nn.Module, inputs: Tensor, name: str, shape: tuple[int, 
         if tensor is not None:
             seen.append(tensor)
 
-    with torch.inference_mode(False), evaluating(model) as copied, torch.enable_grad():
+    with torch.inference_mode(False), evaluating(model, channels_last=channels_last) as copied, torch.enable_grad():
         add_hook(copied, name, keep)
         for start in range(0, len(lines), CHUNK):
             chunk = lines[start : start + CHUNK]
