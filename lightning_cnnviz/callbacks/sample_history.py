@@ -18,6 +18,7 @@ from lightning_cnnviz.callbacks.listening import ListeningCallback
 from lightning_cnnviz.data.batch import Key
 from lightning_cnnviz.data.colours import Colours, Normalization, check_bands
 from lightning_cnnviz.data.datasets import distinct_names, find_class_names, find_normalization, first_loader
+from lightning_cnnviz.data.image_axes import ImageAxes
 from lightning_cnnviz.data.sample_numbers import numbers_in_source
 from lightning_cnnviz.data.sampler_listener import SamplerListener
 from lightning_cnnviz.data.scores import Task, check_task
@@ -237,7 +238,8 @@ class SampleHistory(ListeningCallback):
     # ---- internals
 
     def _reset(self) -> None:
-        self._followers = {split: SampleFollower(split, self.max_shown) for split in ("train", "val")}
+        witnesses: list[Any] = []
+        self._followers = {split: SampleFollower(split, self.max_shown, witnesses) for split in ("train", "val")}
         self._warned = self._begun = False  # whether the epoch's pass has begun
         self._step = 0
 
@@ -326,6 +328,8 @@ class SampleHistory(ListeningCallback):
         loader = self._loader(split, trainer)
         found = find_normalization(None if loader is None else loader.dataset)
         stacked = torch.stack(list(images.values()))
+        if ImageAxes.of(trainer.lightning_module).are_last(stacked) is None:
+            return {}, ""
         colours = Colours.of(stacked, self.normalization or found, self.bands)
         return dict(zip(images, colours.images(stacked), strict=True)), colours.note
 
