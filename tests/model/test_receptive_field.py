@@ -156,6 +156,35 @@ def test_what_no_rule_knows_is_computed_by_gradients():
     assert columns.high.tolist() == [7, 7, 6, 5, 4, 3]
 
 
+class Gated(nn.Module):
+    """A unit is let through by what is far from it, which no gradient and no rule tells."""
+
+    def __init__(self, gate):
+        super().__init__()
+        self.conv, self.far, self.gate = nn.Conv2d(1, 2, 3, padding=1), nn.Conv2d(1, 2, 9, padding=4), gate
+
+    def forward(self, x):
+        return self.gate(self.conv(x), self.far(x))
+
+
+GATES = {
+    "where, known": (lambda x, far: torch.where(far > 0, x, 0 * x), "geometry", (9, 9)),
+    "a mask, known": (lambda x, far: x * (far > 0), "geometry", (9, 9)),
+    "shifted": (lambda x, far: torch.where(far.roll(1, 3) > 0, x, 0 * x), "unknown", (16, 16)),
+    "the largest of a row": (lambda x, far: x * (far == far.amax(3, keepdim=True)), "unknown", (16, 16)),
+    "written": (lambda x, far: x.masked_fill_(far.cumsum(3) > 0, 0.0), "unknown", (16, 16)),
+}
+
+
+@pytest.mark.parametrize("gate", GATES)
+def test_a_hard_choice_does_not_make_a_field_too_small(gate):
+    torch.manual_seed(0)
+    choose, source, size = GATES[gate]
+    net = nn.Sequential(Gated(choose), nn.Conv2d(2, 1, 1))
+    field = receptive_fields(net, torch.randn(1, 1, 16, 16), ["1"])["1"]
+    assert (field.source, field.patch_size) == (source, size)
+
+
 class Turned(nn.Module):
     def __init__(self):
         super().__init__()
