@@ -18,7 +18,8 @@ from lightning_cnnviz.data.image_axes import ImageAxes
 from lightning_cnnviz.data.probe import Probe
 from lightning_cnnviz.errors import whole_number
 from lightning_cnnviz.functional.tab.drawn import drawn_for_tab
-from lightning_cnnviz.functional.units.patch_ranking import BatchImages, PatchRanking, Staged
+from lightning_cnnviz.functional.units.patch_cutting import BatchImages
+from lightning_cnnviz.functional.units.patch_ranking import PatchRanking, Staged
 from lightning_cnnviz.functional.units.patch_sheet import patch_sheet
 from lightning_cnnviz.model.activation_tap import layers_within_reach
 from lightning_cnnviz.model.forward_tap import ForwardTap, Heard
