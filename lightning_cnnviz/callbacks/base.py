@@ -285,13 +285,7 @@ class VisualCallback(GuardedCallback):
         return self.account.guard(timed=True, flexible=flexible, report=True)
 
     def draw(self, trainer: Trainer, module: LightningModule, moment: Moment | None = None) -> None:
-        """Draws now, unless this step has been drawn already.
-
-        Args:
-            trainer: The trainer.
-            module: The model.
-            moment: When what is drawn was measured. Default: now.
-        """
+        """Draws now, or what was measured at a moment before, unless its step has been drawn already."""
         step = self.moment(trainer).step if moment is None else moment.step
         if self.writer is None or step == self._last_drawn_step:
             return
