@@ -8,7 +8,8 @@ from torch.utils.data import DataLoader
 
 from lightning_cnnviz import GradientFlow, cnnviz_callbacks
 from lightning_cnnviz.functional.model_summary.layer_table import architecture
-from lightning_cnnviz.functional.units.patch_ranking import BatchImages, PatchRanking
+from lightning_cnnviz.functional.units.patch_cutting import BatchImages
+from lightning_cnnviz.functional.units.patch_ranking import PatchRanking
 from lightning_cnnviz.model.activation_tap import LayerRun
 from lightning_cnnviz.model.field_axis import Axis
 from lightning_cnnviz.model.receptive_field import ReceptiveField

@@ -129,7 +129,7 @@ def test_the_public_names_hold_the_documented_ones():
 
 def test_every_visual_is_exported_by_the_package_and_by_its_callbacks():
     files = {path.stem for path in (ROOT / "lightning_cnnviz" / "callbacks").glob("*.py")}
-    visuals = files - {"__init__", "base", "guarded", "listening", "probing", "tapping"}
+    visuals = files - {"__init__", "base", "following", "guarded", "listening", "probing", "tapping"}
     classes = {"".join(map(str.capitalize, name.split("_"))) for name in visuals}
     assert classes <= set(lightning_cnnviz.__all__)
     assert classes <= set(lightning_cnnviz.callbacks.__all__)

@@ -32,7 +32,7 @@ BASES = {"VisualCallback": "base", "ListeningCallback": "listening", "ProbingCal
 """Base class for visuals of one's own → its module."""
 # Every visual has a module whose name gives the name of its class, so a new one needs no entry here. Imported lazily,
 # so that importing the package does not import PyTorch and Lightning.
-_OTHERS = ("base", "guarded", "listening", "probing", "tapping")
+_OTHERS = ("base", "following", "guarded", "listening", "probing", "tapping")
 _FILES = [found.name for found in iter_modules(__path__) if found.name not in _OTHERS]
 _HOMES = {**{"".join(map(str.capitalize, name.split("_"))): name for name in _FILES}, **BASES}
 __all__ = sorted(_HOMES)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from pytorch_lightning import LightningModule, Trainer
@@ -108,11 +109,12 @@ class ActivationMaximization(ProbingCallback):
         if self.writer is None or not self.writer.takes_pictures:
             return  # after the forward pass, which runs on every rank
         precision = trainer.precision_plugin
-        inputs = precision.convert_input(shown.inputs.to(module.device))
+        inputs = precision.convert_input(shown.planes.to(module.device))
         for name in seen.layers:
             with self.account.guard():  # if one layer fails, the others are still drawn
                 with precision.forward_context():
-                    found = maximize(module, name, inputs, units=self.max_units, ascent=self.ascent)
+                    options: dict[str, Any] = {"ascent": self.ascent, "channels_last": shown.channels_last}
+                    found = maximize(module, name, inputs, units=self.max_units, **options)
                 names = shown.class_names if _are_class_scores(name, seen, shown) else None
                 draw = partial(excitation_grid, found, names, title=self.title(name, trainer))
                 yield f"{self.tag}/{name}", draw

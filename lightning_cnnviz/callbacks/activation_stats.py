@@ -10,7 +10,15 @@ from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor
 from typing_extensions import override
 
-from lightning_cnnviz.callbacks.base import MAX_LAYERS, Guide, LayerPatterns, OnError, VisualCallback
+from lightning_cnnviz.callbacks.base import (
+    MAX_LAYERS,
+    NO_VALIDATION,
+    Guide,
+    LayerPatterns,
+    Moment,
+    OnError,
+    VisualCallback,
+)
 from lightning_cnnviz.data.batch import batch_size
 from lightning_cnnviz.errors import whole_number
 from lightning_cnnviz.functional.activations.activation_stats import (
@@ -99,7 +107,8 @@ class ActivationStats(VisualCallback):
         self._split = "validation"
         self._tap: ActivationTap | None = None
         self._window: ActivationWindow | None = None
-        self._ended_at: int | None = None  # step at which the last batch in the window ended
+        self._open_for: float = 0  # batches that the tap is open for, of the training
+        self._ended_at: Moment | None = None  # when the last batch in the window ended
         self._latest: dict[str, ActivationStatistics] = {}
         self._samples = 0  # of which these are
         self._embedding: Tensor | None = None
@@ -150,7 +159,7 @@ class ActivationStats(VisualCallback):
     ) -> None:
         """Begins to hear the batch, until the window is full, if a picture is due at the end of this validation."""
         if self._hears("validation", trainer) and dataloader_idx == 0:
-            if batch_idx == 0 and self.due_after_validation(trainer):
+            if batch_idx == 0 and self.hears_validation(trainer, self.due_after_validation(trainer)):
                 self._open(pl_module, batch, trainer.num_val_batches[0])
             self._begin(batch)
 
@@ -175,9 +184,11 @@ class ActivationStats(VisualCallback):
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Begins to hear the batch if it is one of the last before a picture."""
         if self._hears("training", trainer):
-            if self._tap is None:
-                left = self._batches_left(trainer, batch_idx)
-                if left <= math.ceil(self.num_samples / batch_size(batch)):
+            if not self._open_for:
+                self._close()
+                wanted = math.ceil(self.num_samples / batch_size(batch))
+                left = self._batches_left(trainer, batch_idx, wanted)
+                if left <= wanted:
                     self._open(pl_module, batch, left)
             self._begin(batch)
 
@@ -197,35 +208,33 @@ class ActivationStats(VisualCallback):
         """Ends hearing the batch, and draws if due."""
         if self._hears("training", trainer):
             self._finish(trainer)
+            self._open_for = max(self._open_for - 1, 0)
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draws the last state, and says why nothing was drawn."""
-        super().on_train_end(trainer, pl_module)
+        """Draws the last state that was heard, and says why nothing was drawn."""
+        self._ended = True
+        if logged_step(trainer):
+            self.draw(trainer, pl_module, None if self._window is None else self._ended_at)
         if self._hears(self._split, trainer) and self.selected and self._ended_at is None:
-            why = (
-                "no validation ended with a due epoch or was foreseen to be the last"
-                if self._split == "validation"
-                else "an epoch's end is not foreseen"
-            )
-            rank_zero_info(
-                f"ActivationStats: {why}, so nothing is drawn; ActivationStats(every_n_train_steps=...) does"
-            )
+            foreseen = "an epoch's end is not foreseen, so nothing is drawn; every_n_train_steps=... does"
+            rank_zero_info(f"ActivationStats: {NO_VALIDATION if self._split == 'validation' else foreseen}")
 
     # ---- what is drawn
 
     @override
     def drawings(self, trainer: Trainer, module: LightningModule) -> Iterable[Drawing]:
-        window, self._window = self._window, None
+        window, step = self._window, self.moment(trainer).step
         self._latest, self._embedding = {}, None
         self._close()
-        if window is None or not window.samples or self._ended_at != logged_step(trainer):
-            return
+        if window is None or not window.samples or self._ended_at is None or self._ended_at.step != step:
+            return  # what a validation has given may be the last that is known
+        self._window = None
         self._latest, self._samples, self._embedding = window.statistics(), window.samples, window.embedding()
         self._tell(trainer)
         if not self._latest:
             return
-        self._history.add(logged_step(trainer), {name: row.std for name, row in self._latest.items()})
+        self._history.add(step, {name: row.std for name, row in self._latest.items()})
         self._names = [*self._latest, *(name for name in self._names if name not in self._latest)]
         draw = partial(activation_heat_map, self._names, self._history.steps, self._history.table(self._names))
         title = f"{self.title('activations', trainer)} · {window.samples:,} {self._split} samples"
@@ -273,6 +282,7 @@ class ActivationStats(VisualCallback):
             self._close()
             self._window = ActivationWindow(module, min(self.num_samples, batches * batch_size(batch)))
             self._tap = ActivationTap(module, self.selected, self._hear)
+            self._open_for = batches
 
     def _begin(self, batch: Any) -> None:
         if self._tap is not None and self._window is not None and self._window.samples < self.num_samples:
@@ -295,15 +305,24 @@ class ActivationStats(VisualCallback):
                 embedding = self._tap.end()
                 if window is not None:
                     window.end(embedding)
-                    self._window, self._ended_at = window, logged_step(trainer)
+                    self._window, self._ended_at = window, self.moment(trainer)
 
     def _close(self) -> None:
         if self._tap is not None:
             self._tap.close()
             self._tap = None
+        self._open_for = 0
 
-    def _batches_left(self, trainer: Trainer, batch_idx: int) -> float:
-        """Batches up to the next picture, this one included; infinite if that is not foreseen."""
+    def _batches_left(self, trainer: Trainer, batch_idx: int, wanted: int) -> float:
+        """Batches up to the next picture, this one included; infinite if that is not foreseen.
+
+        Also up to the end of the epoch, with which the training may end, if that is not within the next window.
+
+        Args:
+            trainer: The trainer.
+            batch_idx: Number of this batch in its epoch, from 0.
+            wanted: Batches of a window.
+        """
         done = logged_step(trainer) - (not trainer.lightning_module.automatic_optimization)
         last = trainer.current_epoch + 1 == trainer.max_epochs
         ends = last or self.schedule.epoch_due(trainer.current_epoch, self.stretch)
@@ -313,7 +332,9 @@ class ActivationStats(VisualCallback):
             steps.append(every - done % every)
         accumulated = trainer.accumulate_grad_batches
         batches = [step * accumulated - batch_idx % accumulated for step in steps]
-        return min([*batches, trainer.num_training_batches - batch_idx if ends else math.inf])
+        epoch = trainer.num_training_batches - batch_idx
+        ends = ends or (self.stretch == 1 and min([*batches, math.inf]) - epoch >= wanted)
+        return min([*batches, epoch if ends else math.inf])
 
     def _tell(self, trainer: Trainer) -> None:
         """Tells of layers that did not run, and of values that are not finite, once of each."""
@@ -322,7 +343,7 @@ class ActivationStats(VisualCallback):
         self._reported |= {*missing, *broken}
         if broken:
             values = ", ".join(f"{name} ({self._latest[name].non_finite:,})" for name in broken)
-            rank_zero_warn(f"ActivationStats: NaN or infinite values up to step {logged_step(trainer)}: {values}")
+            rank_zero_warn(f"ActivationStats: NaN or infinite values up to step {self.moment(trainer).step}: {values}")
         message = f"{', '.join(missing)} did not run or returned no tensor of floating-point values"
         if missing and (self.layers is not None or not self._latest):
             with self.account.guard():

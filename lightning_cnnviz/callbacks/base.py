@@ -22,6 +22,9 @@ from lightning_cnnviz.schedule import Schedule
 OnError: TypeAlias = Literal["warn", "raise"]
 Weights: TypeAlias = Literal["training", "averaged"]
 LayerPatterns: TypeAlias = str | Sequence[str] | None
+NO_VALIDATION = (
+    "no validation was heard before the training ended, so nothing is drawn; validate earlier, or draw more often"
+)
 MAX_LAYERS = 24
 """Layers that are drawn by default of a deep network."""
 
@@ -38,6 +41,18 @@ class Guide(NamedTuple):
     tab: str
     tags: str
     meaning: str
+
+
+class Moment(NamedTuple):
+    """When something was measured.
+
+    Attributes:
+        step: The step under which the run logs.
+        epoch: Number of the epoch, from 1.
+    """
+
+    step: int
+    epoch: int
 
 
 class VisualCallback(GuardedCallback):
@@ -115,6 +130,7 @@ class VisualCallback(GuardedCallback):
         self._last_step = 0
         self._ended = False  # whether the last epoch is over, which `trainer.current_epoch` then counts
         self._last_drawn_step: int | None = None
+        self._moment: Moment | None = None  # of what is drawn, where it was measured before
 
     @cached_property  # Lightning asks for it at each of the fifty hooks that it calls in a step
     def state_key(self) -> str:
@@ -192,11 +208,15 @@ class VisualCallback(GuardedCallback):
         Where the module validates with an average of its weights, the title says which weights the picture shows: by
         default those of this callback.
         """
-        step = logged_step(trainer)
-        when = f"epoch {self.epoch(trainer)} · step {step}" if step else "step 0, before training"
+        step, epoch = self.moment(trainer)
+        when = f"epoch {epoch} · step {step}" if step else "step 0, before training"
         return f"{name} · {when}" + (
             f" · {weights or self.weights} weights" if self.other_weights_validate(trainer) else ""
         )
+
+    def moment(self, trainer: Trainer) -> Moment:
+        """Returns the moment of what is drawn: now, unless it was measured before."""
+        return self._moment or Moment(logged_step(trainer), self.epoch(trainer))
 
     def epoch(self, trainer: Trainer) -> int:
         """Returns the number of the epoch that runs or has just ended, from 1."""
@@ -223,6 +243,17 @@ class VisualCallback(GuardedCallback):
         by_step = self.schedule.step_due(self._last_step, logged_step(trainer), self.stretch)
         by_epoch = self.schedule.epoch_due(trainer.current_epoch, self.stretch)
         return by_step or by_epoch or self.ends_after_validation(trainer)
+
+    def hears_validation(self, trainer: Trainer, due: bool) -> bool:
+        """Whether a callback that collects what it shows in validations does so in the one that begins.
+
+        It does so in each, since any may turn out to be the last, unless `CostLimit` has made the interval longer.
+
+        Args:
+            trainer: The trainer, in a hook of the validation.
+            due: Whether a picture is due at its end.
+        """
+        return not trainer.sanity_checking and (due or self.stretch == 1)
 
     def due_after_batch(self, trainer: Trainer, batch_idx: int) -> bool:
         """Whether a picture is due after the training batch that begins now, with no other one in between.
@@ -253,11 +284,12 @@ class VisualCallback(GuardedCallback):
         """
         return self.account.guard(timed=True, flexible=flexible, report=True)
 
-    def draw(self, trainer: Trainer, module: LightningModule) -> None:
-        """Draws now, unless this step has been drawn already."""
-        if self.writer is None or (step := logged_step(trainer)) == self._last_drawn_step:
+    def draw(self, trainer: Trainer, module: LightningModule, moment: Moment | None = None) -> None:
+        """Draws now, or what was measured at a moment before, unless its step has been drawn already."""
+        step = self.moment(trainer).step if moment is None else moment.step
+        if self.writer is None or step == self._last_drawn_step:
             return
-        self._last_step = self._last_drawn_step = step
+        self._last_step, self._last_drawn_step, self._moment = step, step, moment
         account, synchronous = self.account, self.on_error == "raise"
         with self.guard(flexible=True), isolated_rng():
             for drawing in self.drawings(trainer, module):
@@ -270,6 +302,7 @@ class VisualCallback(GuardedCallback):
             self.writer.histograms(self.histograms(), step, account)
             for data in self.tab_data():
                 self.writer.tab_data(data, step, account)
+        self._moment = None
         self.writer.scalars(self._cost(), step, account)
 
     def limit_bytes(self, most: int | None) -> None:
@@ -303,7 +336,7 @@ class VisualCallback(GuardedCallback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Prepares the callback for the first step, and draws the state before it."""
-        self._ended = False
+        self._ended, self._moment = False, None
         if self.writer is not None:
             self._last_step = logged_step(trainer)
             self._last_drawn_step = logged_step(trainer) or None  # a resumed run has drawn this step already

@@ -7,20 +7,15 @@ from typing import Any
 import numpy as np
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
-from torch import Tensor
 from typing_extensions import override
 
-from lightning_cnnviz.callbacks.base import Guide, LayerPatterns, OnError
+from lightning_cnnviz.callbacks.base import NO_VALIDATION, Guide, LayerPatterns, Moment, OnError
 from lightning_cnnviz.callbacks.listening import ListeningCallback
 from lightning_cnnviz.data.batch import Key
-from lightning_cnnviz.data.colours import Colours, Normalization, check_bands
-from lightning_cnnviz.data.datasets import (
-    check_class_names,
-    distinct_names,
-    find_class_names,
-    find_normalization,
-    first_loader,
-)
+from lightning_cnnviz.data.colours import Normalization, check_bands
+from lightning_cnnviz.data.datasets import check_class_names, first_loader
+from lightning_cnnviz.data.image_axes import ImageAxes
+from lightning_cnnviz.data.presentation import Presentation
 from lightning_cnnviz.data.scores import Task, check_task
 from lightning_cnnviz.errors import ClassNames, class_names_list, whole_number
 from lightning_cnnviz.functional.class_report import (
@@ -118,12 +113,14 @@ class ClassReport(ListeningCallback):
         self.normalization = Normalization.given(mean, std)
         self.bands = None if bands is None else check_bands(bands)
         self._tally: ClassTally | None = None
+        self._validated: Moment | None = None  # when a validation ended that was counted and not drawn
+        self._due = False  # whether the validation that runs is drawn at its end
         self._accuracies: dict[str, float] = {}
         self._counted: TabData | None = None
         self._warned = False
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_tally": None}
+        return {**super().__getstate__(), "_tally": None, "_validated": None}
 
     @override
     def choose_layers(self, module: LightningModule) -> Sequence[str]:
@@ -132,6 +129,7 @@ class ClassReport(ListeningCallback):
     @override
     def prepare(self, trainer: Trainer, module: LightningModule) -> None:
         self._warned = False
+        self._tally = self._validated = None
         self.listen(self.inputs, self.targets, self.task, settled=bool(self.selected))
         if not trainer.enable_validation:
             rank_zero_info("ClassReport: no validation data; nothing is reported")
@@ -148,13 +146,19 @@ class ClassReport(ListeningCallback):
         """Draws nothing; this callback draws at the end of a validation."""
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draws nothing; a validation that was foreseen to be the last has been reported."""
+        """Reports the last validation, unless it has been drawn; says so if there is none."""
+        self._ended = True
+        if self._tally is not None and self._validated is not None:
+            self.draw(trainer, pl_module, self._validated)
+        elif self.writer is not None and trainer.enable_validation and self._last_drawn_step is None:
+            rank_zero_info(f"ClassReport: {NO_VALIDATION}")
+        self._tally = None
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Starts counting if this validation is due."""
+        """Starts counting if this validation is due, or may be the last."""
         named = trainer.sanity_checking and self.class_names is not None
-        due = not trainer.sanity_checking and self.due_at_validation(trainer)
-        counting = self.writer is not None and (named or due)
+        self._due, self._validated = self.due_at_validation(trainer), None
+        counting = self.writer is not None and (named or self.hears_validation(trainer, self._due))
         self._tally = ClassTally(self.max_mistakes, NUM_SHOWN_SAMPLES) if counting else None
 
     def on_validation_batch_start(
@@ -185,6 +189,9 @@ class ClassReport(ListeningCallback):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draws if this validation is due."""
+        if self._tally is not None and not trainer.sanity_checking and not self._due:
+            self._validated = self.moment(trainer)  # drawn if this has been the last
+            return
         if self._tally is not None and not trainer.sanity_checking:
             self.draw(trainer, pl_module)
         self._tally = None
@@ -220,7 +227,10 @@ class ClassReport(ListeningCallback):
         for kind, rows in (("mistakes", self._tally.mistakes), ("samples", self._tally.samples)):
             if rows is not None:  # on this rank
                 images, true, predicted, confidence = (part.cpu() for part in rows)
-                colours = self._colours(trainer, images)
+                if ImageAxes.of(module).are_last(images) is None:
+                    continue
+                shown = Presentation(None, self.normalization, self.bands)
+                colours = shown.colours(images, first_loader(trainer.val_dataloaders))
                 note = " · ".join(filter(None, (scope + _sheet_note(kind, len(true), counts), colours.note)))
                 images = colours.images(images)
                 draw = partial(prediction_sheet, images, true, predicted, confidence, names, note=note)
@@ -234,21 +244,13 @@ class ClassReport(ListeningCallback):
     def tab_data(self) -> Iterable[TabData]:
         return [] if self._counted is None else [self._counted]
 
-    def _colours(self, trainer: Trainer, images: Tensor) -> Colours:
-        loader = first_loader(trainer.val_dataloaders)
-        found = find_normalization(None if loader is None else loader.dataset)
-        return Colours.of(images, self.normalization or found, self.bands)
-
     def _names(self, trainer: Trainer, module: LightningModule, classes: int) -> list[str]:
         names = self.class_names
         if names is not None and len(names) != classes:
             with self.account.guard():
                 raise ValueError(f"expected {classes} class_names, got {len(names)}; class indices are shown instead")
-        if names is None:
-            loader = first_loader(trainer.val_dataloaders)
-            dataset = None if loader is None else loader.dataset
-            names = find_class_names(dataset, getattr(trainer, "datamodule", None), module)
-        return distinct_names(names, classes)
+        owners = getattr(trainer, "datamodule", None), module
+        return Presentation(names).names(classes, first_loader(trainer.val_dataloaders), *owners)
 
 
 def _sheet_note(kind: str, number: int, counts: Counts) -> str:

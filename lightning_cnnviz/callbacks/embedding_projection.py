@@ -122,6 +122,7 @@ class EmbeddingProjection(ProbingCallback):
         self._layouts = LayoutHistory(self.history)
         self._classes: tuple[npt.NDArray[np.intp], list[str]] = np.array([], dtype=np.intp), []
         self._shown_version: int | None = None  # of the probe's samples that the layouts show
+        self._unsent: list[Drawing] = []  # the last layouts for the tab, as long as it has not these samples
 
     @override
     def state_names(self) -> Mapping[str, Any]:
@@ -143,7 +144,7 @@ class EmbeddingProjection(ProbingCallback):
     @override
     def prepare(self, trainer: Trainer, module: LightningModule) -> None:
         self._layouts.forget_after(logged_step(trainer))
-        self._shown_version = None
+        self._shown_version, self._unsent = None, []
         if self.writer is not None:
             self.writer.claim("samples", self.probe)  # before callbacks that show fewer of them
         super().prepare(trainer, module)
@@ -169,16 +170,20 @@ class EmbeddingProjection(ProbingCallback):
         classes = np.full(len(shown.inputs), -1) if predicted is None else predicted.numpy()
         titles = {name: self.sample_title(name, trainer) for name in [*seen.layers, "overview"]}
         drawings = list(self._tab_samples())
-        shown_now = self._layouts, self._classes, self.probe.final
+        shown_now = self._layouts, self._classes, self._tab_shows_samples(len(shown.inputs))
         return partial(self._project, drawings, seen.layers, classes, logged_step(trainer), titles, *shown_now)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Logs the last layout and an animation of all."""
         super().on_train_end(trainer, pl_module)
-        if self.writer is not None and self.history:
+        if self.writer is not None:
             with self.guard():
-                synchronous = self.on_error == "raise"
-                self.writer.compute(self._film, logged_step(trainer), self.account, synchronous, key="film")
+                step, synchronous = logged_step(trainer), self.on_error == "raise"
+                if self._shown_version == self.probe.version and self._tab_shows_samples(len(self._classes[0])):
+                    rest = partial(self._rest, list(self._tab_samples()))
+                    self.writer.compute(rest, step, self.account, synchronous, key="rest")
+                if self.history:
+                    self.writer.compute(self._film, step, self.account, synchronous, key="film")
 
     # ---- on the thread for computations
 
@@ -191,10 +196,11 @@ class EmbeddingProjection(ProbingCallback):
         titles: Mapping[str, str],
         history: LayoutHistory,
         classes: tuple[npt.NDArray[np.intp], list[str]],
-        final: bool,
+        known: bool,
         run: Run,
     ) -> Results:
         latest: dict[tuple[str, Method], LayoutSnapshot] = {}
+        self._unsent = []
         for name in list(layers):
             with self.account.guard():  # if one layer fails, the others are still drawn
                 components = run(partial(principal_components, layers.pop(name), seed=self.seed))
@@ -208,8 +214,8 @@ class EmbeddingProjection(ProbingCallback):
                     draw = partial(projection_chart, layout, *classes, method=method, numbers=numbers)
                     drawings.append((f"{self.tag}/{name}/{method}", partial(draw, title=titles[name])))
                     record = partial(projection_tab_data, name, method, layout, predicted, numbers)
-                    if final:  # the tab has one set of samples for all steps
-                        drawings.append((f"cnnviz/projection/{name}/{method}", record))
+                    # The tab has one set of samples for all steps.
+                    (drawings if known else self._unsent).append((f"cnnviz/projection/{name}/{method}", record))
         if len(self.selected) * len(self.methods) > 1 and latest:
             layouts = {key: snapshot.layout for key, snapshot in latest.items()}
             measured = {key: snapshot.quality for key, snapshot in latest.items()}
@@ -220,6 +226,10 @@ class EmbeddingProjection(ProbingCallback):
             for (layer, method), snapshot in latest.items()
             for quantity, value in snapshot.quality.known().items()
         }
+
+    def _rest(self, samples: list[Drawing], run: Run) -> Results:
+        """The last layouts of a run that has ended before any validation, which would have given other samples."""
+        return [*samples, *self._unsent], {}
 
     def _film(self, run: Run) -> Results:
         drawings = []

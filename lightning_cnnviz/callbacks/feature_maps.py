@@ -121,7 +121,7 @@ class FeatureMaps(TappingCallback):
         draw: dict[str, Any] = {"images": shown.images, "captions": captions, "note": shown.colours.note}
         yield from self._tab_samples()
         classes = None if predicted is None else predicted.tolist()
-        samples: dict[str, Any] = {"known": self._tab_shows_samples(self.num_images), "predicted": classes}
+        samples: dict[str, Any] = {"predicted": classes}
         flat = {
             name: seen.layers[name] for name in self._linear if name in seen.layers and seen.layers[name].ndim == 2
         }
@@ -134,15 +134,11 @@ class FeatureMaps(TappingCallback):
             maps = shown_maps(maps, most, size)
             drawing = partial(feature_maps, maps, **draw, facts=facts, title=self.sample_title(name, trainer))
             yield f"{self.tag}/{name}", partial(drawing, max_channels=most)
-            yield (
-                f"cnnviz/feature_maps/{name}",
-                partial(map_tab_data, maps, name, max_channels=most, statistics=statistics, **samples),
-            )
+            record = partial(map_tab_data, maps, name, max_channels=most, statistics=statistics, **samples)
+            yield f"cnnviz/feature_maps/{name}", self.of_samples(record, shown)
         for name, activations in flat.items():
-            yield (
-                f"cnnviz/feature_maps/{name}",
-                partial(map_tab_data, activations, name, max_channels=MAX_UNITS, **samples),
-            )
+            record = partial(map_tab_data, activations, name, max_channels=MAX_UNITS, **samples)
+            yield f"cnnviz/feature_maps/{name}", self.of_samples(record, shown)
         yield from self.gradient_drawings(trainer, module, [*drawn, *flat])
         convolved = {name: seen.layers[name] for name in self._convolutions if name in seen.layers}
         if convolved:

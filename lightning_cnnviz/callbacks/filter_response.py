@@ -17,7 +17,7 @@ from lightning_cnnviz.errors import ConfigurationError, whole_number
 from lightning_cnnviz.functional.filter_response_grid import filter_response
 from lightning_cnnviz.functional.filtering import PlainConv, filter_responses
 from lightning_cnnviz.functional.kernels import check_channel
-from lightning_cnnviz.functional.tab.data import map_tab_data
+from lightning_cnnviz.functional.tab.data import map_tab_data, with_samples
 from lightning_cnnviz.model.evaluation import awaits_input, evaluating
 from lightning_cnnviz.model.hooks import INPUT
 from lightning_cnnviz.model.layers import convolutions, select_layers
@@ -137,7 +137,7 @@ class FilterResponse(ProbingCallback):
         if samples is None:
             return
         try:  # where there was no sample before; a run that has begun goes on
-            self._select_fitting(module, samples.inputs)
+            self._select_fitting(module, samples.planes)
         except ConfigurationError as error:
             raise ValueError(str(error)) from error
         if not self.selected:
@@ -147,7 +147,7 @@ class FilterResponse(ProbingCallback):
             _, seen = self.activations(trainer, module, [name + INPUT for name in layers], 1)
             received = {name: seen.layers[name + INPUT] for name in layers if name + INPUT in seen.layers}
         else:
-            received = {name: _channel_mean(samples.inputs[:1], layer.in_channels) for name, layer in layers.items()}
+            received = {name: _channel_mean(samples.planes[:1], layer.in_channels) for name, layer in layers.items()}
         drawn: dict[str, tuple[Tensor, Tensor]] = {}
         for name, inputs in received.items():
             # If one layer fails, the others are still drawn. A parametrized weight is computed on access.
@@ -155,15 +155,16 @@ class FilterResponse(ProbingCallback):
                 layer = cast(PlainConv, copied)
                 responses = filter_responses(layer, inputs, self.channel)[0, : self.max_kernels].cpu()
                 drawn[name] = layer.weight[:, self.channel].detach().cpu().clone(), responses
+        first = samples._replace(inputs=samples.inputs[:1], targets=samples.targets[:1])
         for name, pair in drawn.items():
             draw = partial(filter_response, *pair, self._images(samples, received[name], layers[name]))
             texts = {"title": self.sample_title(name, trainer), "note": self._note(layers[name])}
             yield f"{self.tag}/{name}", partial(draw, max_kernels=self.max_kernels, **texts)
             maps = partial(map_tab_data, pair[1][None], name, kind="filter_response", max_channels=self.max_kernels)
-            yield f"cnnviz/filter_response/{name}", maps
+            yield f"cnnviz/filter_response/{name}", partial(with_samples, maps, first.images, *first[1:3])
 
     def _images(self, samples: Samples, received: Tensor, layer: PlainConv) -> Mapping[str, Tensor]:
-        true, image = int(samples.targets[0]), samples.inputs[0]
+        true, image = int(samples.targets[0]), samples.planes[0]
         first = samples._replace(inputs=samples.inputs[:1]).images[0]
         images = {f"true: {samples.class_name(true)}" if true >= 0 else "image": first}
         filtered = received[0, self.channel : self.channel + 1]

@@ -134,7 +134,7 @@ class InputPartition(ProbingCallback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Selects the layers and opens the writer."""
-        self.train_probe.begin()
+        self.train_probe.begin(pl_module)
         super().on_fit_start(trainer, pl_module)
 
     @override

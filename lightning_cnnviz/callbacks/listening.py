@@ -8,6 +8,7 @@ from torch import Tensor
 
 from lightning_cnnviz.callbacks.base import VisualCallback
 from lightning_cnnviz.data.batch import Key
+from lightning_cnnviz.data.image_axes import ImageAxes
 from lightning_cnnviz.data.scores import Task
 from lightning_cnnviz.model.loss_evidence import LossEvidence, Verdict
 from lightning_cnnviz.model.score_listener import ScoredBatch, ScoreListener
@@ -92,5 +93,6 @@ class ListeningCallback(VisualCallback):
     def _end(self, trainer: Trainer) -> None:
         try:
             self._listener.stop()  # a failed batch may have left it capturing
+            ImageAxes.forget(trainer.lightning_module)
         finally:
             super()._end(trainer)

@@ -10,16 +10,17 @@ from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor, nn
 from typing_extensions import override
 
-from lightning_cnnviz.callbacks.base import MAX_LAYERS, Guide, LayerPatterns, OnError
+from lightning_cnnviz.callbacks.base import MAX_LAYERS, NO_VALIDATION, Guide, LayerPatterns, Moment, OnError
 from lightning_cnnviz.callbacks.probing import ProbingCallback
 from lightning_cnnviz.data.batch import batch_size, split_batch
 from lightning_cnnviz.data.colours import Colours
+from lightning_cnnviz.data.image_axes import ImageAxes
 from lightning_cnnviz.data.probe import Probe
 from lightning_cnnviz.errors import whole_number
 from lightning_cnnviz.functional.tab.drawn import drawn_for_tab
-from lightning_cnnviz.functional.units.patch_ranking import BatchImages, PatchRanking, Staged
+from lightning_cnnviz.functional.units.patch_cutting import BatchImages
+from lightning_cnnviz.functional.units.patch_ranking import PatchRanking, Staged
 from lightning_cnnviz.functional.units.patch_sheet import patch_sheet
-from lightning_cnnviz.lightning import logged_step
 from lightning_cnnviz.model.activation_tap import layers_within_reach
 from lightning_cnnviz.model.forward_tap import ForwardTap, Heard
 from lightning_cnnviz.model.layers import convolutions, select_layers
@@ -105,7 +106,8 @@ class MaximallyActivatingPatches(ProbingCallback):
         self._size: tuple[int, ...] | None = None  # of the inputs to which the fields belong
         self._colours: Colours | None = None
         self._samples = self._left_out = 0
-        self._drew = False  # whether a validation was
+        self._ranked: Moment | None = None  # when a validation ended that was ranked and not drawn
+        self._due = False  # whether the validation that runs is drawn at its end
 
     def __getstate__(self) -> dict[str, Any]:
         running = ("_rankings", "_patch_tap", "_tapped")
@@ -150,17 +152,19 @@ class MaximallyActivatingPatches(ProbingCallback):
         """Draws nothing; this callback draws at the end of a validation."""
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draws nothing; a validation that was foreseen to be the last has been drawn. Says so if none has been."""
-        if self.writer is not None and self.selected and trainer.enable_validation and not self._drew:
-            rank_zero_info(
-                f"{type(self).__name__}: no validation was due or foreseen to be the last, so nothing is drawn; "
-                "draw at shorter intervals, or validate more often"
-            )
+        """Draws the last validation, unless it has been; says so if there is none."""
+        self._ended = True
+        if self._rankings is not None and self._ranked is not None:
+            self.draw(trainer, pl_module, self._ranked)
+        elif self.writer is not None and self.selected and trainer.enable_validation and self._last_drawn_step is None:
+            rank_zero_info(f"{type(self).__name__}: {NO_VALIDATION}")
+        self._rankings = None
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Starts ranking if this validation is due."""
+        """Starts ranking if this validation is due, or may be the last."""
         super().on_validation_start(trainer, pl_module)
-        if self.writer is not None and not trainer.sanity_checking and self.due_at_validation(trainer):
+        self._due, self._ranked, self._rankings = self.due_at_validation(trainer), None, None
+        if self.writer is not None and self.hears_validation(trainer, self._due):
             names = self.selected if self.writer.takes_pictures else []
             each = MAX_VALUES // max(len(names), 1)
             self._rankings = {name: PatchRanking(self.num_patches, self.max_channels, each) for name in names}
@@ -198,8 +202,10 @@ class MaximallyActivatingPatches(ProbingCallback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draws if this validation is due."""
         super().on_validation_end(trainer, pl_module)
+        if self._rankings is not None and not self._due:
+            self._ranked = self.moment(trainer)  # drawn if this has been the last
+            return
         if self._rankings is not None:
-            self._drew = True
             self.draw(trainer, pl_module)
         self._rankings = None
 
@@ -235,8 +241,8 @@ class MaximallyActivatingPatches(ProbingCallback):
         absent = [name for name in missing if name not in broken]
         if broken:
             rank_zero_warn(
-                f"{me}: every map of {', '.join(broken)} has NaN or infinite values at step {logged_step(trainer)}; "
-                "skipped"
+                f"{me}: every map of {', '.join(broken)} has NaN or infinite values at step "
+                f"{self.moment(trainer).step}; skipped"
             )
         if absent:
             rank_zero_info(
@@ -261,6 +267,10 @@ class MaximallyActivatingPatches(ProbingCallback):
         assert self._tapped is not None
         (given, targets), self._tapped = self._tapped, None
         inputs = heard.inputs if self.probe.inputs is None else given
+        axes = ImageAxes.of(module)
+        if (last := axes.are_last(inputs)) is None:
+            return
+        inputs = axes.planes(inputs)
         staged, self._staged = {name: self._staged[name] for name in heard.layers}, {}
         if inputs.ndim != 4:
             return
@@ -268,28 +278,28 @@ class MaximallyActivatingPatches(ProbingCallback):
         if self._size is None:
             self._size = size
             samples = self.probe.samples
-            alike = samples is not None and samples.inputs.shape[1:2] == inputs.shape[1:2]
+            alike = samples is not None and samples.planes.shape[1:2] == inputs.shape[1:2]
             self._colours = samples.colours if samples is not None and alike else Colours.of(inputs)
         if size != self._size:
             self._left_out += len(inputs)
             return
         if not staged:
             return
-        self._find_fields(trainer, module, inputs, staged)
+        self._find_fields(trainer, module, inputs, staged, last)
         classes, images = self.certain_targets(batch, inputs, targets), BatchImages(inputs)
         for name, ranks in staged.items():
             assert self._rankings is not None
             self._rankings[name].commit(ranks, images, classes, self._fields[name], self._samples)
 
     def _find_fields(
-        self, trainer: Trainer, module: LightningModule, inputs: Tensor, staged: dict[str, Staged]
+        self, trainer: Trainer, module: LightningModule, inputs: Tensor, staged: dict[str, Staged], last: bool
     ) -> None:
         missing = [name for name in staged if name not in self._fields]
         if not missing:
             return
         try:
             with own_pass(trainer, module):
-                self._fields |= receptive_fields(module, inputs[:1], missing)
+                self._fields |= receptive_fields(module, inputs[:1], missing, channels_last=last)
         except ValueError as error:
             rank_zero_info(
                 f"{type(self).__name__}: whole samples are shown, since what a unit sees is not known: a copy of the "

@@ -17,7 +17,7 @@ from lightning_cnnviz.data.datasets import check_class_names
 from lightning_cnnviz.data.probe import Pass, Probe
 from lightning_cnnviz.data.samples import Samples
 from lightning_cnnviz.data.scores import predicted_classes
-from lightning_cnnviz.functional.tab.data import sample_tab_data
+from lightning_cnnviz.functional.tab.data import TabData, sample_tab_data, with_samples
 from lightning_cnnviz.lightning import logged_step
 from lightning_cnnviz.model.capture import Activations
 from lightning_cnnviz.model.evaluation import awaits_input
@@ -121,7 +121,7 @@ class ProbingCallback(ListeningCallback):
         """Selects the layers and opens the writer."""
         self._names_checked = self.probe.class_names is None
         self._told_of_several_calls = False
-        self.probe.begin()
+        self.probe.begin(pl_module)
         super().on_fit_start(trainer, pl_module)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
@@ -171,6 +171,11 @@ class ProbingCallback(ListeningCallback):
         if self.writer is not None and not trainer.sanity_checking:
             with self.guard():
                 self.probe.end_validation()
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Takes the samples for those of the whole run if no validation has given others, and draws the last state."""
+        self.probe.end()
+        super().on_train_end(trainer, pl_module)
 
     # ---- helpers for subclasses
 
@@ -320,6 +325,17 @@ class ProbingCallback(ListeningCallback):
             return False
         theirs = self.writer.claim("samples", self.probe).samples
         return theirs is not None and torch.equal(self.probe.samples.inputs[:count], theirs.inputs[:count])
+
+    def of_samples(self, record: Callable[[], TabData], shown: Samples) -> Callable[[], TabData]:
+        """Returns the record with its samples, unless it is of the first ones of those in the tab.
+
+        Args:
+            record: Makes the record.
+            shown: The samples that it is of, the first ones of the probe.
+        """
+        if self._tab_shows_samples(len(shown.inputs)):
+            return record
+        return partial(with_samples, record, shown.images, shown.targets, shown.class_names)
 
     def _tab_samples(self) -> Iterator[Drawing]:
         """The probe's samples for the tab, once per run, if this probe was the first to claim it."""

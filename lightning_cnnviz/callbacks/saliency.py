@@ -127,8 +127,9 @@ class Saliency(ProbingCallback):
         count = self.num_images
         shown = samples._replace(inputs=samples.inputs[:count], targets=samples.targets[:count])
         check_one_input(module)
-        inputs = trainer.precision_plugin.convert_input(shown.inputs.to(module.device))
-        with torch.inference_mode(False), evaluating(module) as copied, trainer.precision_plugin.forward_context():
+        inputs = trainer.precision_plugin.convert_input(shown.planes.to(module.device))
+        copies = evaluating(module, channels_last=shown.channels_last)
+        with torch.inference_mode(False), copies as copied, trainer.precision_plugin.forward_context():
             explained = Explained(copied, inputs, self.probe.scores)
             predicted = self.predicted(explained.scores.cpu(), len(inputs))
             pairs = class_pairs(shown.targets, predicted, explained.scores.shape[1])
@@ -156,7 +157,6 @@ class Saliency(ProbingCallback):
             "samples": pairs.samples,
             "classes": pairs.classes,
             "count": len(shown.inputs),
-            "known": self._tab_shows_samples(len(shown.inputs)),
             "predicted": None if predicted is None else predicted.tolist(),
         }
         for attribution in self._attributions:
@@ -169,7 +169,7 @@ class Saliency(ProbingCallback):
                     sheet = partial(saliency_sheet, shown.images, maps=maps, signed=attribution.signed)
                     yield f"{self.tag}/{where}", partial(sheet, title=title, note=note, **draw)
                     data = partial(saliency_tab_data, maps, attribution.method, layer, signed=attribution.signed)
-                    yield f"cnnviz/saliency/{where}", partial(data, **record)
+                    yield f"cnnviz/saliency/{where}", self.of_samples(partial(data, **record), shown)
 
     def _layers(self, explained: Explained) -> Sequence[str]:
         """The layers for Grad-CAM: the user's, or the one that is found when it is asked for first."""

@@ -125,10 +125,12 @@ class TappingCallback(ProbingCallback):
         if tapped is None or tapped.step != logged_step(trainer) or samples is None:
             return
         heard = tapped.heard
-        alike = heard.inputs.ndim == samples.inputs.ndim and heard.inputs.shape[1:2] == samples.inputs.shape[1:2]
-        colours = samples.colours if alike else Colours.of(heard.inputs)
+        planes = heard.inputs.movedim(-1, 1) if samples.channels_last else heard.inputs
+        alike = planes.ndim == samples.planes.ndim and planes.shape[1:2] == samples.planes.shape[1:2]
+        colours = samples.colours if alike else Colours.of(planes)
         predicted = self.predicted(heard.scores, len(heard.inputs))
-        batch: dict[str, Any] = {"images": colours.images(heard.inputs), "targets": tapped.targets}
+        batch: dict[str, Any] = {"images": colours.images(planes), "targets": tapped.targets}
+        batch["class_names"] = samples.class_names
         batch["predicted"] = None if predicted is None else predicted.tolist()
         certain = self._by_sample.union(convolutions(module))
         for name in layers:

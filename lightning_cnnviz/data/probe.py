@@ -13,6 +13,7 @@ from torch import Tensor
 from lightning_cnnviz.data.batch import Key
 from lightning_cnnviz.data.colours import Colours, Normalization, check_bands
 from lightning_cnnviz.data.datasets import find_class_names, find_normalization, first_loader
+from lightning_cnnviz.data.image_axes import ImageAxes
 from lightning_cnnviz.data.reading import find_test_loader, read_samples
 from lightning_cnnviz.data.samples import BalancedReservoir, Row, Samples, balanced_order
 from lightning_cnnviz.data.scores import Task, check_task
@@ -99,6 +100,8 @@ class Probe:
         self.normalization = Normalization.given(mean, std)
         self.bands = None if bands is None else check_bands(bands)
         self.seed = whole_number(seed, "seed", at_least=0)
+        self.axes: ImageAxes | None = None
+        """Which axis of the run's images holds the channels; None outside a run."""
         self._passed = False  # whether the samples were passed as tensors
         self._forget()
 
@@ -144,22 +147,36 @@ class Probe:
         probe._passed = True
         return probe
 
-    def begin(self) -> None:
+    def begin(self, module: LightningModule) -> None:
         """Forgets the samples of an earlier run, whose data may be other ones; those passed as tensors are kept."""
+        self.axes = ImageAxes.of(module)
         if not self._passed:
             self._forget()
 
     @property
     def samples(self) -> Samples | None:
-        """The samples; None before there are any. Those accessed before the first validation may be replaced by it."""
+        """The samples; None before there are any. Those accessed before the first validation may be replaced by it.
+
+        Also None while it is not certain which axis of the images holds the channels, see `ImageAxes`.
+        """
         if self._samples is None and self._early:
             self._choose(self._early, self._early_split, settled=self.split == "train")
-        return self._samples
+        if self._samples is None or self.axes is None:
+            return self._samples
+        last = self.axes.are_last(self._samples.inputs)
+        if last is not None and last != self._samples.channels_last:
+            found = self._samples._replace(channels_last=last)
+            self._samples = found._replace(colours=self._colours(found.planes))
+        return None if last is None else self._samples
 
     @property
     def final(self) -> bool:
         """Whether the samples are those of the rest of the run, rather than to be replaced by the first validation."""
         return self._settled or not self._expects_validation
+
+    def end(self) -> None:
+        """Takes the samples so far for those of the whole run, as it is over."""
+        self._expects_validation = False
 
     @property
     def is_complete(self) -> bool:
@@ -255,7 +272,7 @@ class Probe:
         if self.example is None:
             self.example = inputs[:1].detach().to("cpu", copy=True)
             try:  # at the first batch of the run, rather than when the choice is made
-                Colours.of(self.example, None, self.bands)
+                Colours.of(self.example if self.axes is None else self.axes.planes(self.example), None, self.bands)
             except ValueError as error:
                 raise ConfigurationError(str(error)) from error
         if targets is None or not self._targets_known:
@@ -301,11 +318,16 @@ class Probe:
         found = self._found_names if self._found_names and len(self._found_names) >= classes else None
         names = self.class_names or found or [str(number) for number in range(classes)]
         inputs = torch.stack([rows[index].inputs for index in order])
-        colours = Colours.of(inputs, self.normalization or self._found_normalization, self.bands)
-        self._samples = Samples(inputs, torch.from_numpy(targets[order]), [str(name) for name in names], colours)
+        last = self.axes is not None and bool(self.axes.are_last(inputs))
+        classes_found = torch.from_numpy(targets[order]), [str(name) for name in names]
+        chosen = Samples(inputs, *classes_found, channels_last=last)
+        self._samples = chosen._replace(colours=self._colours(chosen.planes))
         self.places = [rows[index].place for index in order] if in_pass else []
         self.origin, self.example = origin, inputs[:1]
         self._settled, self._early = settled, []
+
+    def _colours(self, planes: Tensor) -> Colours:
+        return Colours.of(planes, self.normalization or self._found_normalization, self.bands)
 
 
 def _of_one_shape(rows: list[Row]) -> list[Row]:

@@ -5,7 +5,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from torch.utils.data import BatchSampler, DataLoader, DistributedSampler, IterableDataset, SequentialSampler, Subset
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    DistributedSampler,
+    IterableDataset,
+    SequentialSampler,
+    Subset,
+    default_collate,
+)
 
 Numbers = npt.NDArray[np.intp]
 Classes = npt.NDArray[np.integer]
@@ -113,6 +121,34 @@ def order_is_lost(own: Classes, given: Classes) -> bool:
     by_chance = ((counts / max(len(own), 1)) ** 2).sum()
     renumbered = len(np.unique(np.stack([own, given]), axis=1).T) == len(classes)
     return not renumbered and bool((own == given).mean() < (1 + by_chance) / 2)
+
+
+def order_is_kept(own: Classes, given: Classes) -> bool:
+    """Whether the classes in the batches show that samples are in their dataset's order, whatever these are called.
+
+    Args:
+        own: Class of each sample in the dataset, shape (samples,).
+        given: Class of each sample in the batches, shape (samples,).
+
+    Example:
+        >>> own = np.array([0, 1, 2, 0, 1, 2])
+        >>> order_is_kept(own, own % 2), order_is_kept(own, np.sort(own)), order_is_kept(own, 0 * own)
+        (True, False, False)
+    """
+    counts = np.zeros((len(np.unique(own)), len(np.unique(given))))
+    np.add.at(counts, (np.unique(own, return_inverse=True)[1], np.unique(given, return_inverse=True)[1]), 1)
+    by_chance = counts.sum(axis=0).max() / max(len(own), 1)
+    return bool(counts.max(axis=1).sum() / max(len(own), 1) > (1 + by_chance) / 2)
+
+
+def collates_in_order(loader: Any) -> bool:
+    """Whether a dataloader puts its batches together as PyTorch does, in the sampler's order.
+
+    Example:
+        >>> collates_in_order(DataLoader([1, 2])), collates_in_order(DataLoader([1, 2], collate_fn=sorted))
+        (True, False)
+    """
+    return loader.collate_fn is default_collate
 
 
 class SampleNumbers:

@@ -18,17 +18,24 @@ class Samples(NamedTuple):
         targets: Class indices, shape (samples,); -1 if unknown.
         class_names: A name for each class index.
         colours: How the inputs become images.
+        channels_last: Whether the inputs are images with the channels in the last dimension.
     """
 
     inputs: Tensor
     targets: Tensor
     class_names: list[str]
     colours: Colours = Colours()
+    channels_last: bool = False
 
     @property
     def images(self) -> Tensor:
         """The inputs as images, uint8 of shape (samples, 1 or 3, *size), as far as they are any."""
-        return self.colours.images(self.inputs)
+        return self.colours.images(self.planes)
+
+    @property
+    def planes(self) -> Tensor:
+        """The inputs with the channels first, shape (samples, channels, *size)."""
+        return self.inputs.movedim(-1, 1).contiguous() if self.channels_last else self.inputs
 
     def class_name(self, number: int) -> str:
         """Returns the name of a class, given its index; the index as text if it has no name."""

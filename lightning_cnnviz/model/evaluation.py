@@ -17,13 +17,17 @@ from lightning_cnnviz.rng import isolated_rng
 
 
 @contextmanager
-def evaluating(module: nn.Module) -> Iterator[nn.Module]:
+def evaluating(module: nn.Module, *, channels_last: bool = False) -> Iterator[nn.Module]:
     """Context for passes of our own: an independent copy of a model in evaluation mode, without gradients.
 
     The model itself is not called (unless its parameters are sharded across ranks). On exit the random states are
     restored, and class attributes and globals that the pass has changed (see `surroundings_kept`); an operation that
     would write into memory that the copy shares with the model raises an error. Compiled parts run uncompiled and
     transformers without their fused fast path, since hooks reach neither compiled code nor fused attention.
+
+    Args:
+        module: The model.
+        channels_last: Whether the model takes images with the channels last; the copy takes them first.
 
     Yields:
         The copy, see `independent_copy`; hooks may be left on it.
@@ -44,7 +48,7 @@ def evaluating(module: nn.Module) -> Iterator[nn.Module]:
     with isolated_rng(), torch.no_grad(), torch.compiler.set_stance("force_eager"), _unfused_attention():
         if is_sharded(module):
             with _in_place(module):
-                yield module
+                yield _taking_channels_first(module) if channels_last else module
             return
         contents = contents_of(module)
         with surroundings_kept(contents) as large, _nothing_logged():
@@ -52,7 +56,12 @@ def evaluating(module: nn.Module) -> Iterator[nn.Module]:
             shared = [part for part in shared_memory(module, contents) if isinstance(part, Tensor)]
             with WritesRefused([*shared, *large]) if shared or large else nullcontext():
                 copied.eval()  # and not a flag: layers prepare in it what evaluation needs
-                yield copied
+                yield _taking_channels_first(copied) if channels_last else copied
+
+
+def _taking_channels_first(copied: nn.Module) -> nn.Module:
+    copied.register_forward_pre_hook(lambda _, args: (args[0].permute(0, 2, 3, 1), *args[1:]), prepend=True)
+    return copied
 
 
 @contextmanager

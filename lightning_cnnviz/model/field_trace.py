@@ -23,6 +23,7 @@ OF_ONE = {
     *("relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "mish", "sigmoid", "tanh", "hardtanh"),
     *("hardswish", "hardsigmoid", "softplus", "softsign", "prelu", "rrelu", "threshold", "logsigmoid", "hardshrink"),
     *("abs", "neg", "exp", "log", "sqrt", "square", "softshrink"),
+    *("sign", "round", "floor", "ceil", "trunc", "logical_not", "invert", "bool", "int", "long"),
     *("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_dropout", "feature_alpha_dropout"),
     *("batch_norm", "group_norm", "instance_norm", "layer_norm", "rms_norm", "local_response_norm"),
     *("contiguous", "clone", "detach", "alias", "to", "type", "float", "half", "bfloat16", "double"),
@@ -37,6 +38,8 @@ FACTOR = {
 OF_SEVERAL = FACTOR | {
     *("add", "iadd", "radd", "sub", "isub", "rsub", "subtract", "maximum", "minimum", "addcmul", "lerp", "pow"),
     *("clamp", "clamp_min", "clamp_max", "clip", "cat", "concat", "concatenate"),
+    *("where", "masked_fill", "gt", "ge", "lt", "le", "eq", "ne", "greater", "less", "logical_and", "logical_or"),
+    *("and", "or", "xor"),
 }
 """Functions that compute each place from the same place of all arguments."""
 CREATE = {"arange", "empty", "eye", "full", "linspace", "ones", "rand", "randn", "zeros"}

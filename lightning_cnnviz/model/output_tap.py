@@ -6,7 +6,9 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from lightning_cnnviz.data.image_axes import ImageAxes
 from lightning_cnnviz.model.hooks import takes_hooks
+from lightning_cnnviz.model.layers import CONVOLUTIONS
 from lightning_cnnviz.model.outputs import first_tensor, plain, scores_in, shares_memory
 from lightning_cnnviz.model.torch_internals import is_compiled
 
@@ -52,6 +54,8 @@ class OutputTap:
         self._several_heads = False
         self._handles: list[RemovableHandle] = []
         self._error: Exception | None = None
+        self._images = ImageAxes.of(module)
+        self._axes: ImageAxes | None = None  # while they are to be settled
         if is_compiled(module):
             return
         target = module.get_submodule(layer) if layer else module
@@ -63,10 +67,19 @@ class OutputTap:
                 if any(True for _ in child.parameters()) and takes_hooks(child)
             ]
 
+        if inputs is not None and self._images.wants(inputs):
+            self._axes = self._images
+            parts = [part for part in module.modules() if isinstance(part, CONVOLUTIONS) and takes_hooks(part)]
+            self._handles += [part.register_forward_pre_hook(self._settle_axes) for part in parts]
+
     @property
     def captured_own(self) -> bool:
         """Whether the scores are from the model's own call, or that of the layer, rather than a child's."""
         return self._own_scores is not None
+
+    def planes(self, inputs: Tensor) -> Tensor:
+        """Returns the batch's inputs, of images with the channels first as far as that is certain."""
+        return self._images.planes(inputs)
 
     def close(self) -> Tensor | None:
         """Stops capturing and returns the scores, detached; None if no output has one row per sample.
@@ -76,6 +89,8 @@ class OutputTap:
         """
         for handle in self._handles:
             handle.remove()
+        if self._axes is not None and self._inputs is not None:
+            self._axes.settle(self._inputs, None)
         if self._error is not None:
             raise self._error
         heads, self._heads = None if self._several_heads else self._child_scores, []
@@ -83,9 +98,22 @@ class OutputTap:
 
     def __getstate__(self) -> dict[str, Any]:
         # A model that is copied or saved while capturing gets an inactive tap.
-        empty = dict.fromkeys(("_own_scores", "_child_scores", "_error"))
+        empty = dict.fromkeys(("_own_scores", "_child_scores", "_error", "_axes"))
         inactive: dict[str, Any] = {"_samples": -1, "_inputs": None, "_received_inputs": False, "_heads": []}
-        return {**empty, **inactive, "_several_heads": False, "_handles": []}
+        return {**empty, **inactive, "_several_heads": False, "_handles": [], "_images": ImageAxes()}
+
+    def _settle_axes(self, module: nn.Module, args: Any) -> None:
+        """Settles the order of the images' axes by what the first convolution receives."""
+        axes = self._axes
+        if axes is None or self._inputs is None:
+            return
+        try:
+            received = first_tensor(args)
+            if received is not None and _is_concrete(received) and len(received) == self._samples:
+                self._axes = None
+                axes.settle(self._inputs, plain(received))
+        except Exception as error:  # raised in `close`, not in the user's forward pass
+            self._error = error
 
     def _capture_own(self, module: nn.Module, args: Any, options: Any, result: Any) -> None:
         scores = self._class_scores(result)

@@ -22,7 +22,7 @@ class ScoredBatch(NamedTuple):
     """A batch and its class scores, on the device on which it ran.
 
     Attributes:
-        inputs: Shape (samples, ...), as the model takes them.
+        inputs: Shape (samples, ...), of images with the channels first, as far as that is certain; see `ImageAxes`.
         targets: Class indices, shape (samples,), on the scores' device.
         scores: The model's class scores, shape (samples, ...); detached.
         logits: For a single score per sample: whether any captured so far cannot be a probability, a boolean scalar
@@ -127,7 +127,7 @@ class ScoreListener:
         else:
             self._logits = None
         inputs = inputs.detach() if inputs.requires_grad else inputs
-        return ScoredBatch(inputs, targets.to(scores.device), scores, self._logits)
+        return ScoredBatch(tap.planes(inputs), targets.to(scores.device), scores, self._logits)
 
     def __getstate__(self) -> dict[str, Any]:
         return {

@@ -8,7 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lightning_cnnviz.functional.diagnosis.evidence import Evidence, Look, ScoreLook, Setup
+from lightning_cnnviz.functional.diagnosis.evidence import Evidence
+from lightning_cnnviz.functional.diagnosis.look import Look
+from lightning_cnnviz.functional.diagnosis.score_look import ScoreLook
+from lightning_cnnviz.functional.diagnosis.setup import Setup
 from lightning_cnnviz.model.loss_facts import GraphFacts, LossFacts
 from lightning_cnnviz.model.score_listener import ScoredBatch
 from lightning_cnnviz.statistics.sample_hashes import SampleHashes

@@ -8,7 +8,7 @@ from pytorch_lightning import LightningModule, Trainer
 from lightning_cnnviz.data.data_setup import data_setup, shared_samples
 from lightning_cnnviz.data.datasets import find_class_names, first_loader
 from lightning_cnnviz.functional.curves import find_metric
-from lightning_cnnviz.functional.diagnosis.evidence import Setup
+from lightning_cnnviz.functional.diagnosis.setup import Setup
 from lightning_cnnviz.model.input_tap import DROPOUTS, BatchNorm
 from lightning_cnnviz.model.sharding import is_sharded
 from lightning_cnnviz.model.training_setup import layer_setups, optimizer_setup

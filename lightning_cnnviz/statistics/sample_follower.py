@@ -14,7 +14,9 @@ from lightning_cnnviz.data.sample_numbers import (
     Classes,
     SampleNumbers,
     UnknownSamplesError,
+    collates_in_order,
     followed_loader,
+    order_is_kept,
     order_is_lost,
     repeated_batches,
     sample_count,
@@ -36,6 +38,9 @@ NO_SCORES = (
     'with layers="..."'
 )
 NOT_FINITE = "the class scores are not finite (NaN or infinite)"
+REORDERED = "their collate_fn may change the order in a batch, and their dataset has no targets to tell"
+WITNESSED = "witnessed"
+"""Key of a checkpoint under which there is whether the samples are known to keep their numbers."""
 SPARE = 3
 """Images are kept of so many times as many samples as are shown, since ranks change until the next pass ends."""
 
@@ -46,6 +51,8 @@ class SampleFollower:
     Args:
         split: `"train"` or `"val"`.
         shown: Number of samples that each ranking shows.
+        witnesses: Functions that have been seen to put batches together in the sampler's order; those of this split
+            are added.
 
     Example:
         >>> from torch.utils.data import DataLoader, TensorDataset
@@ -59,7 +66,7 @@ class SampleFollower:
         [-3.0, nan, 1.0]
     """
 
-    def __init__(self, split: str, shown: int) -> None:
+    def __init__(self, split: str, shown: int, witnesses: list[Any] | None = None) -> None:
         self.split = split
         self.refused = ""
         """Why the samples are not followed any more; empty if they are."""
@@ -73,6 +80,11 @@ class SampleFollower:
         """The pass that has ended last."""
         self._shown = shown
         self._own: Classes | None = None  # class of each sample in the dataset, until the first pass has ended
+        self._collate: Any = None  # what puts the batches together, if that may change their order
+        self._witnesses = [] if witnesses is None else witnesses
+        self._witnessed = False  # whether batches are known to hold their samples in the sampler's order
+        self._order: list[int] = []  # of the samples in the first pass, until then
+        self._passing: list[int] = []  # in this pass, likewise
         self._running: RunningDynamics | None = None
         self._samples = 0
         self._scores = PassScores()
@@ -90,8 +102,8 @@ class SampleFollower:
         return self._numbers is not None
 
     def known(self) -> SampleDynamics | None:
-        """Returns what the passes so far have told; None before the first has ended."""
-        return None if self._running is None else self._running.dynamics()
+        """Returns what the passes so far have told; None before the first has ended, or where they may be mixed up."""
+        return self._running.dynamics() if self._running is not None and self._witnessed else None
 
     def begin(self, loaders: Any, numbers: SampleNumbers | None = None) -> None:
         """Begins a pass, unless it is not known which samples the batches hold.
@@ -110,13 +122,16 @@ class SampleFollower:
                 raise UnknownSamplesError(f"of {len(self._running)} samples there are now {self._samples}")
             self._numbers = SampleNumbers(repeated_batches(loader)) if numbers is None else numbers
             self._own = known_targets(loader.dataset) if self._running is None else None
+            self._collate = None if collates_in_order(loader) else loader.collate_fn
+            self._witnessed |= self._collate is None or self._collate in self._witnesses
+            self._passing = []
         except UnknownSamplesError as error:
             self.refuse(str(error))
 
     def refuse(self, reason: str) -> None:
         """Follows no more samples, forgets what was known, and says so in one line."""
         if not self.refused:
-            self.refused, self.withdrawn = reason, self._running is not None
+            self.refused, self.withdrawn = reason, self.known() is not None
             self._forget()
             rank_zero_info(f"SampleHistory: the samples of {self.split!r} are not followed: {reason}")
 
@@ -134,6 +149,8 @@ class SampleFollower:
             self.refuse(f"the sampler has not told which {len(batch.targets)} samples batch {batch_idx} holds")
         else:
             self._scores.add(numbers, batch)
+            if not self._witnessed:
+                self._passing += map(int, numbers)
             self.thumbnails.add(numbers, batch.inputs)
 
     def drop(self) -> None:
@@ -163,6 +180,7 @@ class SampleFollower:
         if own is not None and len(own) == self._samples and order_is_lost(own[seen], found.targets[seen]):
             self.refuse("batches hold their samples in another order than the sampler; does a collate_fn sort them?")
             return
+        again = self._running is not None
         running = RunningDynamics(self._samples) if self._running is None else self._running
         try:
             running.add(found, epoch)
@@ -170,18 +188,47 @@ class SampleFollower:
             self.refuse(str(error))
             return
         self._running, self.last = running, found
+        if not self._witnessed:
+            kept = own is not None and len(own) == self._samples and order_is_kept(own[seen], found.targets[seen])
+            self._look_for_witness(again, kept)
+        if self.refused:
+            return
         self.classes = self._scores.classes
         self.thumbnails.want(self._most_wanted(running.dynamics()))
+
+    def _look_for_witness(self, again: bool, kept: bool) -> None:
+        """Looks whether samples keep their numbers though their `collate_fn` may put them in another order.
+
+        Args:
+            again: Whether this is another pass than the first, in which all samples had the classes of before.
+            kept: Whether the dataset's own classes show it.
+        """
+        before = self._order if again else []
+        self._witnessed = kept or (bool(before) and self._passing != before)
+        if self._witnessed:
+            self._witnesses.append(self._collate)
+        elif before:
+            self.refuse(f"{REORDERED}, and each pass has the same order")
+        else:
+            self._order = self._passing
+            rank_zero_info(
+                f"SampleHistory: the samples of {self.split!r} are shown as soon as a second pass, in another order, "
+                f"has confirmed their numbers: {REORDERED}"
+            )
+        if self._witnessed or self.refused:
+            self._order = self._passing = []
 
     def state_dict(self) -> dict[str, Tensor]:
         """Returns what the passes have told, name → tensor."""
         if self._running is None:
             return {}
-        return {name: torch.from_numpy(part) for name, part in self._running.arrays().items()}
+        arrays = {name: torch.from_numpy(part) for name, part in self._running.arrays().items()}
+        return {**arrays, WITNESSED: torch.tensor(self._witnessed)}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Restores what `state_dict` has returned."""
-        arrays = {name: part.numpy() for name, part in state.items()}
+        arrays = {name: part.numpy() for name, part in state.items() if name != WITNESSED}
+        self._witnessed = bool(state.get(WITNESSED, False))
         self._running = RunningDynamics.from_arrays(arrays) if arrays else None
 
     def _most_wanted(self, known: SampleDynamics) -> list[int]:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from lightning_cnnviz.data.scores import are_scores
-from lightning_cnnviz.functional.diagnosis.evidence import ScoreLook
+from lightning_cnnviz.functional.diagnosis.score_look import ScoreLook
 from lightning_cnnviz.model.score_listener import ScoredBatch
 
 MAX_SCORES = 2**18

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from lightning_cnnviz.functional.diagnosis.evidence import LayerLook, Look
+from lightning_cnnviz.functional.diagnosis.look import LayerLook, Look
 from lightning_cnnviz.functional.gradients.gradient_sums import norms, stored
 from lightning_cnnviz.model.activation_kinds import bounds_of, is_activation, is_rectifier, saturation
 from lightning_cnnviz.model.activation_tap import ActivationTap, LayerRun, layers_within_reach

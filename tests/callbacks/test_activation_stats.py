@@ -310,22 +310,20 @@ def test_a_second_validation_loader_is_not_in_the_window(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (
-            {"check_val_every_n_epoch": None, "val_check_interval": 5},
-            "no validation ended with a due epoch or was foreseen to be the last",
-        ),
-        ({"val_check_interval": 4}, "no validation ended with a due epoch or was foreseen to be the last"),
-    ],
+    ("options", "last"),
+    [({"check_val_every_n_epoch": None, "val_check_interval": 5}, 10), ({"val_check_interval": 4}, 10)],
     ids=str,
 )
-def test_where_no_window_is_foreseen_one_line_says_so(options, words, tmp_path, told):
+def test_where_no_validation_ends_with_an_epoch_the_last_one_is_drawn_at_its_step(options, last, tmp_path):
     fit(tmp_path, [ActivationStats(on_error="raise")], **options)
+    assert image_steps(tmp_path) == {"activations/heatmap": [last]}
+    assert [step for step, *_ in records(tmp_path, "activations/fc1")] == [last]
+
+
+def test_where_no_validation_ends_one_line_says_so(tmp_path, told):
+    fit(tmp_path, [ActivationStats(on_error="raise")], max_steps=4, max_epochs=-1)
     assert image_steps(tmp_path) == {}
-    assert (
-        told().count(f"ActivationStats: {words}, so nothing is drawn; ActivationStats(every_n_train_steps=...)") == 1
-    )
+    assert told().count("ActivationStats: no validation was heard before the training ended") == 1
 
 
 def test_data_of_unknown_length_without_validation_need_an_interval_in_steps(tmp_path, told):

@@ -121,16 +121,19 @@ def test_a_validation_is_drawn_if_it_is_due(when, run, steps, tmp_path):
     assert image_steps(tmp_path) == dict.fromkeys(IMAGES, steps)
 
 
-def test_a_validation_that_is_not_due_is_not_listened_to(tmp_path):
+def test_a_validation_that_is_not_due_is_not_listened_to_where_cost_is_to_be_saved(tmp_path):
     class Hooks(pl.Callback):
         heard = ()
+
+        def on_train_start(self, trainer, pl_module):
+            trainer.callbacks[0].stretch = 2  # as `CostLimit` does
 
         def on_validation_batch_start(self, trainer, pl_module, *_):
             if not trainer.sanity_checking:
                 self.heard = (*self.heard, bool(pl_module._forward_hooks))
 
     hooks = Hooks()
-    fit(tmp_path, [ClassReport(every_n_epochs=2), hooks])
+    fit(tmp_path, [ClassReport(), hooks], max_epochs=2)
     assert hooks.heard == (False,) * 5 + (True,) * 5
 
 

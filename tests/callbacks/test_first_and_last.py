@@ -7,6 +7,7 @@ import pytest
 import torch
 from helpers.tiny import TinyData, TinyNet, events, fit, image_steps, loaders, scalars, trainer
 from PIL import Image
+from pytorch_lightning.callbacks import EarlyStopping, Timer
 
 from lightning_cnnviz import (
     ActivationStats,
@@ -130,6 +131,87 @@ HEARD_IN_VALIDATION = {
 def test_a_validation_that_is_foreseen_to_be_the_last_is_drawn(kind, model, limits, last, tmp_path):
     fit(tmp_path, [made(kind, every_n_epochs=5)], model=model, **limits)
     assert image_steps(tmp_path)[HEARD_IN_VALIDATION[kind]] == [last]
+
+
+class StoppingAsAValidationEnds(TinyNet):
+    def on_validation_epoch_end(self):
+        self.trainer.should_stop |= self.current_epoch == 2
+
+
+class StoppingAsAnEpochEnds(TinyNet):
+    def on_train_epoch_end(self):
+        self.trainer.should_stop |= self.current_epoch == 2
+
+
+class TimedOut(Timer):
+    """A clock that runs out in the third epoch, whatever the machine."""
+
+    def time_elapsed(self, stage="train"):
+        return 60.0 if self.trainer.global_step >= self.after else 1.0
+
+    def on_fit_start(self, trainer, *args):
+        self.trainer = trainer
+        super().on_fit_start(trainer, *args)
+
+
+def timed_out(after, interval):
+    clock = TimedOut("00:00:00:30", interval=interval)
+    clock.after = after
+    return clock
+
+
+def early_stopping():
+    return EarlyStopping("never_better", patience=2, check_on_train_epoch_end=False)
+
+
+class NeverBetter(TinyNet):
+    def validation_step(self, batch, batch_idx):
+        super().validation_step(batch, batch_idx)
+        self.log("never_better", float(self.current_epoch))
+
+
+UNFORESEEN = {
+    "as a validation ends": (StoppingAsAValidationEnds, [], 18),
+    "as an epoch ends": (StoppingAsAnEpochEnds, [], 18),
+    "early stopping": (NeverBetter, [early_stopping], 18),
+    "the clock, in an epoch": (TinyNet, [lambda: timed_out(15, "step")], 15),
+    "the clock, between epochs": (TinyNet, [lambda: timed_out(15, "epoch")], 18),
+}
+
+
+@pytest.mark.parametrize("stop", UNFORESEEN)
+@pytest.mark.parametrize("kind", [*LAST, MaximallyActivatingPatches])
+def test_a_run_that_is_stopped_whenever_it_is_draws_its_last_state_once(kind, stop, tmp_path):
+    model, others, last = UNFORESEEN[stop]
+    fit(tmp_path, [made(kind, every_n_epochs=5), *(other() for other in others)], model=model, max_epochs=9)
+    steps = image_steps(tmp_path)[{**LAST, **HEARD_IN_VALIDATION}[kind]]
+    assert [step for step in steps if step] == [last]
+
+
+@pytest.mark.parametrize("interval", [{"every_n_epochs": 5}, {"every_n_train_steps": 7}], ids=["epochs", "steps"])
+def test_without_validation_the_last_training_samples_are_those_before_an_early_end(interval, tmp_path):
+    fit(tmp_path, [made(ActivationStats, **interval)], model=StoppingAsAnEpochEnds, max_epochs=9, limit_val_batches=0)
+    assert image_steps(tmp_path)[LAST[ActivationStats]][-1] == 18
+
+
+@pytest.mark.parametrize("kind", HEARD_IN_VALIDATION)
+def test_what_the_last_validation_has_told_is_drawn_at_its_own_step(kind, tmp_path):
+    """It ends with step 12, the training with step 14."""
+    fit(tmp_path, [made(kind, every_n_epochs=5)], max_steps=14, max_epochs=-1)
+    assert image_steps(tmp_path)[HEARD_IN_VALIDATION[kind]] == [12]
+    fit(tmp_path / "due", [made(kind, every_n_epochs=2)], max_steps=14, max_epochs=-1)
+    for tag in image_steps(tmp_path):
+        last, due = (events(folder).Images(tag)[-1] for folder in (tmp_path, tmp_path / "due"))
+        assert last.encoded_image_string == due.encoded_image_string, "as a validation that is drawn as it ends"
+
+
+def test_of_a_run_without_a_validation_one_line_says_so(tmp_path, caplog):
+    caplog.set_level("INFO")
+    kinds = HEARD_IN_VALIDATION
+    fit(tmp_path, [made(kind) for kind in kinds], max_steps=4, max_epochs=-1)
+    for kind in kinds:
+        assert caplog.text.count(f"{kind.__name__}: no validation was heard before the training ended") == 1
+    assert image_steps(tmp_path) == {}
 
 
 def test_a_stop_before_the_least_number_of_epochs_is_not_the_end(tmp_path):

@@ -338,7 +338,7 @@ def test_a_run_that_ends_before_a_validation_draws_nothing_in_one_line(tmp_path,
     caplog.set_level("INFO")
     fit(tmp_path, [MaximallyActivatingPatches(on_error="raise")], max_steps=1, max_epochs=-1)
     assert not [tag for tag in image_steps(tmp_path) if "patches" in tag]
-    assert caplog.text.count("MaximallyActivatingPatches: no validation was due or foreseen to be the last") == 1
+    assert caplog.text.count("MaximallyActivatingPatches: no validation was heard before the training ended") == 1
 
 
 def test_the_event_file_has_pictures_that_can_be_read(tmp_path):

@@ -11,7 +11,7 @@ from helpers.tiny import TinyData, TinyNet, events, fit, image_steps, loaders, s
 from pytorch_lightning.loggers import CSVLogger
 from torch import nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, IterableDataset, Subset, WeightedRandomSampler, default_collate
+from torch.utils.data import DataLoader, IterableDataset, Subset, WeightedRandomSampler
 
 from lightning_cnnviz import SampleHistory
 from lightning_cnnviz.functional import sample_dynamics, sample_margins
@@ -364,39 +364,6 @@ def test_others_that_iterate_the_trainings_dataloader_move_no_numbers(other, fir
     model = run.lightning_module
     model.seen["train"] = model.seen["train"][-12:]  # without the search's steps
     assert_same(rows(tmp_path, "train"), model.dynamics("train", 48))
-
-
-def sorted_by_brightness(samples):
-    return default_collate(sorted(samples, key=lambda sample: float(sample[0].sum())))
-
-
-class Unnamed(TinyData):
-    """A dataset of whose classes nothing is known without loading its samples."""
-
-    def __init__(self, *args, **options):
-        super().__init__(*args, **options)
-        self.given = self.targets
-        del self.targets
-
-    def __len__(self):
-        return len(self.given)
-
-    def __getitem__(self, index):
-        return self.images[index] + torch.rand(1), int(self.given[index])
-
-
-def test_a_split_whose_samples_were_mixed_up_is_forgotten(tmp_path, monkeypatch):
-    lines = []
-    monkeypatch.setattr("lightning_cnnviz.statistics.sample_follower.rank_zero_info", lines.append)
-    train = DataLoader(Unnamed(), 8, shuffle=True, collate_fn=sorted_by_brightness)
-    val = DataLoader(TinyData(40, seed=1), 8, collate_fn=sorted_by_brightness)
-    fit(tmp_path, [SampleHistory(on_error="raise")], data=(train, val), max_epochs=4)
-    assert len(lines) == 2
-    assert "'val' are not followed: batches hold their samples in another order" in lines[0]
-    assert "'train' are not followed: sample" in lines[1]
-    assert image_steps(tmp_path) == {f"sample_history/train/{kind}": [6] for kind in KINDS}  # before it was known
-    assert [step for step, _ in scalars(tmp_path, "sample_history/train/never_learned")] == [6]
-    assert rows(tmp_path, "train") == rows(tmp_path, "val") == []
 
 
 class Diverged(TinyNet):

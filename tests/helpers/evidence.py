@@ -5,7 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from lightning_cnnviz.functional.diagnosis.evidence import Evidence, LayerLook, Look, ScoreLook, Setup
+from lightning_cnnviz.functional.diagnosis.evidence import Evidence
+from lightning_cnnviz.functional.diagnosis.look import LayerLook, Look
+from lightning_cnnviz.functional.diagnosis.score_look import ScoreLook
+from lightning_cnnviz.functional.diagnosis.setup import Setup
 from lightning_cnnviz.model.loss_facts import LossFacts
 from lightning_cnnviz.model.training_setup import LayerSetup
 

@@ -40,6 +40,8 @@ conv = nn.Conv2d(4, 4, 3, padding=1)
         lambda x: x * F.adaptive_avg_pool2d(x, 1).sigmoid(),
         lambda x: x * F.linear(x.mean((2, 3)), torch.ones(4, 4)).view(1, 4, 1, 1),
         lambda x: x.float().contiguous().detach().clone(),
+        lambda x: torch.where(x > 0.5, x, 0.0),
+        lambda x: x.masked_fill((x < 0) | ~(x >= -1), 0.0).round(),
     ],
 )
 def test_what_works_place_by_place_keeps_the_field(function):
@@ -49,6 +51,14 @@ def test_what_works_place_by_place_keeps_the_field(function):
 def test_branches_meet_in_the_larger_field():
     assert extents(lambda x: x + conv(x), model=conv) == [None, None, 3, 3]
     assert extents(lambda x: torch.cat([conv(conv(x)), x], 1), model=conv) == [None, None, 5, 5]
+
+
+def test_a_choice_depends_on_what_it_is_made_by():
+    far = nn.Conv2d(4, 4, 5, padding=2)
+    assert extents(lambda x: torch.where(far(x) > 0, x, 0.0), model=far) == [None, None, 5, 5]
+    assert extents(lambda x: x.where(far(x) > 0, 2 * x), model=far) == [None, None, 5, 5]
+    assert extents(lambda x: x * (far(x) > 0), model=far) == [None, None, 5, 5]
+    assert extents(lambda x: torch.where(x.mean() > 0, x, 0.0)) is None
 
 
 def test_arguments_may_be_named_or_given_in_order():

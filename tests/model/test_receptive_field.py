@@ -46,18 +46,6 @@ class UNet(nn.Module):
         return self.out(torch.cat([self.up(coarse), fine], dim=1)[:, :, 1:-1, 1:-1].add(0)), linear, nearest
 
 
-class Unusual(nn.Module):
-    """With an operation whose geometry is not known."""
-
-    def __init__(self):
-        super().__init__()
-        self.before, self.after = nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 3, padding=1)
-
-    def forward(self, x):
-        x = self.before(x)
-        return self.after(torch.fft.ifft2(torch.fft.fft2(x)).real * 0 + x.roll((2, 0), (2, 3)).flip(3))
-
-
 def passing(model):
     """Everything positive, so that what a unit is connected to never leaves it unmoved."""
     with torch.no_grad():
@@ -143,17 +131,6 @@ def test_the_field_of_every_convolution_of_common_networks_is_known(name):
     fields = receptive_fields(model, torch.rand(1, 3, 64, 64), layers)
     assert list(fields) == layers
     assert {field.source for field in fields.values()} == {"geometry"}
-
-
-def test_what_no_rule_knows_is_computed_by_gradients():
-    torch.manual_seed(0)
-    model = Unusual()
-    fields = receptive_fields(model, torch.rand(1, 1, 9, 8), ["before", "after"])
-    assert [field.source for field in fields.values()] == ["geometry", "gradient"]
-    # Over the whole map through the Fourier transform, whose product with zero has a gradient of zero.
-    columns = fields["after"].columns
-    assert columns.low.tolist() == [4, 3, 2, 1, 0, 0]
-    assert columns.high.tolist() == [7, 7, 6, 5, 4, 3]
 
 
 class Turned(nn.Module):

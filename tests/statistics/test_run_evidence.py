@@ -6,7 +6,9 @@ import pickle
 import numpy as np
 import torch
 
-from lightning_cnnviz.functional.diagnosis.evidence import GraphFacts, Look, Setup
+from lightning_cnnviz.functional.diagnosis.look import Look
+from lightning_cnnviz.functional.diagnosis.setup import Setup
+from lightning_cnnviz.model.loss_facts import GraphFacts
 from lightning_cnnviz.model.score_listener import ScoredBatch
 from lightning_cnnviz.statistics.run_evidence import MAX_LOOKS, MAX_LOSSES, MAX_WAITING, RunEvidence
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -126,11 +126,12 @@ def map_tab_data(
     *,
     kind: str = "feature_maps",
     max_channels: int = 32,
-    known: bool = True,
     statistics: ChannelStatistics | None = None,
     predicted: Sequence[int] | None = None,
 ) -> TabData:
     """Returns the maps of a layer as bytes, each scaled from its smallest to its largest value.
+
+    The samples are the first ones of `sample_tab_data`, unless the record gets its own by `with_samples`.
 
     `reduced` says whether the range of some channel is wider than that of its map, which is an average or a slice of
     it; then there are arrays with the ranges of the channels, too.
@@ -140,7 +141,6 @@ def map_tab_data(
         layer: Name of the layer.
         kind: `"feature_maps"` or `"filter_response"`.
         max_channels: Maximum number of channels kept, starting from the first.
-        known: Whether the samples are the first ones of `sample_tab_data`; if not, their indices are negative.
         statistics: Those of the channels, where `activations` are averages or slices of them.
         predicted: The predicted class index of each sample, if that is known.
 
@@ -155,10 +155,7 @@ def map_tab_data(
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.nan_to_num((maps - low[..., None, None]) / span, nan=0, posinf=0, neginf=0)
     arrays = {"values": np.round(255 * share).astype(np.uint8), "low": low, "high": high, "mean": statistics.mean}
-    info: dict[str, Any] = {
-        "samples": list(range(len(maps))) if known else [-1 - i for i in range(len(maps))],
-        "channels": list(range(maps.shape[1])),
-    }
+    info: dict[str, Any] = {"samples": list(range(len(maps))), "channels": list(range(maps.shape[1]))}
     info |= {} if predicted is None else {"predicted": list(predicted)}
     info["reduced"] = not (np.array_equal(low, statistics.low, True) and np.array_equal(high, statistics.high, True))
     if info["reduced"]:
@@ -189,6 +186,27 @@ def sample_tab_data(
     pictures = photographs(small)
     info: dict[str, Any] = {"classes": list(class_names), **({"split": split} if split else {})}
     return TabData("samples", {}, info, {"targets": np.asarray(targets, dtype=np.int32), "thumbnails": pictures})
+
+
+def with_samples(
+    make: Callable[[], TabData], images: ArrayLike, targets: ArrayLike, class_names: Sequence[str]
+) -> TabData:
+    """Returns a record with the samples that it is of, where these are not the first ones of `sample_tab_data`.
+
+    Args:
+        make: Makes the record.
+        images: As for `sample_tab_data`.
+        targets: As for `sample_tab_data`.
+        class_names: As for `sample_tab_data`.
+
+    Example:
+        >>> make = lambda: map_tab_data(np.zeros((2, 6, 28, 28)), "conv1")
+        >>> with_samples(make, np.zeros((2, 1, 28, 28)), np.array([1, 0]), ["cat", "dog"]).info["class_names"]
+        ['cat', 'dog']
+    """
+    record = make()
+    arrays = {**record.arrays, **sample_tab_data(images, targets, ()).arrays}
+    return record._replace(info={**record.info, "class_names": list(class_names)}, arrays=arrays)
 
 
 def _without_nan(value: Any) -> Any:

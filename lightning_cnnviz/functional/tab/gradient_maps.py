@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lightning_cnnviz.functional.drawing.image import Array, ArrayLike
-from lightning_cnnviz.functional.tab.data import TabData, map_tab_data, sample_tab_data
+from lightning_cnnviz.functional.tab.data import TabData, map_tab_data, with_samples
 from lightning_cnnviz.functional.tab.stored_maps import stored_maps
 
 ZERO, LARGEST = 128, 127
@@ -20,6 +20,7 @@ def gradient_map_tab_data(
     *,
     images: ArrayLike,
     targets: ArrayLike,
+    class_names: Sequence[str],
     max_channels: int = 32,
     predicted: Sequence[int] | None = None,
 ) -> TabData:
@@ -34,6 +35,7 @@ def gradient_map_tab_data(
         layer: Name of the layer.
         images: The samples, shape (samples, channels, *size), as for `photograph`.
         targets: Class indices, shape (samples,), negative if unknown.
+        class_names: A name for each class index.
         max_channels: Maximum number of channels kept, starting from the first.
         predicted: The predicted class index of each sample, if that is known.
 
@@ -42,7 +44,8 @@ def gradient_map_tab_data(
 
     Example:
         >>> maps, images = np.random.rand(4, 6, 28, 28), np.random.rand(4, 1, 28, 28)
-        >>> record = gradient_map_tab_data(maps, maps - 0.5, "conv1", images=images, targets=np.zeros(4, int))
+        >>> batch = {"images": images, "targets": np.zeros(4, int), "class_names": ["cat"]}
+        >>> record = gradient_map_tab_data(maps, maps - 0.5, "conv1", **batch)
         >>> record.arrays["gradients"].shape, record.arrays["gradient_low"].shape
         ((4, 6, 28, 28), (4, 6))
     """
@@ -55,10 +58,11 @@ def gradient_map_tab_data(
     low, high = maps.min(axis=(2, 3)), maps.max(axis=(2, 3))
     scaled = signed_bytes(maps, np.maximum(-low, high))
     signed = {"gradients": scaled, "gradient_low": low, "gradient_high": high}
-    arrays = {**record.arrays, **signed, **sample_tab_data(images, targets, ()).arrays}
+    arrays = {**record.arrays, **signed}
     # The range of what these maps are averages of is not known.
     info = {name: value for name, value in record.info.items() if name != "reduced"}
-    return TabData("gradient_maps", {"layer": layer}, info, arrays)
+    own = TabData("gradient_maps", {"layer": layer}, info, arrays)
+    return with_samples(lambda: own, images, targets, class_names)
 
 
 def signed_bytes(maps: Array, largest: Array) -> npt.NDArray[np.uint8]:

@@ -18,12 +18,12 @@ def saliency_tab_data(
     classes: Sequence[int],
     signed: bool,
     count: int,
-    known: bool = True,
     predicted: Sequence[int] | None = None,
 ) -> TabData:
     """Returns maps with the sample and the class of each.
 
-    Each map is scaled to its largest magnitude, symmetrically around zero, which stays exactly zero.
+    Each map is scaled to its largest magnitude, symmetrically around zero, which stays exactly zero. The samples
+    are the first ones of `sample_tab_data`, unless the record gets its own by `with_samples`.
 
     Args:
         maps: Shape (maps, *size), as for `saliency_sheet`.
@@ -33,7 +33,6 @@ def saliency_tab_data(
         classes: For each map the index of the class that it explains.
         signed: Whether the maps have both signs.
         count: Number of samples.
-        known: Whether the samples are the first ones of `sample_tab_data`; if not, their indices are negative.
         predicted: The predicted class index of each sample, if that is known.
 
     Example:
@@ -46,7 +45,7 @@ def saliency_tab_data(
     stored = stored_maps(to_array(maps)[None], len(maps))[0]
     largest = finite_limit(stored, axis=(1, 2)).ravel()
     info: dict[str, Any] = {
-        "samples": list(range(count)) if known else [-1 - place for place in range(count)],
+        "samples": list(range(count)),
         "rows": list(samples),
         "classes": list(classes),
         "signed": signed,

@@ -108,6 +108,7 @@ def maximize(
     units: int | Sequence[int] = 10,
     ascent: Ascent | None = None,
     batch_size: int = 32,
+    channels_last: bool = False,
 ) -> Excitation:
     """Finds the images that maximally excite units of a layer, within the range of the given samples.
 
@@ -124,6 +125,7 @@ def maximize(
         units: Number of units, starting from the first; or a list of unit indices.
         ascent: Settings of the gradient ascent. Default: `Ascent()`.
         batch_size: Number of images per forward pass.
+        channels_last: Whether the model takes the channels of images last; `samples` have them first.
 
     Raises:
         ValueError: If `samples` are integers, there are no such units, or the layer did not run, or its output was
@@ -139,7 +141,7 @@ def maximize(
             f"expected floating-point inputs that can be changed little by little, got whole numbers: {samples.dtype}"
         )
     ascent = ascent or Ascent()
-    with torch.inference_mode(False), evaluating(model) as copied:
+    with torch.inference_mode(False), evaluating(model, channels_last=channels_last) as copied:
         respond = _responses(copied, layer)
         total = respond(samples[:1].clone()).shape[1]
         if isinstance(units, Iterable):

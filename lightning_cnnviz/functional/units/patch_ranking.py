@@ -5,11 +5,10 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from lightning_cnnviz.functional.drawing.image import Array
+from lightning_cnnviz.functional.units.patch_cutting import BatchImages, PatchCutter, seen_pixels
 from lightning_cnnviz.functional.units.patch_sheet import PATCH_SIZE, Patches
-from lightning_cnnviz.model.field_axis import Axis
 from lightning_cnnviz.model.receptive_field import ReceptiveField
 
 ENDS = 2
@@ -59,24 +58,6 @@ class Staged(NamedTuple):
     non_finite: Tensor
 
 
-class BatchImages:
-    """A batch's inputs, averaged to smaller ones once for all layers whose patches are whole images.
-
-    Args:
-        inputs: What the model received, shape (samples, channels, height, width).
-    """
-
-    def __init__(self, inputs: Tensor) -> None:
-        self.inputs = inputs if inputs.is_floating_point() else inputs.float()
-        self._smaller: dict[int, Tensor] = {}
-
-    def up_to(self, size: int) -> Tensor:
-        """Returns them with a longer side of at most so many pixels."""
-        if size not in self._smaller:
-            self._smaller[size] = _reduced(self.inputs, size)
-        return self._smaller[size]
-
-
 class PatchRanking:
     """Ranks the maps of a layer by their largest and by their smallest value, and keeps what the best units see.
 
@@ -109,7 +90,7 @@ class PatchRanking:
         self._map_size = torch.Size()
         self._images: Tensor | None = None
         self._maps: Tensor | None = None
-        self._cutter: _Cutter | None = None  # made at the first batch
+        self._cutter: PatchCutter | None = None  # made at the first batch
         self._non_finite: Tensor | None = None
 
     def fits(self, maps: Tensor) -> bool:
@@ -185,7 +166,7 @@ class PatchRanking:
         )
         if self._cutter is None:
             size = self._size(fresh.numel() * images.inputs.shape[1])
-            self._cutter = _Cutter(field, images.inputs.device, size)
+            self._cutter = PatchCutter(field, images.inputs.device, size)
         self._map_size, cutter = maps.shape[1:], self._cutter
         homes = _homes(ranks.slots).flatten()
         parts = zip(torch.split(chosen, CHUNK), torch.split(maps, CHUNK), strict=True)
@@ -229,7 +210,6 @@ class PatchRanking:
         width = self._map_size[1]
         at = torch.stack([places // width, places % width], dim=-1)
         values = torch.cat([by_channel(ranks.scores[:1]), -by_channel(ranks.scores[1:])], dim=1)
-        seen = [_seen(axis, at[..., side]) for side, axis in enumerate((field.rows, field.columns))]
         images = self._images.cpu()[order]
         return Patches(
             values=_numbers(torch.where(values.isfinite(), values, torch.nan)),
@@ -238,7 +218,7 @@ class PatchRanking:
             boxes=field.boxes(at).numpy(),
             classes=by_channel(ranks.classes).numpy(),
             images=_numbers(images),
-            seen=_mask(seen[0], seen[1], (images.shape[-2], images.shape[-1])).numpy(),
+            seen=seen_pixels(field, at, (images.shape[-2], images.shape[-1])).numpy(),
             maps=_numbers(self._maps.cpu()[order]),
             most=most,
             total=self._all_channels,
@@ -254,40 +234,6 @@ def _numbers(values: Tensor) -> Array:
     return (values.float() if values.element_size() < 4 else values).numpy()
 
 
-class _Cutter:
-    """Cuts patches out of inputs, and the part of the maps over them; its indices stay on the device."""
-
-    def __init__(self, field: ReceptiveField, device: torch.device, size: int) -> None:
-        self.field = field
-        self._size = size
-        self._axes = field.rows, field.columns
-        self._whole = field.patch_size == (field.rows.pixels, field.columns.pixels)
-        # For each side the pixels of each place's patch, shape (places, pixels).
-        self._half = [_half(axis) for axis in self._axes]
-        self._pixels = [_pixels(axis).clamp(0, axis.pixels - 1).to(device) for axis in self._axes]
-
-    def images(self, images: BatchImages, rows: Tensor, places: Tensor) -> Tensor:
-        """Patches of shape (patches, channels, height, width); what is outside repeats the border."""
-        if self._whole:
-            return images.up_to(self._size)[rows]
-        width = len(self._axes[1].low)
-        top, left = self._pixels[0][places // width], self._pixels[1][places % width]
-        cut = images.inputs[rows[:, None, None], :, top[:, :, None], left[:, None, :]].permute(0, 3, 1, 2)
-        return _reduced(cut, self._size)
-
-    def maps(self, maps: Tensor, places: Tensor) -> Tensor:
-        """The maps around their units as far as the patch reaches, NaN outside them; (patches, height, width)."""
-        height, width = maps.shape[1:]
-        half = self._half
-        if all(2 * reach + 1 >= 2 * size - 1 for reach, size in zip(half, (height, width), strict=True)):
-            return maps
-        padded = F.pad(maps, (half[1], half[1], half[0], half[0]), value=torch.nan)
-        top = (places // width)[:, None] + torch.arange(2 * half[0] + 1, device=maps.device)
-        left = (places % width)[:, None] + torch.arange(2 * half[1] + 1, device=maps.device)
-        index = torch.arange(len(maps), device=maps.device)
-        return padded[index[:, None, None], top[:, :, None], left[:, None, :]]
-
-
 def _no_ranks(patches: int, maps: Tensor) -> Ranks:
     shape = (ENDS, maps.shape[1], patches)
     scores = torch.full(shape, -torch.inf, device=maps.device)
@@ -301,40 +247,3 @@ def _homes(slots: Tensor) -> Tensor:
     """Where among all patches that are kept each is, of the same shape."""
     rows = torch.arange(slots.shape[0] * slots.shape[1], device=slots.device).reshape(*slots.shape[:2], 1)
     return rows * slots.shape[2] + slots
-
-
-def _pixels(axis: Axis) -> Tensor:
-    return torch.from_numpy(axis.first())[:, None] + torch.arange(axis.extent)
-
-
-def _half(axis: Axis) -> int:
-    """Places of the map on each side of a unit whose middle lies within its patch; all, for the whole image."""
-    if axis.extent == axis.pixels:
-        return len(axis.low) - 1
-    step = axis.step if axis.size else axis.pixels / len(axis.low)
-    return int((axis.extent - 1) / 2 / step)
-
-
-def _reduced(images: Tensor, size: int) -> Tensor:
-    """Averages images over areas so that the longer side is at most `size`; smaller ones stay."""
-    longer = max(images.shape[2:])
-    if longer <= size:
-        return images
-    height, width = (max(1, round(side * size / longer)) for side in images.shape[2:])
-    return F.adaptive_avg_pool2d(images, (height, width))
-
-
-def _seen(axis: Axis, at: Tensor) -> Tensor:
-    """Which pixels of its patch a unit depends on, shape (..., pixels)."""
-    low, high = torch.from_numpy(axis.low)[at][..., None], torch.from_numpy(axis.high)[at][..., None]
-    pixels = _pixels(axis)[at]
-    return (low <= pixels) & (pixels <= high)
-
-
-def _mask(rows: Tensor, columns: Tensor, size: tuple[int, int]) -> Tensor:
-    """Which pixels of the kept patches are seen, shape (..., height, width)."""
-    kept = []
-    for line, pixels in zip((rows, columns), size, strict=True):
-        middle = ((torch.arange(pixels) + 0.5) * line.shape[-1] / pixels).long()
-        kept.append(line[..., middle])
-    return kept[0][..., :, None] & kept[1][..., None, :]

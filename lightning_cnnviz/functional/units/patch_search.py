@@ -5,7 +5,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from lightning_cnnviz.data.colours import Colours
-from lightning_cnnviz.functional.units.patch_ranking import BatchImages, PatchRanking
+from lightning_cnnviz.functional.units.patch_cutting import BatchImages
+from lightning_cnnviz.functional.units.patch_ranking import PatchRanking
 from lightning_cnnviz.functional.units.patch_sheet import Patches
 from lightning_cnnviz.model.evaluation import evaluating
 from lightning_cnnviz.model.hooks import add_hook

@@ -13,7 +13,10 @@ from lightning_cnnviz.functional.tab.data import (
     kernel_tab_data,
     map_tab_data,
     sample_tab_data,
+    with_samples,
 )
+
+NAMES = ["cat", "dog"]
 
 
 def unpacked(record):
@@ -122,8 +125,14 @@ def test_maps_without_range_and_with_values_that_are_not_finite():
     assert np.isnan(arrays["low"][0, 2])
 
 
-def test_samples_of_another_probe_are_unknown():
-    assert map_tab_data(np.zeros((2, 1, 3, 3)), "conv", known=False).info["samples"] == [-1, -2]
+def test_samples_of_another_probe_come_with_the_record():
+    images, targets = np.random.default_rng(0).random((2, 1, 8, 8)), np.array([1, -1])
+    plain = map_tab_data(np.zeros((2, 1, 3, 3)), "conv")
+    found, alone = with_samples(lambda: plain, images, targets, NAMES), sample_tab_data(images, targets, NAMES)
+    assert found.info == {**plain.info, "class_names": NAMES}
+    assert found.arrays.keys() == plain.arrays.keys() | {"thumbnails", "targets"}
+    for name, array in {**plain.arrays, **alone.arrays}.items():
+        np.testing.assert_array_equal(found.arrays[name], array)
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,8 @@ from lightning_cnnviz.functional.tab.gradient_maps import gradient_map_tab_data
 def record(activations, gradients, **options):
     count = len(activations)
     images = np.random.default_rng(1).random((count, 3, 20, 20))
-    return gradient_map_tab_data(
-        activations, gradients, "conv", images=images, targets=np.arange(count) - 1, **options
-    )
+    batch = {"images": images, "targets": np.arange(count) - 1, "class_names": ["cat", "dog"]}
+    return gradient_map_tab_data(activations, gradients, "conv", **batch, **options)
 
 
 def decoded(arrays):

@@ -34,10 +34,10 @@ def test_maps_of_all_sizes_become_small_pictures(size, stored):
 
 
 def test_names_samples_and_classes():
-    found = record(np.ones((3, 2, 2)), known=False, predicted=[4, 7])
+    found = record(np.ones((3, 2, 2)), predicted=[4, 7])
     assert found.tag == "cnnviz/saliency/occlusion"
     assert found.info == {
-        "samples": [-1, -2],
+        "samples": [0, 1],
         "rows": [0, 1, 1],
         "classes": [4, 2, 7],
         "signed": True,

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from lightning_cnnviz.functional.units.patch_ranking import BatchImages, PatchRanking
+from lightning_cnnviz.functional.units.patch_cutting import BatchImages
+from lightning_cnnviz.functional.units.patch_ranking import PatchRanking
 from lightning_cnnviz.model.field_axis import Axis
 from lightning_cnnviz.model.receptive_field import ReceptiveField, unknown_field
 

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from lightning_cnnviz.functional.diagnosis.evidence import Evidence, ScoreLook
+from lightning_cnnviz.functional.diagnosis.evidence import Evidence
 from lightning_cnnviz.functional.diagnosis.finding import Observation
+from lightning_cnnviz.functional.diagnosis.score_look import ScoreLook
 
 
 def inputs_not_normalized(evidence: Evidence) -> Iterable[Observation]:

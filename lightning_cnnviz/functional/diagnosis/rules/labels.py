@@ -5,9 +5,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from lightning_cnnviz.functional.diagnosis.evidence import Evidence, ScoreLook
+from lightning_cnnviz.functional.diagnosis.evidence import Evidence
 from lightning_cnnviz.functional.diagnosis.finding import Observation
 from lightning_cnnviz.functional.diagnosis.rules.inputs import mistakes_are_random
+from lightning_cnnviz.functional.diagnosis.score_look import ScoreLook
 
 
 def labels_do_not_fit(evidence: Evidence) -> Iterable[Observation]:

@@ -31,6 +31,16 @@ export const samplesOf = memoised(["series", "model", "samples"], (run) => {
 	return { classes, targets: frame?.arrays.targets?.data ?? [], thumbnails: frame?.arrays.thumbnails };
 });
 
+/** The samples that a frame is of: those of the run, or its own ones, which come with it and then have a `key`. */
+export function samplesIn(run, series, frame) {
+	const samples = samplesOf(run);
+	const { targets, thumbnails } = frame.arrays;
+	if (!thumbnails) return samples;
+	const classes = frame.info.class_names?.length ? frame.info.class_names : samples.classes;
+	const name = series.kind === "gradient_maps" ? "training sample" : "sample of this picture";
+	return { classes, targets: targets.data, thumbnails, name, key: `${series.id} ${frame.step} ${frame.written}` };
+}
+
 /** Name → [[epoch, step, value], …] by rising step; a value is null where it was not finite. */
 export const curvesOf = memoised(["series", "curves"], (run) => {
 	const curves = {};

@@ -2,7 +2,7 @@
 // responses at the current step, and the distribution of what it returns over time.
 import { channelsOf, isWeight, partsOf } from "../data/channels.js";
 import { layerScale } from "../data/layer_scale.js";
-import { layersOf, samplesOf } from "../data/selectors.js";
+import { layersOf, samplesIn } from "../data/selectors.js";
 import { shownPart, wordsOf } from "../data/weight_parts.js";
 import { dropdown, h, panel, setOptions, setSegments, showMessage } from "../draw/dom.js";
 import { firstRecorded, formatInteger } from "../draw/format.js";
@@ -132,7 +132,7 @@ export class LayerPanel {
 		const recorded = frame.info.samples ?? [];
 		const sample = Math.max(recorded.indexOf(state.values.sample), 0);
 		const channels = channelsOf(frame, kind, sample);
-		if (!isWeight(kind)) this.samples.draw(this.samplesShown(), recorded, sample, frame.info.predicted);
+		if (!isWeight(kind)) this.samples.draw(samplesIn(run, series, frame), recorded, sample, frame.info.predicted);
 		const own = state.values.scale === "own";
 		const others = this.seriesBeside();
 		const scalesAt = partsOf(kind).map((part) => layerScale(run, series, frame, own, others, part));
@@ -165,15 +165,5 @@ export class LayerPanel {
 		this.info.draw(this.shown, channels, chosen, unit);
 		const words = kind === "normalization" ? wordsOf(series, frame.info) : unit;
 		history.draw(this.shown, Math.max(chosen, 0), channels, words, scalesAt.at(-1), sample);
-	}
-
-	/** The samples that the frame is of: those of the run, or some of a training batch, which come with the frame. */
-	samplesShown() {
-		const { frame, series } = this.shown;
-		const samples = samplesOf(this.view.run);
-		const { targets, thumbnails } = frame.arrays;
-		if (!thumbnails) return samples;
-		const key = `${series.id} ${frame.step} ${frame.written}`;
-		return { classes: samples.classes, targets: targets.data, thumbnails, name: "training sample", key };
 	}
 }

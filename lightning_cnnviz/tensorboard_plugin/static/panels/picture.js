@@ -9,7 +9,8 @@ export class PicturePanel {
 		this.canvas = h("canvas", { role: "img" });
 		this.step = h("span", "aside");
 		this.hint = h("p", "hint");
-		this.element = panel(kind, title, [select, this.step], this.hint, this.canvas);
+		this.scroller = h("div", "scroller", this.canvas);
+		this.element = panel(kind, title, [select, this.step], this.hint, this.scroller);
 	}
 
 	get active() {
@@ -38,6 +39,9 @@ export class PicturePanel {
 			if (frame !== this.frame) return;
 			Object.assign(this.canvas, { width: picture.width, height: picture.height });
 			this.canvas.style.maxWidth = `${picture.width}px`;
+			this.canvas.style.setProperty("--natural", `${picture.width}px`);
+			const { scrollWidth, clientWidth } = this.scroller;
+			this.scroller.tabIndex = scrollWidth > clientWidth ? 0 : -1; // what scrolls can be reached by keyboard
 			this.canvas.getContext("2d").drawImage(picture, 0, 0);
 			this.drawn = frame;
 			this.view.requestDraw();

@@ -1,5 +1,5 @@
 // Which places of a sample speak for its true and its predicted class, beside the sample and through time.
-import { samplesOf } from "../data/selectors.js";
+import { samplesIn } from "../data/selectors.js";
 import { dropdown, h, panel, setOptions, setText, showMessage, updateChildren } from "../draw/dom.js";
 import { firstRecorded, formatNumber, frameInWords } from "../draw/format.js";
 import { drawOutline, drawValues, imageHeight, thumbnail } from "../draw/images.js";
@@ -48,7 +48,7 @@ export class SaliencyPanel {
 		const { series, frame } = this.shown;
 		const { run, state } = this.view;
 		const { samples: recorded, rows, classes, predicted } = frame.info;
-		const samples = samplesOf(run);
+		const samples = samplesIn(run, series, frame);
 		const chosen = Math.max(recorded.indexOf(state.values.sample), 0);
 		this.samples.draw(samples, recorded, chosen, predicted);
 		const key = [series.id, frame.step, frame.written, chosen, samples.targets.length, appearance.key].join();
