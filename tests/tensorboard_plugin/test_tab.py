@@ -243,6 +243,17 @@ def test_long_names_are_cut_between_letters(tab, fast, letter):
     assert tab.frame.evaluate(script, letter * 9) in {f"…{letter * count}" for count in range(2, 6)}
 
 
+def test_a_value_between_gaps_is_a_dot(tab, fast):
+    tab.open(fast, run="lenet")
+    script = """async () => {
+      const { drawLine } = await import("./static/draw/canvas.js");
+      const context = document.createElement("canvas").getContext("2d");
+      drawLine(context, [[10, 9], [20, NaN], [30, 9], [40, 9], [50, NaN], [60, 9]], "black", 2);
+      return [10, 20, 35, 45, 60].map((x) => context.getImageData(x, 9, 1, 1).data[3]);
+    }"""
+    assert tab.frame.evaluate(script) == [255, 0, 255, 0, 255]
+
+
 def test_an_axis_begins_at_zero_and_not_at_minus_zero(tab, fast):
     tab.open(fast, run="lenet")
     script = (

@@ -23,14 +23,14 @@ export function drawLine(context, points, colour, width = 1, alpha = 1) {
 		lineJoin: "round",
 		globalAlpha: alpha,
 	});
+	const known = (k) => !Number.isNaN(points[k]?.[1] ?? Number.NaN);
 	context.beginPath();
-	let down = false;
-	for (const [x, y] of points) {
-		if (!Number.isNaN(y)) context[down ? "lineTo" : "moveTo"](x, y);
-		down = !Number.isNaN(y);
+	for (const [k, [x, y]] of points.entries()) {
+		if (!known(k)) continue;
+		context[known(k - 1) ? "lineTo" : "moveTo"](x, y);
+		if (!known(k - 1) && !known(k + 1)) context.fillRect(x - 2, y - 2, 4, 4);
 	}
 	context.stroke();
-	if (points.length === 1 && down) context.fillRect(points[0][0] - 2, points[0][1] - 2, 4, 4);
 	context.globalAlpha = 1;
 }
 

@@ -21,7 +21,7 @@ export class SampleHistoryPanel {
 		this.hint = h("p", "hint");
 		this.words = h("p");
 		this.history = new ValueHistory(view);
-		this.listed = h("div", "classes");
+		this.listed = h("div", { class: "classes", style: { maxHeight: "none" } });
 		this.body = h(
 			"div",
 			"",
