@@ -1,4 +1,4 @@
-"""A run that visitors can play: a recipe, trained as the site is built, whose page is a file beside the others."""
+"""Runs that visitors can play: recipes, trained as the site is built, whose pages are files beside the others."""
 
 import shutil
 import subprocess
@@ -12,9 +12,10 @@ from sphinx.util.docutils import SphinxDirective
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNS = ROOT / "build" / "docs" / "runs"
-SETTINGS = ("--trainer.max_epochs=10", "--trainer.enable_progress_bar=false", "--trainer.logger.version=")
-"""Of every recipe here; data that need no download train for some seconds."""
-RECIPES = ("demo",)
+SETTINGS = ("--trainer.enable_progress_bar=false", "--trainer.logger.version=")
+"""Of every recipe here."""
+RECIPES: dict[str, tuple[str, ...]] = {"demo": ("--trainer.max_epochs=10",), "circles": (), "edge_filters": ()}
+"""Those whose data need no download, and settings of their own."""
 FRAME = """
 <iframe class="run-page" src="{root}runs/{recipe}.html" title="{title}" sandbox="allow-scripts" loading="lazy">
 </iframe>
@@ -26,11 +27,11 @@ def train(app: Sphinx, config: Config) -> None:
     """Train what has not been trained yet, and put the pages into a folder that is copied into the site."""
     pages = RUNS / "site" / "runs"
     pages.mkdir(parents=True, exist_ok=True)
-    for recipe in RECIPES:
+    for recipe, own in RECIPES.items():
         written = RUNS / recipe / "report.html"
         if not written.exists():
             shutil.rmtree(written.parent, ignore_errors=True)  # of a training that was cut short
-            command = [sys.executable, "-m", "recipes", recipe, *SETTINGS, f"--trainer.logger.save_dir={RUNS}"]
+            command = [sys.executable, "-m", "recipes", recipe, *SETTINGS, *own, f"--trainer.logger.save_dir={RUNS}"]
             subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
         shutil.copy(written, pages / f"{recipe}.html")
     config.html_extra_path.append(str(RUNS / "site"))

@@ -53,8 +53,8 @@ class _Parquet:
 
         known = {"int": pyarrow.int64(), "float": pyarrow.float64(), "text": pyarrow.string()}
         self._arrow = pyarrow
-        self._schema = pyarrow.schema([(name, known[kind]) for name, kind in types.items()])
-        self._writer = parquet.ParquetWriter(path, self._schema)
+        self._columns = pyarrow.schema([(name, known[kind]) for name, kind in types.items()])
+        self._file = parquet.ParquetWriter(path, self._columns)
         self._waiting: list[Any] = []
 
     def __enter__(self) -> "_Parquet":
@@ -62,15 +62,15 @@ class _Parquet:
 
     def __exit__(self, *_: object) -> None:
         self._flush()
-        self._writer.close()
+        self._file.close()
 
     def write(self, part: Columns) -> None:
-        arrays = [self._arrow.array(list(part[field.name]), type=field.type) for field in self._schema]
-        self._waiting.append(self._arrow.table(arrays, schema=self._schema))
+        arrays = [self._arrow.array(list(part[field.name]), type=field.type) for field in self._columns]
+        self._waiting.append(self._arrow.table(arrays, schema=self._columns))
         if sum(table.num_rows for table in self._waiting) >= ROWS_AT_A_TIME:
             self._flush()
 
     def _flush(self) -> None:
         if self._waiting:
-            self._writer.write_table(self._arrow.concat_tables(self._waiting).combine_chunks())
+            self._file.write_table(self._arrow.concat_tables(self._waiting).combine_chunks())
             self._waiting = []

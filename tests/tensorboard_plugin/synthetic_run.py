@@ -6,6 +6,7 @@ import re
 import struct
 import sys
 import time
+import weakref
 from functools import cache
 from pathlib import Path
 
@@ -37,6 +38,7 @@ class Run:
         Path(folder).mkdir(parents=True, exist_ok=True)
         self.path, self.time = Path(folder) / f"events.out.tfevents.{start:.0f}.synthetic", start
         self.file = self.path.open("ab", buffering=0)
+        weakref.finalize(self, self.file.close)
         self.event(file_version="brain.Event:2")
 
     def event(self, **fields):

@@ -111,6 +111,8 @@ def test_every_picture_is_that_of_the_tab_to_the_pixel(browser, fast, written, d
     for state in STATES:
         shown = canvases(tab.open(fast, dark=dark, **state))
         found = canvases(page.open(written(state["run"], state.get("compare")), **state))
+        for _ in range(5 if found != shown else 0):  # on a busy machine what has come to rest may not be all
+            shown, found = canvases(tab), canvases(page)
         assert found == shown, state
         count += len(found)
     with capsys.disabled():

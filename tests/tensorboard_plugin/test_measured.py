@@ -32,8 +32,8 @@ def test_at_rest_the_projection_is_a_recorded_frame_with_its_numbers_and_predict
         tab.page.mouse.up()
     elif way == "pause":
         tab.find(".play").click()
-        tab.frame.wait_for_function("document.querySelector('.now b').textContent === '1,100'")
-        tab.find(".play").click()
+        reached = "document.querySelector('.now b').textContent === '1,100'"
+        tab.frame.wait_for_function(f"{reached} && (document.querySelector('.play').click(), true)")
         tab.page.wait_for_timeout(600)
         assert tab.words(".now b") in ("1,100", "1,200")
         if tab.words(".now b") == "1,200":  # nearer than 1,100 when the button was pressed

@@ -20,7 +20,7 @@ def effective_rank(values: ArrayLike) -> float:
         Roy and Vetterli, The effective rank: a measure of effective dimensionality, EUSIPCO 2007.
 
     Example:
-        >>> effective_rank(np.eye(4)), effective_rank(np.ones((4, 3)))
+        >>> effective_rank(np.eye(4)), round(effective_rank(np.ones((4, 3))), 6)
         (4.0, 1.0)
     """
     matrix = to_array(values).astype(np.float64)
