@@ -107,9 +107,11 @@ def test_the_samples_are_those_of_the_projection_whoever_comes_first(tmp_path):
     ((_, _, samples),) = records(tmp_path, "samples")
     assert len(samples["targets"]) == 20
     ((_, header, _),) = records(tmp_path, "feature_maps/conv1")
-    assert header["samples"] == [0, 1, 2, 3] and "class_names" not in header
+    assert header["samples"] == [0, 1, 2, 3]
+    assert "class_names" not in header
     ((_, header, own),) = records(tmp_path, "feature_maps/conv2")
-    assert header["samples"] == [0, 1, 2] and header["class_names"]  # it brings its own
+    assert header["samples"] == [0, 1, 2]
+    assert header["class_names"]  # it brings its own
     np.testing.assert_array_equal(own["targets"], other.probe.samples.targets[:3])
 
 

@@ -91,7 +91,7 @@ def test_every_module_is_imported_and_every_export_is_used_elsewhere():
 def test_the_page_is_small_and_asks_nobody_else():
     files = [path for path in STATIC.rglob("*") if path.is_file()]
     assert {path.suffix for path in files} == {".js", ".css"}
-    assert sum(path.stat().st_size for path in files) < 236 * 1024  # 12 of them for the page that is a file or in a notebook
+    assert sum(path.stat().st_size for path in files) < 236 * 1024  # 12 of them for the page as a file
     for path in files:
         text = path.read_text(encoding="utf-8")
         assert "http" not in text, path.name
