@@ -45,9 +45,9 @@ class Diary:
                 raise
             unflushed.extend((value.tag, step) for value in summary.value if value.HasField("image"))
 
-        def noting_flush(file):
+        def noting_flush(file, *now):
             try:
-                flush(file)
+                flush(file, *now)
                 if unflushed:
                     self.note(flushed=unflushed)
             finally:
