@@ -14,8 +14,8 @@ ROOT = Path(__file__).resolve().parents[2]
 RUNS = ROOT / "build" / "docs" / "runs"
 SETTINGS = ("--trainer.enable_progress_bar=false", "--trainer.logger.version=")
 """Of every recipe here."""
-RECIPES: dict[str, tuple[str, ...]] = {"demo": ("--trainer.max_epochs=10",), "circles": (), "edge_filters": ()}
-"""Those whose data need no download, and settings of their own."""
+RECIPES: dict[str, tuple[str, ...]] = {"demo": ("--trainer.max_epochs=10",), "edge_filters": ()}
+"""Those that take some seconds and need no download, and settings of their own."""
 FRAME = """
 <iframe class="run-page" src="{root}runs/{recipe}.html" title="{title}" sandbox="allow-scripts" loading="lazy">
 </iframe>
