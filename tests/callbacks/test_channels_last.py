@@ -136,14 +136,13 @@ def test_the_thumbnails_are_the_images(both):
 
 
 @pytest.mark.parametrize("model", [Transposing, WithoutConvolution])
-def test_where_it_is_not_certain_no_image_is_shown_and_one_line_says_so(model, tmp_path, caplog):
-    caplog.set_level("INFO")
+def test_where_it_is_not_certain_no_image_is_shown_and_one_line_says_so(model, tmp_path, told):
     pl.seed_everything(5)
     images, targets = samples(40, 0)
     data = TensorDataset(images.permute(0, 2, 3, 1).contiguous(), targets)
     callbacks = [FeatureMaps(), MaximallyActivatingPatches(), SampleHistory(), ClassReport()]
     trainer(tmp_path, callbacks, max_epochs=1).fit(model(), DataLoader(data, 8), DataLoader(data, 8))
-    assert caplog.text.count("no images are shown until that is certain") == 1
+    assert told().count("no images are shown until that is certain") == 1
     tags = set(image_steps(tmp_path))
     assert "class_report/confusion" in tags
     assert "sample_history/val/map" in tags

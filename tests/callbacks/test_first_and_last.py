@@ -205,12 +205,11 @@ def test_what_the_last_validation_has_told_is_drawn_at_its_own_step(kind, tmp_pa
         assert last.encoded_image_string == due.encoded_image_string, "as a validation that is drawn as it ends"
 
 
-def test_of_a_run_without_a_validation_one_line_says_so(tmp_path, caplog):
-    caplog.set_level("INFO")
+def test_of_a_run_without_a_validation_one_line_says_so(tmp_path, told):
     kinds = HEARD_IN_VALIDATION
     fit(tmp_path, [made(kind) for kind in kinds], max_steps=4, max_epochs=-1)
     for kind in kinds:
-        assert caplog.text.count(f"{kind.__name__}: no validation was heard before the training ended") == 1
+        assert told().count(f"{kind.__name__}: no validation was heard before the training ended") == 1
     assert image_steps(tmp_path) == {}
 
 
