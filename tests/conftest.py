@@ -62,17 +62,28 @@ def no_warnings():
         yield
 
 
+LOGGERS = [
+    logging.getLogger(name)
+    for name in (
+        *("pytorch_lightning.utilities.rank_zero", "pytorch_lightning", "lightning_fabric"),
+        *("lightning.pytorch", "lightning.fabric"),
+    )
+]
+
+
+@pytest.fixture(autouse=True)
+def talkative():
+    """What a test hears of Lightning's log does not depend on who has silenced it before, as recipes do."""
+    for logger in LOGGERS:
+        logger.setLevel(logging.INFO)
+
+
 @pytest.fixture
 def told(caplog):
     """What Lightning's log says."""
-    logger = logging.getLogger("pytorch_lightning.utilities.rank_zero")
-    names = [logger.name, "lightning.pytorch", "lightning_fabric", "pytorch_lightning", "lightning.fabric"]
-    loggers = [logging.getLogger(name) for name in names]
-    for one in loggers:
-        one.addHandler(caplog.handler)
     caplog.set_level(logging.INFO)
-    for one in loggers:
-        one.setLevel(logging.INFO)
+    for one in LOGGERS:
+        one.addHandler(caplog.handler)
     yield lambda: "\n".join({id(record): record.getMessage() for record in caplog.records}.values())
-    for one in loggers:
+    for one in LOGGERS:
         one.removeHandler(caplog.handler)

@@ -139,12 +139,11 @@ def test_a_stream_gives_the_first_training_batches(tmp_path):
     assert torch.equal(callback.probe.samples.inputs, first)
 
 
-def test_more_samples_than_data_are_no_problem(tmp_path, caplog):
+def test_more_samples_than_data_are_no_problem(tmp_path, told):
     callback = FeatureMaps(num_images=100, on_error="raise")
-    with caplog.at_level("INFO"):
-        fit(tmp_path, [callback], max_epochs=1)
+    fit(tmp_path, [callback], max_epochs=1)
     assert len(callback.probe.samples.inputs) == 40
-    assert "using 40 samples instead of 100" in caplog.text
+    assert "using 40 samples instead of 100" in told()
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 0.0])

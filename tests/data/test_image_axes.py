@@ -49,14 +49,13 @@ def test_bytes_are_images_too():
     ],
     ids=["transposed", "reshaped", "other channels", "other samples", "constant", "resized", "nothing"],
 )
-def test_whatever_else_is_received_settles_nothing_and_one_line_says_so(received, caplog):
-    caplog.set_level("INFO")
+def test_whatever_else_is_received_settles_nothing_and_one_line_says_so(received, told):
     axes, inputs = ImageAxes(), torch.rand(5, 8, 8, 3)
     assert axes.are_last(inputs) is None
-    assert caplog.text == "", "before anything was heard"
+    assert told() == "", "before anything was heard"
     axes.settle(inputs, received(inputs))
     assert axes.are_last(inputs) is axes.are_last(inputs) is None
-    assert caplog.text.count("no images are shown until that is certain") == 1
+    assert told().count("no images are shown until that is certain") == 1
     assert torch.equal(axes.planes(inputs), inputs)
     axes.settle(inputs, inputs.permute(0, 3, 1, 2))
     assert axes.are_last(inputs) is True, "as a validation that augments nothing may tell later"
