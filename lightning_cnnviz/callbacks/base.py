@@ -255,6 +255,20 @@ class VisualCallback(GuardedCallback):
         """
         return not trainer.sanity_checking and (due or self.stretch == 1)
 
+    def draw_last_validation(self, trainer: Trainer, module: LightningModule, heard: Moment | None) -> None:
+        """Draws, as training ends, the last validation that was heard and not drawn; says so if there was none at all.
+
+        Args:
+            trainer: The trainer.
+            module: The model.
+            heard: When that validation ended; None if there is none.
+        """
+        self._ended = True
+        if heard is not None:
+            self.draw(trainer, module, heard)
+        elif self.writer is not None and trainer.enable_validation and self._last_drawn_step is None:
+            rank_zero_info(f"{type(self).__name__}: {NO_VALIDATION}")
+
     def due_after_batch(self, trainer: Trainer, batch_idx: int) -> bool:
         """Whether a picture is due after the training batch that begins now, with no other one in between.
 

@@ -9,7 +9,7 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 from typing_extensions import override
 
-from lightning_cnnviz.callbacks.base import NO_VALIDATION, Guide, LayerPatterns, Moment, OnError
+from lightning_cnnviz.callbacks.base import Guide, LayerPatterns, Moment, OnError
 from lightning_cnnviz.callbacks.listening import ListeningCallback
 from lightning_cnnviz.data.batch import Key
 from lightning_cnnviz.data.colours import Normalization, check_bands
@@ -147,12 +147,8 @@ class ClassReport(ListeningCallback):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Reports the last validation, unless it has been drawn; says so if there is none."""
-        self._ended = True
-        if self._tally is not None and self._validated is not None:
-            self.draw(trainer, pl_module, self._validated)
-        elif self.writer is not None and trainer.enable_validation and self._last_drawn_step is None:
-            rank_zero_info(f"ClassReport: {NO_VALIDATION}")
-        self._tally = None
+        self.draw_last_validation(trainer, pl_module, self._validated)
+        self._tally = self._validated = None
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts counting if this validation is due, or may be the last."""

@@ -10,7 +10,7 @@ from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor, nn
 from typing_extensions import override
 
-from lightning_cnnviz.callbacks.base import MAX_LAYERS, NO_VALIDATION, Guide, LayerPatterns, Moment, OnError
+from lightning_cnnviz.callbacks.base import MAX_LAYERS, Guide, LayerPatterns, Moment, OnError
 from lightning_cnnviz.callbacks.probing import ProbingCallback
 from lightning_cnnviz.data.batch import batch_size, split_batch
 from lightning_cnnviz.data.colours import Colours
@@ -153,12 +153,9 @@ class MaximallyActivatingPatches(ProbingCallback):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draws the last validation, unless it has been; says so if there is none."""
-        self._ended = True
-        if self._rankings is not None and self._ranked is not None:
-            self.draw(trainer, pl_module, self._ranked)
-        elif self.writer is not None and self.selected and trainer.enable_validation and self._last_drawn_step is None:
-            rank_zero_info(f"{type(self).__name__}: {NO_VALIDATION}")
-        self._rankings = None
+        if self.selected or self._ranked is not None:
+            self.draw_last_validation(trainer, pl_module, self._ranked)
+        self._rankings = self._ranked = None
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts ranking if this validation is due, or may be the last."""

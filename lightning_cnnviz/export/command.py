@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from lightning_cnnviz.export.films.write import FORMATS
 from lightning_cnnviz.export.write import FPS, KINDS, export_run
-from lightning_cnnviz.report.command import steps_range
+from lightning_cnnviz.report.arguments import run_arguments
 from lightning_cnnviz.report.folders import ReportError
 
 
@@ -47,10 +47,8 @@ def _reason(error: BaseException, folder: str) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m lightning_cnnviz export",
+        parents=[run_arguments()],
         description="Writes what a run has logged as files: pictures, films, numbers, tables, and charts for a paper.",
-    )
-    parser.add_argument(
-        "run", metavar="RUN", help="folder of the run, e.g. lightning_logs/version_0, or s3://bucket/run"
     )
     parser.add_argument("folder", metavar="FOLDER", help="folder for the files, which is empty or does not exist")
     parser.add_argument(
@@ -67,16 +65,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--parquet", action="store_true", help="tables as Parquet beside CSV, which needs the extra export"
-    )
-    parser.add_argument(
-        "--layers", nargs="+", default=[], metavar="LAYER", help="only what is of these layers; globs such as 'conv*'"
-    )
-    parser.add_argument(
-        "--steps",
-        type=steps_range,
-        default=(None, None),
-        metavar="FIRST:LAST",
-        help="only these optimizer steps; either may be missing",
     )
     parser.add_argument(
         "--overwrite", action="store_true", help="replace an export in FOLDER; other files there stay as they are"

@@ -15,10 +15,9 @@ from lightning_cnnviz.tensorboard_plugin.event_files import (
     Record,
     event_files,
     glimpse,
-    next_record,
     open_file,
     read_event,
-    records,
+    undamaged_records,
 )
 from lightning_cnnviz.tensorboard_plugin.run_index import FILE_SHIFT
 from lightning_cnnviz.tensorboard_plugin.series import Series
@@ -106,16 +105,8 @@ class Logged:
 
     def _read(self, path: str, file: BinaryIO) -> None:
         place = (len(self._paths) - 1) << FILE_SHIFT
-        at: int | None = 0
-        while at is not None:
-            try:
-                for record in records(file, at):
-                    self._take(path, file, record, place | record.offset)
-                    at = record.end
-                return
-            except DamagedRecordError:
-                self._damaged[path] += 1
-                at = next_record(file, at + 1)
+        for record in undamaged_records(file, lambda: self._damaged.update([path])):
+            self._take(path, file, record, place | record.offset)
 
     def _take(self, path: str, file: BinaryIO, record: Record, place: int) -> None:
         seen = glimpse(record)

@@ -82,10 +82,8 @@ def receptive_fields(
     if inputs.ndim != 4:
         raise ValueError(f"expected images of shape (samples, channels, height, width), got {tuple(inputs.shape)}")
     traced: dict[str, tuple[Field | None, tuple[int, ...]]] = {}
-    with (
-        torch.inference_mode(False),
-        evaluating(model, channels_last=channels_last) as copied,
-    ):  # in which no writes are counted
+    copies = evaluating(model, channels_last=channels_last)
+    with torch.inference_mode(False), copies as copied:  # in inference mode no writes are counted
         given = inputs[:1].clone()
         trace = FieldTrace(copied, given)
 

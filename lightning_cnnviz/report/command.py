@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from lightning_cnnviz.report.arguments import run_arguments
 from lightning_cnnviz.report.folders import ReportError
 from lightning_cnnviz.report.write import MAX_MB, NAME, write_report
 
@@ -37,11 +38,9 @@ def main(arguments: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m lightning_cnnviz report",
+        parents=[run_arguments()],
         description="Writes a run as one HTML file: the page of the CNN Viz tab with its data. It opens in a browser "
         "as it is, without TensorBoard, a server or a network.",
-    )
-    parser.add_argument(
-        "run", metavar="RUN", help="folder of the run, e.g. lightning_logs/version_0, or s3://bucket/run"
     )
     parser.add_argument(
         "-o",
@@ -57,38 +56,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="maximum size in megabytes (default: %(default)g); above it steps are left out evenly over time",
     )
-    parser.add_argument(
-        "--layers",
-        nargs="+",
-        default=[],
-        metavar="LAYER",
-        help="keep the pictures of these layers only; globs such as 'features.*'",
-    )
-    parser.add_argument(
-        "--steps",
-        type=steps_range,
-        default=(None, None),
-        metavar="FIRST:LAST",
-        help="keep these optimizer steps only; either may be missing",
-    )
     return parser
-
-
-def steps_range(text: str) -> tuple[int | None, int | None]:
-    """Parses FIRST:LAST.
-
-    Example:
-        >>> steps_range("100:"), steps_range("100:200")
-        ((100, None), (100, 200))
-    """
-    first, colon, last = text.partition(":")
-    try:
-        ends = tuple(int(end) if end else None for end in (first, last))
-    except ValueError:
-        ends = ()
-    if not colon or len(ends) != 2:
-        raise argparse.ArgumentTypeError(f"expected FIRST:LAST, e.g. 0:5000, got {text!r}")
-    return ends
 
 
 def _megabytes(text: str) -> float:

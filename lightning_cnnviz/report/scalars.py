@@ -1,19 +1,15 @@
 """The scalars of a run, read from its event files."""
 
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import BinaryIO
 
 from lightning_cnnviz.tensorboard_plugin.event_files import (
     START,
     DamagedRecordError,
-    Record,
     event_files,
-    next_record,
     open_file,
     read_event,
-    records,
+    undamaged_records,
 )
 
 
@@ -39,7 +35,7 @@ def scalars(folder: str) -> dict[str, Scalar]:
     found: dict[str, Scalar] = {}
     for path in event_files(folder):
         with suppress(OSError), open_file(path) as file:  # deleted in the meantime
-            for record in _undamaged(file):
+            for record in undamaged_records(file):
                 if record.length > START:  # pictures and the data of the tab
                     continue
                 with suppress(DamagedRecordError):
@@ -49,15 +45,3 @@ def scalars(folder: str) -> dict[str, Scalar]:
                             scalar.last = value.simple_value
                             scalar.total += value.simple_value
     return found
-
-
-def _undamaged(file: BinaryIO) -> Iterator[Record]:
-    at: int | None = 0
-    while at is not None:
-        try:
-            for record in records(file, at):
-                yield record
-                at = record.end
-            return
-        except DamagedRecordError:
-            at = next_record(file, at + 1)

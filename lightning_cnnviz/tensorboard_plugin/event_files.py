@@ -6,7 +6,7 @@ Source: https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -133,6 +133,25 @@ def next_record(file: BinaryIO, at: int) -> int | None:
                 read_event(file, at + start)
                 return at + start
     return None
+
+
+def undamaged_records(file: BinaryIO, damaged: Callable[[], None] = lambda: None) -> Iterator[Record]:
+    """Yields the records of a file from its beginning, and goes on after what is damaged.
+
+    Args:
+        file: An event file.
+        damaged: Called for each damaged place.
+    """
+    at: int | None = 0
+    while at is not None:
+        try:
+            for record in records(file, at):
+                yield record
+                at = record.end
+            return
+        except DamagedRecordError:
+            damaged()
+            at = next_record(file, at + 1)
 
 
 def glimpse(record: Record) -> Glimpse | None:

@@ -16,6 +16,7 @@ from lightning_cnnviz.tensorboard_plugin.event_files import (
     glimpse,
     read_event,
     records,
+    undamaged_records,
 )
 
 TAGS = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
@@ -95,6 +96,16 @@ def test_damage_is_found_wherever_it_is():
         read_event(io.BytesIO(record(b"\xff\xff\xff")), 0)
     with pytest.raises(DamagedRecordError, match="length of the record at byte 0"):
         list(records(io.BytesIO(b"\0" * 40), 0))
+
+
+def test_what_follows_a_damaged_record_is_read_and_each_damage_is_told():
+    whole = [record(event([tag], 5, 1.0, [30]).SerializeToString()) for tag in "abcde"]
+    for place in (0, 3):  # of these the length is lost, so that nothing tells where the next one begins
+        whole[place] = b"\xff" + whole[place][1:]
+    told = []
+    found = undamaged_records(io.BytesIO(b"".join(whole)), lambda: told.append(1))
+    assert [glimpse(one).tag for one in found] == ["b", "c", "e"]
+    assert len(told) == 2
 
 
 def test_event_files_are_read_in_the_order_of_their_names(tmp_path):

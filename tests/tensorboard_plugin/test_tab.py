@@ -1,14 +1,12 @@
 """The tab in Chromium: what people see and do."""
 
-import shutil
-
 import numpy as np
 import pytest
 from matplotlib import color_sequences, colormaps
 from matplotlib.colors import to_rgb
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.util import tensor_util
-from tensorboard_plugin.synthetic_run import CLASSES, HOSTILE, camera, lenet, read, without, write
+from tensorboard_plugin.synthetic_run import CLASSES, camera, read
 from tensorboard_plugin.tab_page import Tab, share_drawn
 
 CLASS_COLOURS = np.array([to_rgb(colour) for colour in color_sequences["petroff10"]]) * 255
@@ -202,66 +200,6 @@ def test_a_class_can_be_seen_alone(tab, fast):
     tab.frame.wait_for_function("!document.querySelector('.chip.dimmed')")
 
 
-def test_classes_have_the_colours_of_the_pictures(tab, fast):
-    tab.open(fast, run="lenet")
-    script = """async () => {
-      const { classColour } = await import("./static/draw/colours.js");
-      return [7, 10, 11, 48, 200].map((count) => Array.from({ length: count }, (_, k) => classColour(k, count)));
-    }"""
-    for colours in tab.frame.evaluate(script):
-        count = len(colours)
-        many = colormaps["turbo"](np.linspace(0.03, 0.97, count))[:, :3] * 255
-        np.testing.assert_array_equal(colours, np.round(CLASS_COLOURS[:count] if count <= 10 else many))
-
-
-def test_values_and_not_colours_are_averaged_where_images_do_not_fit(tab, fast):
-    tab.open(fast, run="lenet")
-    values = np.random.default_rng(0).normal(size=(5, 7, 3))
-    values[4, 6, 1] = np.nan
-    script = """async (values) => {
-      const { averaged } = await import("./static/draw/reduction.js");
-      const found = averaged(values.map((value) => value ?? NaN), 3, 7, 5, 2);
-      return [found.rows, found.columns, Array.from(found.values, (value) => (Number.isNaN(value) ? null : value))];
-    }"""
-    sent = [None if np.isnan(value) else value for value in values.ravel().tolist()]
-    rows, columns, means = tab.frame.evaluate(script, sent)
-    assert (rows, columns) == (3, 4)
-    found = np.array(means, dtype=float).reshape(3, 4, 3)
-    for row, column in np.ndindex(3, 4):
-        area = values[2 * row : 2 * row + 2, 2 * column : 2 * column + 2]
-        np.testing.assert_allclose(found[row, column], area.mean(axis=(0, 1)), rtol=1e-5, atol=1e-6)
-
-
-@pytest.mark.parametrize("letter", ["x", "猫", "🦊", "👩\u200d🚀", "नि"])
-def test_long_names_are_cut_between_letters(tab, fast, letter):
-    tab.open(fast, run="lenet")
-    script = """async (text) => {
-      const { truncateStart } = await import("./static/draw/canvas.js");
-      const context = document.createElement("canvas").getContext("2d");
-      return truncateStart(context, text, context.measureText(text).width * 0.6);
-    }"""
-    assert tab.frame.evaluate(script, letter * 9) in {f"…{letter * count}" for count in range(2, 6)}
-
-
-def test_a_value_between_gaps_is_a_dot(tab, fast):
-    tab.open(fast, run="lenet")
-    script = """async () => {
-      const { drawLine } = await import("./static/draw/canvas.js");
-      const context = document.createElement("canvas").getContext("2d");
-      drawLine(context, [[10, 9], [20, NaN], [30, 9], [40, 9], [50, NaN], [60, 9]], "black", 2);
-      return [10, 20, 35, 45, 60].map((x) => context.getImageData(x, 9, 1, 1).data[3]);
-    }"""
-    assert tab.frame.evaluate(script) == [255, 0, 255, 0, 255]
-
-
-def test_an_axis_begins_at_zero_and_not_at_minus_zero(tab, fast):
-    tab.open(fast, run="lenet")
-    script = (
-        'async () => (await import("./static/draw/scales.js")).ticks(0, 900, 5).map((step) => Object.is(step, -0))'
-    )
-    assert tab.frame.evaluate(script) == [False] * 5
-
-
 def test_pointing_at_a_channel_tells_its_numbers_and_its_past(tab, fast, folder):
     tab.open(fast, run="lenet", view="feature_maps").at(1200)
     tab.page.mouse.move(*tab.mouse(".sheet:not([hidden]) canvas", 20, 20))
@@ -386,83 +324,6 @@ def test_nothing_is_wider_than_the_window(browser, fast, width):
     boxes = [tab.box(f".panel >> nth={k}") for k in range(4)]
     assert all(box["x"] >= 0 and box["x"] + box["width"] <= width for box in boxes)
     tab.close()
-
-
-@pytest.mark.parametrize("loader", ["fast", "slow"])
-def test_a_run_that_is_written_updates_by_itself(tab, start, tmp_path, loader):
-    run = write(tmp_path / "logs" / "live", epochs=6, epoch_list=[1, 2], samples=50)
-    tab.open(start(tmp_path / "logs", fast=loader == "fast").wait_for("live", 2), run="live").at(200)
-    write(None, epochs=6, epoch_list=[3, 4], samples=50, run=run)
-    tab.at(400)
-    tab.find("h2 >> nth=0").click()
-    tab.page.keyboard.press("ArrowLeft")
-    tab.at(300)
-    write(None, epochs=6, epoch_list=[5], samples=50, run=run)
-    tab.frame.wait_for_function("document.querySelector('.slider').getAttribute('aria-valuemax') === '500'")
-    tab.at(300)  # who looks at an old step stays there
-    run.close()
-
-
-def test_names_are_shown_as_they_are(tab, server):
-    tab.open(server, run="hostile").at(300)
-    assert tab.find(".block b").all_inner_texts() == HOSTILE
-    assert tab.find(".classes .chip").all_inner_texts() == HOSTILE
-    assert tab.find("img, script:not([type=module])").count() == 0
-    for index in range(len(HOSTILE)):
-        tab.find(f".block >> nth={index}").click()
-        tab.find(".layer .sheet:not([hidden]) canvas").wait_for()
-    tab.frame.wait_for_function("(name) => document.querySelector('.layer select').value === name", arg=HOSTILE[-1])
-
-
-@pytest.mark.parametrize(
-    ("run", "step", "told"),
-    [
-        ("single", 100, None),
-        ("nan", 400, None),
-        ("thousand", 500, "Not in this run: kernels (add KernelGrid()), feature maps (add FeatureMaps()), projection"),
-        ("corrupt", 300, "cnnviz/kernels/conv1 at step 300 is damaged"),
-        ("foreign", 200, "written by a newer lightning-cnnviz (expected schema 1, got 2)"),
-        ("truncated", 300, None),
-    ],
-)
-def test_odd_runs_show_what_there_is_and_say_what_is_wrong(tab, server, run, step, told):
-    tab.open(server, run=run)
-    tab.at(step)
-    tab.find(".gradients canvas").wait_for()
-    if told:
-        tab.frame.wait_for_function("document.querySelector('.notes p')")
-        assert told in tab.words(".notes")
-    if run == "nan":
-        assert "No finite" not in tab.words(".layer .legend")
-        assert tab.words(".gradients .scale") == "not finite"
-        assert "no finite loss" in tab.words(".bar")
-    if run == "thousand":
-        assert tab.find(".block").count() == 1000
-    tab.find("h2 >> nth=0").click()
-    for key in ("Home", "Space", "End"):
-        tab.page.keyboard.press(key)
-    tab.page.wait_for_timeout(300)
-
-
-def test_without_our_data_the_page_says_what_to_add(tab, start, tmp_path):
-    without(tmp_path / "logs" / "bare")
-    server = start(tmp_path / "logs", fast=True)
-    server.wait_for("bare", 0)
-    tab.open(server)
-    assert "cnnviz_callbacks()" in tab.words(".empty")
-    lenet(tmp_path / "logs" / "new")
-    tab.find(".block >> nth=0").wait_for()
-    assert not tab.find(".empty").is_visible()
-
-
-def test_a_run_deleted_while_it_is_open(tab, start, tmp_path):
-    write(tmp_path / "logs" / "gone", epochs=2, samples=50).close()
-    server = start(tmp_path / "logs", fast=True).wait_for("gone", 2)
-    tab.open(server, run="gone").at(200)
-    shutil.rmtree(tmp_path / "logs" / "gone")
-    tab.find(".notes p").wait_for()
-    assert "gone has no data for this tab any more" in tab.words(".notes")
-    tab.page.wait_for_timeout(3500)
 
 
 def test_speed(tab, fast, record_property, capsys):
