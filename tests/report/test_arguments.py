@@ -14,7 +14,7 @@ def test_both_ends_of_the_steps_may_be_missing():
 
 @pytest.mark.parametrize("text", ["", "100", "a:b", "1:2:3", "1.5:"])
 def test_other_words_for_steps_are_refused_with_an_example(text):
-    with pytest.raises(argparse.ArgumentTypeError, match="expected FIRST:LAST, e.g. 0:5000, got"):
+    with pytest.raises(argparse.ArgumentTypeError, match=r"expected FIRST:LAST, e\.g\. 0:5000, got"):
         steps_range(text)
 
 
