@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from tensorboard_plugin.synthetic_run import STATISTICS, Run, read
+from tensorboard_plugin.synthetic_run import STATISTICS, Run, read, write
 from tensorboard_plugin.tab_page import Tab
 from torch import nn
 
@@ -310,3 +310,12 @@ def test_a_run_from_before_has_its_layers_without_edges_and_says_so(tab, fast):
     assert tab.find(".block b").all_inner_texts() == ["conv1", "conv2", "fc1", "fc2"]
     assert tab.find(".edges path").count() == 0
     assert tab.words(".network > .info >> nth=0") == "Not drawn: how the layers are connected was not recorded."
+
+
+def test_the_layers_that_are_counted_are_those_of_the_model(tab, start, tmp_path):
+    write(tmp_path / "runs" / "lenet", epochs=1, samples=50, projected=["fc2.input"]).close()
+    server = start(tmp_path / "runs", fast=True)
+    server.wait_for("lenet", 1)
+    tab.open(server, run="lenet")
+    tab.find(".network").get_by_role("button", name="fc2.input").first.wait_for()  # of which there is a picture, too
+    assert tab.words(".network .aside").startswith("Net · 4 layers · ")

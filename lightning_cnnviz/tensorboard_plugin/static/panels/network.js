@@ -91,7 +91,7 @@ export class NetworkPanel {
 		const parameters = layers.reduce((sum, layer) => sum + (layer.parameters ?? 0), 0);
 		this.summary.textContent = joined([
 			model?.name,
-			layers.length && `${layers.length} layers`,
+			model?.layers?.length && `${model.layers.length} layers`,
 			parameters && `${formatCount(parameters)} parameters`,
 			model?.input_shape && `input ${model.input_shape.join(" × ")}`,
 			this.data.within && `names are within ${this.data.within}`,
