@@ -5,8 +5,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import TypeAlias
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from lightning_cnnviz.export.decoding import PictureError, decoding
 from lightning_cnnviz.export.logged import Reader
 from lightning_cnnviz.export.names import file_names
 from lightning_cnnviz.export.source import Source
@@ -46,12 +47,12 @@ def _read(source: Source, read: Reader, tag: str, step: int) -> list[bytes]:
 
 def _write(source: Source, path: Path, data: bytes, what: str) -> None:
     try:
-        with Image.open(BytesIO(data)) as picture:
+        with decoding(), Image.open(BytesIO(data)) as picture:
             ending = ENDINGS.get(picture.format or "")
             if ending is None:
                 picture.save(buffer := BytesIO(), format="PNG")
                 ending, data = "png", buffer.getvalue()
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+    except PictureError as error:
         source.notes.append(f"{what} is no picture that can be read: {error}")
         return
     path.with_name(f"{path.name}.{ending}").write_bytes(data)

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import NamedTuple
 
-from PIL import Image, ImageChops, UnidentifiedImageError
+from PIL import Image, ImageChops
+
+from lightning_cnnviz.export.decoding import PictureError, decoding
 
 LAST_SECONDS = 2.0
 """How long the last picture stays before the film begins anew."""
@@ -39,9 +41,16 @@ class Reel:
         """Yields the pictures, the smaller ones with white added on the right and below.
 
         In a mode without transparency, white is behind them.
+
+        Raises:
+            NoFilmError: If one cannot be read; only its header was looked at before.
         """
         for data in self.pictures():
-            picture = _converted(Image.open(BytesIO(data)), self.mode)
+            try:
+                with decoding():
+                    picture = _converted(Image.open(BytesIO(data)), self.mode)
+            except PictureError as error:
+                raise NoFilmError(f"a picture cannot be read: {error}") from None
             if picture.size == self.size:
                 yield picture
             else:
@@ -94,10 +103,12 @@ def reel(pictures: Callable[[], Iterator[bytes]], seconds: float) -> Reel:
     modes = set()
     for data in pictures():
         try:
-            picture = Image.open(BytesIO(data))
-        except (UnidentifiedImageError, OSError) as error:
+            with decoding():
+                picture = Image.open(BytesIO(data))
+                several = getattr(picture, "n_frames", 1) > 1
+        except PictureError as error:
             raise NoFilmError(f"a picture cannot be read: {error}") from None
-        if getattr(picture, "n_frames", 1) > 1:
+        if several:
             raise NoFilmError("its pictures are films already")
         if picture.mode in DEEP:
             raise NoFilmError("its pictures have more than eight bits a value")

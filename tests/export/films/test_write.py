@@ -45,6 +45,19 @@ def test_what_makes_no_film_is_told(tmp_path, film):
 
 
 @pytest.mark.parametrize("film", ["apng", "gif"])
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "GIF", "WEBP", "TIFF"])
+def test_a_picture_that_breaks_off_costs_its_own_film(tmp_path, film, form):
+    run = Run(tmp_path / "run")
+    whole = file_of(picture(0, 90, 90), format=form)
+    for step, data in enumerate((whole, whole[: len(whole) // 2])):
+        log(run, step, image_value("cut", data), image_value("still", file_of(picture(step))))
+    export = export_run(tmp_path / "run", tmp_path / "out", only=["films"], film=film)
+    assert [path.name for path in export.files] == [f"still.{film}"]
+    (note,) = export.notes
+    assert note.startswith("no film of cut: a picture cannot be read: ")
+
+
+@pytest.mark.parametrize("film", ["apng", "gif"])
 def test_memory_does_not_grow_with_the_film(tmp_path, film):
     code = """
 import sys
