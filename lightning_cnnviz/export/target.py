@@ -18,7 +18,8 @@ STAGE = ".export.part"
 def staged(folder: str | os.PathLike[str], overwrite: bool, told: dict[str, Any]) -> Iterator[Path]:
     """Gives a folder to write into, the contents of which are moved to their place at the end.
 
-    After an exception nothing is changed. `export.json` lists the files, so that the next export knows them.
+    After an exception nothing is changed; one that strikes while files are moved says so itself. `export.json` lists
+    the files, so that the next export knows them.
 
     Args:
         folder: Local; made if it does not exist.
@@ -26,7 +27,8 @@ def staged(folder: str | os.PathLike[str], overwrite: bool, told: dict[str, Any]
         told: What else `export.json` says, read at the end; has the `files` then.
 
     Raises:
-        ReportError: If the folder holds anything but an earlier export that may be replaced.
+        ReportError: If the folder holds anything but an earlier export that may be replaced, or has a part of the new
+            one only, as moving its files has failed.
     """
     folder = os.fspath(folder)
     if "://" in folder:
@@ -35,8 +37,8 @@ def staged(folder: str | os.PathLike[str], overwrite: bool, told: dict[str, Any]
     before = _exported_before(target, overwrite)
     made = [path for path in (target, *target.parents) if not path.exists()]
     stage = target / STAGE
+    target.mkdir(parents=True, exist_ok=True)
     try:
-        target.mkdir(parents=True, exist_ok=True)
         stage.mkdir()
     except FileExistsError:
         raise ReportError(
@@ -54,8 +56,9 @@ def staged(folder: str | os.PathLike[str], overwrite: bool, told: dict[str, Any]
 
 def _exported_before(target: Path, overwrite: bool) -> list[str]:
     """Returns the files of an earlier export."""
-    if target.exists() and not target.is_dir():
-        raise ReportError(f"expected a folder to export to, got {target}, which is a file")
+    if os.path.lexists(target) and not target.is_dir():
+        what = "is a file" if target.exists() else "leads nowhere"
+        raise ReportError(f"expected a folder to export to, got {target}, which {what}")
     if not target.is_dir() or not any(path.name != STAGE for path in target.iterdir()):
         return []
     try:
@@ -84,10 +87,24 @@ def _is_within(target: Path, file: str) -> bool:
 
 def _move(stage: Path, target: Path, before: Sequence[str], told: dict[str, Any]) -> None:
     files = sorted(path.relative_to(stage).as_posix() for path in stage.rglob("*") if path.is_file())
-    for file in files:
-        if file not in before and os.path.lexists(target / file):
-            raise ReportError(f"expected no file of others in the way, got {target / file}; move it elsewhere")
+    folders = {parent.as_posix() for file in files for parent in list(Path(file).parents)[:-1]}
+    for name in sorted({*files, *folders} - set(before)):
+        is_ours = name in folders and (target / name).is_dir() and not (target / name).is_symlink()
+        if os.path.lexists(target / name) and not is_ours:
+            raise ReportError(f"expected nothing of others in the way, got {target / name}; move it elsewhere")
     _list_files(stage, target, [*files, *(set(before) - {MANIFEST, *files})], told)  # if what follows is interrupted
+    try:
+        _replace(stage, target, before, files)
+        _list_files(stage, target, files, told)
+    except (OSError, KeyboardInterrupt) as error:
+        what = "an interruption" if isinstance(error, KeyboardInterrupt) else f"an error ({error})"
+        raise ReportError(
+            f"expected to replace {target} as a whole, which {what} has ended half-way; export again with --overwrite"
+        ) from error
+
+
+def _replace(stage: Path, target: Path, before: Sequence[str], files: Sequence[str]) -> None:
+    """Moves files to their place, and removes those of before that have no successor."""
     for file in files:
         (target / file).parent.mkdir(parents=True, exist_ok=True)
         (stage / file).replace(target / file)
@@ -97,7 +114,6 @@ def _move(stage: Path, target: Path, before: Sequence[str], told: dict[str, Any]
         for folder in list(Path(file).parents)[:-1]:
             with suppress(OSError):
                 (target / folder).rmdir()  # if it is empty now
-    _list_files(stage, target, files, told)
 
 
 def _list_files(stage: Path, target: Path, files: Sequence[str], told: dict[str, Any]) -> None:

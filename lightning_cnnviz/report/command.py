@@ -25,6 +25,9 @@ def main(arguments: Sequence[str]) -> int:
     except ReportError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("error: interrupted; no page was written, and one that was there is as it was", file=sys.stderr)
+        return 2
     except OSError as error:
         print(
             f"error: {error.filename} cannot be written: {error.strerror}; what was there is as it was",

@@ -157,9 +157,15 @@ def _thinned_words(before: Mapping[str, Series], after: Mapping[str, Series], ma
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """Opens a file beside a path that takes its place once it is written; if it cannot be, nothing is left of it."""
+    """Opens a file beside a path that takes its place once it is written; if it cannot be, nothing is left of it.
+
+    Raises:
+        OSError: If it cannot be written, or there is a folder, a device or the like.
+    """
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "it is a folder", str(path))
+    if path.exists() and not path.is_file():  # /dev/null would be gone for all
+        raise FileExistsError(errno.EEXIST, "it is a device or a pipe, no file", str(path))
     path = path.resolve()  # what a link leads to, not the link
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:

@@ -1,5 +1,6 @@
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -29,7 +30,7 @@ def test_an_export_of_before_gives_way_and_files_of_others_stay(tmp_path):
     export(folder, {"a/1.txt": "other", "d.txt": "four"}, overwrite=True)
     assert contents(folder) == {"a/1.txt": "other", "a/mine.txt": "mine", "d.txt": "four"}
     assert sorted(path.name for path in folder.iterdir()) == ["a", "d.txt", MANIFEST]
-    with pytest.raises(ReportError, match=r"expected no file of others in the way, got .*mine\.txt"):
+    with pytest.raises(ReportError, match=r"expected nothing of others in the way, got .*mine\.txt"):
         export(folder, {"a/mine.txt": "theirs"}, overwrite=True)
     assert contents(folder) == {"a/1.txt": "other", "a/mine.txt": "mine", "d.txt": "four"}
 
@@ -91,3 +92,43 @@ def test_a_link_in_the_way_is_no_file_of_ours(tmp_path):
     with pytest.raises(ReportError, match="in the way"):
         export(tmp_path / "out", {"b.txt": "b"}, overwrite=True)
     assert (tmp_path / "elsewhere.txt").read_text() == "theirs"
+
+
+@pytest.mark.parametrize("in_the_way", ["file", "link"])
+def test_what_is_in_the_way_of_a_folder_stays_and_nothing_is_written_through_it(tmp_path, in_the_way):
+    (tmp_path / "elsewhere").mkdir()
+    export(tmp_path / "out", {"a.txt": "a"})
+    before = (tmp_path / "out" / MANIFEST).read_text()
+    if in_the_way == "file":
+        (tmp_path / "out" / "b").write_text("mine")
+    else:
+        (tmp_path / "out" / "b").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ReportError, match=r"expected nothing of others in the way, got .*out/b; move"):
+        export(tmp_path / "out", {"a.txt": "new", "b/c/d.txt": "d"}, overwrite=True)
+    assert (tmp_path / "out" / "a.txt").read_text() == "a"
+    assert (tmp_path / "out" / MANIFEST).read_text() == before
+    assert os.listdir(tmp_path / "elsewhere") == []
+
+
+@pytest.mark.parametrize("error", [OSError("full"), KeyboardInterrupt()])
+def test_what_ends_while_files_are_moved_says_that_it_is_half_done(tmp_path, monkeypatch, error):
+    export(tmp_path / "out", {"a.txt": "a", "c.txt": "c"})
+    moved = Path.replace
+
+    def moves(path, other):
+        if path.name == "b.txt":
+            raise error
+        return moved(path, other)
+
+    with monkeypatch.context() as context:
+        context.setattr(Path, "replace", moves)
+        with pytest.raises(ReportError, match=r"ended half-way; export again with --overwrite"):
+            export(tmp_path / "out", {"a.txt": "new", "b.txt": "b"}, overwrite=True)
+    export(tmp_path / "out", {"a.txt": "new", "b.txt": "b"}, overwrite=True)
+    assert contents(tmp_path / "out") == {"a.txt": "new", "b.txt": "b"}
+
+
+def test_a_link_that_leads_nowhere_is_told(tmp_path):
+    (tmp_path / "out").symlink_to(tmp_path / "gone" / "out")
+    with pytest.raises(ReportError, match="which leads nowhere"):
+        export(tmp_path / "out", {"a.txt": "a"})
