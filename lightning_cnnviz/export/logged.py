@@ -1,10 +1,11 @@
 """Where the scalars and pictures of a run stand in its event files: any of them, whoever has logged them."""
 
+import math
 from array import array
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import PurePath
 from typing import Any, BinaryIO
 
@@ -13,6 +14,7 @@ from tensorboard.util.tensor_util import make_ndarray
 from lightning_cnnviz.tensorboard_plugin.event_files import (
     DamagedRecordError,
     Record,
+    cannot_be_read,
     event_files,
     glimpse,
     open_file,
@@ -22,6 +24,9 @@ from lightning_cnnviz.tensorboard_plugin.event_files import (
 from lightning_cnnviz.tensorboard_plugin.run_index import FILE_SHIFT
 from lightning_cnnviz.tensorboard_plugin.series import Series
 
+SIZES = 2
+"""Texts before the pictures of a tensor: their width and height."""
+
 Reader = Callable[[str, int], list[bytes]]
 """Returns the encoded pictures of a tag at a step, as they were logged: one, of some loggers several."""
 
@@ -30,7 +35,7 @@ class Scalars:
     """The values of one tag.
 
     Attributes:
-        steps: In increasing order; a step that was logged twice is there twice.
+        steps: In increasing order; a step that was logged twice in a row is there twice.
         written: Wall time of each, in seconds since 1970.
         values: What was logged, 32-bit numbers.
     """
@@ -39,8 +44,9 @@ class Scalars:
         self.steps, self.written, self.values = array("q"), array("d"), array("d")
 
     def add(self, step: int, wall_time: float, value: float) -> None:
-        """Adds a value; of a training that went back, what it had at later steps is dropped."""
-        self.forget(step + 1)
+        """Adds a value; of a training that went back, what it had there and at later steps is dropped."""
+        if self.steps and self.steps[-1] > step:
+            self.forget(step)
         self.steps.append(step)
         self.written.append(wall_time)
         self.values.append(value)
@@ -61,7 +67,8 @@ class Logged:
     Attributes:
         scalars: Tag → values.
         pictures: Tag → where they stand.
-        problems: What is damaged, in a sentence for each file.
+        problems: What is damaged or cannot be read, in a sentence for each file, and which tags have other values than
+            their kind.
     """
 
     def __init__(self, folder: str) -> None:
@@ -70,18 +77,27 @@ class Logged:
         self._others: set[str] = set()
         self._paths: list[str] = []
         self._damaged: Counter[str] = Counter()
+        self._unreadable: list[str] = []
+        self._odd: dict[str, None] = {}
         for path in event_files(folder):
-            with suppress(FileNotFoundError), open_file(path) as file:  # deleted in the meantime
-                self._paths.append(path)
-                self._read(path, file)
+            try:
+                with open_file(path) as file:
+                    self._paths.append(path)
+                    self._read(path, file)
+            except FileNotFoundError:  # deleted in the meantime
+                continue
+            except OSError as error:
+                self._unreadable.append(f"{PurePath(path).name}: {cannot_be_read(error)}")
 
     @property
     def problems(self) -> list[str]:
-        """What is damaged, in a sentence for each file."""
-        return [
+        """What is damaged, cannot be read, or is not of its kind, in sentences."""
+        damaged = [
             f"{PurePath(path).name}: {count} damaged {'records are' if count > 1 else 'record is'} left out"
             for path, count in self._damaged.items()
         ]
+        odd = [f"{tag}: what is neither one number nor a picture is left out" for tag in self._odd]
+        return [*self._unreadable, *damaged, *odd]
 
     @contextmanager
     def reader(self) -> Iterator[Reader]:
@@ -93,9 +109,12 @@ class Logged:
                 place = self.pictures[tag].place(step)
                 assert place is not None
                 number, offset = place >> FILE_SHIFT, place & (1 << FILE_SHIFT) - 1
-                if number not in files:
-                    files[number] = stack.enter_context(open_file(self._paths[number]))
-                event = read_event(files[number], offset)
+                try:
+                    if number not in files:
+                        files[number] = stack.enter_context(open_file(self._paths[number]))
+                    event = read_event(files[number], offset)
+                except OSError as error:
+                    raise DamagedRecordError(cannot_be_read(error)) from None
                 found = next((value for value in reversed(event.summary.value) if value.tag == tag), None)
                 if found is None or event.step != step:
                     raise DamagedRecordError("another one is in its place")
@@ -129,9 +148,16 @@ class Logged:
         if kind == "simple_value":
             self.scalars.setdefault(tag, Scalars()).add(step, wall_time, value.simple_value)
         elif kind == "tensor" and (plugin == "scalars" or (not plugin and tag in self.scalars)):
-            self.scalars.setdefault(tag, Scalars()).add(step, wall_time, float(make_ndarray(value.tensor).item()))
+            number = number_in(value.tensor)
+            if number is None:
+                self._odd[tag] = None
+            else:
+                self.scalars.setdefault(tag, Scalars()).add(step, wall_time, number)
         elif kind == "image" or (kind == "tensor" and (plugin == "images" or (not plugin and tag in self.pictures))):
-            self.pictures.setdefault(tag, Series({})).add(step, wall_time, place)
+            if kind == "tensor" and len(value.tensor.string_val) <= SIZES:
+                self._odd[tag] = None
+            else:
+                self.pictures.setdefault(tag, Series({})).add(step, wall_time, place)
         elif kind is None:
             self._forget(tag, step, wall_time, place)
         else:
@@ -148,4 +174,20 @@ def encoded(value: Any) -> list[bytes]:
     """Returns the pictures in a summary's value, encoded as they were logged."""
     if value.WhichOneof("value") == "image":
         return [value.image.encoded_image_string]
-    return list(value.tensor.string_val[2:])  # after their width and height
+    return list(value.tensor.string_val[SIZES:])
+
+
+def number_in(tensor: Any) -> float | None:
+    """Returns the number in a tensor; None if it has none, or several.
+
+    Example:
+        >>> from tensorboard.util.tensor_util import make_tensor_proto
+        >>> [number_in(make_tensor_proto(value)) for value in (0.5, [7], [1.0, 2.0], "a")]
+        [0.5, 7.0, None, None]
+    """
+    if math.prod(size.size for size in tensor.tensor_shape.dim) != 1:
+        return None
+    try:
+        return float(make_ndarray(tensor).item())
+    except (TypeError, ValueError):
+        return None

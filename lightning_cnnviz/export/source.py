@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 from lightning_cnnviz.export.logged import Logged, Scalars
-from lightning_cnnviz.report.folders import ReportError
+from lightning_cnnviz.report.folders import ReportError, reading
 from lightning_cnnviz.report.selection import Selection, layers_of
 from lightning_cnnviz.tensorboard_plugin.frames import Frame, Info
 from lightning_cnnviz.tensorboard_plugin.run_index import RunIndex
@@ -26,7 +26,7 @@ class Source:
         notes: What is left out, in sentences.
 
     Raises:
-        ReportError: If a pattern matches no layer, or there is nothing between the steps.
+        ReportError: If a pattern matches no layer, there is nothing between the steps, or the run cannot be read.
     """
 
     def __init__(self, folder: str, index: RunIndex, selection: Selection) -> None:
@@ -37,14 +37,15 @@ class Source:
         selection.check(layers)
         self._selection, self._layers = selection, layers
         self._found = found
-        self.logged = Logged(folder)
+        with reading(folder):
+            self.logged = Logged(folder)
         self.notes += dict.fromkeys([*index.problems, *self.logged.problems])
         anything: list[Series | Scalars] = [
             *self._found.values(),
             *self.logged.pictures.values(),
             *self.logged.scalars.values(),
         ]
-        if not any(selection.has_step(step) for one in anything for step in one.steps):
+        if selection.of_steps and not any(selection.has_step(step) for one in anything for step in one.steps):
             raise ReportError("nothing was recorded between these steps")
 
     @cached_property

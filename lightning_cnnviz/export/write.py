@@ -111,7 +111,11 @@ def export_run(
                 if only is not KINDS and not (stage / kind).exists():
                     source.notes.append(f"no {kind}: the run has logged nothing for them")
         if not any(stage.iterdir()):
-            raise ReportError(f"there is nothing to export: {'; '.join(source.notes) or 'the run is empty'}")
+            reasons = (
+                "; ".join(note.rstrip(".") for note in source.notes)
+                or "the run has logged neither pictures nor numbers"
+            )
+            raise ReportError(f"there is nothing to export from {path}: {reasons}")
         told |= {"run": names_of([path])[0], "version": __version__, "notes": source.notes}
     target = Path(folder)
     files = sorted(target / file for file in told["files"] if file != MANIFEST)

@@ -2,7 +2,8 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from lightning_cnnviz.tensorboard_plugin.event_files import event_files
@@ -16,6 +17,27 @@ class ReportError(ValueError):
     """A page or an export cannot be written, for the reason that the message tells."""
 
 
+@contextmanager
+def reading(folder: str) -> Iterator[None]:
+    """Says of a run that cannot be read that it cannot, and why.
+
+    Args:
+        folder: Of the run.
+
+    Raises:
+        ReportError: Instead of an `OSError`, and of whatever the library raises that reads an address.
+    """
+    try:
+        yield
+    except ReportError:
+        raise
+    except Exception as error:
+        if "://" not in folder and not isinstance(error, OSError):
+            raise
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+        raise ReportError(f"expected a run that can be read, got {folder}: {reason}") from error
+
+
 def open_run(folder: str, *, any_data: bool = False) -> tuple[str, RunIndex]:
     """Returns the folder of a run and the index of its data; that of the only run below a folder that is none itself.
 
@@ -24,7 +46,7 @@ def open_run(folder: str, *, any_data: bool = False) -> tuple[str, RunIndex]:
         any_data: Whether a run that has no data of ours will do where there is none that has.
 
     Raises:
-        ReportError: If there is no run with data of ours, or more than one.
+        ReportError: If there is no run with data of ours, or more than one, or it cannot be read.
 
     Example:
         >>> open_run("nowhere")
@@ -36,11 +58,16 @@ def open_run(folder: str, *, any_data: bool = False) -> tuple[str, RunIndex]:
     if "://" not in folder and not os.path.isdir(folder):
         what = "is a file" if os.path.exists(folder) else "does not exist"
         raise ReportError(f"expected the folder of a run, got {folder}, which {what}")
-    indices = {path: RunIndex(path) for path in ([folder] if event_files(folder) else _below(folder))}
-    ours = {path: index for path, index in indices.items() if index.series()}
+    with reading(folder):
+        if "://" not in folder:
+            os.listdir(folder)  # which says if it is not allowed to
+        indices = {path: RunIndex(path) for path in ([folder] if event_files(folder) else _below(folder))}
+        ours = {path: index for path, index in indices.items() if index.series()}
     ours = ours or (indices if any_data else {})
     if not ours:
         has = "event files, but none with data of the CNN Viz tab" if indices else "no event files"
+        problems = [problem for index in indices.values() for problem in index.problems][:MAX_LISTED]
+        has += f" ({' '.join(problems)})" if problems else ""
         raise ReportError(
             f"expected the folder of a run, got {folder}, which has {has}; train with "
             "`Trainer(callbacks=cnnviz_callbacks())` and a TensorBoardLogger"

@@ -24,11 +24,23 @@ class Selection:
         layers: Names or globs such as `"features.*"`; all if empty.
         first: The first optimizer step, or None.
         last: The last one, or None.
+
+    Raises:
+        ReportError: If the first step is later than the last one.
     """
 
     layers: Sequence[str] = ()
     first: int | None = None
     last: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.first is not None and self.last is not None and self.first > self.last:
+            raise ReportError(f"expected steps from a first to a later one, got {self.first} to {self.last}")
+
+    @property
+    def of_steps(self) -> bool:
+        """Whether steps are selected at all."""
+        return self.first is not None or self.last is not None
 
     @property
     def words(self) -> str:
@@ -57,7 +69,9 @@ class Selection:
             kept = series if series.identity.get("kind") in ONCE else series.at(filter(self.has_step, series.steps))
             if len(kept.steps) or series.identity.get("schema") != SCHEMA:
                 chosen[tag] = kept
-        if not any(len(one.steps) and one.identity.get("kind") not in ONCE for one in chosen.values()):
+        if self.of_steps and not any(
+            len(one.steps) and one.identity.get("kind") not in ONCE for one in chosen.values()
+        ):
             raise ReportError("nothing was recorded between these steps")
         return chosen
 

@@ -69,6 +69,16 @@ def open_file(path: str) -> BinaryIO:
     return file
 
 
+def cannot_be_read(error: OSError) -> str:
+    """Returns a sentence about a file that cannot be opened.
+
+    Example:
+        >>> cannot_be_read(PermissionError(13, "Permission denied"))
+        'it cannot be read: Permission denied.'
+    """
+    return f"it cannot be read: {error.strerror or error}."
+
+
 def event_files(folder: str) -> list[str]:
     """Returns the paths of a folder's event files in the order in which TensorBoard reads them; empty without any."""
     if "://" not in folder:

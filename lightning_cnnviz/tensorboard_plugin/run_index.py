@@ -10,6 +10,7 @@ from lightning_cnnviz.functional.tab.schema import PLUGIN_NAME, SCHEMA
 from lightning_cnnviz.tensorboard_plugin.event_files import (
     DamagedRecordError,
     Record,
+    cannot_be_read,
     event_files,
     glimpse,
     next_record,
@@ -105,17 +106,24 @@ class RunIndex:
 
     def _keep_up(self) -> None:
         with ExitStack() as stack:
-            files = {}
+            files, unreadable = {}, {}
             for path in event_files(self._folder):
-                with suppress(OSError):  # deleted in the meantime
+                try:
                     files[path] = stack.enter_context(open_file(path))
+                except FileNotFoundError:  # deleted in the meantime
+                    continue
+                except OSError as error:
+                    unreadable[path] = cannot_be_read(error)
             if any(path not in files or files[path].seek(0, 2) < end for path, end in self._ends.items()):
                 self._begin_anew()  # the run was deleted, or trained anew
+            for path, problem in unreadable.items():
+                self._has_problem(path, problem)
             for path, file in files.items():
                 self._read_new(path, file)
 
     def _read_new(self, path: str, file: BinaryIO) -> None:
         if path not in self._ends:
+            self._problems.pop(path, None)
             self._ends[path] = 0
             self._paths.append(path)
         number = self._paths.index(path)

@@ -46,16 +46,16 @@ def test_scalars_and_pictures_of_other_loggers_are_read(tmp_path):
 
 def test_a_training_that_went_back_has_its_new_values(tmp_path):
     run = Run(tmp_path)
-    for step in (1, 2, 3, 3, 2):
-        log(run, step, Value(tag="loss", simple_value=step + 0.5), image_value("image", file_of(picture(step))))
+    for number, step in enumerate((1, 1, 2, 3, 3, 2)):
+        log(run, step, Value(tag="loss", simple_value=number), image_value("image", file_of(picture(step))))
     logged = Logged(str(tmp_path))
-    assert rows(logged, "loss") == [(1, 1.5), (2, 2.5), (2, 2.5)]
+    assert rows(logged, "loss") == [(1, 0), (1, 1), (2, 5)]  # not the value of the earlier training at step 2
     assert list(logged.pictures["image"].steps) == [1, 2]
     run.event(step=2, session_log=event_pb2.SessionLog(status=event_pb2.SessionLog.START))
     log(run, 7, Value(tag="loss", simple_value=0))
-    assert rows(Logged(str(tmp_path)), "loss") == [(1, 1.5), (7, 0)]
+    assert rows(Logged(str(tmp_path)), "loss") == [(1, 0), (1, 1), (7, 0)]
     theirs = EventAccumulator(str(tmp_path)).Reload().Scalars("loss")
-    assert [(event.step, event.value) for event in theirs] == [(1, 1.5), (7, 0)]
+    assert [(event.step, event.value) for event in theirs] == [(1, 0), (1, 1), (7, 0)]
     log(run, 1, Value(tag="loss"))
     assert rows(Logged(str(tmp_path)), "loss") == []
 
@@ -84,3 +84,35 @@ def test_data_of_the_tab_and_a_folder_without_files_have_none(tmp_path):
     for folder in ("run", "none"):
         logged = Logged(str(tmp_path / folder))
         assert (logged.scalars, logged.pictures) == ({}, {})
+
+
+def test_values_of_another_kind_than_their_tag_are_left_out_and_told(tmp_path):
+    run = Run(tmp_path)
+    several, text = tensor_value("several", "scalars", number=1.0), tensor_value("text", "scalars", [b"a"])
+    several.tensor.tensor_shape.dim.add(size=10**12)  # of which TensorBoard's reader would make an array
+    log(
+        run,
+        1,
+        several,
+        text,
+        tensor_value("none", "images", [b"30", b"20"]),
+        tensor_value("loss", "scalars", number=2),
+    )
+    logged = Logged(str(tmp_path))
+    assert rows(logged, "loss") == [(1, 2)]
+    assert set(logged.scalars) == {"loss"}
+    assert logged.pictures == {}
+    words = "what is neither one number nor a picture is left out"
+    assert logged.problems == [f"{tag}: {words}" for tag in ("several", "text", "none")]
+
+
+def test_a_file_that_cannot_be_read_is_told_and_the_others_are_read(tmp_path):
+    log(Run(tmp_path), 1, Value(tag="loss", simple_value=1), image_value("image", file_of(picture(0))))
+    (tmp_path / "tfevents.folder").mkdir()
+    logged = Logged(str(tmp_path))
+    assert rows(logged, "loss") == [(1, 1)]
+    assert logged.problems == ["tfevents.folder: it cannot be read: Is a directory."]
+    with logged.reader() as read:
+        next(tmp_path.glob("events*")).unlink()
+        with pytest.raises(DamagedRecordError, match="it cannot be read: No such file"):
+            read("image", 1)

@@ -69,6 +69,17 @@ def test_there_is_no_run_or_more_than_one(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_run_that_has_logged_nothing_is_no_matter_of_steps(tmp_path):
+    Run(tmp_path / "empty")
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text" / "events.out.tfevents.1").write_text("no event file, but many words " * 20)
+    for name, words in (("empty", "neither pictures nor numbers"), ("text", "damaged")):
+        with pytest.raises(ReportError, match=f"nothing to export from .*{name}: .*{words}"):
+            export_run(tmp_path / name, tmp_path / "out")
+    with pytest.raises(ReportError, match="expected steps from a first to a later one, got 9 to 3"):
+        export_run(tmp_path / "empty", tmp_path / "out", first_step=9, last_step=3)
+
+
 def test_a_run_without_data_of_the_tab_has_its_pictures_and_scalars(tmp_path):
     run = Run(tmp_path / "run")
     for step in range(2):

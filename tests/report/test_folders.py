@@ -1,7 +1,7 @@
 import pytest
 from tensorboard_plugin.synthetic_run import without, write
 
-from lightning_cnnviz.report.folders import ReportError, names_of, open_run
+from lightning_cnnviz.report.folders import ReportError, names_of, open_run, reading
 
 
 def small(folder):
@@ -52,3 +52,17 @@ def test_a_run_at_an_address_is_found():
         assert names_of(["memory://bucket/demo/version_1"]) == ["demo/version_1"]
     finally:
         files.store.clear()
+
+
+def test_a_run_that_cannot_be_read_is_told_whatever_reads_it(tmp_path):
+    with pytest.raises(ReportError, match=r"expected a run that can be read, got nosuch://a/b: .*nosuch"):
+        open_run("nosuch://a/b")
+    (tmp_path / "events.out.tfevents.1").mkdir()
+    with pytest.raises(ReportError, match=r"tfevents\.1: it cannot be read: Is a directory\."):
+        open_run(str(tmp_path))
+    with pytest.raises(ReportError, match="got run: Permission denied"), reading("run"):
+        raise PermissionError(13, "Permission denied")
+    with pytest.raises(ReportError, match="got s3://a: no credentials"), reading("s3://a"):
+        raise RuntimeError("no credentials")
+    with pytest.raises(RuntimeError, match="a fault of ours"), reading("run"):
+        raise RuntimeError("a fault of ours")

@@ -43,6 +43,18 @@ def test_steps_are_chosen_and_the_model_stays():
         Selection(first=2000).of(FOUND)
 
 
+def test_a_run_with_its_model_alone_is_a_run():
+    assert set(Selection().of({"model": FOUND["model"]})) == {"model"}
+    with pytest.raises(ReportError, match="nothing was recorded between these steps"):
+        Selection(last=5).of({"model": FOUND["model"]})
+
+
+def test_steps_go_forwards():
+    assert Selection(first=5, last=5).of_steps
+    with pytest.raises(ReportError, match="expected steps from a first to a later one, got 6 to 5"):
+        Selection(first=6, last=5)
+
+
 def test_what_is_left_out_is_said():
     assert Selection().words == ""
     words = Selection(["conv1", "fc*"], 100).words

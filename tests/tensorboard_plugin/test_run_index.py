@@ -288,3 +288,19 @@ def test_memory_is_bounded_whatever_is_asked_for(logs, monkeypatch):
         runs.index(name).series()
     assert list(runs._indices) == ["c/d", "b"]
     assert runs.index("a") is not first
+
+
+def test_a_file_that_cannot_be_read_is_told_until_it_can(tmp_path):
+    add(Run(tmp_path), range(3)).close()
+    odd = tmp_path / "z.tfevents"
+    odd.mkdir()
+    index = RunIndex(str(tmp_path))
+    assert list(index.series()[TAG].steps) == [0, 1, 2]
+    assert index.problems == ["z.tfevents: it cannot be read: Is a directory."]
+    version = index.version
+    index.series()
+    assert index.version == version
+    odd.rmdir()
+    odd.write_bytes(b"")
+    index.series()
+    assert index.problems == []
