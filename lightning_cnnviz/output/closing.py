@@ -21,17 +21,26 @@ GRACE = 0.5
 """Seconds that are given, after Ctrl-C, to what is being drawn in this process and cannot be ended."""
 
 
-def finish(
-    queues: Sequence[JobQueue],
-    trainer: Trainer,
-    notice: str = "drawing the {left} pictures and layouts that wait; Ctrl-C leaves them out",
-) -> bool:
+def waits(count: int) -> str:
+    """Returns what is done at the end of a run, for a number of pictures and layouts that are not drawn yet.
+
+    Example:
+        >>> waits(4), waits(0)
+        ('drawing the 4 pictures and layouts that wait; Ctrl-C leaves them out', 'writing the numbers that wait')
+    """
+    if count == 0:
+        return "writing the numbers that wait"
+    one = "drawing the picture or layout that waits; Ctrl-C leaves it out"
+    return one if count == 1 else f"drawing the {count} pictures and layouts that wait; Ctrl-C leaves them out"
+
+
+def finish(queues: Sequence[JobQueue], trainer: Trainer, notice: str = "") -> bool:
     """Waits until all jobs are done, each queue's after those of the one before it; returns False on Ctrl-C.
 
     Args:
         queues: Those whose jobs are waited for.
         trainer: The trainer.
-        notice: What is said if it takes longer; `{left}` is the number of jobs.
+        notice: What is said if it takes longer; by default how many pictures wait.
     """
     try:
         end = time.monotonic() + NOTICE_AFTER
@@ -39,7 +48,7 @@ def finish(
             return True
         bar = trainer.progress_bar_callback is not None
         left = sum(queue.pending() for queue in queues)
-        rank_zero_info(f"lightning_cnnviz: {notice.format(left=left)}")
+        rank_zero_info(f"lightning_cnnviz: {notice or waits(left)}")
         with _ctrl_c(trainer), tqdm(desc="drawing", unit="picture", disable=not bar, leave=False) as shown:
             before = sum(queue.drawn for queue in queues)
             for queue in queues:

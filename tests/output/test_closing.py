@@ -124,6 +124,13 @@ def test_a_second_ctrl_c_counts_once_it_has_been_said_what_it_does(pressed, tmp_
     assert nothing_is_left(processes[0])
 
 
+@pytest.mark.parametrize(
+    ("count", "words"), [(0, "the numbers"), (1, "the picture or layout that waits; Ctrl-C leaves it")]
+)
+def test_what_waits_is_told_in_words_that_fit_its_number(count, words):
+    assert words in closing.waits(count)
+
+
 def test_what_waits_is_drawn_with_a_bar_that_says_how_much(tmp_path, monkeypatch, capsys, told):
     monkeypatch.setattr(closing, "NOTICE_AFTER", 0.2)
     fit(tmp_path, [Sleeping(tag="a")], max_epochs=1, enable_progress_bar=True)
