@@ -37,13 +37,5 @@ def decoding() -> Iterator[None]:
         yield
     except UnidentifiedImageError:
         raise PictureError("its format is not known") from None
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        EOFError,
-        struct.error,
-        zlib.error,
-        Image.DecompressionBombError,
-    ) as error:
+    except ERRORS as error:
         raise PictureError(str(error)) from None

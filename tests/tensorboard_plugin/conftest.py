@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import tarfile
+from contextlib import contextmanager
 from importlib import metadata
 
 import pytest
@@ -31,8 +32,8 @@ def folder(tmp_path_factory):
     return root
 
 
-@pytest.fixture(scope="package")
-def start(tmp_path_factory):
+@contextmanager
+def servers():
     """Starts servers, and stops them at the end."""
     if "cnnviz" not in {entry.name for entry in metadata.entry_points(group="tensorboard_plugins")}:
         lacking("lightning-cnnviz is not installed with its entry point (pip install -e .)")
@@ -42,20 +43,31 @@ def start(tmp_path_factory):
         started.append(Server(*arguments, **options))
         return started[-1]
 
-    yield start
-    for server in started:
-        server.stop()
+    try:
+        yield start
+    finally:
+        for server in started:
+            server.stop()
+
+
+@pytest.fixture(scope="module")
+def start():
+    """Starts servers of one file of tests; each reads its folder anew every second until it is stopped."""
+    with servers() as start:
+        yield start
 
 
 @pytest.fixture(scope="package")
-def fast(start, folder):
-    return start(folder, fast=True).wait_for("large", 50)
+def fast(folder):
+    with servers() as start:
+        yield start(folder, fast=True).wait_for("large", 50)
 
 
 @pytest.fixture(scope="package")
-def slow(start, folder):
+def slow(folder):
     """TensorBoard's loader in Python, below a path prefix."""
-    return start(folder, fast=False, prefix="/some/where").wait_for("large", 50)
+    with servers() as start:
+        yield start(folder, fast=False, prefix="/some/where").wait_for("large", 50)
 
 
 @pytest.fixture(params=["fast", "slow"])
