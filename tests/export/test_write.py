@@ -31,7 +31,7 @@ def test_what_is_asked_for_is_written_and_nothing_else(trained, tmp_path):
     lenet(tmp_path / "run")
     export = export_run(tmp_path / "run", tmp_path / "empty", only=["charts", "films"])
     assert export.notes == ("no films: the run has logged nothing for them",)
-    with pytest.raises(ReportError, match="there is nothing to export from .*: no films"):
+    with pytest.raises(ReportError, match=r"there is nothing to export from .*: no films"):
         export_run(tmp_path / "run", tmp_path / "other", only=["films"])
     assert not (tmp_path / "other").exists()
 
