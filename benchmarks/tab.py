@@ -1,7 +1,8 @@
-"""The tab in TensorBoard on large runs, in Chromium: how smoothly it plays, and what it costs to look at.
+"""The tab in TensorBoard on large runs: how smoothly it plays, what it costs to look at, and whether all can use it.
 
-The runs are synthetic, written without a training. Processor time and memory are those of TensorBoard's processes,
-with its fast loader and with the one in Python.
+The runs are synthetic, written without a training. Frames and the first picture are those of Chromium and, where it is
+installed, of Firefox. Processor time and memory are those of TensorBoard's processes, with its fast loader and with
+the one in Python.
 """
 
 import os
@@ -17,10 +18,14 @@ import numpy as np
 
 from benchmarks.rows import Row, missing
 from benchmarks.settings import Settings
+from tests.tensorboard_plugin.axe import AxeError, axe_source
 from tests.tensorboard_plugin.server import Server
 from tests.tensorboard_plugin.synthetic_run import STATISTICS, Run
-from tests.tensorboard_plugin.tab_page import ARGUMENTS, Tab
+from tests.tensorboard_plugin.synthetic_run import lenet as write_lenet
+from tests.tensorboard_plugin.tab_page import ARGUMENTS, Tab, faults
 
+Browsers = dict[str, Any]
+"""By name; Chromium is always there."""
 LOADERS = {"fast loader": True, "Python loader": False}
 MILLISECONDS = 1000 / 30
 """Between two pictures, at most."""
@@ -53,41 +58,46 @@ def rows(settings: Settings) -> Iterator[Row]:
         yield missing("play", "ms a picture", "playwright and chromium are needed", MILLISECONDS)
         return
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
-        for measure in (play, play_deep, look, poll, stand_still):
-            yield from measure(browser, Path(folder, measure.__name__), settings.quick)
+        browsers = {"Chromium": playwright.chromium.launch(executable_path=path, args=ARGUMENTS)}
+        if firefox := shutil.which("firefox-esr") or shutil.which("firefox"):
+            browsers["Firefox"] = playwright.firefox.launch(executable_path=firefox, channel="moz-firefox")
+        for measure in (play, play_deep, look, poll, stand_still, violations):
+            yield from measure(browsers, Path(folder, measure.__name__), settings.quick)
             shutil.rmtree(Path(folder, measure.__name__))
-        browser.close()
+        for browser in browsers.values():
+            browser.close()
 
 
-def play(browser: Any, logs: Path, quick: bool) -> Iterator[Row]:
+def play(browsers: Browsers, logs: Path, quick: bool) -> Iterator[Row]:
     """Through projection, kernels and gradients, for the first time."""
     epochs, layers = (30, 5) if quick else (300, 50)
     write(logs, epochs, layers, points=2000, kernels=(32, 5, 5))
-    yield from _playing(browser, logs, epochs, f"{epochs:,} epochs × {layers:,} layers × 2,000 points", quick)
+    yield from _playing(browsers, logs, epochs, f"{epochs:,} epochs × {layers:,} layers × 2,000 points", quick)
 
 
-def play_deep(browser: Any, logs: Path, quick: bool) -> Iterator[Row]:
+def play_deep(browsers: Browsers, logs: Path, quick: bool) -> Iterator[Row]:
     """Through the gradients of many layers."""
     steps, layers = (30, 30) if quick else (1000, 1000)
     write(logs, steps, layers)
-    yield from _playing(browser, logs, steps, f"{steps:,} steps × {layers:,} layers", quick)
+    yield from _playing(browsers, logs, steps, f"{steps:,} steps × {layers:,} layers", quick)
 
 
-def look(browser: Any, logs: Path, quick: bool) -> Iterator[Row]:
+def look(browsers: Browsers, logs: Path, quick: bool) -> Iterator[Row]:
     """Time to the first picture, and memory of the server thereafter."""
     steps, layers = (10, 10) if quick else (100, 200)
     size = write(logs, steps, layers, kernels=(3, 3, 3), maps=(4, 8, 56, 56)).path.stat().st_size
     for name, fast in LOADERS.items():
         name = f"{steps} × {layers} layers, {size / 1e9:.1f} GB, {name}"
         with _server(logs, fast, steps) as server:
-            times = [_first_picture(browser, server) for _ in range(1 if quick else 3)]
-            yield Row(f"first picture, {name}", statistics.median(times), "s", at_most=1.5, samples={"seconds": times})
+            for label, browser in browsers.items():
+                times = [_first_picture(browser, server) for _ in range(1 if quick else 3)]
+                words, samples = f"first picture, {name}, {label}", {"seconds": times}
+                yield Row(words, statistics.median(times), "s", at_most=1.5, samples=samples)
             memory = sum(_status(pid, "VmRSS:") for pid in _processes(server)) / 1024
             yield Row(f"memory, {name}", memory, "MB", at_most=500)
 
 
-def poll(browser: Any, logs: Path, quick: bool) -> Iterator[Row]:
+def poll(browsers: Browsers, logs: Path, quick: bool) -> Iterator[Row]:
     """Processor time to list what there is when a step is new, and when none is."""
     steps = 50 if quick else 2000
     run = write(logs, steps, 98, kernels=(8, 3, 3))
@@ -108,13 +118,13 @@ def poll(browser: Any, logs: Path, quick: bool) -> Iterator[Row]:
         yield Row(name, statistics.mean(times), "s", at_most=0.1, note=note, samples=samples)
 
 
-def stand_still(browser: Any, logs: Path, quick: bool) -> Iterator[Row]:
+def stand_still(browsers: Browsers, logs: Path, quick: bool) -> Iterator[Row]:
     """What a page downloads that stands still."""
     steps, points, seconds = (20, 500, 7) if quick else (900, 50_000, STILL)
     write(logs, steps, 3, points=points, kernels=(8, 3, 3))
     for name, fast in LOADERS.items():
         with _server(logs, fast, steps) as server:
-            tab = Tab(browser)
+            tab = Tab(browsers["Chromium"])
             requests: list[Any] = []
             tab.context.on("requestfinished", lambda request, found=requests: found.append(request))
             tab.open(server, run="run").page.wait_for_timeout(1000 * seconds)
@@ -123,6 +133,24 @@ def stand_still(browser: Any, logs: Path, quick: bool) -> Iterator[Row]:
             tab.close()
         name = f"download in {seconds} s, {points:,} points × {steps} frames, {name}"
         yield Row(name, megabytes, "MB", at_most=4.0, note=f"{len(asked)} requests")
+
+
+def violations(browsers: Browsers, logs: Path, quick: bool) -> Iterator[Row]:
+    """What axe-core finds on the page of a run, light and dark."""
+    logs.mkdir()
+    try:
+        axe = axe_source(logs)
+    except AxeError as error:
+        yield missing("axe-core", "violations", str(error), 0)
+        return
+    write_lenet(logs / "runs" / "run")
+    with _server(logs / "runs", True, 12) as server:
+        for name in ("light", "dark"):
+            tab = Tab(browsers["Chromium"]).open(server, run="run", dark=name == "dark")
+            found = faults(tab, axe)
+            tab.close()
+            note = ", ".join(sorted({rule for rule, *_ in found}))
+            yield Row(f"axe-core, {name}", float(len(found)), "violations", at_most=0, note=note)
 
 
 def write(
@@ -171,21 +199,20 @@ def write(
     return run
 
 
-def _playing(browser: Any, logs: Path, steps: int, name: str, quick: bool) -> Iterator[Row]:
+def _playing(browsers: Browsers, logs: Path, steps: int, name: str, quick: bool) -> Iterator[Row]:
     for loader, fast in LOADERS.items():
         with _server(logs, fast, steps) as server:
-            tab = Tab(browser)
-            tab.page.add_init_script(COUNT_PICTURES)
-            tab.open(server, run="run").at(steps)
-            tab.frame.evaluate(PLAY)
-            tab.page.wait_for_timeout(2500 if quick else 12_000)
-            times = np.diff(tab.frame.evaluate("window.pictures"))
-            tab.close()
-        samples = {"milliseconds": times.tolist()}
-        note = f"{1000 / times.mean():.0f} frames per second"
-        yield Row(
-            f"play {name}, {loader}", float(times.mean()), "ms", at_most=MILLISECONDS, note=note, samples=samples
-        )
+            for label, browser in browsers.items():
+                tab = Tab(browser)
+                tab.page.add_init_script(COUNT_PICTURES)
+                tab.open(server, run="run").at(steps)
+                tab.frame.evaluate(PLAY)
+                tab.page.wait_for_timeout(2500 if quick else 12_000)
+                times = np.diff(tab.frame.evaluate("window.pictures"))
+                tab.close()
+                words, samples = f"play {name}, {loader}, {label}", {"milliseconds": times.tolist()}
+                note = f"{1000 / times.mean():.0f} frames per second"
+                yield Row(words, float(times.mean()), "ms", at_most=MILLISECONDS, note=note, samples=samples)
 
 
 def _first_picture(browser: Any, server: Server) -> float:

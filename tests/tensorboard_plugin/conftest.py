@@ -2,17 +2,14 @@
 
 import os
 import shutil
-import subprocess
-import tarfile
 from contextlib import contextmanager
 from importlib import metadata
 
 import pytest
+from tensorboard_plugin.axe import AxeError, axe_source
 from tensorboard_plugin.server import Server
 from tensorboard_plugin.synthetic_run import SCENES
 from tensorboard_plugin.tab_page import ARGUMENTS, Tab
-
-AXE_VERSION = "4.14.1"
 
 
 def lacking(what):
@@ -78,17 +75,10 @@ def server(request):
 
 @pytest.fixture(scope="package")
 def axe(tmp_path_factory):
-    """The source of axe-core, which looks for what keeps people from using a page."""
-    folder = tmp_path_factory.mktemp("axe")
-    if shutil.which("npm") is None:
-        lacking("there is no npm, which fetches axe-core")
-    fetched = subprocess.run(
-        ["npm", "pack", "--silent", f"axe-core@{AXE_VERSION}"], cwd=folder, capture_output=True, text=True, check=False
-    )
-    if fetched.returncode:
-        lacking(f"axe-core cannot be fetched: {fetched.stderr[-300:]}")
-    with tarfile.open(next(folder.glob("*.tgz"))) as archive:
-        return archive.extractfile("package/axe.min.js").read().decode()
+    try:
+        return axe_source(tmp_path_factory.mktemp("axe"))
+    except AxeError as error:
+        return lacking(error)
 
 
 @pytest.fixture(scope="package")
