@@ -153,14 +153,16 @@ def write(
     unmeasured=(),
     linear=1,
     measured=True,
+    dying=True,
     mapped=False,
 ):
     """A run as a CNN would write it.
 
     `spoil` makes every number NaN; `every` tells of some kinds that only every n-th epoch has them; layers that are
     `frozen` have no gradient, those that are `unmeasured` are not among the gradients. The weights and activations of
-    the first `linear` of the hidden layers are there, and if `measured` statistics of activations. If it is `mapped`,
-    these and the convolutions have gradient maps, at each step of four other samples.
+    the first `linear` of the hidden layers are there, and if `measured` statistics of activations, with counts of dead
+    units if these are `dying`. If it is `mapped`, these and the convolutions have gradient maps, at each step of four
+    other samples.
     """
     rng = np.random.default_rng(seed)
     run = run or Run(folder)
@@ -213,7 +215,7 @@ def write(
         predicted = np.where(wrong, each.integers(0, len(classes), samples), targets).astype(np.int16)
         some = list(range(min(shown, samples)))
         for name, width in [(name, width) for name, width, *_ in layers] + list(hidden) if measured else ():
-            _add_activations(run, name, width, step, share, spoil)
+            _add_activations(run, name, width, step, share, spoil, dying)
         drawn = np.random.default_rng([seed, epoch])
         batch = drawn.integers(0, len(classes), 4).astype(np.int32)
         for number, (name, width, size, _) in enumerate(layers):
@@ -284,12 +286,13 @@ def write(
     return run
 
 
-def _add_activations(run, name, width, step, share, spoil):
+def _add_activations(run, name, width, step, share, spoil, dying):
     """Values that spread as `share` rises, of a layer of which one unit after the other dies."""
-    dead = round(share * width / 2)
+    dead = round(share * width / 2) if dying else 0
     values = np.random.default_rng(len(name)).normal(share, 0.2 + share, 4000).clip(0 if dead else None)
     info = {"mean": values.mean(), "std": values.std(), "dead": dead / width, "saturated": None, "units": width,
             "non_finite": 0, "low": values.min(), "high": values.max(), "number": 4000}  # fmt: skip
+    info |= {} if dying else {"dead": None}
     counts = np.histogram(values, 64)[0].astype(np.float32)
     if spoil:
         info = {"mean": None, "std": None, "dead": None, "saturated": None, "units": 0, "non_finite": 4000}

@@ -55,6 +55,75 @@ def test_bins_are_where_values_are_and_the_current_step_is_framed(tab, fast, fol
     assert framed[-1] - framed[0] == pytest.approx((columns(tab, 2)[1] - columns(tab, 2)[0]) / 6, abs=4)
 
 
+def test_two_runs_have_one_axis_or_each_its_own(tab, start, tmp_path):
+    spread = {"narrow": 1.0, "wide": 4.0}
+    for name, end in spread.items():
+        run = Run(tmp_path / "logs" / name)
+        run.add("activations", "cnnviz/activations/fc", 1, {"counts": np.ones(8, np.float32)}, layer="fc", mean=0.0,
+                std=end / 2, dead=None, saturated=None, units=4, non_finite=0, low=-end, high=end, number=4,
+                split="training", samples=8, identity={"layer": "fc"})  # fmt: skip
+        run.close()
+    server = start(tmp_path / "logs", fast=True).wait_for("narrow", 1).wait_for("wide", 1)
+    tab.open(server, run="narrow", compare="wide", layer="fc").at(1)
+
+    def heights():
+        """The share of the chart that is covered by bins, of each run."""
+        tab.page.wait_for_timeout(500)
+        found = []
+        for view in (0, 1):
+            picture = tab.pixels(f".view >> nth={view} >> {CANVAS}").astype(int)
+            column = picture[TOP + 3 : TOP + HEIGHT - 3, LEFT + 60, :3]  # within the frame of the current step
+            bright = column[len(column) // 2 + 8]
+            found.append((np.abs(column - bright).max(-1) < 12).mean())
+        return found
+
+    narrow, wide = heights()
+    assert narrow == pytest.approx(wide / 4, abs=0.05)
+    tab.find("select[title='One scale for']").select_option("own")
+    assert heights() == pytest.approx([wide, wide], abs=0.05)
+
+
+def test_dead_and_saturated_are_lines_below(tab, start, tmp_path):
+    run, dead, saturated = Run(tmp_path / "logs" / "dying"), [0.0, 0.25, 0.5, 0.5], [0.5, 0.25, 0.0, 0.0]
+    for step, (one, other) in enumerate(zip(dead, saturated, strict=True), start=1):
+        run.add("activations", "cnnviz/activations/relu", step, {"counts": np.ones(8, np.float32)}, layer="relu",
+                mean=0.0, std=1.0, dead=one, saturated=other, units=4, non_finite=0, low=-1.0, high=1.0, number=4,
+                split="training", samples=8, identity={"layer": "relu"})  # fmt: skip
+    run.close()
+    tab.open(start(tmp_path / "logs", fast=True).wait_for("dying", 4), run="dying", layer="relu", step=4).at(4)
+    assert "dead (—) and saturated (- -)" in tab.words(".distribution h3")
+    picture = tab.pixels(CANVAS).astype(int)
+    below = TOP + HEIGHT + 15 + 8  # the axis, and room for a number
+    for at, *shares in zip(columns(tab, 4), dead, saturated, strict=True):
+        around = picture[below - 4 :, int(at) - 6 : int(at) + 7]  # wider than a gap between two dashes
+        inked = np.flatnonzero(((around[..., 3] > 200) & (around[..., :3].max(-1) < 150)).any(1)) - 4
+        for share in shares:
+            assert np.abs(inked - 28 * (1 - share / 0.5)).min() <= 3
+
+
+def test_no_step_is_written_beyond_the_last(tab, start, tmp_path):
+    run = Run(tmp_path / "logs" / "short")
+    for step in (4, 8):
+        run.add("gradients", "cnnviz/gradients", step, {"values": np.ones((1, 6), np.float32)}, statistics=STATISTICS,
+                layers=["fc"], health=["ok"])  # fmt: skip
+        run.add("activations", "cnnviz/activations/fc", step, {"counts": np.ones(8, np.float32)}, layer="fc", mean=0.0,
+                std=1.0, dead=None, saturated=None, units=4, non_finite=0, low=-1.0, high=1.0, number=4,
+                split="training", samples=8, identity={"layer": "fc"})  # fmt: skip
+    run.close()
+    tab.page.add_init_script("""
+        window.written = new Map();
+        const write = CanvasRenderingContext2D.prototype.fillText;
+        CanvasRenderingContext2D.prototype.fillText = function (text, ...place) {
+            window.written.set(this.canvas, [...(window.written.get(this.canvas) ?? []), String(text)]);
+            write.call(this, text, ...place);
+        };""")
+    tab.open(start(tmp_path / "logs", fast=True).wait_for("short", 2), run="short", layer="fc").at(8)
+    for canvas in (CANVAS, ".gradients canvas"):
+        texts = tab.frame.evaluate("(place) => window.written.get(document.querySelector(place))", canvas)
+        steps = {int(text) for text in texts if text.isdecimal() and text != "0"}
+        assert {4, 8} <= steps <= {1, *range(4, 9)}, canvas  # 1 is a value of the other axis
+
+
 def test_a_click_and_keys_choose_a_step_and_the_pointer_tells(tab, fast, folder):
     tab.open(fast, run="lenet", layer="fc2", step=1200).at(1200)
     tab.page.wait_for_timeout(400)

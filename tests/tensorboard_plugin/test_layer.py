@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 from matplotlib import colormaps
-from tensorboard_plugin.synthetic_run import CLASSES, read
+from tensorboard_plugin.synthetic_run import CLASSES, Run, read
 from tensorboard_plugin.tab_page import share_drawn
 
 STEPS = {"lenet": range(100, 1201, 100), "lenet_other": range(150, 1351, 150)}
@@ -137,3 +137,26 @@ def test_the_projection_stays_where_it_is_through_time(tab, fast, folder):
         tab.open(fast, run="lenet", step=100, scale=scale).at(100)
         tab.page.wait_for_timeout(800)
         assert share_drawn(tab, folder / "lenet", tag, steps, 100) > 0.98
+
+
+def test_the_projections_of_two_runs_have_one_scale(tab, start, tmp_path):
+    size = {"small": 1.0, "large": 4.0}
+    for name, end in size.items():
+        run = Run(tmp_path / "logs" / name)
+        points = np.array([[-end, 0], [end, 0]], np.float32)
+        run.add("projection", "cnnviz/projection/fc/pca", 1, {"points": points}, layer="fc", method="pca",
+                identity={"layer": "fc", "method": "pca"})  # fmt: skip
+        run.close()
+    server = start(tmp_path / "logs", fast=True).wait_for("small", 1).wait_for("large", 1)
+    tab.open(server, run="small", compare="large").at(1)
+
+    def extents():
+        """The distance of the two points, of each run."""
+        tab.page.wait_for_timeout(500)
+        pictures = [tab.pixels(f".view >> nth={view} >> .points").astype(int) for view in (0, 1)]
+        return [np.ptp(np.flatnonzero((np.abs(one[..., :3] - one[0, 0, :3]).sum(-1) > 60).any(0))) for one in pictures]
+
+    small, large = extents()
+    assert large == pytest.approx(4 * small, rel=0.1)
+    tab.find("select[title='One scale for']").select_option("own")
+    assert extents() == [large, large]

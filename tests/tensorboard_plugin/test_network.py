@@ -186,6 +186,108 @@ def test_boxes_stand_apart_hold_their_words_and_no_edge_runs_through_them(name, 
         assert page["width"] <= tab.find(".scroller").evaluate("(element) => element.clientWidth")
 
 
+class Normalised(torchvision.models.VGG):
+    """VGG-16 with batch normalisation, of which every block has a name of two words."""
+
+    def __init__(self):
+        super().__init__(torchvision.models.vgg16_bn().features, init_weights=False)
+
+
+class Blocks(UNet):
+    """Its blocks are plain sequences, which no class tells from others."""
+
+    def __init__(self):
+        super().__init__()
+        for name, block in list(self.named_children()):
+            if isinstance(block, Double):
+                self.add_module(name, nn.Sequential(*block))
+
+
+@pytest.mark.parametrize("make", [torchvision.models.resnet18, Normalised, Blocks])
+def test_it_fits_the_page_where_all_is_recorded_that_there_can_be(make, tab, start, tmp_path):
+    arrangement = arranged(network_graph(make(), torch.rand(1, 3, 32, 32)))
+    run = Run(tmp_path / "logs" / "run")
+    run.add_blobs("model", "cnnviz/model", 1, list(model_tab_data("net", arrangement, (3, 32, 32)).packed()))
+    layers = [info.name for info in arrangement.graph.infos if info.parameters and info.name]
+    for name in layers:
+        for kind in ("kernels", "feature_maps", "gradient_maps", "filter_response", "patches", "activations"):
+            run.add(kind, f"cnnviz/{kind}/{name}", 1, identity={"layer": name})
+    run.close()
+    server = start(tmp_path / "logs", fast=True).wait_for("run", 1)
+    look_at(tab, server, "run")
+    tab.find(".badge").first.wait_for()
+    page = tab.frame.evaluate(GEOMETRY)
+    assert page["width"] <= tab.find(".scroller").first.evaluate("(element) => element.clientWidth")
+    assert page["cut"] == []
+    assert overlapping(page["units"]) == 0
+    tab.page.set_viewport_size({"width": 2400, "height": 720})
+    tab.frame.wait_for_function("!document.querySelector('.graph.narrow')")  # as wide as it likes where there is room
+
+
+class Around(nn.Module):
+    """Holds a network that has a parameter of its own."""
+
+    class Inner(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.norm, self.fc = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, 2)
+            self.token = nn.Parameter(torch.zeros(4))
+
+        def forward(self, x):
+            return self.fc(self.norm(self.conv(x)).mean((2, 3)) + self.token)
+
+    def __init__(self):
+        super().__init__()
+        self.net = self.Inner()
+
+    def forward(self, x):
+        return self.net(x)
+
+
+@pytest.fixture(scope="module")
+def around(tmp_path_factory, start):
+    """A run of two projections: of a layer, and of what goes into the last one."""
+    folder = tmp_path_factory.mktemp("around") / "runs"
+    arrangement = arranged(network_graph(Around(), torch.rand(1, 3, 8, 8)))
+    assert "net" in {info.name for info in arrangement.graph.infos}
+    run = Run(folder / "run")
+    run.add_blobs("model", "cnnviz/model", 1, list(model_tab_data("net", arrangement, (3, 8, 8)).packed()))
+    run.add("gradients", "cnnviz/gradients", 1, {"values": np.ones((2, len(STATISTICS)), np.float32)},
+            layers=["net.conv", "net.fc"], statistics=STATISTICS, health=["ok", "ok"])  # fmt: skip
+    for layer in ("net.conv", "net.fc.input"):
+        run.add("projection", f"cnnviz/projection/{layer}/pca", 1, {"points": np.eye(2, dtype=np.float32)},
+                identity={"layer": layer, "method": "pca"}, layer=layer, method="pca")  # fmt: skip
+    run.close()
+    return start(folder, fast=True).wait_for("run", 1)
+
+
+def test_nothing_stands_in_the_network_that_is_no_part_of_it(tab, around):
+    look_at(tab, around, "run")
+    shown = tab.find(".block b").all_inner_texts()
+    assert "fc" in shown
+    assert not {"net", "fc.input", "net.fc.input"} & set(shown)
+    options = tab.find(".layer select[title=Layer] option")
+    assert "net.fc.input" not in options.all_inner_texts()
+    block = tab.find(".block:has-text('fc')")
+    assert block.locator(".badge").all_inner_texts() == ["P", "∇"]
+    assert "projection" in block.get_attribute("title")
+    chosen = "(name) => document.querySelector('.projection select').value === name"
+    for name, projected in (("conv", "net.conv"), ("fc", "net.fc.input")):
+        tab.find(f".block:has-text('{name}')").click()
+        tab.frame.wait_for_function(chosen, arg=projected)
+
+
+def test_the_sign_of_a_layer_is_not_hidden_by_the_one_that_is_chosen(tab, around):
+    look_at(tab, around, "run", layer="net.conv")
+    norm = tab.find(".block:has-text('norm')")
+    norm.evaluate("(one) => { one.style.pointerEvents = 'auto'; }")
+    assert norm.evaluate("(one) => one.firstChild.dataset.sign") == "?"
+    assert norm.evaluate("""(one) => {
+        const { right, top } = one.getBoundingClientRect();
+        return document.elementFromPoint(right - 2, top - 3)?.closest(".block") === one;
+    }""")
+
+
 def test_every_node_can_be_clicked_and_says_what_it_is(tab, networks, graphs):
     arrangement = graphs["resnet18"]
     look_at(tab, networks, "resnet18")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from helpers.tiny import fit, loaders
-from tensorboard_plugin.synthetic_run import read
+from tensorboard_plugin.synthetic_run import Run, read
 from tensorboard_plugin.tab_page import faults
 
 from lightning_cnnviz import Saliency
@@ -46,7 +46,7 @@ def test_each_map_is_drawn_in_its_colours_beside_its_sample(method, step, tab, s
     info, largest = record["info"], record["largest"]
     rows = np.array(info["rows"])
     sample = next(row for row in rows if (rows == row).sum() == 2)
-    tab.open(shown, run="run", step=step, sample=sample, saliency=TAGS[method]).at(step)
+    tab.open(shown, run="run", step=step, sample=sample, saliency=TAGS[method], scale="own").at(step)
     canvases = tab.find(MAPS)
     places = np.flatnonzero(rows == sample)
     assert canvases.count() == len(places) == 2
@@ -79,3 +79,37 @@ def test_another_sample_and_another_method_can_be_chosen(tab, shown, trained):
 def test_nobody_is_kept_out(dark, tab, shown, axe):
     tab.open(shown, run="run", step=18, dark=dark).at(18)
     assert faults(tab, axe) == []
+
+
+def test_the_maps_of_a_sample_have_one_scale_over_time_and_between_runs(tab, start, tmp_path):
+    largest = {"one": {1: [2.0, 1.0], 2: [8.0, 1.0]}, "two": {1: [4.0, 1.0], 2: [16.0, 1.0]}}
+    values = np.full((2, 3, 3), 255, np.uint8)
+    for name, steps in largest.items():
+        run = Run(tmp_path / "logs" / name)
+        run.add("samples", "cnnviz/samples", 1, {"targets": np.zeros(2, np.int32),
+                "thumbnails": np.zeros((2, 3, 3, 3), np.uint8)}, classes=["cat"])  # fmt: skip
+        for step, ends in steps.items():
+            run.add("saliency", "cnnviz/saliency/occlusion", step, {"values": values, "largest": np.float32(ends)},
+                    identity={"method": "occlusion"}, method="occlusion", samples=[0, 1], rows=[0, 1], classes=[0, 0],
+                    predicted=[0, 0], signed=False)  # fmt: skip
+        run.close()
+    server = start(tmp_path / "logs", fast=True).wait_for("one", 2).wait_for("two", 2)
+
+    def shown():
+        tab.page.wait_for_timeout(500)
+        words = tab.find(".saliency small:has-text('bright')").all_inner_texts()
+        pixels = [middles(tab.pixels(f"{MAPS} >> nth={number}"), 3, 3)[1, 1] for number in range(len(words))]
+        return [float(each.split("bright ")[1]) for each in words], pixels
+
+    tab.open(server, run="one", compare="two", step=1).at(1)
+    ends, pixels = shown()
+    assert ends == [16, 16]
+    for pixel, end in zip(pixels, (2.0, 4.0), strict=True):
+        assert np.abs(pixel - sequential(np.array([[end]]), 0.0, 16.0)[0, 0]).max() < 6
+    tab.find(".saliency .samples button >> nth=1").click()
+    assert shown()[0] == [1, 1]  # of another sample
+    tab.find(".saliency .samples button >> nth=0").click()
+    tab.find("select[title='One scale for']").select_option("own")
+    ends, pixels = shown()
+    assert ends == [2, 4]
+    assert np.array_equal(*pixels)

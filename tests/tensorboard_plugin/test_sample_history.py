@@ -1,8 +1,9 @@
 """A sample is found by its number, and its passes are those of the records."""
 
+import numpy as np
 import pytest
 from helpers.tiny import TinyData, fit, loaders
-from tensorboard_plugin.synthetic_run import read
+from tensorboard_plugin.synthetic_run import Run, read
 from torch.utils.data import DataLoader
 
 from lightning_cnnviz import SampleHistory
@@ -69,3 +70,33 @@ def test_the_validation_has_numbers_of_its_own_and_no_other_sample(opened):
     number.press("Enter")
     tab.page.wait_for_timeout(500)
     assert "Sample 39: labelled" in words(tab)  # the last one
+
+
+def test_two_runs_show_one_sample_on_one_axis(tab, start, tmp_path):
+    margins = {"one": [-1.0, -0.5], "two": [-4.0, 4.0]}
+    for name, (first, second) in margins.items():
+        run = Run(tmp_path / "logs" / name)
+        for step, share in ((1, 0.5), (2, 1.0)):
+            arrays = {"values": np.float32([first, second]) * np.float32(share), "targets": np.zeros(2, np.int32),
+                      "predicted": np.ones(2, np.int32)}  # fmt: skip
+            listed = [{"sample": int(name == "two"), "margin": -1.0, "first_learned": None, "forgotten": 0}]
+            run.add("sample_history", "cnnviz/sample_history/train", step, arrays, identity={"split": "train"},
+                    split="train", samples=2, classes=["cat", "dog"], listed=listed)  # fmt: skip
+        run.close()
+    server = start(tmp_path / "logs", fast=True).wait_for("one", 2).wait_for("two", 2)
+    tab.open(server, run="one", compare="two").at(2)
+    tab.page.wait_for_timeout(600)
+    assert [box.input_value() for box in tab.find(f"{PANEL} input").all()] == ["0", "0"]
+
+    def heights():
+        """How high each line is."""
+        tab.page.wait_for_timeout(500)
+        pictures = [tab.pixels(f".view >> nth={view} >> {PANEL} canvas").astype(int) for view in (0, 1)]
+        reds = [(one[..., 0] - one[..., 2] > 60) & (one[..., 1] < 110) & (one[..., 3] > 200) for one in pictures]
+        return [np.ptp(np.flatnonzero(red[:, 60:300].any(1))) for red in reds]
+
+    one, two = heights()
+    assert one <= 0.5 * two
+    tab.find("select[title='One scale for']").select_option("own")
+    one, two = heights()
+    assert one == two

@@ -1,6 +1,7 @@
 """The way in: keys without a click, help, tour, an address that keeps what is open, and windows of any size."""
 
 import pytest
+from tensorboard_plugin.synthetic_run import write
 from tensorboard_plugin.tab_page import Tab
 
 
@@ -86,12 +87,14 @@ def test_names_of_classes_are_whole_on_hover(tab, fast):
 
 
 @pytest.mark.parametrize("state", [{"layer": "conv1"}, {"layer": "conv1", "view": "feature_maps"}, {"layer": "fc1"}])
-def test_at_1280_by_720_nothing_needed_is_below_the_fold(browser, fast, state):
+def test_at_1280_by_720_nothing_needed_is_below_the_fold(browser, start, tmp_path, state):
+    # As trainings write them: units die in activations, which have no pictures.
+    write(tmp_path / "logs" / "lenet", dying=False).close()
     tab = Tab(browser, 1280, 720)
-    tab.open(fast, run="lenet", **state).at(1200)
+    tab.open(start(tmp_path / "logs", fast=True).wait_for("lenet", 12), run="lenet", **state).at(1200)
     height = tab.frame.evaluate("innerHeight")
-    needed = [".top", ".network", ".sheet:not([hidden]) canvas", ".foot", ".history canvas", ".projection .stage"]
-    for part in [*needed, ".classes", ".gradients canvas"]:
+    needed = [".top", ".network", ".sheet:not([hidden]) canvas", ".foot", ".history canvas", ".distribution canvas"]
+    for part in [*needed, ".projection .stage", ".classes", ".gradients canvas"]:
         bottom = tab.find(part).first.evaluate("(part) => part.getBoundingClientRect().bottom")
         assert bottom <= height, part
     for part in (".sheet:not([hidden])", ".projection .stage", ".gradients canvas"):
@@ -110,6 +113,17 @@ def test_at_400_percent_nothing_is_cut(browser, fast, compare):
         .filter((e) => e.getBoundingClientRect().right > innerWidth + 1 || e.getBoundingClientRect().left < -1)
         .map((e) => `${e.tagName} ${e.className}`)""")
     assert cut == []
+    hidden = tab.frame.evaluate("""() => [...document.querySelectorAll("main *, header *")]
+        .filter((e) => e.checkVisibility() && e.firstChild?.nodeType === Node.TEXT_NODE)
+        .filter((e) => !e.closest(".heard, .block, select"))
+        .filter((e) => {
+            const range = document.createRange();
+            range.selectNodeContents(e);
+            const [words, own] = [range, e.closest("button") ?? e].map((one) => one.getBoundingClientRect());
+            return e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).overflow !== "visible"
+                || words.bottom > own.bottom + 1 || words.top < own.top - 1;
+        }).map((e) => `${e.tagName} ${e.className}: ${e.textContent}`)""")
+    assert hidden == []
     assert tab.find(".top").evaluate("(top) => getComputedStyle(top).position") == "static"
     tab.close()
 

@@ -2,6 +2,7 @@
 import * as api from "./data/api.js";
 import { Clock } from "./data/clock.js";
 import { RunData } from "./data/run.js";
+import { projectionOf } from "./data/selectors.js";
 import { State } from "./data/state.js";
 import { mergeSteps } from "./data/steps.js";
 import { loadColours } from "./draw/colours.js";
@@ -80,8 +81,9 @@ export class App {
 			this.clock.following = changes.step === undefined;
 			this.clock.seek(changes.step ?? Infinity);
 		}
-		if ("layer" in changes && this.views.some(({ run }) => run.findSeries("projection", changes.layer))) {
-			this.state.values.plot = changes.layer;
+		if ("layer" in changes) {
+			const projected = this.views.map(({ run }) => projectionOf(run, changes.layer)).find(Boolean);
+			this.state.values.plot = projected?.layer ?? this.state.values.plot;
 		}
 		this.requestDraw();
 	}

@@ -17,7 +17,9 @@ function boundsOf(frame) {
 	return frame.bounds;
 }
 
-const union = (bounds, own) => bounds.map((value, k) => (k % 2 ? Math.max(value, own[k]) : Math.min(value, own[k])));
+/** Bounds that hold both. */
+export const union = (bounds, own) =>
+	bounds.map((value, k) => (k % 2 ? Math.max(value, own[k]) : Math.min(value, own[k])));
 
 /** The bounds of all frames of a series: as they are recorded, and where they are not, of those that are here. */
 export function commonBounds(run, series) {

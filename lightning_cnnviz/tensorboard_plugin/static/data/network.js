@@ -1,5 +1,5 @@
 // The network of a run: its graph as it was recorded, and what else is recorded of its nodes.
-import { gradientsOf, layersOf, modelOf } from "./selectors.js";
+import { gradientsOf, layersOf, modelOf, readerOf } from "./selectors.js";
 
 /** Kind of series → its sign in the network, and its name. */
 const KINDS = {
@@ -32,7 +32,12 @@ export function sorted(kinds) {
 export function recordedOf(run) {
 	const found = new Map();
 	const add = (layer, kind) => found.set(layer, (found.get(layer) ?? new Set()).add(PART_OF[kind] ?? kind));
-	for (const { layer, kind } of run.series.values()) if (layer) add(layer, kind);
+	const layers = new Set(layersOf(run).map(({ name }) => name));
+	for (const series of run.series.values()) {
+		const reader = readerOf(series);
+		const layer = layers.has(reader) ? reader : series.layer;
+		if (layer) add(layer, series.kind);
+	}
 	for (const layer of gradientsOf(run).layers) add(layer, "gradients");
 	return found;
 }
@@ -50,8 +55,9 @@ export function healthOf(frame, layer) {
  * no graph at all.
  */
 export function graphOf(run) {
-	const { nodes = [], levels = [], folded = [], notes = [] } = modelOf(run)?.graph ?? {};
+	const { nodes = [], levels = [], folded = [], notes = [], within } = modelOf(run)?.graph ?? {};
 	const known = new Set(nodes.filter((node) => node.module).map((node) => node.name));
+	if (within) known.add(within); // what all of it is in, which may have weights of its own
 	const others = layersOf(run).filter(({ name }) => name && !known.has(name));
 	const top = levels.find((level) => level.group === null) ?? { group: null, items: [], edges: [] };
 	const column = Math.max(-1, ...top.items.map((item) => item.column)) + 1;
@@ -69,7 +75,7 @@ export function graphOf(run) {
 		],
 		levels: new Map([...levels, { ...top, items: [...top.items, ...added] }].map((level) => [level.group, level])),
 		folded: new Set(folded),
-		within: modelOf(run)?.graph?.within,
+		within,
 		notes: nodes.length || !others.length ? notes : ["how the layers are connected was not recorded"],
 	};
 }

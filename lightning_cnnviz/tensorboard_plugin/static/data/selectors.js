@@ -16,11 +16,24 @@ export const readable = (frames) => frames.filter((frame) => !frame.error);
 
 export const modelOf = memoised(["series", "model"], (run) => readable(run.framesOf("model")).at(-1)?.info ?? null);
 
+const INPUT = ".input"; // behind the name of a layer: what goes into it
+
+/** The layer that is read from where a projection shows what goes into one, or null. */
+export const readerOf = ({ kind, layer }) =>
+	kind === "projection" && layer?.endsWith(INPUT) ? layer.slice(0, -INPUT.length) : null;
+
+/** The projection of a layer, or of what goes into it. */
+export const projectionOf = (run, layer) =>
+	run.findSeries("projection", layer) ?? run.findSeries("projection", layer + INPUT);
+
 /** The layers in the order of the forward pass, then others that have series. */
 export const layersOf = memoised(["series", "model"], (run) => {
 	const named = modelOf(run)?.layers ?? [];
 	const known = new Set(named.map((layer) => layer.name));
-	const others = [...run.series.values()].map((series) => series.layer).filter((name) => name && !known.has(name));
+	const others = [...run.series.values()]
+		.filter((series) => !known.has(readerOf(series)))
+		.map((series) => series.layer)
+		.filter((name) => name && !known.has(name));
 	return [...named, ...[...new Set(others)].map((name) => ({ name }))];
 });
 

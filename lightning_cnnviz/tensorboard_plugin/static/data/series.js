@@ -3,23 +3,15 @@ import { dropFrame, keepFrame } from "./frame_cache.js";
 
 const WHOLE = ["model", "samples", "curves", "gradients", "findings"]; // shown in full, so that none of their frames is given up
 const MAX_PARTS = 100;
+const WEIGHTS = ["values", "low", "high"];
+const MAPS = [...WEIGHTS, "mean"];
 const ARRAYS = {
-	kernels: ["values", "low", "high"],
-	kernel_channels: ["values", "low", "high"],
-	normalization: ["values", "low", "high"],
-	feature_maps: ["values", "low", "high", "mean"],
-	gradient_maps: [
-		"values",
-		"low",
-		"high",
-		"mean",
-		"gradients",
-		"gradient_low",
-		"gradient_high",
-		"targets",
-		"thumbnails",
-	],
-	filter_response: ["values", "low", "high", "mean"],
+	kernels: WEIGHTS,
+	kernel_channels: WEIGHTS,
+	normalization: WEIGHTS,
+	feature_maps: MAPS,
+	gradient_maps: [...MAPS, "gradients", "gradient_low", "gradient_high", "targets", "thumbnails"],
+	filter_response: MAPS,
 	projection: ["points"],
 	gradients: ["values"],
 	activations: ["counts"],

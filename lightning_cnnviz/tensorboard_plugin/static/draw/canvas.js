@@ -1,6 +1,6 @@
 // Canvases: their size, lines and text on them.
 import { lettersOf } from "./format.js";
-import { appearance } from "./theme.js";
+import { appearance, cssVariable } from "./theme.js";
 
 /** Gives a canvas a size in CSS pixels, sharp on every screen, and returns its cleared context. */
 export function resizeCanvas(canvas, width, height) {
@@ -32,6 +32,12 @@ export function drawLine(context, points, colour, width = 1, alpha = 1) {
 	}
 	context.stroke();
 	context.globalAlpha = 1;
+}
+
+/** Writes a text beside what is drawn. */
+export function write(context, text, x, y, textAlign, colour = "quiet") {
+	Object.assign(context, { textAlign, fillStyle: cssVariable(colour) });
+	context.fillText(text, x, y);
 }
 
 /** Cuts text in front to a width, as the names of layers differ at their ends. */

@@ -6,41 +6,21 @@ import { cssVariable } from "./theme.js";
 export const [NOT_MEASURED, NO_GRADIENT, NOT_FINITE] = ["not measured", "no gradient", "not finite"];
 const SIDE = 8; // pixels of a tile
 
-/** Lines of a tile, [x, y, x, y], and the colours of them and of the ground. */
+/** The colours of the ground and of the lines of a tile, and the lines. */
 const looks = () => ({
-	[NOT_MEASURED]: {
-		ground: cssVariable("card"),
-		ink: cssVariable("quiet"),
-		lines: [
-			[-1, 1, 1, -1],
-			[0, SIDE, SIDE, 0],
-			[SIDE - 1, SIDE + 1, SIDE + 1, SIDE - 1],
-		],
-	},
-	[NO_GRADIENT]: { ground: cssVariable("none"), ink: "", lines: [] },
-	[NOT_FINITE]: {
-		ground: cssColour(colours.non_finite),
-		ink: "#111",
-		lines: [
-			[1, 1, SIDE - 1, SIDE - 1],
-			[1, SIDE - 1, SIDE - 1, 1],
-		],
-	},
+	[NOT_MEASURED]: [cssVariable("card"), cssVariable("quiet"), "M-1 1 1-1M0 8 8 0M7 9 9 7"],
+	[NO_GRADIENT]: [cssVariable("none"), "", ""],
+	[NOT_FINITE]: [cssColour(colours.non_finite), "#111", "M1 1 7 7M1 7 7 1"],
 });
 
 function drawTile(kind) {
-	const { ground, ink, lines } = looks()[kind];
+	const [ground, ink, lines] = looks()[kind];
 	const tile = h("canvas", { width: SIDE, height: SIDE });
 	const context = tile.getContext("2d");
 	context.fillStyle = ground;
 	context.fillRect(0, 0, SIDE, SIDE);
 	context.strokeStyle = ink;
-	context.beginPath();
-	for (const [x0, y0, x1, y1] of lines) {
-		context.moveTo(x0, y0);
-		context.lineTo(x1, y1);
-	}
-	context.stroke();
+	context.stroke(new Path2D(lines));
 	return tile;
 }
 

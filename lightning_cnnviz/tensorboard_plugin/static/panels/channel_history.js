@@ -11,8 +11,8 @@ import { History } from "./history.js";
 export class ChannelHistory extends History {
 	indexAt = (x) => Math.floor(x / (this.side + GAP));
 
-	/** Draws what `shown` names, with the scale that `scaleAt` gives for a step; `unit` is what a channel is called. */
-	draw({ kind, series }, index, channels, unit, scaleAt, sample) {
+	/** Draws what `shown` names, with the scale that `scaleAt` gives for a step, of a `sample`; `unit` is what a channel is called. */
+	draw({ kind, series }, index, channels, unit, { scaleAt, sample }) {
 		const { run, clock } = this.view;
 		const width = widthOf(this.element, this.view.requestDraw);
 		const { steps } = series;

@@ -65,9 +65,7 @@ export class ChannelInfo {
 		const column = frame?.info?.channels?.indexOf(channel) ?? -1;
 		if (column < 0) return null;
 		const { data, shape } = frame.arrays.mean;
-		const [rows, columns] = shape;
-		let sum = 0;
-		for (let row = 0; row < rows; row++) sum += data[row * columns + column];
-		return sum / rows;
+		const means = data.filter((_, k) => k % shape[1] === column);
+		return means.reduce((sum, value) => sum + value, 0) / means.length;
 	}
 }

@@ -1,6 +1,6 @@
 // Loss and accuracy behind the slider of the timeline.
 import { curvesOf } from "../data/selectors.js";
-import { drawLine, resizeCanvas } from "../draw/canvas.js";
+import { drawLine, resizeCanvas, write } from "../draw/canvas.js";
 import { cssClassColour } from "../draw/colours.js";
 import { h, updateChildren } from "../draw/dom.js";
 import { formatInteger, formatNumber } from "../draw/format.js";
@@ -27,19 +27,15 @@ export class Curves {
 		const context = resizeCanvas(this.canvas, width, height);
 		Object.assign(context, { font: `11px ${cssVariable("font")}`, textBaseline: "middle" });
 		const end = width - RIGHT;
-		const write = (text, left, y, textAlign) => {
-			Object.assign(context, { textAlign, fillStyle: cssVariable("quiet") });
-			context.fillText(text, left, y);
-		};
 		const curves = runs.map(curvesOf);
 		const axes = valueAxes(curves);
 		for (const [metric, [least, most]] of Object.entries(axes)) {
 			const y = (value) => bottom - ((value - least) / (most - least || 1)) * (bottom - TOP);
 			for (const value of ticks(least, most, metric === "loss" ? 4 : 2)) {
-				if (metric === "accuracy") write(`${Math.round(100 * value)} %`, end + 13, y(value), "left");
+				if (metric === "accuracy") write(context, `${Math.round(100 * value)} %`, end + 13, y(value), "left");
 				else {
 					drawHorizontal(context, end, y(value), "grid");
-					write(formatNumber(value), LEFT - 8, y(value), "right");
+					write(context, formatNumber(value), LEFT - 8, y(value), "right");
 				}
 			}
 			for (const [index, ofRun] of curves.entries()) {
@@ -60,9 +56,9 @@ export class Curves {
 			drawLine(context, tick, cssVariable("rule"));
 		}
 		for (const step of ticks(low, high, Math.max(2, width / 140)).filter(Number.isInteger)) {
-			write(formatInteger(step), x(step), bottom + 14, "center");
+			write(context, formatInteger(step), x(step), bottom + 14, "center");
 		}
-		write("step", 6, bottom + 14, "left");
+		write(context, "step", 6, bottom + 14, "left");
 		this.drawLegend(runs, Object.keys(axes));
 	}
 

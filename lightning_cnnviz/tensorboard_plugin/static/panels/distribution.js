@@ -1,5 +1,5 @@
 // What a layer has returned over time: the distribution of its values, step by step, and its numbers at the current one.
-import { drawLine, resizeCanvas } from "../draw/canvas.js";
+import { drawLine, resizeCanvas, write } from "../draw/canvas.js";
 import { colourAt, colours, cssColour } from "../draw/colours.js";
 import { h, showMessage, tooltip } from "../draw/dom.js";
 import { firstRecorded, formatInteger, formatNumber, formatPercent } from "../draw/format.js";
@@ -7,25 +7,21 @@ import { missingFills, NOT_FINITE, NOT_MEASURED } from "../draw/missing.js";
 import { clamp, extent, ticks } from "../draw/scales.js";
 import { appearance, cssVariable } from "../draw/theme.js";
 import { widthOf } from "../draw/width.js";
+import { History } from "./history.js";
 
-const [LEFT, TOP, AXIS] = [48, 4, 18];
-const height = () => (appearance.low ? 64 : 110);
+const [LEFT, TOP, AXIS] = [48, 4, 15];
+const height = () => (appearance.low ? 46 : 110);
+const SHARES = 44; // pixels for what is dead and saturated, below
 
-export class Distribution {
+export class Distribution extends History {
 	constructor(view) {
-		Object.assign(this, { view, frames: [], edges: [] });
+		super(view);
+		Object.assign(this, { frames: [], edges: [] });
 		this.numbers = h("p", "numbers");
-		this.canvas = h("canvas", {
-			tabIndex: 0,
-			role: "application",
-			onpointermove: (event) => this.tell(this.columnAt(event.offsetX), event),
-			onpointerleave: () => tooltip(null),
-			onblur: () => tooltip(null),
-			onclick: (event) => this.seek(this.columnAt(event.offsetX)),
-			onkeydown: this.navigate,
-		});
-		const title = h("h3", "", "Distribution of the output over time, with mean ± standard deviation");
-		this.element = h("div", "distribution", title, this.numbers, this.canvas);
+		const hide = () => tooltip(null);
+		const tell = (event) => this.tell(this.indexAt(event.offsetX), event);
+		Object.assign(this.canvas, { onpointermove: tell, onpointerleave: hide, onblur: hide });
+		this.element = h("div", "distribution", this.title, this.numbers, this.canvas);
 	}
 
 	/** Draws the distributions of a series of activation statistics; hides itself where there is none. */
@@ -40,11 +36,16 @@ export class Distribution {
 		const width = Math.max(widthOf(this.element, this.view.requestDraw), 160);
 		const [from, to] = [clock.steps[0], clock.steps.at(-1)];
 		const written = this.frames.map((frame) => frame.written);
-		const key = [series.id, current, clock.step, width, from, to, written.join(), appearance.key].join();
+		const all = this.view.framesOnScale((each) => each.findSeries("activations", layer)).map(({ info }) => info);
+		this.values = extent(all.flatMap(({ low, high }) => [low, high]));
+		this.highest = extent(all.flatMap(({ dead, saturated }) => [dead, saturated]))[1];
+		const scale = [this.values, this.highest, from, to].join();
+		const key = [series.id, current, clock.step, width, scale, written.join(), appearance.key].join();
 		if (key === this.drawn) return;
 		this.drawn = key;
-		const label = `Distribution of the output of ${layer} over time, now at step ${current ?? "none"}.`;
-		this.canvas.setAttribute("aria-label", `${label} Left and right choose a step.`);
+		this.shown = steps;
+		const shares = this.highest > -Infinity ? "; below, dead (—) and saturated (- -)" : "";
+		this.describe(`Distribution over time, mean ± deviation${shares}`, current ?? "none");
 		showMessage(this.numbers, steps.length && current === null ? firstRecorded(steps) : "");
 		if (current !== null) {
 			this.numbers.replaceChildren(...inNumbers(this.frames[this.column], current !== clock.step));
@@ -55,9 +56,10 @@ export class Distribution {
 
 	drawColumns(width, from, to) {
 		const { frames } = this;
-		const context = resizeCanvas(this.canvas, width, TOP + height() + AXIS);
+		const below = this.highest > -Infinity ? SHARES : 0;
+		const context = resizeCanvas(this.canvas, width, TOP + height() + AXIS + below);
 		Object.assign(context, { font: `10px ${cssVariable("font")}`, textBaseline: "middle" });
-		const [low, high] = extent(frames.flatMap(({ info }) => [info.low, info.high]));
+		const [low, high] = this.values;
 		const [least, most] = low < high ? [low, high] : low === high ? [low - 0.5, low + 0.5] : [0, 1];
 		const y = (value) => TOP + ((most - value) / (most - least)) * height();
 		const steps = frames.map(({ step }) => step);
@@ -73,40 +75,49 @@ export class Distribution {
 		context.fillRect(LEFT, TOP, width - LEFT - 4, height());
 		for (const [k, { info, arrays }] of frames.entries())
 			drawBins(context, info, arrays.counts.data, this.edges[k], y, fills);
-		for (const [offset, dash] of [
-			[0, []],
-			[-1, [3, 3]],
-			[1, [3, 3]],
-		]) {
-			const points = frames.map(({ info }, k) => [
-				(this.edges[k][0] + this.edges[k][1]) / 2,
-				Number.isFinite(info.mean) ? clamp(y(info.mean + offset * info.std), TOP, TOP + height()) : NaN,
-			]);
-			drawLine(context, points, cssVariable("stage"), 3.5);
-			context.setLineDash(dash);
-			drawLine(context, points, cssVariable("text"), 1.2);
-			context.setLineDash([]);
-		}
-		this.drawAxes(context, [least, most], y, [start, stop], x, width);
+		const within = (value) => clamp(y(value), TOP, TOP + height());
+		for (const offset of [0, -1, 1])
+			this.drawThrough(context, ({ mean, std }) => (mean === null ? null : mean + offset * std), within, offset);
+		this.drawAxes(context, [least, most], y, [from, to], x, width);
+		if (below) this.drawShares(context, width);
 		if (this.column < 0) return;
 		const [left, right] = this.edges[this.column];
 		Object.assign(context, { strokeStyle: cssVariable("accent"), lineWidth: 2 });
 		context.strokeRect(left, TOP, Math.max(right - left, 2), height());
 	}
 
-	drawAxes(context, values, y, [start, end], x, width) {
-		Object.assign(context, { fillStyle: cssVariable("quiet"), textAlign: "right" });
+	/** Draws which shares of the units are dead and of the values saturated, as lines below the distributions. */
+	drawShares(context, width) {
+		const most = this.highest || 1;
+		const y = (share) => TOP + height() + AXIS + 8 + (1 - share / most) * (SHARES - 16);
+		for (const share of [0, most]) {
+			const line = [LEFT, width - 4].map((x) => [x, y(share)]);
+			drawLine(context, line, cssVariable("grid"));
+			write(context, formatPercent(share), LEFT - 6, y(share), "right");
+		}
+		for (const name of ["dead", "saturated"]) this.drawThrough(context, (info) => info[name], y, name === "saturated");
+	}
+
+	/** Draws a value of all steps as a line, of which `y` tells the place. */
+	drawThrough(context, read, y, dashed) {
+		const middles = this.edges.map(([left, right]) => (left + right) / 2);
+		const values = this.frames.map(({ info }) => read(info) ?? NaN);
+		const points = values.map((value, k) => [middles[k], Number.isFinite(value) ? y(value) : NaN]);
+		drawLine(context, points, cssVariable("stage"), 3.5);
+		context.setLineDash(dashed ? [3, 3] : []);
+		drawLine(context, points, cssVariable("text"), 1.2);
+		context.setLineDash([]);
+	}
+
+	drawAxes(context, values, y, [from, to], x, width) {
 		for (const value of ticks(...values, 4))
-			context.fillText(formatNumber(value), LEFT - 6, clamp(y(value), 8, TOP + height()));
-		context.textAlign = "center";
-		for (const step of ticks(Math.max(start, 0), end, width / 90).filter(Number.isInteger)) {
-			context.fillText(formatInteger(step), clamp(x(step), LEFT, width - 20), TOP + height() + 10);
+			write(context, formatNumber(value), LEFT - 6, clamp(y(value), 8, TOP + height()), "right");
+		for (const step of ticks(from, to, width / 60).filter(Number.isInteger)) {
+			write(context, formatInteger(step), clamp(x(step), LEFT, width - 20), TOP + height() + 10, "center");
 		}
 	}
 
-	columnAt(place) {
-		return this.edges.findIndex(([left, right]) => place >= left && place <= right);
-	}
+	indexAt = (place) => this.edges.findIndex(([left, right]) => place >= left && place <= right);
 
 	tell(column, place) {
 		const frame = this.frames[column];
@@ -114,18 +125,6 @@ export class Distribution {
 		const lines = inNumbers(frame).map((line) => h("div", "", line));
 		return tooltip(place, h("div", "", h("b", "", `step ${formatInteger(frame.step)}`), ...lines));
 	}
-
-	seek(column) {
-		if (this.frames[column]) this.view.seek(this.frames[column].step);
-	}
-
-	navigate = (event) => {
-		const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-		if (!by) return;
-		event.preventDefault();
-		event.stopPropagation();
-		this.seek(clamp(this.column + by, 0, this.frames.length - 1));
-	};
 }
 
 /** Draws the bins of one step, each as dark or light as a value there is frequent, from none to the most frequent. */

@@ -1,6 +1,6 @@
 // Gradients of every layer at every step.
 import { gradientAt, gradientColumn, gradientsOf } from "../data/selectors.js";
-import { resizeCanvas, truncateStart } from "../draw/canvas.js";
+import { resizeCanvas, truncateStart, write } from "../draw/canvas.js";
 import { drawCells } from "../draw/cells.js";
 import { colourAt, colourBar, colours, cssColour } from "../draw/colours.js";
 import { dropdown, h, panel, setOptions, tooltip } from "../draw/dom.js";
@@ -126,37 +126,42 @@ export class GradientHeatMap {
 			drawCells(context, table, (value) => (value === kind ? "#000000" : null), this.edges, rowHeight, fills[kind]);
 		}
 		context.clearRect(left, height, width - left, 1);
-		this.drawAxes(context, x, ticks(Math.max(start, 0), end, width / 90), width);
+		this.drawAxes(context, x, ticks(from, to, width / 60), width);
 	}
 
 	drawAxes(context, x, steps, width) {
 		const { layers } = this.gradients;
 		const { rowHeight, height, left } = this;
-		const font = (size) => `${size}px ${cssVariable("font")}`;
-		Object.assign(context, { font: font(12), textBaseline: "middle", textAlign: "right" });
+		Object.assign(context, { font: `12px ${cssVariable("font")}`, textBaseline: "middle" });
 		const every = Math.ceil(14 / rowHeight);
 		for (let row = every >> 1; row < layers.length; row += every) {
-			context.fillStyle = cssVariable(layers[row] === this.view.layer ? "accent" : "text");
-			context.fillText(truncateStart(context, layers[row], left - 12), left - 8, (row + 0.5) * rowHeight);
+			const colour = layers[row] === this.view.layer ? "accent" : "text";
+			write(
+				context,
+				truncateStart(context, layers[row], left - 12),
+				left - 8,
+				(row + 0.5) * rowHeight,
+				"right",
+				colour,
+			);
 		}
-		Object.assign(context, { fillStyle: cssVariable("quiet"), textAlign: "center", font: font(11) });
+		Object.assign(context, { fillStyle: cssVariable("quiet"), font: `11px ${cssVariable("font")}` });
 		for (const step of steps.filter(Number.isInteger)) {
 			context.fillRect(x(step), height, 1, 4);
-			context.fillText(formatInteger(step), Math.min(x(step), width - 24), height + 13);
+			write(context, formatInteger(step), Math.min(x(step), width - 24), height + 13, "center");
 		}
-		context.textAlign = "left";
-		context.fillText("optimizer step", left, height + 28);
+		write(context, "optimizer step", left, height + 28, "left");
 	}
 
 	/** The colour of a number, on a logarithmic scale, but for shares and counts: one scale for all runs shown. Draws its legend. */
 	colourScale() {
-		const { state, run, runs } = this.view;
 		const linear = LINEAR.includes(this.statistic);
 		const transform = linear ? (value) => value : Math.log;
-		const compared = state.values.scale === "own" ? [run] : runs;
-		const ranges = compared
-			.map(gradientsOf)
-			.flatMap(({ frames, layers }) => frames.map((frame) => rangesOf(gradientColumn(frame, layers, this.statistic))));
+		const ranges = this.view
+			.onScale(gradientsOf)
+			.flatMap(([, { frames, layers }]) =>
+				frames.map((frame) => rangesOf(gradientColumn(frame, layers, this.statistic))),
+			);
 		const [least, most] = extent(ranges.flatMap(({ all, positive }) => (linear ? all : positive)));
 		const [low, high] = linear ? [0, Math.max(most, 1)] : [least, most];
 		const kind = h("small", "", linear ? "linear" : "log");

@@ -2,7 +2,7 @@
 import { h } from "../draw/dom.js";
 import { clamp } from "../draw/scales.js";
 
-/** What strips of pictures and lines have in common. Each has `draw(shown, index, …)` and `indexAt(x)`. */
+/** What strips of pictures, lines and distributions have in common. Each has `draw(shown, index, …)` and `indexAt(x)`. */
 export class History {
 	constructor(view) {
 		Object.assign(this, { view, shown: [] }); // the steps that can be chosen

@@ -29,7 +29,7 @@ const NAMES = {
 };
 const FLAT = { feature_maps: "Activations", gradient_maps: "Gradients" }; // of units, which have no maps
 const CALLBACKS = "KernelGrid(), FeatureMaps(), FilterResponse() and ActivationStats()";
-const [MAX_HEIGHT, AROUND] = [330, 186]; // of a picture, and of what is above and below it
+const [MAX_HEIGHT, AROUND] = [330, 106]; // of a picture, and of what is always above and below it
 
 export class LayerPanel {
 	constructor(view) {
@@ -46,18 +46,19 @@ export class LayerPanel {
 		this.histories = [ChannelHistory, ValueHistory].map((Kind) => new Kind(view));
 		this.past = h("div"); // holds the one of them that fits
 		this.distribution = new Distribution(view);
-		this.foot = h("div", "foot", this.legend, this.info.element);
+		this.through = h("div", "through", this.past, this.distribution.element);
+		new ResizeObserver(view.requestDraw).observe(this.through);
+		this.foot = h("div", "foot", this.legend, grid.controls, this.info.element);
 		this.element = panel(
 			"layer",
 			"Layer",
-			[this.select, this.kinds, grid.controls],
+			[this.select, this.kinds],
 			this.samples.element,
 			this.choice.element,
 			this.hint,
 			...this.pictures.map(({ element }) => element),
 			this.foot,
-			this.past,
-			this.distribution.element,
+			this.through,
 		);
 	}
 
@@ -94,11 +95,10 @@ export class LayerPanel {
 		showMessage(this.hint, hint);
 		for (const part of [this.foot, this.past]) part.hidden = !this.shown;
 		if (!this.shown) for (const { element } of this.pictures) element.hidden = true;
-		this.pictures[0].controls.hidden = !this.shown;
 		this.samples.element.hidden = !this.shown || isWeight(kind);
 		this.choice.draw(kind, this.shown && (info ?? this.shown.info));
-		if (this.shown) this.drawFrame();
 		this.distribution.draw(statistics);
+		if (this.shown) this.drawFrame();
 	}
 
 	/** The pictures that fit the frame, now and over time, made visible; and what a channel is called. */
@@ -116,16 +116,6 @@ export class LayerPanel {
 		return { picture, history, unit: picture === grid || isNorm ? "Channel" : "Unit" };
 	}
 
-	/** [run, series] of what the other runs on the page show of this layer. */
-	seriesBeside() {
-		const { run, runs, layer, state, clock } = this.view;
-		const { kind } = this.shown.whole;
-		return runs
-			.filter((other) => other !== run)
-			.map((other) => [other, shownPart(other, kind, layer, clock, state.values).series])
-			.filter(([, series]) => series);
-	}
-
 	drawFrame() {
 		const { frame, kind, step, series } = this.shown;
 		const { run, layer, state, clock } = this.view;
@@ -134,13 +124,15 @@ export class LayerPanel {
 		const channels = channelsOf(frame, kind, sample);
 		if (!isWeight(kind)) this.samples.draw(samplesIn(run, series, frame), recorded, sample, frame.info.predicted);
 		const own = state.values.scale === "own";
-		const others = this.seriesBeside();
-		const scalesAt = partsOf(kind).map((part) => layerScale(run, series, frame, own, others, part));
+		const find = (each) => shownPart(each, this.shown.whole.kind, layer, clock, state.values).series;
+		const all = this.view.onScale(find);
+		const scalesAt = partsOf(kind).map((part) => layerScale(run, series, frame, own, all, part));
 		const scales = scalesAt.map((scaleAt) => scaleAt(step));
 		const { picture, history, unit } = this.choosePictures(channels);
 		const selected = channels.numbers.indexOf(state.values.channel);
-		const aside = this.samples.element.offsetHeight + this.choice.element.offsetHeight; // 0 where they are hidden
-		const height = Math.min(MAX_HEIGHT, Math.max(this.view.room - AROUND - aside, 80));
+		const others = [this.samples.element, this.choice.element, this.through];
+		const aside = others.reduce((sum, element) => sum + element.offsetHeight, 0);
+		const height = Math.min(MAX_HEIGHT, Math.max(this.view.room - AROUND - aside, 84));
 		const late = step === clock.step ? "" : ` · recorded at step ${formatInteger(step)}`;
 		const key = [
 			series.id,
@@ -164,6 +156,6 @@ export class LayerPanel {
 		const chosen = picture.hovered >= 0 ? picture.hovered : selected;
 		this.info.draw(this.shown, channels, chosen, unit);
 		const words = kind === "normalization" ? wordsOf(series, frame.info) : unit;
-		history.draw(this.shown, Math.max(chosen, 0), channels, words, scalesAt.at(-1), sample);
+		history.draw(this.shown, Math.max(chosen, 0), channels, words, { scaleAt: scalesAt.at(-1), sample, find });
 	}
 }

@@ -4,6 +4,7 @@ import { graphOf, recordedOf, signOf, sorted } from "../data/network.js";
 import { gradientsOf, layerGradients, layersOf, modelOf } from "../data/selectors.js";
 import { h, panel, scrollIntoMiddle, showMessage, updateChildren } from "../draw/dom.js";
 import { formatCount, formatNumber } from "../draw/format.js";
+import { widthOf } from "../draw/width.js";
 import { healthSign, healthWords, legend, makeBlock, markFindings, worstHealth } from "./network_block.js";
 import { NetworkGraph } from "./network_graph.js";
 
@@ -23,6 +24,14 @@ export class NetworkPanel {
 		this.sizes = new ResizeObserver(() => this.fit());
 		this.inView = new Set(); // indices of nodes
 		this.views = new IntersectionObserver((entries) => this.noteViews(entries), { root: this.scroller });
+	}
+
+	/** Makes the nodes narrow and high where the graph is wider than there is room. */
+	narrow(width) {
+		this.width = width;
+		const { classList } = this.graph.element;
+		classList.remove("narrow");
+		classList.toggle("narrow", this.scroller.scrollWidth > this.scroller.clientWidth);
 	}
 
 	/** After the layout has changed. */
@@ -51,11 +60,13 @@ export class NetworkPanel {
 		const { toggled = "" } = this.view.state.values;
 		const findings = holdingAt(run, clock.step);
 		const told = JSON.stringify(findings.map((finding) => [findingInWords(finding), finding.layers]));
-		const key = `${run.versionOf(...KINDS)} ${step} ${open} ${toggled} ${clock.isMoving} ${told}`;
+		const width = widthOf(this.scroller, this.view.requestDraw);
+		const key = `${run.versionOf(...KINDS)} ${step} ${open} ${toggled} ${clock.isMoving} ${width} ${told}`;
 		if (key === this.drawn) return;
 		this.drawn = key;
 		if (this.version !== run.versionOf(...KINDS)) this.build();
 		if (toggled !== this.toggled) this.arrange(toggled);
+		if (width !== this.width) this.narrow(width);
 		this.colour(gradients.frames[gradients.steps.indexOf(step)]);
 		if (open !== this.open && (this.open === null || this.nodes[this.chosen]?.name !== open)) {
 			this.chosen = this.nodes.findIndex((node) => node.module && node.name === open);
@@ -96,13 +107,8 @@ export class NetworkPanel {
 			model?.input_shape && `input ${model.input_shape.join(" × ")}`,
 			this.data.within && `names are within ${this.data.within}`,
 		]);
-		showMessage(
-			this.notes,
-			joined(
-				this.data.notes.map((note) => `Not drawn: ${note}.`),
-				" ",
-			),
-		);
+		const missing = this.data.notes.map((note) => `Not drawn: ${note}.`);
+		showMessage(this.notes, missing.join(" "));
 		const kinds = sorted([...this.recorded.values()].flatMap((found) => [...found]));
 		updateChildren(this.key, kinds.join(), () => legend(kinds));
 		this.toggled = null; // to be arranged anew
@@ -114,15 +120,10 @@ export class NetworkPanel {
 		const changed = new Set(toggled.split(","));
 		const groups = [...this.data.levels.keys()].filter((group) => group !== null);
 		const folded = new Set(groups.filter((group) => this.data.folded.has(group) !== changed.has(this.nameOf(group))));
-		this.graph = new NetworkGraph(
-			this.data,
-			folded,
-			(index, options) => this.block(index, options),
-			(index, open) => this.toggle(index, open),
-		);
+		this.graph = new NetworkGraph(this.data, folded, this.block, this.toggle);
 		this.scroller.replaceChildren(this.graph.element);
 		this.states = new Map();
-		this.marked = this.told = undefined;
+		this.marked = this.told = this.width = undefined;
 		this.sizes.disconnect();
 		this.sizes.observe(this.graph.element);
 		this.views.disconnect();
@@ -130,7 +131,7 @@ export class NetworkPanel {
 		for (const button of this.graph.buttons.values()) this.views.observe(button);
 	}
 
-	toggle(group, open) {
+	toggle = (group, open) => {
 		const words = `${open ? "Fold" : "Unfold"} ${this.nodes[group].label}`;
 		const onclick = () => {
 			const { state } = this.view;
@@ -142,7 +143,7 @@ export class NetworkPanel {
 		};
 		const properties = { class: "toggle", value: group, title: words, "aria-label": words, "aria-expanded": open };
 		return h("button", { ...properties, onclick }, open ? "−" : "+");
-	}
+	};
 
 	/** What tells a group from others, also in the next run: its name, and which of its calls it is. */
 	nameOf(group) {
@@ -150,9 +151,8 @@ export class NetworkPanel {
 		return `${name}${label.match(/ \(\d+\)$/)?.[0].trim() ?? ""}${blocks ? "…" : ""}`;
 	}
 
-	block(index, options) {
-		return makeBlock(this.nodes[index], index, this.kindsOf(index), { ...options, onclick: () => this.choose(index) });
-	}
+	block = (index, options) =>
+		makeBlock(this.nodes[index], index, this.kindsOf(index), { ...options, onclick: () => this.choose(index) });
 
 	/** What is recorded of a node; of a group, of any of its parts. */
 	kindsOf(index) {

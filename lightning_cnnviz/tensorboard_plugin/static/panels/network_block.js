@@ -20,6 +20,10 @@ const badge = (kind) => h("i", { class: "badge", "aria-hidden": "true" }, signOf
 const sizeOf = ([first, ...rest]) =>
 	rest.length ? [String(first), h("i", "times", "×"), h("span", "", rest.join("×"))] : [String(first)];
 
+/** A name that may be broken between its parts, as BatchNorm2d behind Batch. */
+const breakable = (name) =>
+	name.split(/(?<=[a-z]{2})(?=[A-Z][a-z])|(?<=_)/).flatMap((part, k) => (k ? [h("wbr"), part] : [part]));
+
 /** The signs of some kinds of series, and of all healths, with their meaning. */
 export function legend(kinds) {
 	const healths = [...HEALTH].map(([name, [sign, words]]) => {
@@ -37,8 +41,8 @@ export function makeBlock(node, index, kinds, { shape, badges, onclick }) {
 	return h(
 		"button",
 		{ class: "block", value: index, onclick },
-		h("b", "", h("bdi", "", number ?? node.label)),
-		kind ? h("small", "", kind) : null,
+		h("b", "", h("bdi", "", ...breakable(number ?? node.label))),
+		kind ? h("small", "", ...breakable(kind)) : null,
 		shape && node.shape?.length ? h("small", "shape", ...sizeOf(node.shape)) : null,
 		badges && kinds.length ? h("span", "badges", ...kinds.map(badge)) : null,
 	);

@@ -1,6 +1,6 @@
 // All samples as a cloud that moves as the network learns.
-import { commonBounds, projectionAt } from "../data/interpolation.js";
-import { samplesOf } from "../data/selectors.js";
+import { commonBounds, projectionAt, union } from "../data/interpolation.js";
+import { projectionOf, samplesOf } from "../data/selectors.js";
 import { cssClassColour } from "../draw/colours.js";
 import {
 	dot,
@@ -63,7 +63,9 @@ export class ProjectionPanel {
 		const { run, layer: open, state } = this.view;
 		const all = run.seriesOf("projection");
 		const names = [...new Set(all.map((series) => series.layer))];
-		const layer = [state.values.plot, open, names.at(-1)].find((name) => names.includes(name));
+		const layer = [state.values.plot, projectionOf(run, open)?.layer, names.at(-1)].find((name) =>
+			names.includes(name),
+		);
 		const methods = all.filter((series) => series.layer === layer).map((series) => series.method);
 		const method = [state.values.method, "tsne", methods[0]].find((name) => methods.includes(name));
 		setOptions(this.layer, names, layer);
@@ -81,8 +83,10 @@ export class ProjectionPanel {
 		showMessage(this.hint, projection ? projection.error : firstRecorded(series.steps));
 		if (projection?.waiting && this.series === series) return;
 		this.series = series;
-		if (projection?.bounds && state.values.scale !== "own")
-			projection = { ...projection, bounds: commonBounds(run, series) };
+		if (projection?.bounds && state.values.scale !== "own") {
+			const all = this.view.onScale((each) => each.findSeries("projection", series.layer, series.method));
+			projection = { ...projection, bounds: all.map((each) => commonBounds(...each)).reduce(union) };
+		}
 		this.drawn = Boolean(projection?.points);
 		const numbers = projection?.frame?.info.numbers ?? {};
 		const measured = Object.entries(numbers).filter(([name, value]) => MEASURES[name] && value !== null);

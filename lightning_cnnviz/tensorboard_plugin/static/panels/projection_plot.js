@@ -1,6 +1,6 @@
 // The points of a projection, what lies over them, and how samples are pointed at, clicked and lassoed.
 import { trajectory } from "../data/interpolation.js";
-import { drawLine, resizeCanvas } from "../draw/canvas.js";
+import { drawLine, resizeCanvas, write } from "../draw/canvas.js";
 import { classColour, cssClassColour } from "../draw/colours.js";
 import { dot, h, tooltip } from "../draw/dom.js";
 import { formatInteger, formatNumber, lettersOf } from "../draw/format.js";
@@ -92,8 +92,7 @@ export class ProjectionPlot {
 			font: `600 12px ${cssVariable("font")}`,
 		});
 		if (!projection?.bounds) {
-			context.fillStyle = cssVariable("quiet");
-			if (projection) context.fillText("No finite coordinates at this step", width / 2, this.height / 2);
+			if (projection) write(context, "No finite coordinates at this step", width / 2, this.height / 2, "center");
 			return;
 		}
 		const count = this.opacity.length;
@@ -126,10 +125,9 @@ export class ProjectionPlot {
 			[end, y - 4],
 		];
 		drawLine(context, bracket, cssVariable("quiet"), 1.5);
-		Object.assign(context, { font: `11px ${cssVariable("font")}`, textAlign: "left" });
-		context.fillText(`${formatNumber(length)} in ${unit} units`, end + 8, y - 2);
-		context.textAlign = "right";
-		context.fillText(`${formatInteger(count)} samples`, width - 12, y - 2);
+		context.font = `11px ${cssVariable("font")}`;
+		write(context, `${formatNumber(length)} in ${unit} units`, end + 8, y - 2, "left");
+		write(context, `${formatInteger(count)} samples`, width - 12, y - 2, "right");
 	}
 
 	drawRing(context, k, radius, colour) {

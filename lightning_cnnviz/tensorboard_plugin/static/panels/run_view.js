@@ -52,6 +52,18 @@ export class RunView {
 		);
 	}
 
+	/** [run, what `find` finds in it] of this run and those whose pictures have one scale with its own. */
+	onScale(find) {
+		const runs = this.state.values.scale === "own" ? [this.run] : this.runs;
+		return runs.map((run) => [run, find(run)]).filter(([, found]) => found);
+	}
+
+	/** The frames that can be read of the series that `find` finds in these runs. */
+	framesOnScale(find) {
+		const frames = this.onScale(find).flatMap(([run, series]) => run.framesAt(series, series.steps));
+		return frames.filter(({ arrays }) => arrays);
+	}
+
 	/** Opens the first of some layers that the run has, and changes what else is shown. */
 	open(layers, changes = {}) {
 		const known = new Set(layersOf(this.run).map(({ name }) => name));

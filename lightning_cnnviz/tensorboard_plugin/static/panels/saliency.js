@@ -51,7 +51,8 @@ export class SaliencyPanel {
 		const samples = samplesIn(run, series, frame);
 		const chosen = Math.max(recorded.indexOf(state.values.sample), 0);
 		this.samples.draw(samples, recorded, chosen, predicted);
-		const key = [series.id, frame.step, frame.written, chosen, samples.targets.length, appearance.key].join();
+		const end = this.endOf(series, recorded[chosen]);
+		const key = [series.id, frame.step, frame.written, chosen, samples.targets.length, end, appearance.key].join();
 		updateChildren(this.maps, key, () => {
 			const own = rows.map((row, k) => (row === chosen ? k : -1)).filter((k) => k >= 0);
 			const truth = samples.targets[recorded[chosen]];
@@ -62,9 +63,18 @@ export class SaliencyPanel {
 			});
 			return [
 				this.cell(thumbnail(samples, recorded[chosen], SIZE), "sample"),
-				...own.map((k, at) => this.map(frame, k, words[at], name)),
+				...own.map((k, at) => this.map(frame, k, words[at], name, end)),
 			];
 		});
+	}
+
+	/** The largest magnitude in the maps of a sample at all steps, in all runs on one scale; null for each map its own. */
+	endOf(series, sample) {
+		if (this.view.state.values.scale === "own") return null;
+		return this.view
+			.framesOnScale((run) => run.series.get(series.tag)?.partOf({ arrays: ["largest"] }))
+			.flatMap(({ arrays, info }) => [...arrays.largest.data].filter((_, k) => info.samples[info.rows[k]] === sample))
+			.reduce((most, value) => Math.max(most, value), 0);
 	}
 
 	/** A picture with lines of text under it. */
@@ -72,14 +82,15 @@ export class SaliencyPanel {
 		return h("div", { style: { flex: "none" } }, canvas, ...lines.map((line) => h("small", "", line)));
 	}
 
-	/** A map of the frame, from dark to bright or, where places also speak against the class, from blue to red. */
-	map(frame, k, words, name) {
+	/** A map of the frame, from dark to bright or, where places also speak against the class, from blue to red, up to `end`. */
+	map(frame, k, words, name, end) {
 		const { values, largest } = frame.arrays;
 		const [, height, width] = values.shape;
-		const [area, end] = [width * height, largest.data[k]];
+		const [area, own] = [width * height, largest.data[k]];
+		const high = Math.max(end ?? 0, own);
 		const map = Float32Array.from(
 			values.data.subarray(k * area, (k + 1) * area),
-			(byte) => ((byte - ZERO) / LARGEST) * end,
+			(byte) => ((byte - ZERO) / LARGEST) * own,
 		);
 		const scale = SIZE / Math.max(width, height);
 		const size = {
@@ -91,11 +102,11 @@ export class SaliencyPanel {
 		const context = canvas.getContext("2d");
 		const box = [EDGE, EDGE, size.width - 2 * EDGE, size.height - 2 * EDGE];
 		const { signed } = frame.info;
-		drawValues(context, map, 1, { low: signed ? -end || -1e-30 : 0, high: end }, width, height, ...box);
+		drawValues(context, map, 1, { low: signed ? -high || -1e-30 : 0, high }, width, height, ...box);
 		drawOutline(context, ...box, false);
 		const ends = signed
-			? `blue −${formatNumber(end)} to red ${formatNumber(end)}`
-			: `dark 0 to bright ${formatNumber(end)}`;
-		return this.cell(canvas, words, end ? ends : "0 everywhere");
+			? `blue −${formatNumber(high)} to red ${formatNumber(high)}`
+			: `dark 0 to bright ${formatNumber(high)}`;
+		return this.cell(canvas, words, own ? ends : "0 everywhere");
 	}
 }

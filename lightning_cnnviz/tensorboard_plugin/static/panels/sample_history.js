@@ -46,8 +46,12 @@ export class SampleHistoryPanel {
 		setOptions(this.split, splits, split, (name) => SPLITS[name] ?? name);
 		const series = all[splits.indexOf(split)];
 		const step = clock.stepIn(series.steps);
-		const first = run.frame(series.partOf({ place: [0] }), step); // in which also stands what is listed
-		const number = state.values.numbered ?? first?.info?.listed[0]?.sample ?? 0;
+		const find = (each) => each.seriesOf("sample_history").find((one) => one.split === split);
+		const listing = (each, own) => own && each.frame(own.partOf({ place: [0] }), clock.stepIn(own.steps));
+		const first = listing(run, series); // in which also stands what is listed
+		const [lead] = this.view.runs; // runs that are compared show the same sample
+		const suspect = (listing(lead, find(lead)) ?? first)?.info?.listed[0]?.sample;
+		const number = state.values.numbered ?? suspect ?? 0;
 		const frame = number ? run.frame(series.partOf({ place: [number] }), step) : first;
 		const lost = first?.info && number >= first.info.samples && `There is no sample ${formatInteger(number)}.`;
 		showMessage(this.hint, step === null ? firstRecorded(series.steps) : lost || frame?.error);
@@ -57,7 +61,7 @@ export class SampleHistoryPanel {
 		if (this.body.hidden || !frame?.info) return;
 		setText(this.step, frameInWords(frame.step, clock.step));
 		setText(this.words, inWords(number, frame));
-		this.history.drawPart(series, number, `Sample ${formatInteger(number)}, margin in each pass`, [0]);
+		this.history.drawPart(series, number, `Sample ${formatInteger(number)}, margin in each pass`, find, [0]);
 		const { listed } = frame.info;
 		updateChildren(this.listed, JSON.stringify([split, listed]), () =>
 			listed.length ? listed.map((one) => this.entry(one)) : "none: no margin is below zero on average",

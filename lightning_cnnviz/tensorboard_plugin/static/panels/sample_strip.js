@@ -19,7 +19,7 @@ export class SampleStrip {
 		updateChildren(this.element, key, () =>
 			indices.map((index, k) => {
 				const [truth, guess] = [samples.targets[index], predicted[k]].map((place) => samples.classes[place]);
-				const id = index < 0 ? -index : `#${index}`; // below zero in older records, of samples that are not known
+				const id = `#${index}`;
 				const right = samples.targets[index] === predicted[k];
 				const words = [truth && `true ${truth}`, guess && `predicted ${guess}`].filter(Boolean).join(", ");
 				return h(

@@ -1,5 +1,5 @@
 // The activations of a linear layer, of one sample, as bars: one for each unit; of several parts one below the other.
-import { drawLine, resizeCanvas } from "../draw/canvas.js";
+import { drawLine, resizeCanvas, write } from "../draw/canvas.js";
 import { colourAt, colours, cssColour } from "../draw/colours.js";
 import { formatNumber } from "../draw/format.js";
 import { missingFills, NOT_FINITE } from "../draw/missing.js";
@@ -28,11 +28,8 @@ export class UnitBars extends ChannelPicture {
 		for (const [k, part] of parts.entries()) this.drawPart(context, part, scales[k], TOP + k * (tall + BETWEEN), tall);
 		const every = Math.ceil(26 / step);
 		for (let index = 0; index < count; index += every) {
-			Object.assign(context, {
-				fillStyle: cssVariable(marked.includes(index) ? "accent" : "quiet"),
-				textAlign: "center",
-			});
-			context.fillText(this.number(index), LEFT + (index + 0.5) * step, height - 10);
+			const colour = marked.includes(index) ? "accent" : "quiet";
+			write(context, this.number(index), LEFT + (index + 0.5) * step, height - 10, "center", colour);
 		}
 	}
 
@@ -42,12 +39,10 @@ export class UnitBars extends ChannelPicture {
 		const { count } = this.channels;
 		const [low, high] = [Math.min(scale.low, 0), Math.max(scale.high, 0)];
 		const y = (value) => top + ((high - value) / (high - low || 1)) * tall;
-		context.textAlign = "right";
 		for (const value of ticks(low, high, clamp(Math.floor(tall / 16), 1, 4))) {
 			const [line, colour] = [[LEFT, LEFT + step * count].map((x) => [x, y(value)]), value ? "grid" : "rule"];
 			drawLine(context, line, cssVariable(colour));
-			context.fillStyle = cssVariable("quiet");
-			context.fillText(formatNumber(value), LEFT - 6, y(value));
+			write(context, formatNumber(value), LEFT - 6, y(value), "right");
 		}
 		const colour = colourAt(colours.diverging, 0.85);
 		const fills = { positive: cssColour(colour), negative: cssColour(colourAt(colours.diverging, 0.15)) };

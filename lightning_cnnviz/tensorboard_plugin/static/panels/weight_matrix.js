@@ -1,5 +1,5 @@
 // The weights of a linear layer as a matrix: a row for each unit, a column for each input.
-import { resizeCanvas } from "../draw/canvas.js";
+import { resizeCanvas, write } from "../draw/canvas.js";
 import { h, tooltip } from "../draw/dom.js";
 import { formatNumber } from "../draw/format.js";
 import { drawOutline, drawValues } from "../draw/images.js";
@@ -25,11 +25,12 @@ export class WeightMatrix extends ChannelPicture {
 		drawOutline(context, 0, 0, width, tall, false);
 		for (const row of [selected, this.hovered])
 			if (row >= 0) drawOutline(context, 0, row * this.cell[1], width, this.cell[1], true);
-		Object.assign(context, { font: `10px ${cssVariable("font")}`, fillStyle: cssVariable("quiet"), textAlign: "left" });
-		context.fillText(`${shape[1] ?? columns} inputs →`, 0, -5);
-		Object.assign(context, { textAlign: "right", textBaseline: "middle" });
+		context.font = `10px ${cssVariable("font")}`;
+		write(context, `${shape[1] ?? columns} inputs →`, 0, -5, "left");
+		context.textBaseline = "middle";
 		const every = Math.ceil(14 / this.cell[1]);
-		for (let row = 0; row < count; row += every) context.fillText(this.number(row), -5, (row + 0.5) * this.cell[1]);
+		for (let row = 0; row < count; row += every)
+			write(context, this.number(row), -5, (row + 0.5) * this.cell[1], "right");
 	}
 
 	indexAt = (x, y) => {
