@@ -81,6 +81,22 @@ def test_nobody_is_kept_out(dark, tab, shown, axe):
     assert faults(tab, axe) == []
 
 
+def test_a_frame_without_its_ranges_costs_itself_only(tab, start, tmp_path):
+    run = Run(tmp_path / "logs" / "run")
+    for step, arrays in ((1, {"largest": np.ones(1, np.float32)}), (2, {})):
+        arrays = {"values": np.full((1, 3, 3), 255, np.uint8), **arrays}
+        run.add("saliency", "cnnviz/saliency/occlusion", step, arrays, identity={"method": "occlusion"},
+                method="occlusion", samples=[0], rows=[0], classes=[0], predicted=[0], signed=False)  # fmt: skip
+    run.close()
+    tab.open(start(tmp_path / "logs", fast=True).wait_for("run", 2), run="run", step=2).at(2)
+    assert "damaged: it has no largest" in tab.words(".saliency .hint")
+    tab.find(".saliency h2").click()
+    tab.page.keyboard.press("Home")
+    tab.at(1)
+    tab.find(MAPS).wait_for()
+    assert "cannot be drawn" not in tab.words(".notes")
+
+
 def test_the_maps_of_a_sample_have_one_scale_over_time_and_between_runs(tab, start, tmp_path):
     largest = {"one": {1: [2.0, 1.0], 2: [8.0, 1.0]}, "two": {1: [4.0, 1.0], 2: [16.0, 1.0]}}
     values = np.full((2, 3, 3), 255, np.uint8)

@@ -73,7 +73,9 @@ export class SaliencyPanel {
 		if (this.view.state.values.scale === "own") return null;
 		return this.view
 			.framesOnScale((run) => run.series.get(series.tag)?.partOf({ arrays: ["largest"] }))
-			.flatMap(({ arrays, info }) => [...arrays.largest.data].filter((_, k) => info.samples[info.rows[k]] === sample))
+			.flatMap(({ arrays, info }) =>
+				[...(arrays.largest?.data ?? [])].filter((_, k) => info.samples[info.rows[k]] === sample),
+			)
 			.reduce((most, value) => Math.max(most, value), 0);
 	}
 
