@@ -415,9 +415,9 @@ def test_a_run_from_before_has_its_layers_without_edges_and_says_so(tab, fast):
 
 
 def test_the_layers_that_are_counted_are_those_of_the_model(tab, start, tmp_path):
-    write(tmp_path / "runs" / "lenet", epochs=1, samples=50, projected=["fc2.input"]).close()
+    write(tmp_path / "runs" / "lenet", epochs=1, samples=50, projected=["elsewhere"]).close()
     server = start(tmp_path / "runs", fast=True)
     server.wait_for("lenet", 1)
     tab.open(server, run="lenet")
-    tab.find(".network").get_by_role("button", name="fc2.input").first.wait_for()  # of which there is a picture, too
+    tab.find(".network").get_by_role("button", name="elsewhere").first.wait_for()  # of which there is a picture, too
     assert tab.words(".network .aside").startswith("Net · 4 layers · ")
