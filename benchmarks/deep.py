@@ -35,7 +35,7 @@ class Deep(Classifier):
 
 def rows(settings: Settings) -> Iterator[Row]:
     """The longest time at one go in any hook, in bare steps, and megabytes written per epoch."""
-    size, batches = (32, 2) if settings.quick else (SIZE, BATCHES)
+    size, batches, epochs = (32, 2, 1) if settings.quick else (SIZE, BATCHES, EPOCHS)
     coarse = torch.rand(batches * BATCH_SIZE, 3, size // 8, size // 8, generator=torch.Generator().manual_seed(0))
     images = interpolate(coarse, (size, size), mode="bilinear")  # as smooth as photographs, and not as noise
     data = pl.LightningDataModule()
@@ -45,7 +45,7 @@ def rows(settings: Settings) -> Iterator[Row]:
         callbacks = cnnviz_callbacks()
         with busy_cores():
             bare = ledger(Deep(network), data, [], 1, {})
-            account = ledger(Deep(network), data, callbacks, EPOCHS, {})
+            account = ledger(Deep(network), data, callbacks, epochs, {})
         stalls = {name: seconds / bare.step for name, seconds in account.stalls.items()}
         worst = max(stalls, key=lambda name: stalls[name])
         yield Row(
@@ -57,5 +57,5 @@ def rows(settings: Settings) -> Iterator[Row]:
             note=f"({bare.step:.1f} s each), by {worst}; after the last step {account.tail - bare.tail:.1f} s",
             samples={f"steps_{name}": [steps] for name, steps in stalls.items()},
         )
-        written = sum(callback.account.written for callback in callbacks) / 2**20 / EPOCHS
+        written = sum(callback.account.written for callback in callbacks) / 2**20 / epochs
         yield Row(f"{network} at {size}²: event file per epoch", written, "MB", at_most=6.0)

@@ -38,7 +38,7 @@ class Memory(pl.Callback):
 
 def rows(settings: Settings) -> Iterator[Row]:
     """Megabytes at step 2,000 less those at step 200, and what the helper process takes at step 2,000."""
-    first, last, every = (20, 60, 10) if settings.quick else (FIRST, LAST, EVERY)
+    first, last, every = (10, 30, 10) if settings.quick else (FIRST, LAST, EVERY)
     grown, samples, helper = {}, {}, 0.0
     for kind in ("bare", "standard"):
         command = [sys.executable, "-m", "benchmarks.memory", kind, str(last), str(every)]
