@@ -54,8 +54,10 @@ def non_finite_note(values: Array, what: str) -> str:
 
 def pad(picture: Picture, height: int, width: int) -> Picture:
     """Pads a picture with white on the right and below to a minimum size; a larger picture is unchanged."""
-    rows, columns = max(height - picture.shape[0], 0), max(width - picture.shape[1], 0)
-    return np.pad(picture, ((0, rows), (0, columns), (0, 0)), constant_values=255)
+    rows, columns = picture.shape[:2]
+    sheet = np.full((max(height, rows), max(width, columns), *picture.shape[2:]), 255, dtype=picture.dtype)
+    sheet[:rows, :columns] = picture  # np.pad takes ten times as long
+    return sheet
 
 
 @lru_cache(maxsize=1024)
@@ -76,10 +78,17 @@ def text_line(
     strip = Image.new("L", (width or length + 1, size + 6))
     left = (width - length) // 2 if width else 0
     draw_text(ImageDraw.Draw(strip), (left, 1), shown, size, fill=255)
-    shades: Picture = np.linspace(255, ink, TEXT_SHADES).round().astype(np.uint8)
-    line = shades[(np.asarray(strip, dtype=np.intp) * (TEXT_SHADES - 1) + 127) // 255]
+    line: Picture = _shades(ink)[np.asarray(strip)]
     line.flags.writeable = False
     return line
+
+
+@lru_cache
+def _shades(ink: tuple[int, int, int]) -> Picture:
+    """Returns the colour of each of 256 grades of ink on white."""
+    shades: Picture = np.linspace(255, ink, TEXT_SHADES).round().astype(np.uint8)
+    grades: Picture = shades[(np.arange(256) * (TEXT_SHADES - 1) + 127) // 255]
+    return grades
 
 
 def write(

@@ -13,7 +13,9 @@ from PIL import ImageDraw, ImageFont, features
 
 from lightning_cnnviz.functional.escaping import one_line
 
-SURE = re.compile("[ -~\xa1-\u02af\u0391-\u03c9\u0400-\u045f\u2010-\u2026\u2070-\u207f\u2190-\u21ff\u2200-\u22ff]*")
+SURE = re.compile(
+    "[ -~\xa1-\u02af\u0391-\u03c9\u0400-\u045f\u2010-\u2026\u2070-\u207f\u2190-\u21ff\u2200-\u22ff\u2717]*"
+)
 """Texts of the usual font's characters alone, for which no font need be looked into."""
 SHAPED = re.compile("[\u0590-\u109f\u1780-\u18af]")
 """Characters of scripts that run from right to left, or in which letters change with their neighbours."""

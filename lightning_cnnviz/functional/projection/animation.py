@@ -107,7 +107,8 @@ def projection_animation(
     names = [name_places(layouts[i].points, style, view, box) for i in chosen]
     between = min(MAX_INTERPOLATED_FRAMES, (MAX_FRAMES - len(chosen)) // max(len(chosen) - 1, 1))
     pause = LAYOUT_SECONDS if between else 2 * FRAME_SECONDS
-    frames, seconds = [], []
+    frames = np.empty(((len(chosen) - 1) * (between + 1) + 1, CHART_HEIGHT, CHART_WIDTH), dtype=np.uint16)
+    seconds: list[float] = []
     for now, following in pairwise(range(len(chosen))):
         for part in range(between + 1):
             share = part / (between + 1)
@@ -118,10 +119,11 @@ def projection_animation(
                 name: _interpolated(place, names[following].get(name, place), eased)
                 for name, place in names[now].items()
             }
-            frames.append(_frame(sheets[now], box, shown, shown_names, style, (now + share) / (len(chosen) - 1)))
+            frame, time = frames[len(seconds)], (now + share) / (len(chosen) - 1)
+            _draw_frame(frame, sheets[now], box, shown, shown_names, style, time)
             seconds.append(FRAME_SECONDS if part else pause)
-    frames.append(_frame(sheets[-1], box, pixels[-1], names[-1], style, 1.0))
-    return Animation(np.array(frames), class_palette(len(names_of_classes)), [*seconds, LAST_LAYOUT_SECONDS])
+    _draw_frame(frames[-1], sheets[-1], box, pixels[-1], names[-1], style, 1.0)
+    return Animation(frames, class_palette(len(names_of_classes)), [*seconds, LAST_LAYOUT_SECONDS])
 
 
 def projection_film(
@@ -146,19 +148,19 @@ def projection_film(
     return Encoded(apng(animation), height, width, kept=True)
 
 
-def _frame(
+def _draw_frame(
+    canvas: Canvas,
     sheet: Canvas,
     box: PlotArea,
     pixels: npt.NDArray[np.floating],
     names: dict[int, tuple[float, float]],
     style: Scatter,
     time: float,
-) -> Canvas:
-    canvas: Canvas = sheet.copy()
+) -> None:
+    canvas[:] = sheet
     draw_points(canvas, pixels, style.classes, style.radius)
     draw_names(canvas, names, style)
     canvas[box.bottom - 4 : box.bottom, box.left : round(box.left + time * (box.right - box.left))] = INK_SHADES // 2
-    return canvas
 
 
 def _interpolated(start: tuple[float, float], end: tuple[float, float], share: float) -> tuple[float, float]:
