@@ -48,6 +48,7 @@ def test_ctrl_c_is_one_line_and_leaves_the_page_of_before(tmp_path):
     code = """
 import signal, sys
 from lightning_cnnviz.report import command, write
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has background jobs ignore it
 write.estimate = lambda *_: signal.raise_signal(signal.SIGINT)  # while the page is written
 sys.exit(command.main(sys.argv[1:]))
 """
