@@ -10,12 +10,12 @@ from tensorboard_plugin.test_layer import (
 from tensorboard_plugin.test_measured import (
     test_not_measured_and_no_gradient_differ_by_pattern_and_the_axis_is_as_long_as_the_run,
 )
+from tensorboard_plugin.test_odd_runs import test_names_are_shown_as_they_are
 from tensorboard_plugin.test_tab import (
     test_a_class_can_be_seen_alone,
     test_a_lasso_follows_samples_into_other_layers,
     test_dark_as_tensorboard_is,
     test_keys_move_through_time,
-    test_names_are_shown_as_they_are,
     test_play_runs_to_the_end_with_points_between_the_frames,
     test_pointing_at_a_channel_tells_its_numbers_and_its_past,
     test_pointing_at_a_sample_shows_what_it_is,
