@@ -19,6 +19,8 @@ def extents(function, shape=(1, 4, 8, 6), model=None):
 
 
 KEPT = [None, None, 1, 1]
+LIBRARY = torch.library.Library("cnnviz_test", "DEF")
+"""Stays as long as the process: PyTorch 2.6 cannot import its compiler once a library of operators is gone."""
 conv = nn.Conv2d(4, 4, 3, padding=1)
 
 
@@ -140,9 +142,8 @@ def test_maps_of_another_arrangement_do_not_meet_place_by_place():
 
 
 def test_an_operator_of_a_library_is_not_taken_for_pytorchs_function_of_its_name():
-    library = torch.library.Library("cnnviz_test", "DEF")
-    library.define("relu(Tensor x) -> Tensor")
-    library.impl("relu", lambda x: x.flip(3), "CPU")
+    LIBRARY.define("relu(Tensor x) -> Tensor")
+    LIBRARY.impl("relu", lambda x: x.flip(3), "CPU")
     assert extents(torch.ops.cnnviz_test.relu) is None
 
 
