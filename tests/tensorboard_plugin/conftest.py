@@ -93,9 +93,7 @@ def playwright():
 
 @pytest.fixture(scope="package")
 def browser(playwright):
-    # The headless shell is the same engine without windows, which take a second for each page.
-    names = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
-    chromium = next(filter(None, map(shutil.which, names)), None)
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
         lacking("chromium is not installed")
     browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
