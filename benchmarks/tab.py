@@ -19,9 +19,9 @@ import numpy as np
 from benchmarks.rows import Row, missing
 from benchmarks.settings import Settings
 from tests.tensorboard_plugin.axe import AxeError, axe_source
+from tests.tensorboard_plugin.scenes import lenet as write_lenet
 from tests.tensorboard_plugin.server import Server
 from tests.tensorboard_plugin.synthetic_run import STATISTICS, Run
-from tests.tensorboard_plugin.synthetic_run import lenet as write_lenet
 from tests.tensorboard_plugin.tab_page import ARGUMENTS, Tab, faults
 
 Browsers = dict[str, Any]

@@ -2,7 +2,7 @@ import os
 import subprocess
 import sys
 
-from tensorboard_plugin.synthetic_run import lenet
+from tensorboard_plugin.scenes import lenet
 
 
 def run(*arguments):

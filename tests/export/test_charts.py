@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from helpers.logged_pictures import file_of, image_value, log, picture
 from helpers.tab_records import records
-from tensorboard_plugin.synthetic_run import HOSTILE, Run, hostile
+from tensorboard_plugin.scenes import hostile
+from tensorboard_plugin.synthetic_run import HOSTILE, Run
 
 from lightning_cnnviz.export.write import export_run
 

@@ -3,7 +3,8 @@ import pytest
 from helpers.logged_pictures import Value, file_of, image_value, log, picture, tensor_value
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.compat.proto import event_pb2
-from tensorboard_plugin.synthetic_run import Run, lenet
+from tensorboard_plugin.scenes import lenet
+from tensorboard_plugin.synthetic_run import Run
 
 from lightning_cnnviz.export.logged import Logged
 from lightning_cnnviz.tensorboard_plugin.event_files import DamagedRecordError

@@ -1,6 +1,7 @@
 import pytest
 from helpers.logged_pictures import Value, file_of, image_value, log, picture
-from tensorboard_plugin.synthetic_run import Run, lenet
+from tensorboard_plugin.scenes import lenet
+from tensorboard_plugin.synthetic_run import Run
 
 from lightning_cnnviz.export.source import Source
 from lightning_cnnviz.report.folders import ReportError

@@ -5,7 +5,8 @@ import sys
 
 import pytest
 from helpers.logged_pictures import Value, file_of, image_value, log, picture
-from tensorboard_plugin.synthetic_run import Run, lenet, truncated
+from tensorboard_plugin.scenes import lenet, truncated
+from tensorboard_plugin.synthetic_run import Run
 
 from lightning_cnnviz.export import write as module
 from lightning_cnnviz.export.write import KINDS, export_run

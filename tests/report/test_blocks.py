@@ -3,7 +3,8 @@ import json
 import zlib
 
 import numpy as np
-from tensorboard_plugin.synthetic_run import Run, corrupt
+from tensorboard_plugin.scenes import corrupt
+from tensorboard_plugin.synthetic_run import Run
 
 from lightning_cnnviz.report.blocks import BLOCK, blocks, estimate
 from lightning_cnnviz.tensorboard_plugin.run_index import RunIndex

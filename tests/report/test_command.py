@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from tensorboard_plugin.synthetic_run import lenet
+from tensorboard_plugin.scenes import lenet
 
 from lightning_cnnviz.report.command import main
 

@@ -1,5 +1,6 @@
 import pytest
-from tensorboard_plugin.synthetic_run import without, write
+from tensorboard_plugin.scenes import without
+from tensorboard_plugin.synthetic_run import write
 
 from lightning_cnnviz.report.folders import ReportError, names_of, open_run, reading
 

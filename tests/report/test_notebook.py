@@ -11,7 +11,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
-from tensorboard_plugin.synthetic_run import lenet, lenet_other
+from tensorboard_plugin.scenes import lenet, lenet_other
 
 from lightning_cnnviz import show
 from lightning_cnnviz.report.folders import ReportError

@@ -1,6 +1,7 @@
 import pytest
 from tensorboard.compat.proto import event_pb2, summary_pb2
-from tensorboard_plugin.synthetic_run import lenet, record
+from tensorboard_plugin.scenes import lenet
+from tensorboard_plugin.synthetic_run import record
 
 from lightning_cnnviz.report.scalars import scalars
 

@@ -1,6 +1,7 @@
 import pytest
 from tensorboard.compat.proto import summary_pb2
-from tensorboard_plugin.synthetic_run import CLASSES, Run, nan, without, write
+from tensorboard_plugin.scenes import nan, without
+from tensorboard_plugin.synthetic_run import CLASSES, Run, write
 
 from lightning_cnnviz.report.summary import summary
 from lightning_cnnviz.tensorboard_plugin.run_index import RunIndex

@@ -7,7 +7,8 @@ import sys
 import numpy as np
 import pytest
 from helpers.peak_memory import peak_memory
-from tensorboard_plugin.synthetic_run import HOSTILE, Run, hostile, lenet, lenet_other, truncated, write
+from tensorboard_plugin.scenes import hostile, lenet, lenet_other, truncated
+from tensorboard_plugin.synthetic_run import HOSTILE, Run, write
 
 from lightning_cnnviz.report.folders import ReportError
 from lightning_cnnviz.report.write import write_report

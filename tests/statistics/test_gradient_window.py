@@ -1,99 +1,12 @@
-import copy
 import pickle
 
 import numpy as np
 import pytest
 import torch
+from helpers.gradient_steps import STATISTICS, ByHand, Net, assert_agree, loss_of, train, weights_of
 from torch import nn
 
 from lightning_cnnviz.statistics.gradient_window import GradientWindow
-
-LOOKS = {0, 1, 10, 11, 26, 27, 36, 37, 52, 53, 68, 69, 78, 79}
-"""Steps of a weight at which zeros and its update are looked at: (step // 2 · 1.618…) mod 1 < 1/8."""
-LOOKS |= {step for step in range(80, 2000) if (step // 2 * (1 + 5**0.5) / 2) % 1 < 1 / 8}
-STATISTICS = ("mean_abs", "max_abs", "norm", "zero_share", "non_finite")
-
-
-class ByHand:
-    """The gradients of every step, kept and summed up in float64 NumPy."""
-
-    def __init__(self, weights):
-        self.weights = weights
-        self.steps = {name: [] for name in weights}
-        self.looks = {name: [] for name in weights}
-
-    def add(self, owned=None, scale=1.0):
-        gradients = {
-            name: weight.grad.detach().double().numpy().copy() / scale
-            for name, weight in self.weights.items()
-            if weight.grad is not None and (owned is None or any(weight is one for one in owned))
-        }
-        for name, gradient in gradients.items():
-            if len(self.steps[name]) in LOOKS:
-                self.looks[name].append(gradient)
-            self.steps[name].append(gradient)
-
-    def statistics(self):
-        return {name: self.of(steps, self.looks[name]) for name, steps in self.steps.items() if steps}
-
-    @staticmethod
-    def of(steps, looks):
-        finite = [step for step in steps if np.isfinite(step).all()]
-        entries = steps[0].size
-        nan = float("nan")
-        return {
-            "mean_abs": np.mean([np.abs(step).mean() for step in finite]) if finite else nan,
-            "max_abs": max(np.abs(step).max() for step in finite) if finite else nan,
-            "norm": np.mean([np.sqrt((step**2).sum()) for step in finite]) if finite else nan,
-            "zero_share": sum((look == 0).sum() for look in looks) / (len(looks) * entries),
-            "non_finite": sum((~np.isfinite(step)).sum() for step in steps),
-        }
-
-
-def assert_agree(window, by_hand, names=None):
-    found, expected = window.statistics(), by_hand.statistics()
-    assert list(found) == list(expected if names is None else names)
-    for name, row in expected.items():
-        for statistic in STATISTICS:
-            assert found[name][statistic] == pytest.approx(row[statistic], rel=1e-5, nan_ok=True), (name, statistic)
-
-
-class Net(nn.Module):
-    def __init__(self, dtype=torch.float32):
-        super().__init__()
-        torch.manual_seed(0)
-        self.conv = nn.Conv2d(1, 3, 3, dtype=dtype)
-        self.head = nn.Linear(12, 4, dtype=dtype)
-        self.side = nn.Linear(12, 4, dtype=dtype)
-
-    def forward(self, x, side=False):
-        hidden = self.conv(x).relu().flatten(1)
-        return self.head(hidden) + (self.side(hidden) if side else 0)
-
-
-def weights_of(net):
-    return {name: getattr(net, name).weight for name in ("conv", "head", "side")}
-
-
-def loss_of(net, step, side=False):
-    x = torch.randn(5, 1, 4, 4, generator=torch.Generator().manual_seed(step)).to(net.conv.weight.dtype)
-    return nn.functional.cross_entropy(net(x, side), torch.arange(5) % 4)
-
-
-def train(net, steps, side=lambda step: False, spoil=lambda net, step: None, lr=0.1):
-    weights = weights_of(net)
-    window, by_hand = GradientWindow(weights), ByHand(weights)
-    optimizer = torch.optim.SGD(net.parameters(), lr=lr)
-    for step in range(steps):
-        optimizer.zero_grad()
-        loss_of(net, step, side(step)).backward()
-        spoil(net, step)
-        window.add()
-        by_hand.add()
-        if net.conv.weight.grad.isfinite().all():  # others are skipped, as a loss scaler does
-            optimizer.step()
-        window.end_update()
-    return window, by_hand
 
 
 @pytest.mark.parametrize("steps", [1, 2, 20])
@@ -308,80 +221,6 @@ def test_half_precision_gradients_beyond_its_range_are_summed():
     assert found["non_finite"] == 0
 
 
-# ---- what an optimizer step does to the weights
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_update_ratio_is_that_of_some_steps(dtype):
-    net = Net(dtype)
-    reference = copy.deepcopy(net)
-    window, _ = train(net, 35, lr=0.5)
-    ratios = {"conv": [], "head": []}
-    for step in range(35):
-        reference.zero_grad()
-        loss_of(reference, step).backward()
-        for name, of in ratios.items():
-            weight = getattr(reference, name).weight
-            before, gradient = weight.detach().double().numpy(), weight.grad.double().numpy()
-            of.append(0.5 * np.linalg.norm(gradient) / np.linalg.norm(before))
-        with torch.no_grad():
-            for parameter in reference.parameters():
-                if parameter.grad is not None:
-                    parameter -= 0.5 * parameter.grad
-    found = window.statistics()
-    for name, of in ratios.items():
-        looks = [of[step] for step in (0, 1, 10, 11, 26, 27)]
-        assert found[name]["update_ratio"] == pytest.approx(np.mean(looks), rel=1e-3)
-        assert np.ptp(looks) > 0.01 * of[0]
-
-
-def test_a_weight_that_starts_at_zero_is_measured_once_it_has_a_size():
-    weight = nn.Parameter(torch.zeros(4))
-    window = GradientWindow({"head": weight})
-    for _ in range(20):
-        weight.grad = torch.ones(4)
-        window.add()
-        with torch.no_grad():
-            weight -= 0.5
-        window.end_update()
-    ratios = [1 / step for step in (1, 10, 11)]  # of the steps that are looked at after the first
-    assert window.statistics()["head"]["update_ratio"] == pytest.approx(np.mean(ratios), rel=1e-5)
-
-
-def test_a_skipped_step_is_no_update():
-    net = Net()
-    window = GradientWindow(weights_of(net))
-    for _ in range(2):
-        loss_of(net, 0).backward()
-        window.add()
-        window.end_update()
-    assert np.isnan(window.statistics()["conv"]["update_ratio"])
-    weights = weights_of(net)
-    before = weights["conv"].detach().clone()
-    for _ in range(32):
-        window.add()
-        with torch.no_grad():
-            weights["conv"] *= 1.5
-        window.end_update()
-    assert not torch.equal(before, weights["conv"])
-    assert window.statistics()["conv"]["update_ratio"] == pytest.approx(0.5, rel=1e-5)
-    assert window.statistics()["head"]["update_ratio"] == 0, "it did not move in a step that moved the other"
-
-
-def test_tasks_in_turn_are_both_seen():
-    one, other = (nn.Parameter(torch.ones(4)) for _ in range(2))
-    window = GradientWindow({"one": one, "other": other})
-    for step in range(64):
-        one.grad, other.grad = torch.ones(4), torch.ones(4)
-        window.add()
-        with torch.no_grad():
-            (other if step % 2 else one).mul_(1.1)
-        window.end_update()
-    found = window.statistics()
-    assert found["one"]["update_ratio"] == pytest.approx(0.05, rel=1e-4)
-    assert found["other"]["update_ratio"] == pytest.approx(0.05, rel=1e-4)
-
-
 @pytest.mark.parametrize("steps", [1, 40])
 def test_a_norm_beyond_float32_is_summed_in_float64(steps):
     weight = nn.Parameter(torch.ones(8000))
@@ -395,23 +234,7 @@ def test_a_norm_beyond_float32_is_summed_in_float64(steps):
     assert found["non_finite"] == 0
 
 
-def test_without_a_look_at_the_update_it_is_unknown():
-    net = Net()
-    window = GradientWindow(weights_of(net))
-    loss_of(net, 0).backward()
-    window.add()
-    assert np.isnan(window.statistics()["conv"]["update_ratio"])
-
-
-def test_an_update_is_also_seen_at_the_next_step_where_nobody_said_that_it_ended():
-    weight = nn.Parameter(torch.full((4,), 2.0))
-    window = GradientWindow({"w": weight})
-    weight.grad = torch.ones(4)
-    window.add()
-    with torch.no_grad():
-        weight -= 0.5
-    window.add()
-    assert window.statistics()["w"]["update_ratio"] == pytest.approx(0.25)
+# ---- the weights
 
 
 def test_weight_norm_is_that_of_the_weights_as_they_are():

@@ -7,8 +7,8 @@ from importlib import metadata
 
 import pytest
 from tensorboard_plugin.axe import AxeError, axe_source
+from tensorboard_plugin.scenes import SCENES
 from tensorboard_plugin.server import Server
-from tensorboard_plugin.synthetic_run import SCENES
 from tensorboard_plugin.tab_page import ARGUMENTS, Tab
 
 

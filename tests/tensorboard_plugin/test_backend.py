@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing import data_provider, plugin_event_multiplexer
 from tensorboard.plugins.base_plugin import TBContext, TBLoader
-from tensorboard_plugin.synthetic_run import Run, corrupt, foreign, lenet, plane, single, thousand, write
+from tensorboard_plugin.scenes import corrupt, foreign, lenet, plane, single, thousand
+from tensorboard_plugin.synthetic_run import Run, write
 from werkzeug.test import Client
 
 from lightning_cnnviz.tensorboard_plugin import plugin as plugin_module

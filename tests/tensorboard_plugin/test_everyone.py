@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from tensorboard_plugin.synthetic_run import CLASSES, read, without
+from tensorboard_plugin.scenes import without
+from tensorboard_plugin.synthetic_run import CLASSES, read
 from tensorboard_plugin.tab_page import Tab, faults
 
 PICTURE = ".sheet:not([hidden]) canvas"

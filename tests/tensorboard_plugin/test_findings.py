@@ -6,7 +6,8 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import TensorBoardLogger
-from tensorboard_plugin.synthetic_run import HOSTILE, Run, hostile, lenet, lenet_other, write
+from tensorboard_plugin.scenes import hostile, lenet, lenet_other
+from tensorboard_plugin.synthetic_run import HOSTILE, Run, write
 from tensorboard_plugin.tab_page import Tab, faults
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset

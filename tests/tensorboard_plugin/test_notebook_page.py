@@ -1,7 +1,8 @@
 """The page in the output of a notebook: a frame without an origin, which asks nothing of anyone and says nothing."""
 
 import pytest
-from tensorboard_plugin.synthetic_run import Run, lenet
+from tensorboard_plugin.scenes import lenet
+from tensorboard_plugin.synthetic_run import Run
 from tensorboard_plugin.test_file_page import FilePage
 
 from lightning_cnnviz.report.notebook import RunPage

@@ -3,7 +3,8 @@
 import shutil
 
 import pytest
-from tensorboard_plugin.synthetic_run import HOSTILE, lenet, without, write
+from tensorboard_plugin.scenes import lenet, without
+from tensorboard_plugin.synthetic_run import HOSTILE, write
 
 
 @pytest.mark.parametrize("loader", ["fast", "slow"])

@@ -13,7 +13,8 @@ from tensorboard.context import RequestContext
 from tensorboard.data.provider import RunTagFilter
 from tensorboard.errors import NotFoundError
 from tensorboard.plugins.base_plugin import TBContext
-from tensorboard_plugin.synthetic_run import Run, record, without, write
+from tensorboard_plugin.scenes import without
+from tensorboard_plugin.synthetic_run import Run, record, write
 
 from lightning_cnnviz.output.run_history import replacing
 from lightning_cnnviz.tensorboard_plugin.frames import Frame

@@ -6,7 +6,8 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from tensorboard_plugin.synthetic_run import Run, record, without, write
+from tensorboard_plugin.scenes import without
+from tensorboard_plugin.synthetic_run import Run, record, write
 from tensorboard_plugin.tab_page import Tab
 
 from lightning_cnnviz.output.run_history import replacing
