@@ -17,7 +17,7 @@ COLOURS = Path(plugin.__file__).parents[1] / "functional" / "drawing" / "colours
 ENTRY = "report.js"
 INSTEAD = {"data/api.js": "data/embedded.js"}
 """Modules of the tab → those that a page that is a file has in their place, with the same functions."""
-STYLES = ("style.css", "report.css")
+STYLES = ("style.css", "windows.css", "report.css")
 
 IMPORT = re.compile(r'^import (?:\* as (?P<all>\w+)|\{(?P<names>[^}]*)\}) from "(?P<path>[^"]+)";\n', re.MULTILINE)
 EXPORT = re.compile(

@@ -34,7 +34,7 @@ def imports(module):
 
 @pytest.mark.parametrize("prefix", ["/static/", "/data/plugin/cnnviz/static/"])
 def test_files_of_the_page_are_served_from_every_folder(prefix):
-    for path in (*MODULES, STATIC / "style.css"):
+    for path in (*MODULES, STATIC / "style.css", STATIC / "windows.css"):
         answer = get(prefix + path.relative_to(STATIC).as_posix())
         assert answer.data == path.read_bytes()
         assert answer.mimetype == ("text/css" if path.suffix == ".css" else "text/javascript")

@@ -187,9 +187,9 @@ export class App {
 	}
 }
 
-/** Loads the style sheet; the page works without it, too. */
-function loadStyle() {
-	const sheet = h("link", { rel: "stylesheet", href: new URL("style.css", import.meta.url).href });
+/** Loads a style sheet; the page works without, too. */
+function loadStyle(name) {
+	const sheet = h("link", { rel: "stylesheet", href: new URL(name, import.meta.url).href });
 	document.head.append(sheet);
 	return new Promise((resolve) => Object.assign(sheet, { onload: resolve, onerror: resolve }));
 }
@@ -198,7 +198,7 @@ export async function render() {
 	document.documentElement.lang = "en";
 	document.title = "CNN Viz";
 	borrowFont();
-	await Promise.all([loadStyle(), loadColours()]);
+	await Promise.all([loadColours(), ...["style.css", "windows.css"].map(loadStyle)]);
 	const app = new App();
 	takeFocus();
 	await app.poll();
